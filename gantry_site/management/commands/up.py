@@ -1,0 +1,145 @@
+"""`manage.py up`: everything that Gantry needs, with one command, until Ctrl-C."""
+
+from __future__ import annotations
+
+import fcntl
+import http.client
+import os
+import secrets
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
+
+from gantry_site.children import can_listen, children, free_port
+from gantry_site.supervise import Log, supervise
+
+# Addresses that stand for all of this machine's, and where to reach a server that listens there.
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+
+
+class Command(BaseCommand):
+    """Prepare the data directory and the database, then run and watch every process."""
+
+    help = "Starts everything, prints where it is and how to sign in, and ends everything on Ctrl-C."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--webs", type=int, default=1, help="web processes, on PORT, PORT + 1, …")
+        parser.add_argument("--workers", type=int, default=1, help="Celery workers")
+
+    def handle(self, *args: Any, webs: int, workers: int, **options: Any) -> None:
+        for port in range(settings.PORT, settings.PORT + max(webs, 1)):
+            if not can_listen(settings.BIND, port):
+                raise CommandError(
+                    f"Port {port} of {settings.BIND} is taken by another program. Stop that one, or choose "
+                    f"another port: PORT={port + 1000} make run"
+                )
+        run = settings.DATA_DIR / "run"
+        for folder in (settings.DATA_DIR, run, settings.DATA_DIR / "redis"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _only_one(run / "up.lock"):
+            call_command("migrate", verbosity=0, interactive=False)
+            password = first_admin()
+            connections.close_all()
+            sandbox_port = free_port() if settings.TABBY_SANDBOX else None
+            host_file = run / "tabby_host"
+            if sandbox_port is not None:
+                host_file.write_text(f"http://127.0.0.1:{sandbox_port}\n")
+            listed = children(webs=max(webs, 1), workers=max(workers, 1), sandbox_port=sandbox_port)
+            log = Log(sys.stdout, [child.name for child in listed])
+            try:
+                supervise(listed, folder=run, log=log, each_turn=_Banner(log, sandbox_port, password))
+            finally:
+                if sandbox_port is not None:
+                    host_file.unlink(missing_ok=True)
+        log.say("everything has ended")
+
+
+@contextmanager
+def _only_one(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`, or raise CommandError when another process holds it."""
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise CommandError(
+                f"Gantry already runs with the data in {settings.DATA_DIR} (process {file.read().strip()}). "
+                "Stop that one, or choose another folder: GANTRY_DATA_DIR=/another/folder make run"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def first_admin() -> str:
+    """Make the superuser `admin` when there is no superuser; return the password to show for it.
+
+    A random password is kept in a file, and shown for as long as it is the valid one. One that was chosen by
+    somebody is not shown.
+    """
+    users = get_user_model()._default_manager
+    kept = settings.DATA_DIR / "admin-password"
+    if not users.filter(is_superuser=True).exists():
+        password = settings.ADMIN_PASSWORD or secrets.token_urlsafe(9)
+        if not settings.ADMIN_PASSWORD:
+            kept.touch(mode=0o600)
+            kept.write_text(f"{password}\n")
+        users.create_superuser("admin", password=password)
+    admin = users.filter(username="admin").first()
+    if kept.exists() and admin is not None and admin.check_password(kept.read_text().strip()):
+        return kept.read_text().strip()
+    return "as you set it"
+
+
+class _Banner:
+    """Says where Gantry is and how to sign in, once the web process answers."""
+
+    def __init__(self, log: Log, sandbox_port: int | None, password: str) -> None:
+        self.log = log
+        self.sandbox_port = sandbox_port
+        self.password = password
+        self.shown = False
+
+    def __call__(self) -> None:
+        if self.shown or not _serves():
+            return
+        self.shown = True
+        host = "localhost" if settings.BIND in ("127.0.0.1", "::1", *WILDCARDS) else settings.BIND
+        tabby = settings.TABBY_HOST
+        if self.sandbox_port is not None:
+            tabby = f"sandbox at http://127.0.0.1:{self.sandbox_port} (set TABBY_HOST for a real server)"
+        for line in (
+            "",
+            f"  Gantry is ready:  http://{host}:{settings.PORT}/",
+            "  sign in as:       admin",
+            f"  password:         {self.password}",
+            f"  TabbyAPI:         {tabby}",
+            "  Ctrl-C stops everything.",
+            "",
+        ):
+            self.log.say(line)
+
+
+def _serves() -> bool:
+    """Whether the first web process answers."""
+    address = WILDCARDS.get(settings.BIND, settings.BIND)
+    name = next((host for host in settings.ALLOWED_HOSTS if host[:1] not in "*."), "localhost")
+    connection = http.client.HTTPConnection(address, settings.PORT, timeout=1)
+    try:
+        connection.request("GET", "/healthz", headers={"Host": name})
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

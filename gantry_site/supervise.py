@@ -1,0 +1,229 @@
+"""Keeps children alive with Supervisor, in this process, and tells what happens to them.
+
+Supervisor starts, restarts and stops; this module feeds it a configuration, prints what the children print
+behind their names, and words its events. Nothing is hidden: each crash of a crash loop is reported.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from supervisor import events
+from supervisor.medusa.asyncore_25 import ExitNow
+from supervisor.options import ServerOptions, decode_wait_status
+from supervisor.states import SupervisorStates
+from supervisor.supervisord import Supervisor
+
+from gantry_site.children import Child
+
+# A child that lives shorter counts as crashed at its start: the pause before the next attempt grows.
+START_SECONDS = 5
+LONGEST_PAUSE = 60.0
+# How soon a signal or an exit is noticed, at the latest.
+POLL_SECONDS = 0.2
+SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, from Linux's prctl.h
+COLORS = (36, 33, 32, 35, 34, 96, 93, 92)
+
+
+class Log:
+    """Prints the children's output, whole lines, each behind the name of its child."""
+
+    def __init__(self, stream: TextIO, names: Sequence[str]) -> None:
+        self.stream = stream
+        self.names = list(names)
+        self.width = max(len(name) for name in [*names, "gantry"])
+        self.colored = stream.isatty() and "NO_COLOR" not in os.environ
+        self.partial: dict[str, bytes] = {}
+
+    def feed(self, name: str, data: bytes) -> None:
+        """Take what `name` has written; print the lines that are complete, keep the rest for later."""
+        *lines, rest = (self.partial.pop(name, b"") + data).split(b"\n")
+        if rest:
+            self.partial[name] = rest
+        for line in lines:
+            self.say(line.decode(errors="replace").rstrip("\r"), name)
+
+    def end(self, name: str) -> None:
+        """Print what `name` left without a line's end."""
+        if name in self.partial:
+            self.feed(name, b"\n")
+
+    def say(self, text: str, name: str = "gantry") -> None:
+        """Print `text` behind `name`."""
+        prefix = f"{name:<{self.width}} |"
+        if self.colored:
+            color = COLORS[self.names.index(name) % len(COLORS)] if name in self.names else 1
+            prefix = f"\033[{color}m{prefix}\033[0m"
+        self.stream.write(f"{prefix} {text}\n")
+        self.stream.flush()
+
+
+def supervise(
+    listed: Sequence[Child], *, folder: Path, log: Log, each_turn: Callable[[], None] = lambda: None
+) -> None:
+    """Run the children until SIGINT, SIGTERM or SIGHUP, then end them all, and return.
+
+    folder: gets the configuration, Supervisor's own log and, while it runs, `children.json`: {name: pid}.
+    each_turn: called a few times a second.
+    """
+    path = folder / "supervisord.conf"
+    path.write_text(configuration(listed))
+    options = _Options()
+    options.realize(["-c", str(path)])
+    options.first, options.test = True, False
+    supervisor = _Supervisor(options, folder / "children.json", log, each_turn)
+    try:
+        supervisor.main()
+    except ExitNow:
+        pass
+    finally:
+        options.close_logger()
+        supervisor.table.unlink(missing_ok=True)
+
+
+def configuration(listed: Sequence[Child]) -> str:
+    """Return Supervisor's configuration for these children."""
+    lines = [
+        "[supervisord]",
+        "nodaemon=true",
+        "silent=true",
+        "umask=077",
+        "logfile=%(here)s/supervisord.log",  # "here" is where the configuration is
+        "logfile_maxbytes=1MB",
+        "logfile_backups=1",
+        "pidfile=%(here)s/supervisord.pid",
+        "childlogdir=%(here)s",
+    ]
+    for child in listed:
+        lines += [
+            f"[program:{child.name}]",
+            f"command={_command(child.argv)}",
+            "autorestart=true",
+            f"startsecs={START_SECONDS}",
+            "startretries=1000000000",
+            "stopasgroup=true",
+            "killasgroup=true",
+            f"stopwaitsecs={child.stop_seconds}",
+            "redirect_stderr=true",
+            "stdout_logfile=NONE",
+            "stdout_events_enabled=true",
+        ]
+    for priority, group in enumerate(("services", "app"), start=1):
+        names = [child.name for child in listed if child.group == group]
+        if names:
+            lines += [f"[group:{group}]", f"programs={','.join(names)}", f"priority={priority}"]
+    return "\n".join(lines) + "\n"
+
+
+def _command(argv: Sequence[str]) -> str:
+    """Quote a command as the shell does, and for an ini file, where %, " ;" and " #" mean something."""
+    return shlex.join(argv).replace("%", "%%").replace(" ;", " '';").replace(" #", " ''#")
+
+
+class _Options(ServerOptions):  # type: ignore[misc]
+    """Supervisor's options; also its door to the system's calls, three of which are widened here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.statuses: dict[int, int] = {}
+        self.prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+        poll = self.poller.poll
+        self.poller.poll = lambda timeout: poll(min(timeout, POLL_SECONDS))
+
+    def setpgrp(self) -> None:
+        """In a child, before it runs its program: have it killed when this process is killed."""
+        super().setpgrp()
+        if self.prctl is not None:
+            self.prctl(SET_DEATH_SIGNAL, int(signal.SIGKILL))
+
+    def waitpid(self) -> tuple[int | None, int | None]:
+        pid, status = super().waitpid()
+        if pid:
+            self.statuses[pid] = status
+        return pid, status
+
+
+class _Supervisor(Supervisor):  # type: ignore[misc]
+    """Supervisor's loop, with a listener for its events."""
+
+    def __init__(self, options: _Options, table: Path, log: Log, each_turn: Callable[[], None]) -> None:
+        super().__init__(options)
+        self.table = table
+        self.log = log
+        self.each_turn = each_turn
+        self.known: dict[str, int] | None = None
+
+    def runforever(self) -> None:
+        # Supervisor forgets all listeners when it starts to run: this is the first moment after that.
+        events.subscribe(events.ProcessLogEvent, self._print)
+        events.subscribe(events.ProcessStateEvent, self._report)
+        events.subscribe(events.SupervisorStoppingEvent, lambda event: self._say("stopping everything"))
+        super().runforever()
+
+    def handle_signal(self) -> None:
+        """Once a turn: what a signal asks for, and what has changed."""
+        super().handle_signal()
+        processes = [
+            process for group in self.process_groups.values() for process in group.processes.values()
+        ]
+        pids = {process.config.name: process.pid for process in processes if process.pid}
+        if pids != self.known:
+            draft = self.table.with_suffix(".draft")
+            draft.write_text(json.dumps(pids))
+            draft.replace(self.table)
+            self.known = pids
+        self.each_turn()
+
+    def _print(self, event: Any) -> None:
+        try:
+            self.log.feed(event.process.config.name, event.data)
+        except OSError:
+            self.options.mood = SupervisorStates.SHUTDOWN  # nobody reads any more
+
+    def _say(self, text: str) -> None:
+        try:
+            self.log.say(text)
+        except OSError:
+            self.options.mood = SupervisorStates.SHUTDOWN
+
+    def _report(self, event: Any) -> None:
+        process = event.process
+        name = process.config.name
+        match event:
+            case events.ProcessStateStartingEvent() if not process.laststop:
+                self._say(f"starting {name}")
+            case events.ProcessStateExitedEvent():
+                self.log.end(name)
+                self._say(f"{name} ended ({self._ending(process)}): starting it again")
+            case events.ProcessStateBackoffEvent():
+                self.log.end(name)
+                pause = min(process.backoff, LONGEST_PAUSE)
+                process.delay = time.time() + pause
+                self._say(f"{name} ended ({self._ending(process)}): {again(pause, process.backoff)}")
+            case events.ProcessStateStoppedEvent():
+                self.log.end(name)
+            case _:
+                pass
+
+    def _ending(self, process: Any) -> str:
+        """How a process ended: `exit status 1`, `terminated by SIGKILL`, or why it could not be started."""
+        status = self.options.statuses.pop(process.pid, None)
+        if status is None:
+            return str(process.spawnerr or "for an unknown reason")
+        return str(decode_wait_status(status)[1])
+
+
+def again(pause: float, times: int) -> str:
+    """Word what follows a crash right after a start; times: how many of these there were in a row."""
+    if times == 1:
+        return f"starting it again in {pause:.0f} s"
+    return f"starting it again in {pause:.0f} s ({times} times in a row; its last lines say why)"
