@@ -1,0 +1,58 @@
+# Everything is installed into .venv, never elsewhere. A stamp in it says which requirements it holds: an install that
+# was broken off is tried again by the next `make`, and one that fails (a registry may be away for a moment), three times.
+BIN := .venv/bin
+SHELL := /bin/bash
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format screenshots clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-13s %s\n' "$$name" "$$text"; done
+
+run: .venv/.run ## Start everything: the settings are in .env.example; Ctrl-C ends it
+	@exec $(BIN)/python manage.py up
+
+test: .venv/.dev ## Run all tests; DB=postgres: on a private PostgreSQL; ARGS="…": for pytest
+	$(if $(filter postgres,$(DB)),bin/with-postgres) $(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.dev ## Check format, style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: .venv/.dev ## Format, and repair what can be repaired
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+screenshots: .venv/.dev ## Take the pictures of the README anew (needs chromium)
+	$(BIN)/python docs/screenshots.py
+
+clean: ## Remove .venv and caches; the data in var/ stays
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis staticfiles test-results
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+.venv/.made:
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	  for python in python3.11 python3.12 python3.13 python3; do \
+	    $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; python=; \
+	  done; \
+	  [ -n "$$python" ] || { echo 'Gantry needs Python 3.11 or later: apt-get install python3'; exit 1; }; \
+	  echo "making .venv with $$python"; \
+	  $$python -m venv --clear .venv || { rm -rf .venv; echo 'No virtualenv could be made: apt-get install python3-venv'; exit 1; }; \
+	}
+	@touch $@
+
+.venv/.run: .venv/.made requirements.txt constraints.txt
+	$(call install,requirements.txt)
+	@touch $@
+
+.venv/.dev: .venv/.made requirements.txt requirements-dev.txt constraints.txt
+	$(call install,requirements-dev.txt)
+	@touch .venv/.run $@
+
+define install
+	@echo 'installing $(1)'; for try in 1 2 3; do \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(1) && exit 0; \
+	  [ $$try = 3 ] || { echo "that failed; trying again in $$((5 * try)) s"; sleep $$((5 * try)); }; \
+	done; echo 'The packages of $(1) could not be installed: is the network there?'; exit 1
+endef
