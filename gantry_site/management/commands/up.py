@@ -35,9 +35,16 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--webs", type=int, default=1, help="web processes, on PORT, PORT + 1, …")
         parser.add_argument("--workers", type=int, default=1, help="Celery workers")
+        parser.add_argument(
+            "--prepare", action="store_true", help="prepare the database and the admin, and end"
+        )
 
-    def handle(self, *args: Any, webs: int, workers: int, **options: Any) -> None:
-        for port in range(settings.PORT, settings.PORT + max(webs, 1)):
+    def handle(self, *args: Any, webs: int, workers: int, prepare: bool, **options: Any) -> None:
+        if prepare:
+            self.stdout.write(f"The database is ready. Sign in as: admin, password: {prepared()}")
+            return
+        webs, workers = max(webs, 1), max(workers, 1)
+        for port in range(settings.PORT, settings.PORT + webs):
             if not can_listen(settings.BIND, port):
                 raise CommandError(
                     f"Port {port} of {settings.BIND} is taken by another program. Stop that one, or choose "
@@ -46,22 +53,26 @@ class Command(BaseCommand):
         run = settings.DATA_DIR / "run"
         for folder in (settings.DATA_DIR, run, settings.DATA_DIR / "redis"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _only_one(run / "up.lock"):
-            call_command("migrate", verbosity=0, interactive=False)
-            password = first_admin()
-            connections.close_all()
-            sandbox_port = free_port() if settings.TABBY_SANDBOX else None
-            host_file = run / "tabby_host"
-            if sandbox_port is not None:
-                host_file.write_text(f"http://127.0.0.1:{sandbox_port}\n")
-            listed = children(webs=max(webs, 1), workers=max(workers, 1), sandbox_port=sandbox_port)
+        with _only_one(run / "up.lock"), _sandbox_host(run / "tabby_host") as sandbox_port:
+            password = prepared()
+            listed = children(webs=webs, workers=workers, sandbox_port=sandbox_port)
             log = Log(sys.stdout, [child.name for child in listed])
-            try:
-                supervise(listed, folder=run, log=log, each_turn=_Banner(log, sandbox_port, password))
-            finally:
-                if sandbox_port is not None:
-                    host_file.unlink(missing_ok=True)
+            supervise(listed, folder=run, log=log, each_turn=_Banner(log, sandbox_port, password))
         log.say("everything has ended")
+
+
+@contextmanager
+def _sandbox_host(path: Path) -> Iterator[int | None]:
+    """Give the sandbox a port, and write its address to `path`, where the settings find it; None: no sandbox."""
+    if not settings.TABBY_SANDBOX:
+        yield None
+        return
+    port = free_port()
+    path.write_text(f"http://127.0.0.1:{port}\n")
+    try:
+        yield port
+    finally:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -80,6 +91,14 @@ def _only_one(path: Path) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def prepared() -> str:
+    """Bring the database up to date, with an admin in it; return the password to show."""
+    call_command("migrate", verbosity=0, interactive=False)
+    password = first_admin()
+    connections.close_all()  # no connection is shared with a child
+    return password
 
 
 def first_admin() -> str:
