@@ -1,0 +1,287 @@
+"""The client for the event loop: replies as they are written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import aiohttp
+import orjson
+from aiohttp.http import HttpProcessingError
+
+from models_admin.tabby import wire
+from models_admin.tabby.access import CONNECT_SECONDS, MAX_BODY, MAX_ERROR_BODY, READ_SECONDS, Access
+from models_admin.tabby.errors import Busy, Garbled, NotLoaded, Stalled, StreamCut, TabbyError, TimedOut
+from models_admin.tabby.reply import DOING, ReplyReader
+from models_admin.tabby.sse import EventTooLong, SseDecoder
+from models_admin.tabby.wire import Delta
+
+_LOST = (aiohttp.ClientError, HttpProcessingError, OSError)
+_READ_BUFFER = 64 * 1024
+
+
+class AsyncTabby:
+    """TabbyAPI at `host`, for one process: one session, made in the loop that first uses it, ended by
+    `aclose()`.
+
+    Every method raises TabbyError and nothing else of the network's. Chats use the API key where there is
+    one, else the admin key. The environment's proxies are not used.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        admin_key: str = "",
+        api_key: str = "",
+        *,
+        stall_timeout: float = 120.0,
+        read_timeout: float = READ_SECONDS,
+    ) -> None:
+        self._access = Access(host, admin_key, api_key)
+        self._stall_timeout = stall_timeout
+        self._read_timeout = read_timeout
+        self._session: aiohttp.ClientSession | None = None
+
+    @classmethod
+    def from_settings(cls) -> Self:
+        """A client for the TabbyAPI that the settings name."""
+        from django.conf import settings  # noqa: PLC0415 - everything else here works without Django
+
+        return cls(
+            settings.TABBY_HOST,
+            settings.TABBY_ADMIN_KEY,
+            settings.TABBY_API_KEY,
+            stall_timeout=settings.REPLY_STALL_TIMEOUT,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End the session, and with it every stream that is still open. The next call makes a new one."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def session(self) -> aiohttp.ClientSession:
+        """The session of the running loop."""
+        loop = asyncio.get_running_loop()
+        if self._session is None or self._session.closed or self._session._loop is not loop:
+            self._session = aiohttp.ClientSession(
+                # A connection serves one request: closing it is how a reply is stopped, and an idle one
+                # may be closed by TabbyAPI just when the next message is sent on it.
+                connector=aiohttp.TCPConnector(limit=0, force_close=True),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                json_serialize=lambda value: orjson.dumps(value).decode(),
+                read_bufsize=_READ_BUFFER,
+            )
+        return self._session
+
+    async def current(self) -> wire.ModelCard | None:
+        """The loaded model; None if there is none, which is also TabbyAPI's answer all through a load."""
+        doing = "asking which model is loaded"
+        url, headers = self._access.base + "/v1/model", self._access.headers()
+        try:
+            async with (
+                asyncio.timeout(CONNECT_SECONDS + self._read_timeout),
+                self.session().get(url, headers=headers, allow_redirects=False) as response,
+            ):
+                body = await _bounded(response, MAX_BODY)
+                status = response.status
+        except aiohttp.ConnectionTimeoutError as error:
+            raise self._access.unreachable(doing, "no answer to the connection") from error
+        except TimeoutError as error:
+            raise TimedOut(
+                f"TabbyAPI gave no full answer within {self._read_timeout:g} s while {doing}"
+            ) from error
+        except _LOST as error:
+            raise lost(self._access, doing, error) from error
+        if len(body) > MAX_BODY:
+            raise Garbled(f"TabbyAPI's answer while {doing} is longer than {MAX_BODY:,} bytes")
+        if status == 200:
+            return wire.read_card(wire.decode_json(body, doing))
+        failure = self._access.failure(status, doing, body)
+        if isinstance(failure, NotLoaded):
+            return None
+        raise failure
+
+    def stream_chat(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        params: Mapping[str, Any] | None = None,
+        prefix: str = "",
+        stall: float | None = None,
+    ) -> ChatStream:
+        """The reply to `messages` (`role` and `content` each), going on behind `prefix` without repeating it.
+
+        `params` are sampling options, such as `temperature` and `max_tokens`; `stall` is in seconds. Use it
+        so:
+
+        async with tabby.stream_chat(messages) as stream: async for delta in stream: ...
+        """
+        body: dict[str, Any] = {
+            **(params or {}),
+            "messages": [dict(message) for message in messages],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        # With a name, TabbyAPI may switch to that model, or fail with a 500 where none is loaded.
+        body.pop("model", None)
+        if prefix:
+            body["response_prefix"] = prefix
+        return ChatStream(self, self._access, body, stall or self._stall_timeout)
+
+
+class ChatStream:
+    """One reply as it is written: an async iterator of Delta, sent when iteration begins.
+
+    Iteration ends normally only after `[DONE]`. It raises NotLoaded, KeyRefused, Rejected (ContextOverflow),
+    ServerFault, Garbled or Unreachable before the first delta; StreamError for an error event; StreamCut when
+    the stream ends without `[DONE]` or the connection breaks; Stalled when no data event (a ping is none)
+    came for `stall` seconds, the wait for the first included. Leaving the context, an exception and the end
+    all close the connection at once, which cancels generation.
+    """
+
+    def __init__(self, tabby: AsyncTabby, access: Access, body: dict[str, Any], stall: float) -> None:
+        self._tabby = tabby
+        self._access = access
+        self._body = body
+        self._stall = stall
+        self._deadline = 0.0
+        self._response: aiohttp.ClientResponse | None = None
+        self._closed = False
+        self._decoder = SseDecoder()
+        self._reader = ReplyReader(access)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection now; iteration ends. May be called at any time, more than once."""
+        self._closed = True
+        if self._response is not None:
+            self._response.close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Delta:
+        if self._closed:
+            raise StopAsyncIteration
+        try:
+            delta = await self._next()
+        except BaseException:
+            self.close()
+            raise
+        if delta is None:
+            self.close()
+            raise StopAsyncIteration
+        return delta
+
+    async def _next(self) -> Delta | None:
+        """The next delta, or None at the end of the reply."""
+        reader = self._reader
+        if self._response is None:
+            self._response = await self._open()
+        while reader.failure is None and not reader.done:
+            data = await self._receive(self._response)
+            if not data:
+                raise self._ended()
+            try:
+                payloads = self._decoder.feed(data)
+            except EventTooLong as error:
+                raise Garbled(f"TabbyAPI's answer while {DOING} makes no sense: {error}") from error
+            if payloads:
+                self._deadline = asyncio.get_running_loop().time() + self._stall
+                delta = reader.read(payloads)
+                if delta is not None:
+                    return delta
+        if reader.failure is not None:
+            raise reader.failure
+        return None
+
+    async def _open(self) -> aiohttp.ClientResponse:
+        """Send the request: an answer 200 of events, or the exception for anything else."""
+        self._deadline = asyncio.get_running_loop().time() + self._stall
+        url = self._access.base + "/v1/chat/completions"
+        headers = self._access.headers(chat=True) | {"Accept": "text/event-stream"}
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                response = await self._tabby.session().post(
+                    url, json=self._body, headers=headers, allow_redirects=False
+                )
+        except aiohttp.ConnectionTimeoutError as error:
+            raise self._access.unreachable(DOING, "no answer to the connection") from error
+        except TimeoutError as error:
+            raise self._stalled() from error
+        except _LOST as error:
+            raise lost(self._access, DOING, error) from error
+        if response.status == 200 and response.content_type == "text/event-stream":
+            return response
+        try:
+            raise await self._refusal(response)
+        finally:
+            response.close()
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> TabbyError:
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                body = await _bounded(response, MAX_ERROR_BODY)
+        except (TimeoutError, *_LOST):
+            body = b""
+        if response.status == 200:
+            return self._access.no_events(DOING, body)
+        failure = self._access.failure(response.status, DOING, body)
+        if isinstance(failure, Busy) and response.status == 503:
+            # TabbyAPI says 503 to a chat for one reason: there is no model to answer it.
+            return NotLoaded(f"TabbyAPI has no model ready while {DOING}", failure.words)
+        return failure
+
+    async def _receive(self, response: aiohttp.ClientResponse) -> bytes:
+        """Whatever has come, as soon as anything has; b'' at the end."""
+        content = response.content
+        try:
+            # What is there already costs no timer.
+            data = content.read_nowait()
+            if not data:
+                async with asyncio.timeout_at(self._deadline):
+                    data = await content.readany()
+        except TimeoutError as error:
+            raise self._stalled() from error
+        except _LOST as error:
+            raise StreamCut(f"The connection to TabbyAPI was lost while {DOING}") from error
+        return data
+
+    def _ended(self) -> TabbyError:
+        if self._decoder.junk:
+            return self._access.no_events(DOING, b"")
+        return StreamCut(f"TabbyAPI's reply ended without its end mark while {DOING}")
+
+    def _stalled(self) -> Stalled:
+        return Stalled(f"TabbyAPI sent nothing for {self._stall:g} s while {DOING}")
+
+
+def lost(access: Access, doing: str, error: BaseException) -> TabbyError:
+    """What a failure before any answer means: not HTTP, or no connection."""
+    if isinstance(error, HttpProcessingError | aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
+        return Garbled(f"TabbyAPI's answer while {doing} is not HTTP, or is cut off")
+    return access.unreachable(doing)
+
+
+async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """The body, or a little more than `limit` bytes of one that is longer."""
+    body = bytearray()
+    async for part in response.content.iter_any():
+        body += part
+        if len(body) > limit:
+            break
+    return bytes(body)

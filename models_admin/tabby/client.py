@@ -1,0 +1,236 @@
+"""The blocking client, for the worker and for commands: one method per thing that TabbyAPI does."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import time
+from collections.abc import Mapping
+from typing import Any, Literal, Self, cast
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from models_admin.tabby import wire
+from models_admin.tabby.access import CONNECT_SECONDS, MAX_BODY, READ_SECONDS, Access
+from models_admin.tabby.errors import (
+    Garbled,
+    NotLoaded,
+    Rejected,
+    ServerFault,
+    TabbyError,
+    TimedOut,
+    says_no_model,
+)
+from models_admin.tabby.loading import LoadStream
+
+__all__ = ["LoadStream", "TabbyClient"]
+
+_BLOCK = 65536
+
+
+class TabbyClient:
+    """TabbyAPI at `host` (such as `http://tabbyapi:5000`).
+
+    Every method raises TabbyError and nothing else of the network's. The environment's proxies and .netrc are
+    not used: they would send the admin key elsewhere, or replace it. One client may be used by several
+    threads.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        admin_key: str = "",
+        api_key: str = "",
+        *,
+        switch_timeout: float = 30.0,
+        read_timeout: float = READ_SECONDS,
+    ) -> None:
+        self._access = Access(host, admin_key, api_key)
+        self._switch_timeout = switch_timeout
+        self._read_timeout = read_timeout
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.mount("https://", _SystemTrust())
+
+    @classmethod
+    def from_settings(cls) -> Self:
+        """A client for the TabbyAPI that the settings name."""
+        from django.conf import settings  # noqa: PLC0415 - everything else here works without Django
+
+        return cls(
+            settings.TABBY_HOST,
+            settings.TABBY_ADMIN_KEY,
+            settings.TABBY_API_KEY,
+            switch_timeout=settings.SWITCH_TIMEOUT,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections that are kept open."""
+        self._session.close()
+
+    def permission(self) -> Literal["admin", "api"]:
+        """What the key may do: only "admin" can switch models."""
+        answer = self._json("GET", "/v1/auth/permission", "asking what the key may do")
+        return cast("Literal['admin', 'api']", wire.read_permission(answer))
+
+    def models(self) -> list[str]:
+        """The names of all models in TabbyAPI's model folder (with an API key: of the loaded one), sorted."""
+        return wire.read_models(self._json("GET", "/v1/models", "listing the models"))
+
+    def current(self) -> wire.ModelCard | None:
+        """The loaded model; None if there is none, which is also TabbyAPI's answer all through a load."""
+        try:
+            return wire.read_card(self._json("GET", "/v1/model", "asking which model is loaded"))
+        except NotLoaded:
+            return None
+
+    def healthy(self) -> list[str]:
+        """The issues that TabbyAPI reports since its start, in words; empty when it is healthy."""
+        status, body = self._call("GET", "/health", "asking for its health")
+        if status not in (200, 503):
+            raise self._access.failure(status, "asking for its health", body)
+        return wire.read_issues(wire.decode_json(body, "its health"))
+
+    def load(self, name: str, options: Mapping[str, Any] | None = None) -> LoadStream:
+        """Begin to load `name` with TabbyAPI's load options; returns at once, see LoadStream.
+
+        A name that could leave the model folder is Rejected here: TabbyAPI would follow it.
+        """
+        if not wire.usable_name(name):
+            raise Rejected(
+                "This cannot be a model's name", ascii(name), advice="Choose a model from the list."
+            )
+        return LoadStream(self._access, name, options or {}, read_seconds=self._switch_timeout)
+
+    def unload(self) -> bool:
+        """Unload the model: True if there was one, False if none was loaded (or one is just being loaded).
+
+        It aborts all running replies in a way that leaves their streams hanging.
+        """
+        status, body = self._call("POST", "/v1/model/unload", "unloading", read=self._switch_timeout)
+        if status == 200:
+            return True
+        error = self._access.failure(status, "unloading", body)
+        if isinstance(error, NotLoaded):
+            return False
+        raise error
+
+    def probe(self, timeout: float = READ_SECONDS) -> None:
+        """Have the loaded model answer one token within `timeout` seconds without a byte; raises if it does
+        not.
+        """
+        body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1, "stream": False}
+        doing = "answering one token"
+        answer = self._json("POST", "/v1/chat/completions", doing, body=body, read=timeout, chat=True)
+        words = self._access.words(answer)
+        if words is not None:
+            raise (
+                NotLoaded(f"No model while {doing}", words)
+                if says_no_model(words)
+                else ServerFault(f"TabbyAPI failed while {doing}", words)
+            )
+        choices = answer.get("choices") if isinstance(answer, dict) else None
+        if not isinstance(choices, list) or not choices:
+            raise Garbled(f"TabbyAPI sent no answer while {doing}")
+
+    def _json(self, method: str, path: str, doing: str, **how: Any) -> Any:
+        status, body = self._call(method, path, doing, **how)
+        if status != 200:
+            raise self._access.failure(status, doing, body)
+        return wire.decode_json(body, doing)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        doing: str,
+        *,
+        body: object = None,
+        read: float | None = None,
+        chat: bool = False,
+    ) -> tuple[int, bytes]:
+        """One request: its status and its whole body (at most 8 MiB), or TabbyError."""
+        read = read or self._read_timeout
+        url = self._access.base + path
+        headers = self._access.headers(chat=chat)
+        try:
+            try:
+                return self._exchange(method, url, headers, body, read)
+            except requests.ConnectionError as error:
+                # TabbyAPI closes a connection that was idle for some seconds. If it does so just as the next
+                # request leaves, nothing was done, and nothing is wrong.
+                if not _closed_unanswered(error):
+                    raise
+                return self._exchange(method, url, headers, body, read)
+        except (requests.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError) as error:
+            raise self._access.unreachable(doing, "no answer to the connection") from error
+        except (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError) as error:
+            raise TimedOut(f"TabbyAPI gave no full answer within {read:g} s while {doing}") from error
+        except _TooLong as error:
+            raise Garbled(f"TabbyAPI's answer while {doing} is longer than {MAX_BODY:,} bytes") from error
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._lost(error, doing) from error
+
+    def _exchange(
+        self, method: str, url: str, headers: dict[str, str], body: object, read: float
+    ) -> tuple[int, bytes]:
+        deadline = time.monotonic() + CONNECT_SECONDS + 2 * read
+        with self._session.request(
+            method,
+            url,
+            headers=headers,
+            json=body,
+            timeout=(CONNECT_SECONDS, read),
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            parts: list[bytes] = []
+            size = 0
+            # read1 gives what has come: one byte at a time cannot hold the call for ever.
+            while part := response.raw.read1(_BLOCK, decode_content=True):
+                parts.append(part)
+                size += len(part)
+                if size > MAX_BODY:
+                    raise _TooLong
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+            return response.status_code, b"".join(parts)
+
+    def _lost(self, error: Exception, doing: str) -> TabbyError:
+        cause = error.args[0] if error.args else None
+        reason = (
+            cause.args[1]
+            if isinstance(cause, urllib3.exceptions.ProtocolError) and len(cause.args) > 1
+            else None
+        )
+        if isinstance(reason, http.client.HTTPException) and not isinstance(
+            reason, http.client.RemoteDisconnected
+        ):
+            return Garbled(f"TabbyAPI's answer while {doing} is not HTTP, or is cut off")
+        return self._access.unreachable(doing)
+
+
+class _TooLong(Exception):
+    """A body over the bound."""
+
+
+class _SystemTrust(HTTPAdapter):
+    """HTTPS by the system's certificates (and SSL_CERT_FILE), as the async client does."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=ssl.create_default_context(), **kwargs)
+
+
+def _closed_unanswered(error: requests.ConnectionError) -> bool:
+    cause = error.args[0] if error.args else None
+    return isinstance(cause, urllib3.exceptions.ProtocolError) and isinstance(
+        cause.args[-1], http.client.RemoteDisconnected | ConnectionResetError | BrokenPipeError
+    )

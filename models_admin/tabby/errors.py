@@ -1,0 +1,253 @@
+"""What can go wrong with TabbyAPI, as exceptions that say what to do.
+
+TabbyError
+├── Unreachable       unreachable       no connection, or it broke before an answer
+├── TimedOut          timed_out         no answer in time
+├── KeyRefused        key_refused       401, 403: the key is missing, wrong, or may not do this
+├── Busy              busy              503, 429: it cannot do this now
+├── NotLoaded         not_loaded        no model is loaded
+├── Rejected          rejected          400, 422: the request itself is not accepted
+│   ├── ModelMissing      model_missing     no such directory in its model folder
+│   └── ContextOverflow   context_overflow  the prompt is longer than the model's context
+├── LoadFailed        load_failed       a load ended in an error
+│   ├── OutOfMemory       out_of_memory     the model does not fit the GPU's memory
+│   └── FilesBroken       files_broken      the model's files are damaged or incomplete
+├── ServerFault       server_fault      5xx: TabbyAPI itself failed
+├── Garbled           garbled           not TabbyAPI's protocol: HTML, no JSON, a wrong shape
+└── (a reply that ended badly)
+    ├── StreamError   stream_error      an error event
+    ├── StreamCut     stream_cut        the connection was lost, or the stream ended too early
+    └── Stalled       stalled           nothing but pings for too long
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+MAX_WORDS = 2000
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def clean_words(text: str) -> str:
+    """TabbyAPI's words, fit to be shown: no control characters but tab and newline, at most 2,000
+    characters.
+    """
+    return _CONTROL.sub("", text[: 2 * MAX_WORDS]).strip()[:MAX_WORDS]
+
+
+class TabbyError(Exception):
+    """Something that TabbyAPI, or the way to it, did not do.
+
+    `what` says what happened to what, as a clause without a full stop; `words` are TabbyAPI's own. `kind` is
+    a stable code, `advice` a sentence for a person, and `retry` whether the same call may succeed later with
+    nothing changed.
+    """
+
+    kind: ClassVar[str] = "tabby_error"
+    retry: ClassVar[bool] = False
+    default_advice: ClassVar[str] = "Look into TabbyAPI's log."
+
+    def __init__(self, what: str, words: str = "", *, advice: str = "") -> None:
+        self.what = what
+        self.words = clean_words(words)
+        self.advice = advice or self.default_advice
+        super().__init__(what, self.words)
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.words}" if self.words else f"{self.what}."
+
+
+class Unreachable(TabbyError):
+    """No connection, or it broke before an answer came."""
+
+    kind = "unreachable"
+    retry = True
+    default_advice = "Check that TabbyAPI runs and that TABBY_HOST is its address."
+
+
+class TimedOut(TabbyError):
+    """No answer in time."""
+
+    kind = "timed_out"
+    retry = True
+    default_advice = (
+        "TabbyAPI is slow or hangs: look into its log, restart it if it stays so; raise SWITCH_TIMEOUT "
+        "for large models."
+    )
+
+
+class KeyRefused(TabbyError):
+    """The key is missing, wrong, or not the admin key."""
+
+    kind = "key_refused"
+    default_advice = (
+        "Set TABBY_ADMIN_KEY (and TABBY_API_KEY, if used) to the keys in TabbyAPI's api_tokens.yml; "
+        "switching models needs the admin key."
+    )
+
+
+class Busy(TabbyError):
+    """It cannot do this at present, for instance while it loads a model."""
+
+    kind = "busy"
+    retry = True
+    default_advice = "Wait until TabbyAPI has finished what it is doing, then try again."
+
+
+class NotLoaded(TabbyError):
+    """No model is loaded; this is also the answer all through a load."""
+
+    kind = "not_loaded"
+    retry = True
+    default_advice = "Load a model, or wait for the running load to end."
+
+
+class Rejected(TabbyError):
+    """The request itself was not accepted; sending it again will not help."""
+
+    kind = "rejected"
+    default_advice = "Correct what TabbyAPI's words name, such as a load option, and try again."
+
+
+class ModelMissing(Rejected):
+    """TabbyAPI has no directory of that name in its model folder."""
+
+    kind = "model_missing"
+    default_advice = (
+        "Check that the model's directory is in TabbyAPI's model folder under exactly this name, then "
+        "refresh the list."
+    )
+
+
+class ContextOverflow(Rejected):
+    """The conversation is longer than the model's context."""
+
+    kind = "context_overflow"
+    default_advice = (
+        "Start a new conversation, or shorten the message; a model with a longer context would also do."
+    )
+
+
+class LoadFailed(TabbyError):
+    """A load ended in an error. The model that was loaded before is gone from the GPU by then."""
+
+    kind = "load_failed"
+    default_advice = (
+        "Look into TabbyAPI's log; try to load the model there by hand, and restart TabbyAPI if that "
+        "fails too."
+    )
+
+
+class OutOfMemory(LoadFailed):
+    """The model does not fit the GPU's memory."""
+
+    kind = "out_of_memory"
+    default_advice = (
+        "The model is too big, or the previous one is not fully gone: unload, wait some 10 seconds, and "
+        "load a smaller model "
+        "or quantization, or one with a smaller cache. Restart TabbyAPI if it persists."
+    )
+
+
+class FilesBroken(LoadFailed):
+    """The model's files are damaged, incomplete, or no model at all."""
+
+    kind = "files_broken"
+    default_advice = "The model's files are damaged or incomplete: download the model again."
+
+
+class ServerFault(TabbyError):
+    """TabbyAPI itself failed (5xx)."""
+
+    kind = "server_fault"
+    retry = True
+    default_advice = "Look into TabbyAPI's log, and restart it if this goes on."
+
+
+class Garbled(TabbyError):
+    """The answer is not in TabbyAPI's protocol."""
+
+    kind = "garbled"
+    retry = True
+    default_advice = "Check that TABBY_HOST is TabbyAPI's own address, and not a proxy or another server."
+
+
+class StreamError(TabbyError):
+    """TabbyAPI sent an error in the middle of a reply."""
+
+    kind = "stream_error"
+    retry = True
+    default_advice = "Try again; look into TabbyAPI's log if it persists."
+
+
+class StreamCut(TabbyError):
+    """The connection was lost in mid-stream, or the stream ended without its end mark."""
+
+    kind = "stream_cut"
+    retry = True
+    default_advice = "Try again; if it persists, check the network and whether TabbyAPI crashed."
+
+
+class Stalled(TabbyError):
+    """The stream stayed open without any data but pings."""
+
+    kind = "stalled"
+    retry = True
+    default_advice = "Try again; a reply that hangs after an unload or a crash never goes on by itself."
+
+
+_NO_MEMORY = re.compile(
+    r"out ?of ?memory|\boom\b|insufficient (?:v?ram|memory|space)|not enough (?:v?ram|memory|space)"
+    r"|(?:cannot|can't|could not|unable to|failed to) (?:allocate|reserve)|does(?: not|n't) fit"
+    r"|cudaMalloc|alloc_failed",
+    re.IGNORECASE,
+)
+_BROKEN_FILES = re.compile(
+    r"safetensor|corrupt|truncated|header|no such file|not found|could not find|cannot find|missing"
+    r"|incomplete|unexpected (?:end|eof)|invalid (?:json|magic|file)|jsondecode|expecting value|checksum|unpickl"
+    r"|no \.?\w+ files",
+    re.IGNORECASE,
+)
+_NO_FOLDER = re.compile(r"could not find the (?:draft )?model", re.IGNORECASE)
+_NO_MODEL = re.compile(r"\bno models? (?:(?:is|are) )?(?:currently )?loaded", re.IGNORECASE)
+
+
+def load_failure(model: str, words: str) -> LoadFailed:
+    """The exception for a load of `model` that ended in an error event, chosen by TabbyAPI's words."""
+    if _NO_MEMORY.search(words):
+        return OutOfMemory(f"{model} does not fit the GPU's memory", words)
+    if _BROKEN_FILES.search(words):
+        return FilesBroken(f"The files of {model} cannot be read", words)
+    return LoadFailed(f"TabbyAPI could not load {model}", words)
+
+
+def says_no_model(words: str) -> bool:
+    """Whether TabbyAPI's words mean that no model is loaded."""
+    return _NO_MODEL.search(words) is not None
+
+
+def status_failure(status: int, doing: str, words: str, *, code: str = "") -> TabbyError:
+    """The exception for an answer with an HTTP status other than 200.
+
+    `doing` completes "TabbyAPI … while …", such as "listing the models"; `code` is the error's own code,
+    where it has one.
+    """
+    kind: type[TabbyError] = Rejected
+    what = "TabbyAPI did not accept the request"
+    if status in (401, 403):
+        kind, what = KeyRefused, "TabbyAPI refused the key"
+    elif says_no_model(words):
+        kind, what = NotLoaded, "TabbyAPI has no model loaded"
+    elif code == "context_length_exceeded":
+        kind, what = ContextOverflow, "The conversation is too long for the model"
+    elif status in (429, 503):
+        kind, what = Busy, f"TabbyAPI is busy ({status})"
+    elif status >= 500:
+        kind, what = ServerFault, f"TabbyAPI failed ({status})"
+    elif status not in (400, 413, 422):
+        # TabbyAPI has the paths that are asked for, and never redirects: somebody else answered.
+        kind, what = Garbled, f"The server answered {status}, which TabbyAPI never does,"
+    elif _NO_FOLDER.search(words):
+        kind, what = ModelMissing, "TabbyAPI has no such model"
+    return kind(f"{what} while {doing}", words)

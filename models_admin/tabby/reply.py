@@ -1,0 +1,125 @@
+"""A reply's events as deltas. Pure, and fast: this runs for every token of every chat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from models_admin.tabby.access import Access
+from models_admin.tabby.errors import (
+    ContextOverflow,
+    Garbled,
+    NotLoaded,
+    StreamError,
+    TabbyError,
+    says_no_model,
+)
+from models_admin.tabby.wire import Delta, Usage, decode_json, read_usage
+
+DOING = "answering a chat"
+
+
+class ReplyReader:
+    """Turns the data of chat completion events into deltas.
+
+    `done` is set by `[DONE]`; `failure` by an error event, or by one that makes no sense. What came before
+    either in the same read is still returned, what comes after is dropped.
+    """
+
+    def __init__(self, access: Access) -> None:
+        self.done = False
+        self.failure: TabbyError | None = None
+        self._access = access
+
+    def read(self, payloads: list[bytes]) -> Delta | None:
+        """The events of one read as one delta, or None where they hold nothing to show."""
+        texts: list[str] = []
+        thoughts: list[str] = []
+        finish_reason: str | None = None
+        usage: Usage | None = None
+        event: Any = None
+        pieces = 0
+        loads = orjson.loads
+        for payload in payloads:
+            try:
+                event = loads(payload)
+            except ValueError:
+                event = self._odd(payload)
+                if event is None:
+                    break
+            try:
+                choice = event["choices"][0]
+                delta = choice["delta"]
+                text = delta.get("content")
+                thought = delta.get("reasoning_content")
+                ended = choice.get("finish_reason")
+            except (KeyError, IndexError, TypeError, AttributeError):
+                usage = self._without_choice(event) or usage
+                if self.failure is not None:
+                    break
+                continue
+            if text:
+                texts.append(text)
+            if thought:
+                thoughts.append(thought)
+            if text or thought:
+                pieces += 1
+            if ended:
+                finish_reason = str(ended)
+            if event.get("usage"):
+                usage = self._usage(event)
+        if not (pieces or finish_reason or usage):
+            return None
+        model = event.get("model") if isinstance(event, dict) else None
+        try:
+            # A database's text cannot hold NUL, and no reader misses it.
+            written = "".join(texts).replace("\x00", "")
+            thought = "".join(thoughts).replace("\x00", "")
+        except TypeError:
+            self.failure = _garbled()
+            return None
+        return Delta(written, thought, finish_reason, usage, model if isinstance(model, str) else "", pieces)
+
+    def _odd(self, payload: bytes) -> Any:
+        """An event that is not plain JSON: its value, where only its UTF-8 was broken; else None, with `done`
+        or `failure` set.
+        """
+        if payload.strip() == b"[DONE]":
+            self.done = True
+            return None
+        try:
+            return decode_json(payload, DOING)
+        except Garbled as error:
+            self.failure = error
+            return None
+
+    def _without_choice(self, event: Any) -> Usage | None:
+        """An event without a choice: an error, or (as other servers do) only the usage."""
+        words = self._access.words(event)
+        if words is not None:
+            self.failure = self._error(words, event)
+        elif isinstance(event, dict) and event.get("choices") == []:
+            return self._usage(event) if event.get("usage") else None
+        else:
+            self.failure = _garbled()
+        return None
+
+    def _error(self, words: str, event: Any) -> TabbyError:
+        error = event.get("error")
+        if isinstance(error, dict) and error.get("code") == "context_length_exceeded":
+            return ContextOverflow("The conversation is too long for the model", words)
+        if says_no_model(words):
+            return NotLoaded("TabbyAPI has no model loaded", words)
+        return StreamError(f"TabbyAPI stopped while {DOING}", words)
+
+    def _usage(self, event: Any) -> Usage | None:
+        try:
+            return read_usage(event["usage"])
+        except Garbled as error:
+            self.failure = error
+            return None
+
+
+def _garbled() -> Garbled:
+    return Garbled(f"TabbyAPI sent an event of an unknown shape while {DOING}")

@@ -1,0 +1,223 @@
+"""TabbyAPI's answers as frozen values. Every parser is strict: a shape that TabbyAPI does not send raises
+Garbled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+import orjson
+
+from models_admin.tabby.errors import Garbled
+
+MAX_NAME = 255
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """The loaded model: its directory name, and the parameters that TabbyAPI runs it with (`max_seq_len`,
+    `cache_mode`, …).
+    """
+
+    id: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadProgress:
+    """One step of a load: `module` of `modules` (both 0 or more) of the phase are done.
+
+    `phase` is "vision", "draft" or "model", in this order, whichever apply. `finished` ends a phase, not the
+    load.
+    """
+
+    phase: str
+    module: int
+    modules: int
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a reply took. None: TabbyAPI did not say, or called it "Indeterminate"."""
+
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    total_tokens: int | None
+    tokens_per_second: float | None
+    seconds: float | None
+
+    def as_dict(self) -> dict[str, int | float | None]:
+        """The fields by name, ready for JSON."""
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "total_tokens": self.total_tokens,
+            "tokens_per_second": self.tokens_per_second,
+            "seconds": self.seconds,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """All that one read brought of a reply; `text` and `reasoning` go on where the last delta ended.
+
+    `pieces` is how many events with text or reasoning it came from, `model` the name that TabbyAPI gave (''
+    if none).
+    """
+
+    text: str
+    reasoning: str
+    finish_reason: str | None
+    usage: Usage | None
+    model: str
+    pieces: int
+
+
+def usable_name(name: object) -> bool:
+    """Whether `name` can be one directory in TabbyAPI's model folder. TabbyAPI itself does not keep names
+    inside it.
+    """
+    return (
+        isinstance(name, str)
+        and 0 < len(name) <= MAX_NAME
+        and name not in (".", "..")
+        and not any(char in "/\\" or ord(char) < 32 or 127 <= ord(char) < 160 for char in name)
+        and not any("\ud800" <= char <= "\udfff" for char in name)
+    )
+
+
+def decode_json(data: bytes, what: str) -> Any:
+    """`data` as JSON; bytes that are not UTF-8 are replaced, so that one bad byte does not end a reply. Else
+    Garbled.
+    """
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        pass
+    try:
+        return orjson.loads(data.decode("utf-8", "replace"))
+    except ValueError:
+        raise Garbled(f"TabbyAPI's answer for {what} is not JSON") from None
+
+
+def _shape(what: str) -> Garbled:
+    return Garbled(f"TabbyAPI's answer for {what} has an unknown shape")
+
+
+def read_permission(answer: Any) -> str:
+    """`{"permission": "admin"|"api"}` → the permission."""
+    permission = answer.get("permission") if isinstance(answer, dict) else None
+    if permission not in ("admin", "api"):
+        raise _shape("the key's permission")
+    return str(permission)
+
+
+def read_models(answer: Any) -> list[str]:
+    """The list of models → their names, sorted, each once, without those that cannot be a directory's
+    name.
+    """
+    entries = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(entries, list):
+        raise _shape("the list of models")
+    names = [entry.get("id") if isinstance(entry, dict) else None for entry in entries]
+    if not all(isinstance(name, str) for name in names):
+        raise _shape("the list of models")
+    return sorted({str(name) for name in names if usable_name(name)})
+
+
+def read_card(answer: Any) -> ModelCard:
+    """The card of the loaded model; `parameters` may be null."""
+    if not isinstance(answer, dict):
+        raise _shape("the loaded model")
+    name, parameters = answer.get("id"), answer.get("parameters")
+    if not isinstance(name, str) or not name or not isinstance(parameters, dict | None):
+        raise _shape("the loaded model")
+    return ModelCard(name, parameters or {})
+
+
+def read_issues(answer: Any) -> list[str]:
+    """`{"status", "issues": [...]}` → the issues in words; an issue is a string, or an object with a
+    `description`.
+    """
+    if not isinstance(answer, dict) or not isinstance(answer.get("status"), str):
+        raise _shape("its health")
+    issues = answer.get("issues") or []
+    if not isinstance(issues, list):
+        raise _shape("its health")
+    return [str(issue.get("description", "")) if isinstance(issue, dict) else str(issue) for issue in issues]
+
+
+def read_progress(event: Any) -> LoadProgress:
+    """One progress event of a load."""
+    if not isinstance(event, dict):
+        raise _shape("a load")
+    phase, module, modules = event.get("model_type"), event.get("module"), event.get("modules")
+    if not isinstance(phase, str) or not _is_count(module) or not _is_count(modules):
+        raise _shape("a load")
+    return LoadProgress(phase, module, modules, event.get("status") == "finished")
+
+
+def read_usage(usage: Any) -> Usage:
+    """The `usage` object of a reply's last event."""
+    if not isinstance(usage, dict):
+        raise _shape("the usage of a reply")
+    prompt, completion, total = (
+        value if _is_count(value := usage.get(name)) else None
+        for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+    )
+    return Usage(
+        prompt,
+        completion,
+        total,
+        _rate(usage.get("completion_tokens_per_sec")),
+        _rate(usage.get("total_time")),
+    )
+
+
+def error_words(answer: Any) -> str | None:
+    """The words of an error in any form that TabbyAPI has, or None where `answer` is no error.
+
+    The forms: `{"detail": "…"}`, `{"detail": [{"loc": […], "msg": "…"}, …]}`, `{"error": {"message": "…"}}`,
+    `{"error": "…"}`.
+    """
+    if not isinstance(answer, dict):
+        return None
+    error = answer.get("error")
+    if error:
+        return str(error.get("message") or "") if isinstance(error, dict) else str(error)
+    detail = answer.get("detail")
+    if isinstance(detail, list):
+        return "; ".join(_problem(item) for item in detail)
+    return None if detail is None else str(detail)
+
+
+def words_of_body(body: bytes) -> tuple[str, str]:
+    """An error answer's (words, code): from JSON, or the plain text itself; ('', '') for HTML and binary."""
+    try:
+        answer = orjson.loads(body)
+    except ValueError:
+        text = body.decode("utf-8", "replace").strip()
+        return ("" if text.startswith("<") or "\ufffd" in text else text), ""
+    words = error_words(answer)
+    error = answer.get("error") if isinstance(answer, dict) else None
+    code = error.get("code") if isinstance(error, dict) else None
+    return (answer if isinstance(answer, str) else words or ""), (code if isinstance(code, str) else "")
+
+
+def _problem(item: Any) -> str:
+    if not isinstance(item, dict):
+        return str(item)
+    loc = item.get("loc")
+    where = ".".join(str(part) for part in loc if part != "body") if isinstance(loc, list) else ""
+    return f"{where}: {item.get('msg', '')}".removeprefix(": ")
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _rate(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
