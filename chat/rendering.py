@@ -1,13 +1,14 @@
 """Markdown into sanitized HTML, block by block, while the text is still arriving.
 
-`Blocks` takes a text in pieces, cut anywhere, and gives each top-level block once, as soon as it is sure to be
-finished. Only whole lines are looked at, and the text that is parsed starts at the last finished block; so how the
-pieces were cut changes nothing, and the cost grows with the text, not with its square.
+`Blocks` takes a text in pieces, cut anywhere, and gives each top-level block once, as soon as it is sure to
+be finished. Only whole lines are looked at, and what is parsed starts behind the last finished block; so how
+the pieces were cut changes nothing, and the cost grows with the text, not with its square.
 
-When is a block finished? CommonMark never reopens a block, so whatever stands before the last block is. The last one is
-finished by a blank line, except for the three kinds that live through blank lines: a fence ends at its closing line, a
-list at a line after a blank one that neither is indented nor starts an item, indented code at a line that is not indented.
-A reference that is defined only further down is the one thing that looks forward: `close` renders such blocks again.
+When is a block finished? CommonMark never reopens a block, so whatever stands before the last one is. The
+last one is finished by a blank line, except for the three kinds that live through blank lines: a fence ends
+at its closing line, a list at a line after a blank one that neither is indented nor starts an item, indented
+code at a line that is not indented. Only a reference that is defined further down looks forward: `close`
+renders the blocks that use it again.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from chat import markdown
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A finished top-level block: `html` stands for the text from the end of the block before it up to `upto`."""
+    """A finished top-level block: `html` stands for the text from the last block to character `upto`."""
 
     upto: int
     html: str
@@ -42,20 +43,24 @@ class _Open(Enum):
 # Block tokens that may go on after a blank line; and all that may go on, blank line or not.
 _LISTS = {"bullet_list_open": _Open.LIST, "ordered_list_open": _Open.LIST}
 _SURVIVE_BLANK = {**_LISTS, "code_block": _Open.CODE}
-_ANY = {name: _Open.TEXT for name in ("paragraph_open", "heading_open", "blockquote_open", "table_open")}
-_ANY |= _SURVIVE_BLANK
+_ANY = {
+    **dict.fromkeys(("paragraph_open", "heading_open", "blockquote_open", "table_open"), _Open.TEXT),
+    **_SURVIVE_BLANK,
+}
 
 _FENCE_LINE = re.compile(r" {0,3}(?:`{3,}[^`\n]*|~{3,}.*)$")
 _CLOSING_LINE = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*$")
 _AT_MARGIN = re.compile(r" ?[^ \t\n]")
 _ITEM = re.compile(r" ?(?:[-+*]|\d{1,9}[.)])(?:[ \t]|$)")
+# A letter, and then nothing that means anything to Markdown or HTML: most prose, and not worth a parser.
+_PLAIN = re.compile(r"[A-Za-z][^`*_~\[\]\\&<>\xa0|]*")
 _INDENTED = re.compile(r" {0,3}\t| {4}")
 
 References = dict[str, dict[str, Any]]
 
 
 class Blocks:
-    """The rendering of one growing text. `html` is what is finished, `upto` how many characters of the text that is."""
+    """The rendering of one growing text: `html` is what is finished, of the first `upto` characters."""
 
     def __init__(self) -> None:
         self.upto = 0
@@ -73,8 +78,6 @@ class Blocks:
 
     @property
     def html(self) -> str:
-        if len(self._html) > 1:
-            self._html = ["".join(self._html)] if not self._forward else self._html
         return "".join(self._html)
 
     def feed(self, piece: str) -> list[Block]:
@@ -90,7 +93,7 @@ class Blocks:
         return self._taken()
 
     def close(self) -> list[Block]:
-        """The text has ended: return the remaining blocks. `html` is final now, forward references included."""
+        """The text has ended: return the remaining blocks. `html` is final, forward references included."""
         if rest := "".join(self._tail):
             self._take(rest, 0)
             self._tail = []
@@ -124,11 +127,18 @@ class Blocks:
                 self._open = _Open.TEXT
         elif self._open is _Open.TEXT:
             if blank:
-                if len(self._lines) > 1:
-                    self._settle(_SURVIVE_BLANK)
+                self._end_text()
             elif _FENCE_LINE.match(line):
                 self._settle(_ANY)
         self._blank = blank
+
+    def _end_text(self) -> None:
+        """A blank line has ended what is pending, but for a list, indented code or a fence."""
+        if len(self._lines) == 2 and _PLAIN.fullmatch(self._lines[0]):
+            self._add(f"<p>{self._lines[0].rstrip()}</p>\n", 2)
+            self._drop(2)
+        elif len(self._lines) > 1:
+            self._settle(_SURVIVE_BLANK)
 
     def _ends_open_block(self, line: str) -> bool:
         """Whether this line, which is not blank, ends the open list or the open indented code."""
@@ -164,30 +174,32 @@ class Blocks:
         return markdown.parse_blocks("\n".join(self._lines) + "\n")
 
     def _finish(self, tokens: list[Token], references: References, lines: int) -> None:
-        """Render these tokens, which are the blocks of the first so many pending lines, and drop those lines."""
+        """Render these tokens, the blocks of the first so many pending lines, and drop those lines."""
         if not lines:
             return
         for label, reference in references.items():
             if reference["map"][1] <= lines:
                 self._references.setdefault(label, reference)
         groups = markdown.top_level(tokens)
-        for number, group in enumerate(groups):
-            first = group[0].map[0] if number and group[0].map else 0
-            following = groups[number + 1][0].map if number + 1 < len(groups) else None
-            self._emit(group, first, following[0] if following else lines)
+        starts = [group[0].map[0] if group[0].map else 0 for group in groups[1:]]
+        for group, start, end in zip(groups, [0, *starts], [*starts, lines], strict=False):
+            source = "\n".join(self._lines[start:end])
+            if "]" in source:
+                self._forward.append((len(self._html), source, len(self._references)))
+            self._add(markdown.render_tokens(group, self._references), end)
         if not groups:
-            self._emit([], 0, lines)
+            self._add("", lines)
+        self._drop(lines)
+
+    def _add(self, html: str, end: int) -> None:
+        """Emit a block that ends with the `end`-th pending line."""
+        self.upto = self._ends[end - 1]
+        self._html.append(html)
+        self._out.append(Block(self.upto, html))
+
+    def _drop(self, lines: int) -> None:
         del self._lines[:lines]
         del self._ends[:lines]
-
-    def _emit(self, group: list[Token], first: int, end: int) -> None:
-        html = markdown.render_tokens(group, self._references)
-        source = "\n".join(self._lines[first:end])
-        if "]" in source:
-            self._forward.append((len(self._html), source, len(self._references)))
-        self._html.append(html)
-        self.upto = self._ends[end - 1]
-        self._out.append(Block(self.upto, html))
 
 
 def render(text: str) -> str:
