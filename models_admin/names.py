@@ -85,11 +85,6 @@ _GENERIC_WORD = (
 )
 _GENERIC = re.compile(rf"(?:{_GENERIC_WORD}[-_. ]*(?:\d+[-_. ]*)?)+")
 
-# Seconds from … to: what a load usually takes, up to that many billion parameters.
-_LOAD_SECONDS = ((4.0, (5, 10)), (10.0, (10, 30)), (25.0, (30, 60)))
-_LOAD_SECONDS_OF_THE_LARGEST = (60, 120)
-UNLOAD_SECONDS = (2, 5)
-
 
 @dataclass(frozen=True)
 class Facts:
@@ -185,12 +180,3 @@ def suggested_tags(name: str) -> list[str]:
     if not tags and _CONVERSES.search(lower):
         tags = {"general"}
     return [tag for tag in TAGS if tag in tags]
-
-
-def usual_load_seconds(parameters_b: float | None) -> tuple[int, int]:
-    """Return the seconds from … to that such a load usually takes; an unknown size is taken for a 7B."""
-    size = 7.0 if parameters_b is None else parameters_b
-    for limit, seconds in _LOAD_SECONDS:
-        if size <= limit:
-            return seconds
-    return _LOAD_SECONDS_OF_THE_LARGEST

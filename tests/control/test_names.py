@@ -108,19 +108,3 @@ def test_good_names_get_none(name: str) -> None:
 )
 def test_tags_follow_the_guide(name: str, tags: list[str]) -> None:
     assert names.suggested_tags(name) == tags
-
-
-@pytest.mark.parametrize(
-    ("size", "seconds"),
-    [
-        (3, (5, 10)),
-        (7, (10, 30)),
-        (8, (10, 30)),
-        (13, (30, 60)),
-        (34, (60, 120)),
-        (70, (60, 120)),
-        (None, (10, 30)),
-    ],
-)
-def test_usual_load_times_follow_the_guide(size: float | None, seconds: tuple[int, int]) -> None:
-    assert names.usual_load_seconds(size) == seconds
