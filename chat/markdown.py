@@ -174,5 +174,5 @@ def render_tokens(tokens: list[Token], references: dict[str, dict[str, Any]]) ->
 
 def render(source: str, references: dict[str, dict[str, Any]]) -> str:
     """Render a whole source to sanitized HTML, with these references beside its own."""
-    tokens, _ = parse_blocks(source)
-    return render_tokens(tokens, references)
+    tokens, own = parse_blocks(source)
+    return render_tokens(tokens, own | references)

@@ -102,7 +102,7 @@ DOCUMENTS = st.builds(
 def whole(text: str) -> str:
     """What one parse of the whole text gives."""
     text = re.sub(r"\r+(?=\n|$)", "", text).replace("\r", " ").replace("\0", "\ufffd")
-    return markdown.render(text + "\n", {})
+    return markdown.render(text if text.endswith("\n") else text + "\n", {})
 
 
 def in_pieces(text: str, sizes: list[int]) -> tuple[Blocks, list[Block]]:
