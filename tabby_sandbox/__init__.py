@@ -1,0 +1,1 @@
+"""A stand-in for a TabbyAPI server: same protocol, pretend models, scripted delays and faults."""

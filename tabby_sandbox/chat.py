@@ -1,0 +1,311 @@
+"""POST /v1/chat/completions."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from itertools import islice
+from typing import Any, NoReturn
+
+import orjson
+from aiohttp import web
+
+from .auth import permission as permission_of
+from .auth import require_api, require_permission
+from .engine import Busy, Generation
+from .faults import ABORTED, Fault
+from .pace import play
+from .replies import Reply, Token, compose, text_of
+from .sandbox import CALL, Call
+from .sse import EventStream, event, json_event
+from .trouble import BREAKS, GARBAGE, break_stream, garbage_event
+from .wire import (
+    NOTHING_LOADED,
+    Refusal,
+    context_size,
+    context_too_long,
+    crash,
+    invalid,
+    json_response,
+    require_messages,
+)
+
+_ERRORS = {"error", "error_event", "oom", "corrupted"}
+
+
+async def completions(request: web.Request) -> web.StreamResponse:
+    """A reply by the loaded model, streamed or whole."""
+    call = request[CALL]
+    call.require_json()
+    auth = call.sandbox.config.auth
+    require_api(auth, request.headers)
+    call.record.permission = permission_of(auth, request.headers)
+    body = call.body()
+    messages, prefix = _prompt(body)
+    max_tokens = _max_tokens(body)
+    await _settle_model(call, body.get("model"))
+    engine = call.sandbox.engine
+    model = engine.loaded
+    if model is None:
+        raise Refusal(503, NOTHING_LOADED)
+    reply = compose(model, messages, prefix, max_tokens, engine.token_rate)
+    size = context_size(model, engine.options)
+    if reply.prompt_tokens > size:
+        raise context_too_long(
+            f"Prompt length {reply.prompt_tokens} exceeds the available context size of {size} tokens"
+        )
+    call.record.model = model.name
+    if body.get("stream"):
+        return await _Streamed(call, reply, usage=_wants_usage(body)).run()
+    return await _whole(call, reply, usage=_wants_usage(body))
+
+
+def _prompt(body: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
+    """The messages to answer, and the text that the reply goes on from."""
+    messages = require_messages(body)
+    prefix = body.get("response_prefix") or ""
+    if not isinstance(prefix, str):
+        raise invalid("string_type", ["response_prefix"], "Input should be a valid string", prefix)
+    if body.get("continue_final_message"):
+        if body.get("add_generation_prompt", True):
+            raise Refusal(422, "continue_final_message requires add_generation_prompt to be false")
+        if not messages:
+            raise Refusal(422, "continue_final_message is set but there are no messages to continue")
+        return messages[:-1], text_of(messages[-1]) + prefix
+    return messages, prefix
+
+
+def _max_tokens(body: dict[str, Any]) -> int | None:
+    value = body.get("max_tokens", body.get("max_completion_tokens"))
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise invalid("int_type", ["max_tokens"], "Input should be a valid integer", value)
+    return value or None
+
+
+def _wants_usage(body: dict[str, Any]) -> bool:
+    options = body.get("stream_options")
+    return isinstance(options, dict) and bool(options.get("include_usage"))
+
+
+async def _settle_model(call: Call, name: Any) -> None:
+    """What a request that sets `model` brings about: nothing, a switch, or a crash."""
+    if not name:
+        return
+    engine, options = call.sandbox.engine, call.sandbox.config.server
+    loaded = engine.loaded
+    if options.inline_loading and (loaded is None or loaded.name != name):
+        if require_permission(call.sandbox.config.auth, call.request.headers) != "admin":
+            if name not in options.dummy_models:
+                raise Refusal(401, f"Unable to switch model to {name} because an admin key isn't provided")
+        elif name not in options.dummy_models and (model := engine.find(str(name))) is not None:
+            load = engine.start_load(model, {})
+            call.record.events = load.history
+            while await load.events.get() is not None:
+                pass
+            if load.failed:
+                raise crash()
+    if engine.loaded is None:
+        raise crash()
+
+
+class _Frames:
+    """The events of one streamed reply. Everything but a token's text is encoded once."""
+
+    def __init__(self, model: str, reply: Reply) -> None:
+        self._head = {
+            "id": f"chatcmpl-{uuid.uuid4().hex}",
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+        }
+        self._model, self._reply = model, reply
+        opening = b"data: " + orjson.dumps(self._head)[:-1] + b',"choices":[{"index":0,"delta":{"'
+        self._content = opening + b'content":'
+        self._reasoning = opening + b'reasoning_content":'
+        self._rest = b'},"finish_reason":null}],"model":' + orjson.dumps(model) + b"}\r\n\r\n"
+        self._started = time.monotonic()
+
+    def token(self, token: Token) -> bytes:
+        start = self._reasoning if token.reasoning else self._content
+        return start + orjson.dumps(token.text) + self._rest
+
+    def finish(self, count: int, *, usage: bool) -> bytes:
+        """The last chunk. With usage it carries that too; its `choices` is never empty."""
+        choices = [{"index": 0, "delta": {}, "finish_reason": self._reply.finish_reason}]
+        chunk: dict[str, Any] = {**self._head, "choices": choices, "model": self._model}
+        if usage:
+            chunk["usage"] = usage_of(self._reply, count, time.monotonic() - self._started)
+        return json_event(chunk)
+
+
+def usage_of(reply: Reply, count: int, seconds: float) -> dict[str, Any]:
+    """TabbyAPI's usage. A rate over no time at all is the word "Indeterminate"."""
+    spent = max(seconds - reply.prefill, 0.0)
+    return {
+        "prompt_tokens": reply.prompt_tokens,
+        "prompt_time": reply.prefill,
+        "prompt_tokens_per_sec": _per_second(reply.prompt_tokens, reply.prefill),
+        "completion_tokens": count,
+        "completion_time": round(spent, 3),
+        "completion_tokens_per_sec": _per_second(count, round(spent, 3)),
+        "total_tokens": reply.prompt_tokens + count,
+        "total_time": round(seconds, 3),
+    }
+
+
+def _per_second(count: int, seconds: float) -> float | str:
+    return round(count / seconds, 2) if seconds > 0 else "Indeterminate"
+
+
+def _error(message: str) -> bytes:
+    return json_event({"error": {"message": message, "trace": None}})
+
+
+async def _for_ever() -> NoReturn:
+    """Until the client goes (or the sandbox is reset)."""
+    while True:
+        await asyncio.get_running_loop().create_future()
+
+
+class _Streamed:
+    """One streamed reply, with whatever fault hits it."""
+
+    def __init__(self, call: Call, reply: Reply, *, usage: bool) -> None:
+        self._call, self._reply, self._usage = call, reply, usage
+        self._stream: EventStream = call.stream()
+        self._rate = reply.rate
+        self._tokens = iter(reply.tokens)
+
+    async def run(self) -> web.StreamResponse:
+        record = self._call.record
+        await self._stream.open()
+        engine = self._call.sandbox.engine
+        try:
+            generation = engine.begin()
+        except Busy:
+            self._stream.write(_error(ABORTED))
+            record.end("refused")
+            return await self._stream.end()
+        try:
+            return await self._reply_with(generation)
+        finally:
+            engine.finish(generation)
+            self._stream.close()
+            record.tokens = generation.tokens
+
+    async def _reply_with(self, generation: Generation) -> web.StreamResponse:
+        record, fault, stream = self._call.record, self._call.fault, self._stream
+        frames = _Frames(generation.model.name, self._reply)
+        if self._reply.prefill > 0:
+            await asyncio.wait((generation.aborted,), timeout=self._reply.prefill)
+        record.first_token_at = time.time()
+        if fault is not None:
+            broken = await self._suffer(fault, generation, frames)
+            if broken is not None:
+                return broken
+        await play(stream, generation, self._tokens, frames.token, self._rate)
+        if generation.aborted.done():
+            # The trap of an unload: no error, no end, only pings.
+            record.end("aborted")
+            await _for_ever()
+        stream.write(frames.finish(generation.tokens, usage=self._usage))
+        record.finish_reason = self._reply.finish_reason
+        if fault and fault.kind == "finished_then_error":
+            return await self._fail(fault)
+        if not (fault and fault.kind == "no_done"):
+            stream.write(event(b"[DONE]"))
+        record.end("no_done" if fault and fault.kind == "no_done" else "completed")
+        return await stream.end()
+
+    async def _suffer(
+        self, fault: Fault, generation: Generation, frames: _Frames
+    ) -> web.StreamResponse | None:
+        """The part of the reply up to the fault, and the fault; None if the reply goes on after it."""
+        if fault.kind in {"slow", "empty", "no_done", "finished_then_error"}:
+            self._rate = 1 / (fault.seconds or 1.0) if fault.kind == "slow" else self._rate
+            self._tokens = iter(()) if fault.kind == "empty" else self._tokens
+            return None
+        await play(self._stream, generation, islice(self._tokens, fault.at), frames.token, self._rate)
+        if generation.aborted.done():
+            return None
+        if fault.kind in BREAKS:
+            return await break_stream(self._call, self._stream, frames.token(Token(" unfinished")))
+        if fault.kind in _ERRORS:
+            return await self._fail(fault)
+        if fault.kind == "garbage":
+            self._stream.write(garbage_event(self._call))
+        elif fault.kind == "hang":
+            hold = asyncio.ensure_future(self._call.sandbox.faults.hold(fault.seconds))
+            try:
+                await asyncio.wait((hold, generation.aborted), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                hold.cancel()
+        return None
+
+    async def _fail(self, fault: Fault) -> web.StreamResponse:
+        self._stream.write(_error(fault.words()))
+        self._call.record.end(fault.kind)
+        return await self._stream.end()
+
+
+async def _whole(call: Call, reply: Reply, *, usage: bool) -> web.Response:
+    """The reply in one piece, after the time that it takes. Content of nothing but space is null."""
+    engine, record = call.sandbox.engine, call.record
+    refused = f"Chat completion {uuid.uuid4().hex} aborted. Maybe the model was unloaded? " + (
+        "Please check the server console."
+    )
+    try:
+        generation = engine.begin()
+    except Busy as busy:
+        raise Refusal(503, refused) from busy
+    try:
+        started = time.monotonic()
+        if call.fault is not None and call.fault.kind != "empty":
+            answer = await _whole_fault(call, call.fault, refused)
+            if answer is not None:
+                return answer
+        tokens = [] if call.fault and call.fault.kind == "empty" else list(reply.tokens)
+        seconds = reply.prefill + (len(tokens) / reply.rate if reply.rate > 0 else 0)
+        await asyncio.wait((generation.aborted,), timeout=seconds)
+        if generation.aborted.done():
+            record.end("aborted")
+            await _for_ever()
+        generation.tokens = record.tokens = len(tokens)
+        record.finish_reason = reply.finish_reason
+        spent = time.monotonic() - started
+        return json_response(_document(generation.model.name, reply, tokens, spent if usage else None))
+    finally:
+        engine.finish(generation)
+
+
+async def _whole_fault(call: Call, fault: Fault, refused: str) -> web.Response | None:
+    match fault.kind:
+        case "hang":
+            await call.sandbox.faults.hold(fault.seconds)
+        case "slow":
+            await asyncio.sleep(fault.seconds or 1.0)
+        case "garbage":
+            return web.Response(text=fault.body or GARBAGE, content_type="application/json")
+        case _:
+            raise Refusal(fault.status or 503, fault.message or refused)
+    return None
+
+
+def _document(model: str, reply: Reply, tokens: list[Token], seconds: float | None) -> dict[str, Any]:
+    content = "".join(token.text for token in tokens if not token.reasoning)
+    reasoning = "".join(token.text for token in tokens if token.reasoning)
+    message = {
+        "role": "assistant",
+        "content": content if content.strip() else None,
+        "reasoning_content": reasoning or None,
+        "tool_calls": None,
+    }
+    choice = {"index": 0, "finish_reason": reply.finish_reason, "message": message, "logprobs": None}
+    return {
+        "id": f"cmpl-{uuid.uuid4().hex}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "choices": [choice],
+        "model": model,
+        "usage": None if seconds is None else usage_of(reply, len(tokens), seconds),
+    }

@@ -1,0 +1,142 @@
+"""/sandbox/: what a test or a benchmark tells the sandbox, and what it can ask. Loopback only, no key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from .config import ConfigError, ModelSpec, parse_model
+from .faults import FaultError, parse_fault
+from .sandbox import SANDBOX, Sandbox
+from .wire import Refusal, json_response
+
+
+async def add_fault(request: web.Request) -> web.Response:
+    """One fault, or a list of them."""
+    data = await _json(request)
+    faults = request.app[SANDBOX].faults
+    try:
+        parsed = [parse_fault(item) for item in (data if isinstance(data, list) else [data])]
+    except FaultError as error:
+        raise Refusal(400, str(error)) from error
+    for fault in parsed:
+        faults.add(fault)
+    return json_response({"faults": faults.pending()})
+
+
+async def get_faults(request: web.Request) -> web.Response:
+    return json_response({"faults": request.app[SANDBOX].faults.pending()})
+
+
+async def clear_faults(request: web.Request) -> web.Response:
+    faults = request.app[SANDBOX].faults
+    faults.clear()
+    return json_response({"faults": []})
+
+
+async def get_log(request: web.Request) -> web.Response:
+    return json_response({"requests": request.app[SANDBOX].journal.as_json()})
+
+
+async def clear_log(request: web.Request) -> web.Response:
+    request.app[SANDBOX].journal.clear()
+    return json_response({"requests": []})
+
+
+async def get_state(request: web.Request) -> web.Response:
+    return json_response(_state(request.app[SANDBOX]))
+
+
+async def reset(request: web.Request) -> web.Response:
+    sandbox = request.app[SANDBOX]
+    sandbox.reset()
+    return json_response(_state(sandbox))
+
+
+async def change_state(request: web.Request) -> web.Response:
+    """Change what is given, in this order: models, rates, issues, loaded, restart."""
+    sandbox = request.app[SANDBOX]
+    data = await _json(request)
+    if not isinstance(data, dict):
+        raise Refusal(400, "The state is an object.")
+    known = {"models", "add_models", "remove_models", "token_rate", "seconds_per_module", "issues", "loaded"}
+    unknown = set(data) - known - {"restart"}
+    if unknown:
+        raise Refusal(400, f"Unknown key {sorted(unknown)[0]}. Known: {', '.join(sorted(known))}, restart.")
+    try:
+        _change_models(sandbox, data)
+    except ConfigError as error:
+        raise Refusal(400, str(error)) from error
+    engine = sandbox.engine
+    if "token_rate" in data:
+        engine.token_rate = data["token_rate"]
+    if "seconds_per_module" in data:
+        seconds = data["seconds_per_module"]
+        given: dict[str, float] = (
+            seconds if isinstance(seconds, dict) else dict.fromkeys(engine.models, float(seconds))
+        )
+        engine.set_module_seconds({_known(sandbox, name).name: value for name, value in given.items()})
+    if "issues" in data:
+        engine.issues = [str(issue) for issue in data["issues"]]
+    if data.get("restart"):
+        sandbox.hang_up_all()
+        engine.put(None)
+    if "loaded" in data:
+        engine.put(_known(sandbox, data["loaded"]) if data["loaded"] is not None else None)
+    return json_response(_state(sandbox))
+
+
+def _change_models(sandbox: Sandbox, data: dict[str, Any]) -> None:
+    models = sandbox.engine.models
+    if "models" in data:
+        kept = [_spec(models, item) for item in data["models"]]
+        models.clear()
+        models.update({spec.name: spec for spec in kept})
+    models.update({spec.name: spec for spec in (_spec(models, item) for item in data.get("add_models", []))})
+    for name in data.get("remove_models", []):
+        models.pop(name, None)
+
+
+def _spec(models: dict[str, ModelSpec], item: Any) -> ModelSpec:
+    """A name keeps the model of that name (or makes a plain one); an object describes one as in the TOML."""
+    if isinstance(item, str):
+        return models.get(item) or parse_model({"name": item})
+    if isinstance(item, dict):
+        return parse_model(item)
+    raise ConfigError("A model is a name or an object.")
+
+
+def _known(sandbox: Sandbox, name: Any) -> ModelSpec:
+    model = sandbox.engine.models.get(name)
+    if model is None:
+        raise Refusal(400, f"There is no model {name!r}. There are: {', '.join(sandbox.engine.models)}.")
+    return model
+
+
+def _state(sandbox: Sandbox) -> dict[str, Any]:
+    engine = sandbox.engine
+    return {
+        "loaded": engine.loaded.name if engine.loaded else None,
+        "options": engine.options,
+        "phase": engine.phase,
+        "loading": engine.loading,
+        "queued_loads": engine.queued,
+        "generations": [
+            {"model": item.model.name, "tokens": item.tokens, "started_at": item.started_at}
+            for item in engine.generations
+        ],
+        "open_requests": len(sandbox.calls),
+        "models": list(engine.models),
+        "token_rate": engine.token_rate,
+        "issues": engine.issues,
+        "faults": sandbox.faults.pending(),
+    }
+
+
+async def _json(request: web.Request) -> Any:
+    try:
+        return orjson.loads(await request.read())
+    except orjson.JSONDecodeError as error:
+        raise Refusal(400, f"The body is not JSON: {error}.") from error

@@ -1,0 +1,264 @@
+"""The pretend GPU: one model at a time, loads in a row, generations that a load waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Any
+
+from .config import Config, ModelSpec
+from .faults import CORRUPTED, OOM, Fault, FaultQueue
+
+LOAD_FAULTS = {"error", "error_event", "oom", "corrupted", "finished_then_error"}
+
+
+class Phase(StrEnum):
+    """What the engine is busy with, as far as admission cares."""
+
+    IDLE = "idle"
+    WAITING = "waiting"  # a load waits for the running generations
+    UNLOADING = "unloading"
+    LOADING = "loading"
+
+
+class Busy(Exception):
+    """The engine cannot take this now; `status` is what TabbyAPI answers."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class LoadFailed(Exception):
+    """A load broke; the message is TabbyAPI's."""
+
+
+@dataclass(eq=False)
+class Generation:
+    """A reply in the making. `aborted` is done when an unload has pulled the model away."""
+
+    model: ModelSpec
+    aborted: asyncio.Future[None]
+    started_at: float = field(default_factory=time.time)
+    tokens: int = 0
+
+
+@dataclass(eq=False)
+class Load:
+    """One asked-for load. `events` yields JSON payloads and then None; it fills whether or not it is read."""
+
+    model: ModelSpec
+    options: dict[str, Any]
+    fault: Fault | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+    events: asyncio.Queue[dict[str, Any] | None] = field(default_factory=asyncio.Queue)
+    failed: bool = False
+
+    def emit(self, data: dict[str, Any]) -> None:
+        self.history.append({"at": time.time(), "data": data})
+        self.events.put_nowait(data)
+
+
+class Engine:
+    """All state of the pretend server that a real one would have."""
+
+    def __init__(self, config: Config, faults: FaultQueue) -> None:
+        self._config = config
+        self._faults = faults
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.models: dict[str, ModelSpec] = {}
+        self._restore()
+
+    def _restore(self) -> None:
+        self.models = {model.name: model for model in self._config.models}
+        initial = self._config.server.initial_model
+        self.loaded: ModelSpec | None = self.models[initial] if initial else None
+        self.options: dict[str, Any] = {}
+        self.phase = Phase.IDLE
+        self.loading: str | None = None
+        self.queued = 0
+        self.token_rate: float | None = None
+        self.issues: list[str] = []
+        self.generations: set[Generation] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._lock = asyncio.Lock()
+
+    def reset(self) -> None:
+        """Back to the configuration, as a fresh process would be."""
+        self.stop()
+        self._restore()
+
+    def stop(self) -> None:
+        """End all work in progress; a running load leaves nothing loaded."""
+        for task in list(self._tasks):
+            task.cancel()
+
+    # -- the catalog ---------------------------------------------------------------------------------------
+
+    def names(self) -> list[str]:
+        names = list(self.models)
+        if self._config.server.order == "random":
+            random.shuffle(names)
+        return names
+
+    def find(self, name: str) -> ModelSpec | None:
+        """The model that a load of `name` would reach, as a path below the model folder.
+
+        A path that leaves the folder is taken to exist: TabbyAPI does not keep names inside it.
+        """
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            return self.models.get(path.name) or ModelSpec(path.name or "/")
+        return self.models.get(str(path))
+
+    # -- generations ---------------------------------------------------------------------------------------
+
+    def begin(self) -> Generation:
+        """Admit a generation by the loaded model. Raises Busy while a load or an unload has begun."""
+        if self.loaded is None or self.phase is not Phase.IDLE:
+            raise Busy(503)
+        generation = Generation(self.loaded, asyncio.get_running_loop().create_future())
+        self.generations.add(generation)
+        self._idle.clear()
+        return generation
+
+    def finish(self, generation: Generation) -> None:
+        self.generations.discard(generation)
+        if not self.generations:
+            self._idle.set()
+
+    def abort_generations(self) -> None:
+        for generation in list(self.generations):
+            if not generation.aborted.done():
+                generation.aborted.set_result(None)
+            self.finish(generation)
+
+    # -- load and unload -----------------------------------------------------------------------------------
+
+    def start_load(self, model: ModelSpec, options: dict[str, Any], fault: Fault | None = None) -> Load:
+        """Begin a load that nothing but the process's end can stop; its events come from `Load.events`."""
+        load = Load(model, options, fault)
+        self._spawn(self._run_load(load))
+        return load
+
+    async def unload(self) -> None:
+        """Pull the model away from whoever uses it.
+
+        Raises Busy: 503 with nothing loaded or during a load, 500 while a load waits for generations.
+        """
+        if self.phase is Phase.WAITING:
+            raise Busy(500)
+        if self.phase is Phase.LOADING or self.loaded is None:
+            raise Busy(503)
+        task = self._spawn(self._run_unload())
+        await asyncio.shield(task)
+
+    def put(self, model: ModelSpec | None) -> None:
+        """Another hand changes what is loaded: running work ends, generations hang as after an unload."""
+        self.stop()
+        self.abort_generations()
+        self.loaded, self.options = model, {}
+        self.phase, self.loading, self.queued = Phase.IDLE, None, 0
+        self._lock = asyncio.Lock()
+
+    def _spawn(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _run_unload(self) -> None:
+        async with self._lock:
+            self.abort_generations()
+            await self._free()
+            self.phase = Phase.IDLE
+
+    async def _free(self) -> None:
+        self.phase = Phase.UNLOADING
+        if self.loaded is not None:
+            await asyncio.sleep(self.loaded.unload_seconds)
+        self.loaded, self.options = None, {}
+
+    async def _run_load(self, load: Load) -> None:
+        lock = self._lock
+        self.queued += 1
+        try:
+            async with lock:
+                self.queued -= 1
+                await self._load_in_turn(load)
+        except LoadFailed as error:
+            load.failed = True
+            load.emit({"error": {"message": str(error), "trace": None}})
+        finally:
+            load.events.put_nowait(None)
+
+    async def _load_in_turn(self, load: Load) -> None:
+        lock = self._lock
+        if self.loaded is not None and self.loaded.name == load.model.name:
+            load.emit(_progress("model", 1, 1, "finished"))
+            return
+        self.loading = load.model.name
+        try:
+            if self.loaded is not None:
+                if load.options.get("skip_queue"):
+                    self.abort_generations()
+                self.phase = Phase.WAITING
+                await self._idle.wait()
+                await self._free()
+            self.phase = Phase.LOADING
+            async for data in self._modules(load):
+                load.emit(data)
+            if load.fault and load.fault.kind == "finished_then_error":
+                raise LoadFailed(load.fault.words())
+            self.loaded, self.options = load.model, {**load.options, **load.model.overrides}
+        finally:
+            # A reset made a new lock, and its state is not this load's to touch.
+            if lock is self._lock:
+                self.phase, self.loading = Phase.IDLE, None
+
+    async def _modules(self, load: Load) -> AsyncIterator[dict[str, Any]]:
+        done = 0
+        phases = load.model.phases(with_draft=bool(load.options.get("draft_model")))
+        last = sum(modules for _, modules in phases) - 1
+        for kind, modules in phases:
+            for module in range(1, modules + 1):
+                await self._trouble(load, done, last)
+                await asyncio.sleep(self._module_seconds(load))
+                yield _progress(kind, module, modules, "processing")
+                done += 1
+            yield _progress(kind, modules, modules, "finished")
+
+    async def _trouble(self, load: Load, done: int, last: int) -> None:
+        """Fail or hang here, after `done` modules, if model or fault says so; at `last` if they say more."""
+        fault, model = load.fault, load.model
+        if fault and min(fault.at, last) == done:
+            if fault.kind == "hang":
+                await self._faults.hold(fault.seconds)
+            elif fault.kind in LOAD_FAULTS - {"finished_then_error"}:
+                raise LoadFailed(fault.words())
+        if model.hang_at is not None and min(model.hang_at, last) == done:
+            await self._faults.hold()
+        if model.oom_at is not None and min(model.oom_at, last) == done:
+            raise LoadFailed(OOM)
+        if model.corrupted and done == min(2, last):
+            raise LoadFailed(CORRUPTED)
+
+    def _module_seconds(self, load: Load) -> float:
+        if load.fault and load.fault.kind == "slow" and load.fault.seconds is not None:
+            return load.fault.seconds
+        # Asked of the catalog each time, so that a test can speed up a load that runs.
+        return self.models.get(load.model.name, load.model).seconds_per_module
+
+    def set_module_seconds(self, seconds: dict[str, float]) -> None:
+        for name, value in seconds.items():
+            self.models[name] = replace(self.models[name], seconds_per_module=value)
+
+
+def _progress(kind: str, module: int, modules: int, status: str) -> dict[str, Any]:
+    return {"model_type": kind, "module": module, "modules": modules, "status": status}

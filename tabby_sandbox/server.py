@@ -1,0 +1,139 @@
+"""The aiohttp application: routes, the frame around every request, and the endpoints that only read."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from . import chat, control, loads
+from .auth import permission, require_api, require_permission
+from .config import Config
+from .faults import ENDPOINTS
+from .sandbox import CALL, NOT_JSON, SANDBOX, Call, Sandbox
+from .trouble import instead
+from .wire import NOTHING_LOADED, Refusal, card, json_response, loaded_card
+
+_LOOPBACK = {"127.0.0.1", "::1"}
+_STREAMS = {"load", "chat"}
+
+
+def build(config: Config) -> web.Application:
+    """The application; run it with `handler_cancellation=True`, or it never learns that a client has gone."""
+    app = web.Application(middlewares=[_frame], client_max_size=64 << 20)
+    app[SANDBOX] = Sandbox(config)
+    app.add_routes(
+        [
+            web.get("/health", health),
+            web.get("/v1/auth/permission", key_permission),
+            web.get("/v1/models", models),
+            web.get("/v1/model/list", models),
+            web.get("/v1/model", current),
+            web.post("/v1/model/load", loads.load),
+            web.post("/v1/model/unload", loads.unload),
+            web.post("/v1/chat/completions", chat.completions),
+            web.post("/sandbox/fault", control.add_fault),
+            web.get("/sandbox/fault", control.get_faults),
+            web.delete("/sandbox/fault", control.clear_faults),
+            web.get("/sandbox/log", control.get_log),
+            web.delete("/sandbox/log", control.clear_log),
+            web.get("/sandbox/state", control.get_state),
+            web.post("/sandbox/state", control.change_state),
+            web.post("/sandbox/reset", control.reset),
+        ]
+    )
+    return app
+
+
+@web.middleware
+async def _frame(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if request.path.startswith("/sandbox/"):
+        if request.remote not in _LOOPBACK:
+            return json_response({"detail": "The control endpoints answer to this machine only."}, 403)
+        return await _answer(request, handler)
+    sandbox = request.app[SANDBOX]
+    body = _parse(await request.read())
+    record = sandbox.journal.open(
+        request.method, request.path, list(request.headers), None if body is NOT_JSON else body
+    )
+    endpoint = ENDPOINTS.get(request.path, "")
+    named = body.get("model_name") if isinstance(body, dict) else None
+    fault = sandbox.faults.take(endpoint, named) if endpoint else None
+    record.fault = fault.kind if fault else None
+    call = Call(sandbox, request, body, record, fault)
+    request[CALL] = call
+    sandbox.calls.add(call)
+    try:
+        response: web.StreamResponse | None = await instead(call, streams=endpoint in _STREAMS)
+        response = response if response is not None else await _answer(request, handler)
+    except asyncio.CancelledError:
+        record.end("disconnected")
+        raise
+    finally:
+        sandbox.calls.discard(call)
+    record.status = response.status
+    record.end("completed" if response.status < 400 else "refused")
+    return response
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Refusal as refusal:
+        return refusal.response()
+    except web.HTTPException as error:
+        return json_response({"detail": error.reason}, error.status)
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return orjson.loads(body) if body else NOT_JSON
+    except orjson.JSONDecodeError:
+        return NOT_JSON
+
+
+async def health(request: web.Request) -> web.Response:
+    """Asks for no key. Issues never clear; a failed load is none."""
+    issues = request.app[SANDBOX].engine.issues
+    listed = [{"time": "2026-01-01T00:00:00Z", "description": issue} for issue in issues]
+    status = "unhealthy" if issues else "healthy"
+    return json_response({"status": status, "issues": listed}, 503 if issues else 200)
+
+
+async def key_permission(request: web.Request) -> web.Response:
+    call = _read(request)
+    granted = permission(call.sandbox.config.auth, request.headers)
+    if granted is None:
+        raise Refusal(400, "The provided authentication key is invalid.")
+    return json_response({"permission": granted})
+
+
+async def models(request: web.Request) -> web.Response:
+    """Everything in the folder for an administrator; only the loaded model for an API key."""
+    call = _read(request)
+    engine = call.sandbox.engine
+    if require_permission(call.sandbox.config.auth, request.headers) == "admin":
+        names = engine.names()
+    else:
+        names = [engine.loaded.name] if engine.loaded else []
+    cards = [card(name) for name in (*call.sandbox.config.server.dummy_models, *names)]
+    return json_response({"object": "list", "data": cards})
+
+
+async def current(request: web.Request) -> web.Response:
+    call = _read(request)
+    engine = call.sandbox.engine
+    if engine.loaded is None:
+        raise Refusal(503, NOTHING_LOADED)
+    return json_response(loaded_card(engine.loaded, engine.options))
+
+
+def _read(request: web.Request) -> Call:
+    call = request[CALL]
+    auth = call.sandbox.config.auth
+    require_api(auth, request.headers)
+    call.record.permission = permission(auth, request.headers)
+    return call
