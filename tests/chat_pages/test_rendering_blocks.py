@@ -101,8 +101,9 @@ DOCUMENTS = st.builds(
 
 def whole(text: str) -> str:
     """What one parse of the whole text gives."""
-    text = re.sub(r"\r+(?=\n|$)", "", text).replace("\r", " ").replace("\0", "\ufffd")
-    return markdown.render(text if text.endswith("\n") else text + "\n", {})
+    if text and not text.endswith("\n"):
+        text += "\n"
+    return markdown.render(re.sub(r"\r+\n", "\n", text).replace("\r", " ").replace("\0", "\ufffd"), {})
 
 
 def in_pieces(text: str, sizes: list[int]) -> tuple[Blocks, list[Block]]:
