@@ -72,9 +72,9 @@ class Access:
         words = error_words(event)
         return None if words is None else self.clean(words)
 
-    def unreachable(self, doing: str, reason: str = "") -> Unreachable:
+    def unreachable(self, doing: str) -> Unreachable:
         """The exception for a connection that could not be made, or broke before an answer."""
-        return Unreachable(f"TabbyAPI at {self.base} cannot be reached while {doing}", self.clean(reason))
+        return Unreachable(f"TabbyAPI at {self.base} cannot be reached while {doing}")
 
     def no_events(self, doing: str, body: bytes) -> Garbled:
         """The exception for a 200 that should have been a stream of events and is something else."""

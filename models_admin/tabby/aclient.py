@@ -94,7 +94,7 @@ class AsyncTabby:
                 body = await _bounded(response, MAX_BODY)
                 status = response.status
         except aiohttp.ConnectionTimeoutError as error:
-            raise self._access.unreachable(doing, "no answer to the connection") from error
+            raise self._access.unreachable(doing) from error
         except TimeoutError as error:
             raise TimedOut(
                 f"TabbyAPI gave no full answer within {self._read_timeout:g} s while {doing}"
@@ -220,7 +220,7 @@ class ChatStream:
                     url, json=self._body, headers=headers, allow_redirects=False
                 )
         except aiohttp.ConnectionTimeoutError as error:
-            raise self._access.unreachable(DOING, "no answer to the connection") from error
+            raise self._access.unreachable(DOING) from error
         except TimeoutError as error:
             raise self._stalled() from error
         except _LOST as error:

@@ -171,7 +171,7 @@ class TabbyClient:
                     raise
                 return self._exchange(method, url, headers, body, read)
         except (requests.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError) as error:
-            raise self._access.unreachable(doing, "no answer to the connection") from error
+            raise self._access.unreachable(doing) from error
         except (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError) as error:
             raise TimedOut(f"TabbyAPI gave no full answer within {read:g} s while {doing}") from error
         except _TooLong as error:

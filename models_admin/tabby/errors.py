@@ -205,8 +205,8 @@ _NO_MEMORY = re.compile(
 )
 _BROKEN_FILES = re.compile(
     r"safetensor|corrupt|truncated|header|no such file|not found|could not find|cannot find|missing"
-    r"|incomplete|unexpected (?:end|eof)|invalid (?:json|magic|file)|jsondecode|expecting value|checksum|unpickl"
-    r"|no \.?\w+ files",
+    r"|incomplete|unexpected (?:end|eof)|invalid (?:json|magic|file)|jsondecode|expecting value|checksum"
+    r"|unpickl",
     re.IGNORECASE,
 )
 _NO_FOLDER = re.compile(r"could not find the (?:draft )?model", re.IGNORECASE)

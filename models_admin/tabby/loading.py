@@ -183,8 +183,8 @@ class LoadStream:
         """
         if self._aborted is not None:
             return self._aborted
-        if isinstance(error, urllib3.exceptions.ConnectTimeoutError):
-            return self._access.unreachable(self._doing, "no answer to the connection")
+        if isinstance(error, urllib3.exceptions.ConnectTimeoutError):  # also a connection that was refused
+            return self._access.unreachable(self._doing)
         if isinstance(error, TimeoutError | urllib3.exceptions.ReadTimeoutError):
             return TimedOut(f"TabbyAPI was silent for {self._read_seconds:g} s while {self._doing}")
         if started:
