@@ -122,7 +122,8 @@ class LoadStream:
         self._raise_if_aborted()
         try:
             connection.connect()
-            connection.sock.settimeout(self._read_seconds)
+            # urllib3 sets the socket's timeout from this before it sends and before it waits for the headers.
+            connection.timeout = self._read_seconds
             with self._lock:
                 self._socket = connection.sock
             self._raise_if_aborted()
