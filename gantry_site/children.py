@@ -95,19 +95,6 @@ def redis_binary() -> str:
     )
 
 
-def can_listen(host: str, port: int) -> bool:
-    """Whether a server could listen on `host`:`port` now."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            probe.listen()
-        except OSError:
-            return False
-    return True
-
-
 def free_port() -> int:
     """Return a port of 127.0.0.1 on which nothing listens at the moment."""
     with socket.socket() as probe:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import sys
-from collections.abc import Callable
-from types import ModuleType
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import uvloop
@@ -20,6 +20,9 @@ import uvloop
 # Far above the chat's longest message: the application sees one that is too long, and can explain.
 LARGEST_FRAME = 1024 * 1024
 CLOSE_SECONDS = 3
+
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+logger = logging.getLogger(__name__)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,21 +47,24 @@ def daphne(bind: str, port: int, fd: int | None) -> int:
     """Serve with Daphne."""
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     from daphne.endpoints import build_endpoint_description_strings  # noqa: PLC0415 (after the policy)
-    from daphne.server import Server, twisted_loop  # noqa: PLC0415
+    from daphne.server import Server, reactor, twisted_loop  # noqa: PLC0415
+    from twisted.internet.defer import Deferred  # noqa: PLC0415
 
-    from gantry_site import asgi  # noqa: PLC0415 (loads Django, which imports Daphne)
+    from gantry_site.asgi import application  # noqa: PLC0415 (loads Django, which imports Daphne)
 
     where = {"file_descriptor": fd} if fd is not None else {"host": bind, "port": port}
+    lifespan = Lifespan(application, twisted_loop)
     server = Server(
-        application=asgi.application,
+        application=application,
         endpoints=build_endpoint_description_strings(**where),
         websocket_max_message_size=LARGEST_FRAME,
         websocket_max_frame_size=LARGEST_FRAME,
         http_timeout=None,
         application_close_timeout=CLOSE_SECONDS,
-        ready_callable=lambda: twisted_loop.call_soon(_started, asgi),
+        ready_callable=lifespan.begin,
         server_name="gantry",
     )
+    reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromFuture(lifespan.end()))
     server.run()
     if server.abort_start:
         sys.stderr.write(f"Nothing could be served on {bind} port {port}: is it taken by another program?\n")
@@ -66,39 +72,62 @@ def daphne(bind: str, port: int, fd: int | None) -> int:
     return 0
 
 
+class Lifespan:
+    """Tells an ASGI application when serving begins and ends, which Daphne leaves out."""
+
+    def __init__(self, application: Application, loop: asyncio.AbstractEventLoop) -> None:
+        self.application = application
+        self.loop = loop
+        self.messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Announce the beginning, as soon as the loop runs."""
+        self.messages.put_nowait({"type": "lifespan.startup"})
+        self.task = self.loop.create_task(self._run())
+
+    def end(self) -> asyncio.Future[None]:
+        """Announce the end; the future is done when the application has tidied up, or has had its time."""
+        self.messages.put_nowait({"type": "lifespan.shutdown"})
+        return asyncio.ensure_future(self._ended(), loop=self.loop)
+
+    async def _ended(self) -> None:
+        if self.task is not None:
+            await asyncio.wait([self.task], timeout=CLOSE_SECONDS)
+
+    async def _run(self) -> None:
+        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}}
+        try:
+            await self.application(scope, self.messages.get, self._hear)
+        except Exception:
+            logger.exception("the application failed at its start or its end")
+
+    async def _hear(self, message: dict[str, Any]) -> None:
+        if message["type"].endswith(".failed"):
+            logger.error("%s: %s", message["type"], message.get("message", "no reason given"))
+
+
 def uvicorn(bind: str, port: int, fd: int | None) -> int:
     """Serve with uvicorn, which is among the development requirements."""
     from uvicorn import Config, Server  # noqa: PLC0415 (may not be installed)
 
-    from gantry_site import asgi  # noqa: PLC0415
-
-    class Hooked(Server):
-        async def startup(self, sockets: Any = None) -> None:
-            await super().startup(sockets)
-            _started(asgi)
+    from gantry_site.asgi import application  # noqa: PLC0415
 
     config = Config(
-        asgi.application,
+        application,
         host=bind,
         port=port,
         fd=fd,
         loop="uvloop",
-        lifespan="off",
+        lifespan="on",
         log_config=None,
         access_log=False,
         ws_max_size=LARGEST_FRAME,
         timeout_graceful_shutdown=CLOSE_SECONDS,
     )
-    server = Hooked(config)
+    server = Server(config)
     server.run()
     return 0 if server.started else 1
-
-
-def _started(module: ModuleType) -> None:
-    """Tell the application, in the loop that it will run in, that this process serves from now on."""
-    hook = getattr(module, "started", None)
-    if hook is not None:
-        hook()
 
 
 SERVERS: dict[str, Callable[[str, int, int | None], int]] = {"daphne": daphne, "uvicorn": uvicorn}

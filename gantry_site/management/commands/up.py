@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import http.client
 import os
 import secrets
+import socket
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -19,7 +21,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
-from gantry_site.children import can_listen, children, free_port
+from gantry_site.children import children, free_port
 from gantry_site.supervise import Log, supervise
 
 # Addresses that stand for all of this machine's, and where to reach a server that listens there.
@@ -45,11 +47,7 @@ class Command(BaseCommand):
             return
         webs, workers = max(webs, 1), max(workers, 1)
         for port in range(settings.PORT, settings.PORT + webs):
-            if not can_listen(settings.BIND, port):
-                raise CommandError(
-                    f"Port {port} of {settings.BIND} is taken by another program. Stop that one, or choose "
-                    f"another port: PORT={port + 1000} make run"
-                )
+            _check_port(port)
         run = settings.DATA_DIR / "run"
         for folder in (settings.DATA_DIR, run, settings.DATA_DIR / "redis"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -61,9 +59,25 @@ class Command(BaseCommand):
         log.say("everything has ended")
 
 
+def _check_port(port: int) -> None:
+    """Raise CommandError unless a server could listen on settings.BIND and `port` now."""
+    family = socket.AF_INET6 if ":" in settings.BIND else socket.AF_INET
+    try:
+        socket.create_server((settings.BIND, port), family=family).close()
+    except (OSError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise CommandError(
+                f"Port {port} of {settings.BIND} is taken by another program. Stop that one, or choose "
+                f"another port, such as: PORT={port + 1} make run"
+            ) from None
+        raise CommandError(
+            f"Nothing can be served on port {port} of {settings.BIND}: {error}. Change PORT or GANTRY_BIND."
+        ) from None
+
+
 @contextmanager
 def _sandbox_host(path: Path) -> Iterator[int | None]:
-    """Give the sandbox a port, and write its address to `path`, where the settings find it; None: no sandbox."""
+    """Give the sandbox a port, and tell the settings by the file `path`; None where no sandbox is wanted."""
     if not settings.TABBY_SANDBOX:
         yield None
         return

@@ -1,0 +1,159 @@
+"""What is shipped agrees with itself: settings, their documentation, pins, containers."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+from importlib.metadata import requires
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+# Settled by the containers themselves.
+FIXED_IN_CONTAINERS = {"GANTRY_DATA_DIR", "GANTRY_BIND", "PORT"}
+
+
+def settings_read() -> set[str]:
+    """Return the names that settings.py reads from the environment."""
+    calls = [
+        node
+        for node in ast.walk(ast.parse((ROOT / "gantry_site" / "settings.py").read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).partition(".")[0] == "env"
+    ]
+    return {
+        call.args[0].value
+        for call in calls
+        if call.args and isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str)
+    }
+
+
+def pins(name: str) -> dict[str, str]:
+    """Return the exact versions that a requirements file names, by canonical package name."""
+    found = {}
+    for line in (ROOT / name).read_text().splitlines():
+        if line and not line.startswith(("#", "-")):
+            requirement = Requirement(line)
+            (specifier,) = requirement.specifier
+            assert specifier.operator == "==", f"{name} does not pin {line}"
+            found[str(canonicalize_name(requirement.name))] = specifier.version
+    return found
+
+
+def compose() -> dict[str, Any]:
+    """Return docker-compose.yml, its anchors resolved."""
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return loaded
+
+
+class TestSettings:
+    def test_each_one_is_documented(self) -> None:
+        names = settings_read()
+        assert "TABBY_HOST" in names
+        documented = set(re.findall(r"^# ([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+        assert names <= documented
+        assert documented - names <= {"MODELS_DIR"}, "documented, and read by nothing"
+
+    def test_each_one_reaches_the_containers(self) -> None:
+        for service in ("web", "worker", "beat", "migrate"):
+            assert settings_read() <= set(compose()["services"][service]["environment"])
+
+    def test_nothing_but_settings_reads_the_environment(self) -> None:
+        readers = [
+            path.relative_to(ROOT).as_posix()
+            for package in ("gantry_site", "models_admin", "chat")
+            for path in (ROOT / package).rglob("*.py")
+            if re.search(r"os\.environ(\[|\.get)|getenv", path.read_text())
+        ]
+        assert readers == []
+
+
+class TestPins:
+    def test_whatever_is_installed_has_an_exact_version(self) -> None:
+        pinned = pins("constraints.txt")
+        wanted = {**pins("requirements.txt"), **pins("requirements-dev.txt")}
+        assert wanted.items() <= pinned.items()
+        for name in pinned:
+            for text in requires(name) or []:
+                needed = Requirement(text)
+                if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+                    assert canonicalize_name(needed.name) in pinned, f"{name} brings {needed.name} along"
+
+    def test_they_name_no_place(self) -> None:
+        for name in ("requirements.txt", "requirements-dev.txt", "constraints.txt"):
+            lines = (ROOT / name).read_text().splitlines()
+            assert not [line for line in lines if re.search(r"\s@\s|://|--index|--find-links", line)]
+
+
+class TestContainers:
+    def test_docker_compose_accepts_the_file(self) -> None:
+        program = shutil.which("docker-compose")
+        if program is None:
+            hint = "no docker-compose here: apt-get install docker-compose"
+            if os.environ.get("CI") == "true":
+                pytest.fail(hint)
+            pytest.skip(hint)
+        # DOCKER_HOST: `config` needs no engine, and must not look for one.
+        environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+        checked = subprocess.run(
+            [program, "--file", str(ROOT / "docker-compose.yml"), "config"],
+            env=environment,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        assert checked.returncode == 0, checked.stderr
+        services = yaml.safe_load(checked.stdout)["services"]
+        assert set(services) == {"web", "worker", "beat", "migrate", "redis", "postgres", "tabbyapi"}
+        assert not [name for name in ("redis", "postgres", "tabbyapi") if "ports" in services[name]]
+
+    def test_the_image_runs_as_an_ordinary_user_with_the_pinned_packages(self) -> None:
+        lines = (ROOT / "Dockerfile").read_text().splitlines()
+        assert "COPY requirements.txt constraints.txt ./" in lines
+        assert "USER gantry" in lines
+
+    def test_no_secret_gets_into_the_image(self) -> None:
+        left_out = (ROOT / ".dockerignore").read_text().splitlines()
+        assert {".env", "var", ".git"} <= set(left_out)
+
+
+class TestMake:
+    def test_make_alone_lists_what_it_can_do(self) -> None:
+        said = subprocess.run(
+            ["make", "--no-print-directory"], cwd=ROOT, text=True, capture_output=True, check=True
+        )
+        targets = re.findall(r"^  make (\S+) +\S", said.stdout, re.MULTILINE)
+        assert {"run", "test", "lint", "format", "screenshots", "clean"} <= set(targets)
+
+    def test_a_broken_install_is_tried_again(self, tmp_path: Path) -> None:
+        """`make run` with a Python whose first installation fails: it installs again, and starts."""
+        for name in ("Makefile", "requirements.txt", "constraints.txt"):
+            shutil.copy(ROOT / name, tmp_path)
+        python = tmp_path / ".venv" / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        python.write_text(
+            "#!/bin/sh\n"
+            'echo "$*" >> said\n'
+            'case "$*" in\n'
+            '  *"pip install"*) [ -e failed-once ] || { touch failed-once; exit 1; };;\n'
+            "esac\n"
+        )
+        python.chmod(0o755)
+        # Its pauses between attempts are not waited for.
+        quick = tmp_path / "bin"
+        quick.mkdir()
+        (quick / "sleep").write_text("#!/bin/sh\n")
+        (quick / "sleep").chmod(0o755)
+        environment = {**os.environ, "PATH": f"{quick}:{os.environ['PATH']}"}
+        for _ in range(2):
+            subprocess.run(["make", "run"], cwd=tmp_path, env=environment, check=True, capture_output=True)
+        said = (tmp_path / "said").read_text().splitlines()
+        assert [line.partition(" -r ")[0].split()[-1] for line in said if "manage.py" in line] == ["up", "up"]
+        assert len([line for line in said if "pip install" in line]) == 2, "one failed, one did; no third"

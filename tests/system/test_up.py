@@ -1,0 +1,243 @@
+"""`manage.py up`: it serves, it heals, it tells, and it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from django.contrib.auth.models import User
+from pytest_django.fixtures import Settings
+from supervisor.options import ServerOptions
+
+from gantry_site import children as site
+from gantry_site.children import Child
+from gantry_site.management.commands.up import first_admin
+from gantry_site.serve import SERVERS, Lifespan
+from gantry_site.supervise import Log, configuration
+
+from .running import ROOT, Gantry, Process, environment, free_port, lives, until
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+def run_up(folder: Path, port: int, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run `manage.py up` where it is expected to refuse."""
+    argv = [sys.executable, "manage.py", "up"]
+    env = environment(folder, port, **settings)
+    return subprocess.run(argv, cwd=ROOT, env=env, text=True, capture_output=True, timeout=60, check=False)
+
+
+class TestUp:
+    def test_it_serves_tells_how_to_sign_in_and_ends_everything_on_interrupt(self, tmp_path: Path) -> None:
+        with Gantry(tmp_path / "data") as gantry:
+            assert gantry.url == f"http://localhost:{gantry.port}"
+            gantry.line(r"TabbyAPI: +sandbox at http://127.0.0.1:[0-9]+ ")
+            gantry.line("Ctrl-C stops everything")
+            assert gantry.serves()
+            gantry.signed_in()
+            pids = gantry.children()
+            assert set(pids) == {"redis", "sandbox", "web", "worker", "beat"}
+            sandbox = (gantry.folder / "run" / "tabby_host").read_text().strip()
+            until(lambda: answers(f"{sandbox}/health"), "the sandbox")
+
+            second = run_up(gantry.folder, free_port())
+            assert second.returncode == 1
+            assert (
+                f"already runs with the data in {gantry.folder} (process {gantry.popen.pid})" in second.stderr
+            )
+
+            assert gantry.end(signal.SIGINT) == 0
+            assert not [name for name, pid in pids.items() if lives(pid)]
+        assert not (gantry.folder / "run" / "children.json").exists()
+        assert gantry.folder.stat().st_mode & 0o777 == 0o700
+
+    def test_a_second_start_keeps_the_data(self, tmp_path: Path) -> None:
+        with Gantry(tmp_path) as gantry:
+            first, secret = gantry.password, (tmp_path / "secret.key").read_text()
+            session = gantry.signed_in()
+            assert gantry.end(signal.SIGTERM) == 0
+        with Gantry(tmp_path) as gantry:
+            assert gantry.password == first
+            assert (tmp_path / "secret.key").read_text() == secret
+            gantry.signed_in(password=first)
+            page = session.get(f"{gantry.url}/admin/", timeout=10, allow_redirects=False)
+            assert page.status_code == 200, "who was signed in still is"
+
+    def test_whatever_is_killed_comes_back(self, tmp_path: Path) -> None:
+        with Gantry(tmp_path, "--webs", "2", "--workers", "2") as gantry:
+            names = {"redis", "sandbox", "web", "web-2", "worker", "worker-2", "beat"}
+            assert set(gantry.children()) == names
+            until(lambda: gantry.serves(gantry.port + 1), "the second web process")
+            for name in sorted(names):
+                gantry.kill(name)
+                gantry.line(f"gantry +. {name} ended .terminated by SIGKILL.*: starting it again")
+            until(gantry.serves, "the first web process")
+            until(lambda: gantry.serves(gantry.port + 1), "the second web process")
+
+            pids = gantry.children()
+            gantry.end(signal.SIGKILL)
+            until(lambda: not any(map(lives, pids.values())), "the end of the children of a killed `up`")
+
+    def test_a_crash_loop_is_reported_with_growing_pauses(self, tmp_path: Path) -> None:
+        program = (
+            "import sys\n"
+            "from pathlib import Path\n"
+            "from gantry_site.children import Child\n"
+            "from gantry_site.supervise import Log, supervise\n"
+            "unlucky = Child('unlucky', ('sh', '-c', 'echo no such luck; exit 7'))\n"
+            "lost = Child('lost', ('./nothing',))\n"
+            "log = Log(sys.stdout, ['unlucky', 'lost'])\n"
+            "supervise([unlucky, lost], folder=Path(sys.argv[1]), log=log)\n"
+        )
+        with Process(sys.executable, "-c", program, str(tmp_path), env=dict(os.environ)) as process:
+            process.line(r"unlucky +\| no such luck")
+            process.line(r"unlucky ended \(exit status 7.*\): starting it again in 1 s")
+            process.line(r"lost .*nothing.*: starting it again in 2 s \(2 times in a row")
+            process.line(r"unlucky +\| no such luck")
+            process.line(r"unlucky ended \(exit status 7.*\): starting it again in 3 s \(3 times in a row")
+            assert process.end() == 0
+
+    def test_a_busy_port_is_named(self, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as busy:
+            port = busy.getsockname()[1]
+            refused = run_up(tmp_path, port)
+        assert refused.returncode == 1
+        assert refused.stderr.startswith(
+            f"CommandError: Port {port} of 127.0.0.1 is taken by another program."
+        )
+        assert f"PORT={port + 1} make run" in refused.stderr
+
+    @pytest.mark.parametrize(("port", "bind"), [("70000", "127.0.0.1"), ("8000", "192.0.2.1")])
+    def test_an_impossible_address_is_named(self, tmp_path: Path, port: str, bind: str) -> None:
+        refused = run_up(tmp_path, 0, PORT=port, GANTRY_BIND=bind)
+        assert refused.returncode == 1
+        assert refused.stderr.startswith(f"CommandError: Nothing can be served on port {port} of {bind}")
+
+
+class TestServe:
+    @pytest.mark.parametrize("server", SERVERS)
+    def test_it_answers_and_ends_when_told(self, tmp_path: Path, server: str) -> None:
+        port = free_port()
+        argv = (sys.executable, "-m", "gantry_site.serve", "--server", server)
+        with Process(*argv, env=environment(tmp_path, port)) as process:
+            until(lambda: answers(f"http://127.0.0.1:{port}/healthz"), "the server")
+            # uvicorn, having closed everything, ends by the signal itself.
+            assert process.end(signal.SIGTERM) in (0, -signal.SIGTERM)
+
+    async def test_the_application_hears_of_the_beginning_and_of_the_end(self) -> None:
+        heard: list[str] = []
+
+        async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+            assert scope["type"] == "lifespan"
+            while not heard or heard[-1] != "lifespan.shutdown":
+                heard.append((await receive())["type"])
+                await send({"type": f"{heard[-1]}.complete"})
+
+        lifespan = Lifespan(application, asyncio.get_running_loop())
+        lifespan.begin()
+        await lifespan.end()
+        assert heard == ["lifespan.startup", "lifespan.shutdown"]
+
+    def test_a_busy_port_is_a_failure(self, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as busy:
+            port = busy.getsockname()[1]
+            with Process(
+                sys.executable, "-m", "gantry_site.serve", env=environment(tmp_path, port)
+            ) as process:
+                process.line(f"Nothing could be served on 127.0.0.1 port {port}")
+                assert process.popen.wait(60) == 1
+
+
+@pytest.mark.django_db
+class TestFirstAdmin:
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path: Path, settings: Settings) -> None:
+        settings.DATA_DIR = tmp_path
+        settings.ADMIN_PASSWORD = ""
+
+    def test_a_random_password_is_kept_for_its_owner_only(self, tmp_path: Path) -> None:
+        shown = first_admin()
+        assert User.objects.get(is_superuser=True).check_password(shown)
+        assert (tmp_path / "admin-password").stat().st_mode & 0o777 == 0o600
+        assert first_admin() == shown
+
+    def test_a_password_that_was_changed_is_not_shown(self) -> None:
+        first_admin()
+        admin = User.objects.get(username="admin")
+        admin.set_password("something else")
+        admin.save()
+        assert first_admin() == "as you set it"
+
+    def test_a_password_that_was_given_is_neither_kept_nor_shown(
+        self, tmp_path: Path, settings: Settings
+    ) -> None:
+        settings.ADMIN_PASSWORD = "correct horse"
+        assert first_admin() == "as you set it"
+        assert User.objects.get(username="admin").check_password("correct horse")
+        assert not list(tmp_path.iterdir())
+
+    def test_there_is_none_made_beside_another_superuser(self) -> None:
+        User.objects.create_superuser("root", password="x")
+        assert first_admin() == "as you set it"
+        assert not User.objects.filter(username="admin").exists()
+
+
+class TestChildren:
+    def test_a_redis_and_a_tabbyapi_of_ones_own_are_not_started(self, settings: Settings) -> None:
+        settings.REDIS_PRIVATE = False
+        listed = site.children(webs=1, workers=1, sandbox_port=None)
+        assert [child.name for child in listed] == ["web", "worker", "beat"]
+
+    def test_where_no_redis_is_on_the_path_the_packaged_one_runs(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert shutil.which("redis-server") is None
+        said = subprocess.run([site.redis_binary(), "--version"], capture_output=True, text=True, check=True)
+        assert said.stdout.startswith("Redis server v=")
+
+    def test_odd_characters_in_a_command_reach_the_child_as_they_are(self, tmp_path: Path) -> None:
+        argv = ("run", "100% of it", "a ;b", "c #d", "%(here)s", "it's", '"e"', "ü")
+        path = tmp_path / "supervisord.conf"
+        path.write_text(configuration([Child("odd", argv)]))
+        options = ServerOptions()
+        options.realize(["-c", str(path)])
+        (group,) = options.process_group_configs
+        assert tuple(shlex.split(group.process_configs[0].command)) == argv
+
+
+class TestLog:
+    def test_lines_are_printed_whole_behind_their_names(self) -> None:
+        stream = io.StringIO()
+        log = Log(stream, ["web", "worker"])
+        log.feed("web", b"first\nsec")
+        log.feed("worker", "gr\u00fcn\r\n".encode())
+        log.feed("web", b"ond\n")
+        log.feed("worker", b"\xff without an end")
+        log.end("worker")
+        log.end("web")
+        assert stream.getvalue() == (
+            "web    | first\nworker | grün\nweb    | second\nworker | \ufffd without an end\n"
+        )
+
+
+def answers(url: str) -> bool:
+    """Whether anything at all is served there."""
+    try:
+        requests.get(url, timeout=5)
+    except requests.ConnectionError:
+        return False
+    return True
