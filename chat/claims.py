@@ -1,0 +1,250 @@
+"""What processes do with replies: claim queued ones, save their growth, end them, put them back, take over from the dead.
+
+A claim is one transaction behind the gate: the lease and the reply's new state stand or fall together. It is named by a
+UUID, and whatever is written later is guarded by that name: a process that was frozen, and whose reply another one has taken,
+changes no row.
+
+    queued → streaming (claim) → complete | stopped | failed (end), or → queued (put_back, revive)
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from chat import wire
+from chat.models import OPEN, Conversation, Message, Role, Status
+from models_admin import gate
+from models_admin.models import Lease
+
+# A reply is first offered to the process whose page asked for it; after this others may take it.
+COURTESY = timedelta(seconds=1.5)
+GIVE_UP_AFTER = 5  # attempts that failed
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A claimed reply: everything that is needed to generate it without another query; `row` is as wire.shown() says."""
+
+    message: int
+    conversation: uuid.UUID
+    owner: int
+    claim: uuid.UUID
+    lease: int
+    model: str
+    epoch: int
+    attempts: int
+    text: str
+    reasoning: str
+    reasoning_seconds: float | None
+    prompt: list[dict[str, str]]
+    params: dict[str, Any]
+    row: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Grown:
+    """What a reply has come to: written about once a second, and at the end with the rest."""
+
+    text: str
+    reasoning: str
+    reasoning_seconds: float | None = None
+    html: str = ""
+    usage: dict[str, Any] | None = None
+    finish_reason: str = ""
+    error: str = ""
+    error_kind: str = ""
+    left_out: int = 0
+    fields: tuple[str, ...] = field(default=("text", "reasoning", "reasoning_seconds"))
+
+    def changes(self) -> dict[str, Any]:
+        """The columns to write."""
+        return {name: getattr(self, name) for name in self.fields}
+
+
+ALL = ("text", "reasoning", "reasoning_seconds", "html", "usage", "finish_reason", "error", "error_kind", "left_out")
+
+
+def queued() -> QuerySet[Message]:
+    """All replies that wait, the first in line first."""
+    return Message.objects.filter(status=Status.QUEUED, role=Role.ASSISTANT).order_by("id")
+
+
+def _claimable(holder: str) -> QuerySet[Message]:
+    now = timezone.now()
+    earlier = Message.objects.filter(
+        conversation=OuterRef("conversation"), status__in=OPEN, id__lt=OuterRef("id")
+    )
+    mine = Q(origin__in=(holder, "")) | Q(queued_at__lt=now - COURTESY)
+    ripe = Q(not_before=None) | Q(not_before__lte=now)
+    return queued().filter(mine, ripe).filter(~Exists(earlier)).select_related("conversation")
+
+
+def claim(holder: str, room: int) -> list[Work]:
+    """Claim up to `room` replies for `holder`, first come, first served; [] when none may start. Raises gate.Closed."""
+    with transaction.atomic():
+        backend = gate.enter()
+        chosen = _fair(_claimable(holder)[: 4 * room], room)
+        leases = gate.lease(holder, [f"reply {message.pk}" for message in chosen])
+        for message, lease in zip(chosen, leases, strict=True):
+            _begin(message, lease, backend.model)
+    return [_work(message, backend.epoch) for message in chosen]
+
+
+def _fair(candidates: Iterable[Message], room: int) -> list[Message]:
+    """The first `room` of them, as far as the limits per person and for all allow."""
+    streaming = Message.objects.filter(status=Status.STREAMING)
+    busy: dict[int, int] = {}
+    for owner in streaming.values_list("conversation__owner_id", flat=True):
+        busy[owner] = busy.get(owner, 0) + 1
+    room = min(room, settings.REPLIES_AT_ONCE - sum(busy.values()))
+    chosen: list[Message] = []
+    for message in candidates:
+        owner = message.conversation.owner_id
+        if len(chosen) < room and busy.get(owner, 0) < settings.REPLIES_PER_USER:
+            busy[owner] = busy.get(owner, 0) + 1
+            chosen.append(message)
+    return chosen
+
+
+def _begin(message: Message, lease: Lease, model: str) -> None:
+    changes: dict[str, Any] = {
+        "status": Status.STREAMING,
+        "claim": uuid.uuid4(),
+        "lease": lease.pk,
+        "started_at": message.started_at or timezone.now(),
+        "model": model,
+    }
+    if message.handovers and message.handovers[-1]["model"] == model:
+        changes["handovers"] = message.handovers[:-1]  # cut, and continued by the same model: no change of hands
+    Message.objects.filter(pk=message.pk, status=Status.QUEUED).update(**changes)
+    for name, value in changes.items():
+        setattr(message, name, value)
+
+
+def _work(message: Message, epoch: int) -> Work:
+    conversation = message.conversation
+    params: dict[str, Any] = {}
+    if conversation.temperature is not None:
+        params["temperature"] = conversation.temperature
+    if conversation.max_tokens is not None:
+        params["max_tokens"] = conversation.max_tokens
+    assert message.claim is not None  # noqa: S101 (set a moment ago, in _begin)
+    assert message.lease is not None  # noqa: S101
+    return Work(
+        message=message.pk,
+        conversation=conversation.pk,
+        owner=conversation.owner_id,
+        claim=message.claim,
+        lease=message.lease,
+        model=message.model,
+        epoch=epoch,
+        attempts=message.attempts,
+        text=message.text,
+        # Thoughts that were cut before a word of the answer came cannot be continued: they are thought again.
+        reasoning=message.reasoning if message.text else "",
+        reasoning_seconds=message.reasoning_seconds if message.text else None,
+        prompt=_prompt(message),
+        params=params,
+        row=wire.messages([message.pk])[0],
+    )
+
+
+def _prompt(message: Message) -> list[dict[str, str]]:
+    """The branch above `message`, oldest first, as TabbyAPI takes it."""
+    rows = {
+        pk: (parent, role, text)
+        for pk, parent, role, text in Message.objects.filter(
+            conversation=message.conversation_id, id__lt=message.pk
+        ).values_list("pk", "parent_id", "role", "text")
+    }
+    turns: list[dict[str, str]] = []
+    at = message.parent_id
+    while at in rows:
+        parent, role, text = rows[at]
+        if text:
+            turns.append({"role": role, "content": text})
+        at = parent
+    if message.conversation.system_prompt:
+        turns.append({"role": "system", "content": message.conversation.system_prompt})
+    return turns[::-1]
+
+
+def _held(work: Work) -> QuerySet[Message]:
+    return Message.objects.filter(pk=work.message, claim=work.claim, status=Status.STREAMING)
+
+
+def save(batch: Sequence[tuple[Work, Grown]]) -> None:
+    """Write how far replies have grown, all in one transaction."""
+    with transaction.atomic():
+        for work, grown in batch:
+            _held(work).update(**grown.changes())
+
+
+def end(work: Work, status: Status, grown: Grown) -> bool:
+    """End a reply and its lease together; False if it is no longer this claim's to end."""
+    grown.fields = ALL
+    now = timezone.now()
+    with transaction.atomic():
+        changed = _held(work).update(status=status, finished_at=now, lease=None, **grown.changes())
+        gate.release([work.lease])
+        if changed:
+            Conversation.objects.filter(pk=work.conversation).update(updated_at=now)
+    return changed == 1
+
+
+def put_back(work: Work, grown: Grown, holder: str, *, failed: bool) -> bool:
+    """Put a reply back into the queue with what it has, to be gone on with; False if it is no longer this claim's.
+
+    `failed` counts an attempt, and has it wait longer each time.
+    """
+    attempts = work.attempts + (1 if failed else 0)
+    wait = timedelta(seconds=min(0.5 * 2**attempts, 10)) if failed else timedelta()
+    with transaction.atomic():
+        message = _held(work).select_related("conversation").first()
+        gate.release([work.lease])
+        if message is None:
+            return False
+        changes = {
+            **grown.changes(),
+            **_back_in_line(message, grown.text),
+            "attempts": attempts,
+            "origin": holder,
+            "not_before": timezone.now() + wait,
+        }
+        return _held(work).update(**changes) == 1
+
+
+def _back_in_line(message: Message, text: str) -> dict[str, Any]:
+    """The columns of a reply that goes back: stopped instead, if its reader has asked for that."""
+    if message.stop_requested is not None:
+        return {"status": Status.STOPPED, "finished_at": timezone.now(), "lease": None}
+    begun = {"model": message.model, "upto": len(text)}
+    handovers = [*message.handovers, begun] if text else message.handovers
+    return {"status": Status.QUEUED, "lease": None, "queued_at": timezone.now(), "handovers": handovers}
+
+
+def revive() -> list[tuple[int, uuid.UUID]]:
+    """Put back the replies whose process died, for any other to take. Return (message, conversation) of each."""
+    gate.remaining()
+    lost = Message.objects.filter(status=Status.STREAMING).filter(
+        ~Exists(Lease.objects.filter(pk=OuterRef("lease")))
+    )
+    if not lost.exists():
+        return []
+    revived: list[tuple[int, uuid.UUID]] = []
+    with transaction.atomic():
+        for message in lost:
+            changes = _back_in_line(message, message.text)
+            same = Message.objects.filter(pk=message.pk, claim=message.claim, status=Status.STREAMING)
+            if same.update(**changes, origin=""):
+                revived.append((message.pk, message.conversation_id))
+    return revived

@@ -1,0 +1,173 @@
+"""/ws/chat/<conversation id>/: a page's socket to one conversation. It parses and passes on; replies.py decides."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from django.conf import settings
+
+from chat import replies, wire
+from chat.dispatch import dispatcher
+from chat.replies import Done, Refused
+from chat.rooms import rooms
+from models_admin import events, threads
+from models_admin.consumers import Page
+from models_admin.hub import hub
+
+NOT_FOUND = 4404
+Frame = dict[str, Any]
+
+
+class ChatConsumer(Page):
+    """The socket of a conversation's owner."""
+
+    conversation: uuid.UUID | None = None
+
+    async def welcome(self) -> None:
+        """Close with 4404 where the conversation is not this user's; else send `hello` and go on telling."""
+        wanted = self.scope["url_route"]["kwargs"]["conversation_id"]
+        if await threads.read(replies.conversation_of, self.scope["user"].pk, wanted) is None:
+            await self.close(NOT_FOUND)
+            return
+        self.conversation = wanted
+        self._allowance, self._counted_at = settings.FRAMES_PER_SECOND, time.monotonic()
+        self._frames: dict[str, Callable[[Frame], Awaitable[None]]] = {
+            "send": self._on_send,
+            "edit": self._on_edit,
+            "regenerate": self._on_regenerate,
+            "select": self._on_select,
+            "stop": self._on_stop,
+            "resync": self._on_resync,
+        }
+        rooms.join(wanted, self)
+        hub.sockets.add(self)
+        await self.say(await _hello(wanted))
+        if not _streams_here(wanted):
+            dispatcher.watch([wanted], again=True)
+
+    async def disconnect(self, code: int) -> None:
+        if self.conversation is not None:
+            rooms.leave(self.conversation, self)
+        await super().disconnect(code)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Obey one frame, or answer it with an `error` event; the socket stays open."""
+        if self.conversation is None:
+            return
+        frame: Frame = {}
+        try:
+            self._count()
+            frame = _parsed(text_data)
+            handler = self._frames.get(_word(frame, "type"))
+            if handler is None:
+                raise Refused("unknown_type", f"There is no frame of the type “{_word(frame, 'type')[:40]}”.")
+            await handler(frame)
+        except Refused as refusal:
+            client_id = refusal.client_id or frame.get("client_id")
+            error = {"type": "error", "code": refusal.code, "detail": refusal.detail}
+            await self.say({**error, "client_id": client_id} if isinstance(client_id, str) else error)
+
+    def _count(self) -> None:
+        """Raise Refused for more than FRAMES_PER_SECOND, measured over a moment."""
+        now = time.monotonic()
+        most = settings.FRAMES_PER_SECOND
+        self._allowance = min(2 * most, self._allowance + (now - self._counted_at) * most)
+        self._counted_at = now
+        if self._allowance < 1:
+            raise Refused("too_fast", "Too many messages at once. Wait a moment, then try again.")
+        self._allowance -= 1
+
+    async def _on_send(self, frame: Frame) -> None:
+        parent = _number(frame, "parent") if frame.get("parent") is not None else None
+        text, client_id = _word(frame, "text"), _uuid(frame, "client_id")
+        await self._after(await threads.write(replies.send, self._here, client_id, text, parent))
+
+    async def _on_edit(self, frame: Frame) -> None:
+        text, client_id = _word(frame, "text"), _uuid(frame, "client_id")
+        await self._after(await threads.write(replies.edit, self._here, _number(frame, "id"), client_id, text))
+
+    async def _on_regenerate(self, frame: Frame) -> None:
+        await self._after(await threads.write(replies.regenerate, self._here, _number(frame, "id")))
+
+    async def _on_select(self, frame: Frame) -> None:
+        await self._after(await threads.write(replies.select, self._here, _number(frame, "id")))
+
+    async def _on_stop(self, frame: Frame) -> None:
+        done = await threads.write(replies.stop, self._here, _number(frame, "id"))
+        if done.stop is not None and not dispatcher.stop_reply(done.stop):
+            events.send("stop", message=done.stop)
+        await self._after(done)
+
+    async def _on_resync(self, frame: Frame) -> None:
+        wanted = _number(frame, "id")
+        live = dispatcher.lives.get(wanted)
+        if live is not None and live.work.conversation == self.conversation:
+            await self.say({"type": "message", "message": live.snapshot()})
+            return
+        for message in await threads.read(wire.messages, [wanted], self._here):
+            await self.say({"type": "message", "message": message})
+        dispatcher.watch([self._here], again=True)
+
+    @property
+    def _here(self) -> uuid.UUID:
+        if self.conversation is None:
+            raise RuntimeError("The socket has no conversation yet.")
+        return self.conversation
+
+    async def _after(self, done: Done) -> None:
+        """Tell all pages of the conversation what changed, and have queued replies claimed."""
+        if done.titled:
+            row = await threads.read(wire.conversation_by_id, self._here)
+            await rooms.tell(self._here, {"type": "conversation", "conversation": row})
+        if done.rebranched:
+            await rooms.tell(self._here, await _hello(self._here))
+        else:
+            await rooms.show(self._here, done.messages)
+        dispatcher.wake()
+
+
+async def _hello(conversation: uuid.UUID) -> dict[str, Any]:
+    told = await threads.read(wire.hello, conversation)
+    shown = [
+        live.snapshot() if (live := dispatcher.lives.get(each["id"])) else each for each in told["messages"]
+    ]
+    return {"type": "hello", "backend": await hub.current(), **told, "messages": shown}
+
+
+def _streams_here(conversation: uuid.UUID) -> bool:
+    return any(live.work.conversation == conversation for live in dispatcher.lives.values())
+
+
+def _parsed(text: str | None) -> Frame:
+    try:
+        frame = orjson.loads(text or "")
+    except ValueError:
+        raise Refused("not_json", "The frame is not JSON.") from None
+    if not isinstance(frame, dict):
+        raise Refused("not_json", "The frame is not a JSON object.")
+    return frame
+
+
+def _word(frame: Frame, name: str) -> str:
+    value = frame.get(name)
+    if not isinstance(value, str):
+        raise Refused("bad_frame", f"The frame needs “{name}”, a text.")
+    return value
+
+
+def _number(frame: Frame, name: str) -> int:
+    value = frame.get(name)
+    if type(value) is not int or not 0 < value < 2**63:
+        raise Refused("bad_frame", f"The frame needs “{name}”, the number of a message.")
+    return value
+
+
+def _uuid(frame: Frame, name: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(_word(frame, name))
+    except ValueError:
+        raise Refused("bad_frame", f"The frame needs “{name}”, a UUID.") from None

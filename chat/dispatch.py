@@ -1,0 +1,300 @@
+"""Which queued reply runs next, in which web process, and what becomes of it.
+
+Each web process has one Dispatcher. It claims replies when one is asked for here, when the gate opens, and once a second; it
+keeps the leases of its replies alive, saves their growth, and takes over the replies of processes that have died.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections.abc import Coroutine
+from typing import Any
+
+from django.db import DatabaseError
+
+from chat import claims
+from chat.models import Message, Status
+from chat.relay import Live, Verdict
+from chat.rooms import rooms
+from models_admin import backend, catalog, events, gate, process, threads
+from models_admin.hub import hub
+from models_admin.tabby.aclient import AsyncTabby
+from models_admin.tabby.errors import (
+    Busy,
+    NotLoaded,
+    Stalled,
+    StreamCut,
+    StreamError,
+    TabbyError,
+    TimedOut,
+    Unreachable,
+)
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 1.0
+BATCH = 16  # replies claimed in one transaction
+REVIVE_EVERY = 2  # ticks
+# After these, TabbyAPI is asked what is loaded: the model may have gone.
+SUSPICIOUS = (Unreachable, NotLoaded, Busy, StreamCut, StreamError, Stalled, TimedOut)
+# These say nothing about the reply itself: it is gone on with, and only given up after several.
+PASSING = (Unreachable, NotLoaded, Busy, StreamCut, TimedOut)
+
+
+class Dispatcher:
+    """This process' share of the queue."""
+
+    def __init__(self) -> None:
+        self.lives: dict[int, Live] = {}
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._started = False
+        self._tabby: AsyncTabby | None = None
+        self._looking: asyncio.Task[bool] | None = None
+        self._ticks = 0
+
+    def start(self) -> None:
+        """Begin, in the running loop; a second call does nothing."""
+        if self._started:
+            return
+        self._started = True
+        self._tabby = AsyncTabby.from_settings()
+        hub.handlers |= {
+            "let_go": lambda event: self._wake_tick(),
+            "room": self._hear_room,
+            "stop": lambda event: self.stop_reply(event["message"]),
+            "watching": self._hear_watching,
+        }
+        hub.listeners.append(self._hear_snapshot)
+        self._spawn(self._claim_for_ever())
+        self._spawn(self._tick_for_ever())
+
+    async def stop(self) -> None:
+        """Put all replies back for other processes, and end."""
+        for live in list(self.lives.values()):
+            live.end(Verdict.LET_GO)
+        while self.lives:
+            await asyncio.sleep(0.02)
+        if self._tabby is not None:
+            await self._tabby.aclose()
+
+    def wake(self) -> None:
+        """There may be something to claim."""
+        self._wake.set()
+
+    def stop_reply(self, message: int) -> bool:
+        """Stop a reply if it streams here; whether it does."""
+        live = self.lives.get(message)
+        if live is not None:
+            live.end(Verdict.STOPPED)
+        return live is not None
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("A task of the dispatcher ended with an error", exc_info=error)
+
+    # Claiming -------------------------------------------------------------------------------------------------------
+
+    async def _claim_for_ever(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), TICK_SECONDS)
+            self._wake.clear()
+            try:
+                await self._claim()
+            except gate.Closed:
+                pass
+            except DatabaseError as error:
+                log.warning("Replies cannot be claimed (%s): trying again", error)
+
+    async def _claim(self) -> None:
+        while await threads.read(claims.queued().exists):
+            works = await threads.write(claims.claim, process.name(), BATCH)
+            for work in works:
+                assert self._tabby is not None  # noqa: S101 (set in start)
+                live = self.lives[work.message] = Live(work, self._tabby)
+                self._spawn(self._carry_out(live))
+            if len(works) < BATCH:
+                return
+
+    async def _carry_out(self, live: Live) -> None:
+        work = live.work
+        try:
+            await rooms.tell(work.conversation, {"type": "message", "message": live.snapshot()})
+            error = await live.run()
+            await self._conclude(live, error)
+        finally:
+            del self.lives[work.message]
+        await rooms.show(work.conversation, [work.message])
+        self.wake()
+
+    # Ends -----------------------------------------------------------------------------------------------------------
+
+    async def _conclude(self, live: Live, error: BaseException | None) -> None:
+        """Write the reply's end, or put it back; a database that fails is tried until it takes it."""
+        work = live.work
+        if live.verdict is Verdict.LOST:
+            return
+        if live.verdict is Verdict.LET_GO:
+            await self._put_back(live, failed=False)
+        elif live.verdict is Verdict.STOPPED:
+            await self._end(live, Status.STOPPED)
+        elif error is None:
+            await self._end(live, Status.COMPLETE)
+        elif await self._goes_on(live, error):
+            log.info("Reply %s is put back: %s", work.message, error)
+        else:
+            log.warning("Reply %s failed: %s", work.message, error)
+            _explain(live, error)
+            await self._end(live, Status.FAILED)
+
+    async def _goes_on(self, live: Live, error: BaseException) -> bool:
+        """Whether the reply can be gone on with after `error`; then it is back in the queue."""
+        if not isinstance(error, SUSPICIOUS):
+            return False
+        await self.look()
+        snapshot = await threads.read(backend.snapshot)
+        gone = snapshot["state"] != "ready" or snapshot["epoch"] != live.work.epoch
+        if not gone and (not isinstance(error, PASSING) or live.work.attempts + 1 >= claims.GIVE_UP_AFTER):
+            return False
+        await self._put_back(live, failed=not gone)
+        return True
+
+    async def _put_back(self, live: Live, *, failed: bool) -> None:
+        live.so_far()
+        await _insist(claims.put_back, live.work, live.grown, process.name(), failed=failed)
+
+    async def _end(self, live: Live, status: Status) -> None:
+        await _insist(claims.end, live.work, status, await live.finished())
+
+    async def look(self) -> bool:
+        """Ask TabbyAPI what is loaded; many who ask at once share one answer."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(threads.ask(catalog.look))
+        return await asyncio.shield(self._looking)
+
+    # Once a second --------------------------------------------------------------------------------------------------
+
+    async def _tick_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            try:
+                await self._tick()
+            except DatabaseError as error:
+                log.warning("Replies cannot be looked after (%s): trying again", error)
+
+    async def _tick(self) -> None:
+        self._ticks += 1
+        await self._look_at_leases()
+        growing = [live for live in self.lives.values() if not live.saved]
+        if growing:
+            await threads.write(claims.save, [(live.work, live.so_far()) for live in growing])
+        if self._ticks % REVIVE_EVERY == 0:
+            await self._revive()
+            await self._knock()
+        relayed = {live.work.conversation for live in self.lives.values()}
+        self.watch([each for each in rooms.here() if each not in relayed])
+
+    def _wake_tick(self) -> None:
+        self._spawn(self._look_at_leases())
+
+    async def _look_at_leases(self) -> None:
+        """Beat for all leases; end the replies whose lease was revoked or lost, or whose reader wants them to stop."""
+        if not self.lives:
+            return
+        lives = list(self.lives.values())
+        held = await threads.write(gate.touch, process.name())
+        for live in lives:
+            if live.work.lease not in held:
+                live.end(Verdict.LOST)
+            elif held[live.work.lease]:
+                live.end(Verdict.LET_GO)
+        for message in await threads.read(_to_stop, [live.work.message for live in lives]):
+            self.stop_reply(message)
+
+    async def _revive(self) -> None:
+        revived = await threads.write(claims.revive)
+        for message, conversation in revived:
+            log.warning("Reply %s was left by a process that died: back in the queue", message)
+            await rooms.show(conversation, [message])
+        if revived:
+            self.wake()
+
+    async def _knock(self) -> None:
+        """Where replies wait for a TabbyAPI that was out of reach or empty, see whether that has changed."""
+        snapshot = await hub.current()
+        waits = snapshot["state"] in ("unreachable", "unloaded") and snapshot["switch"] is None
+        if waits and await threads.read(claims.queued().exists):
+            await self.look()
+
+    # What is heard --------------------------------------------------------------------------------------------------
+
+    def _hear_snapshot(self, snapshot: dict[str, Any]) -> None:
+        """A model that changed under a running reply has left its stream hanging; an open gate lets the queue move."""
+        for live in self.lives.values():
+            if snapshot["epoch"] > live.work.epoch:
+                live.end(Verdict.LET_GO)
+        if snapshot["state"] == "ready":
+            self.wake()
+
+    def _hear_room(self, event: dict[str, Any]) -> None:
+        if event["origin"] != process.name():
+            self._spawn(self._pass_on(uuid.UUID(event["conversation"]), event["texts"]))
+
+    async def _pass_on(self, conversation: uuid.UUID, texts: list[str]) -> None:
+        for text in texts:
+            await rooms.tell_here(conversation, text)
+
+    def watch(self, conversations: list[uuid.UUID], *, again: bool = False) -> None:
+        """Tell other processes that pages here look at these; `again` asks for a whole snapshot once more."""
+        if conversations:
+            names = [str(each) for each in conversations]
+            events.send("watching", conversations=names, origin=process.name(), again=again)
+
+    def _hear_watching(self, event: dict[str, Any]) -> None:
+        if event["origin"] == process.name():
+            return
+        fresh = set(rooms.watch(event["conversations"]))
+        asked = {uuid.UUID(each) for each in event["conversations"]} if event["again"] else fresh
+        for live in self.lives.values():
+            if live.work.conversation in asked:
+                self._spawn(rooms.tell(live.work.conversation, {"type": "message", "message": live.snapshot()}))
+
+
+def _to_stop(messages: list[int]) -> list[int]:
+    wanted = Message.objects.filter(pk__in=messages, stop_requested__isnull=False)
+    return list(wanted.values_list("pk", flat=True))
+
+
+async def _insist(function: Any, *args: Any, **kwargs: Any) -> None:
+    """Write to the database, however long it takes until that works: the reply's text is only here."""
+    while True:
+        try:
+            await threads.write(function, *args, **kwargs)
+        except DatabaseError as error:
+            log.warning("A reply's end cannot be written (%s): trying again", error)
+            await asyncio.sleep(TICK_SECONDS)
+        else:
+            return
+
+
+def _explain(live: Live, error: BaseException) -> None:
+    """Write into the reply why it failed, in words for its reader."""
+    if isinstance(error, TabbyError):
+        live.grown.error, live.grown.error_kind = f"{error} {error.advice}", error.kind
+    else:
+        log.error("A reply failed inside Gantry", exc_info=error)
+        live.grown.error = "Gantry itself failed on this reply. The server's log says more; try again."
+        live.grown.error_kind = "internal"
+
+
+dispatcher = Dispatcher()

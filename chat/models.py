@@ -1,0 +1,103 @@
+"""Conversations and their messages. replies.py (what people ask for) and claims.py (what
+processes do) move a message from state to state, and nothing else."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+
+class Conversation(models.Model):
+    """One person's chat. Its messages form a tree; `head` is the last message of the branch that is shown."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations")
+    title = models.CharField(max_length=200, blank=True)
+    pinned = models.BooleanField(default=False)
+    system_prompt = models.TextField(blank=True)
+    temperature = models.FloatField(null=True, blank=True)
+    max_tokens = models.PositiveIntegerField(null=True, blank=True)
+    head = models.ForeignKey("Message", null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-updated_at"]
+        indexes = [models.Index(fields=["owner", "-updated_at"])]
+
+    def __str__(self) -> str:
+        return self.title or "New conversation"
+
+
+class Role(models.TextChoices):
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class Status(models.TextChoices):
+    """A person's message is `complete` from the start; a reply begins `queued` and ends in one of ENDED."""
+
+    QUEUED = "queued"
+    STREAMING = "streaming"
+    COMPLETE = "complete"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+OPEN = (Status.QUEUED, Status.STREAMING)
+
+
+class Message(models.Model):
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
+    parent = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="children")
+    role = models.CharField(max_length=16, choices=Role)
+    status = models.CharField(max_length=16, choices=Status)
+    # The page's own name for a message that it sends, so that sending it again makes no second one.
+    client_id = models.UUIDField(null=True)
+    text = models.TextField(blank=True)
+    reasoning = models.TextField(blank=True)
+    reasoning_seconds = models.FloatField(null=True)
+    html = models.TextField(blank=True)
+    model = models.CharField(max_length=255, blank=True)
+    # Models that began a reply which another one had to go on with, and where (characters) each stopped.
+    handovers = models.JSONField(default=list)
+    usage = models.JSONField(null=True)
+    finish_reason = models.CharField(max_length=32, blank=True)
+    error = models.TextField(blank=True)
+    error_kind = models.CharField(max_length=32, blank=True)
+
+    # Who answers: the claim names one attempt, and what is written under an older claim changes nothing.
+    origin = models.CharField(max_length=128, blank=True)
+    claim = models.UUIDField(null=True)
+    lease = models.PositiveBigIntegerField(null=True)
+    left_out = models.PositiveIntegerField(default=0)  # oldest messages that the context had no room for
+    attempts = models.PositiveSmallIntegerField(default=0)  # that failed; being cut by a switch is no failure
+    not_before = models.DateTimeField(null=True)
+    stop_requested = models.DateTimeField(null=True)
+
+    created_at = models.DateTimeField(default=timezone.now)
+    queued_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["conversation", "client_id"],
+                condition=Q(client_id__isnull=False),
+                name="one_message_per_client_id",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["conversation", "id"]),
+            models.Index(fields=["status", "id"], condition=Q(status__in=OPEN), name="open_replies"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.pk} ({self.status})"

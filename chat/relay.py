@@ -1,0 +1,241 @@
+"""One reply on its way: TabbyAPI's stream becomes deltas for the pages that look on, and a text that is saved as it grows.
+
+What one read brought goes out as one frame, at once while the event loop keeps up; when it runs late, at the next tick of one
+clock that all replies of the process share. Nothing here touches the database while the reply streams: the dispatcher saves all
+growing replies together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import time
+from typing import Any
+
+import orjson
+
+from chat.claims import Grown, Work
+from chat.rendering import Block, Blocks
+from chat.rooms import rooms
+from models_admin.tabby.aclient import AsyncTabby
+from models_admin.tabby.errors import ContextOverflow
+from models_admin.tabby.wire import Delta
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.025
+LATE_SECONDS = 0.008  # a tick that comes this late says that the loop does not keep up
+ELSEWHERE_SECONDS = 0.05  # how often other processes' pages are given what has come
+
+
+class Verdict(enum.Enum):
+    """Why a reply ends before its stream does."""
+
+    STOPPED = "its reader stopped it"
+    LET_GO = "a switch needs the model, or the model has gone"
+    LOST = "another process has it now"
+
+
+class Clock:
+    """Tells whether the loop runs late, and flushes the replies that hold text back. Ticks only while replies stream."""
+
+    def __init__(self) -> None:
+        self.late = False
+        self._lives: set[Live] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, live: Live) -> None:
+        """Tick for `live` too."""
+        self._lives.add(live)
+        if self._task is None:
+            self._task = asyncio.create_task(self._tick())
+
+    def remove(self, live: Live) -> None:
+        """Tick for `live` no more."""
+        self._lives.discard(live)
+
+    async def _tick(self) -> None:
+        while self._lives:
+            due = time.monotonic() + TICK_SECONDS
+            await asyncio.sleep(TICK_SECONDS)
+            self.late = time.monotonic() - due > LATE_SECONDS
+            for live in tuple(self._lives):
+                if live.holds_back:
+                    await live.flush()
+        self.late = False
+        self._task = None
+
+
+clock = Clock()
+
+
+class Live:
+    """A reply that this process streams."""
+
+    def __init__(self, work: Work, tabby: AsyncTabby) -> None:
+        self.work = work
+        self.verdict: Verdict | None = None
+        self.saved = True
+        self.grown = Grown(work.text, work.reasoning, work.reasoning_seconds)
+        self._tabby = tabby
+        self._text = [work.text] if work.text else []
+        self._reasoning = [work.reasoning] if work.reasoning else []
+        self._blocks = Blocks()
+        if work.text:
+            self._blocks.feed(work.text)
+        self._sent = len(work.text)
+        self._reasoning_sent = len(work.reasoning)
+        self._held: list[str] = []
+        self._held_reasoning: list[str] = []
+        self._held_blocks: list[Block] = []
+        self._elsewhere: list[str] = []
+        self._flushing_elsewhere = False
+        self._first = True
+        self._thinking_since: float | None = None
+        self._stream: asyncio.Task[None] | None = None
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether text has come that pages have not been sent."""
+        return bool(self._held or self._held_reasoning)
+
+    def end(self, verdict: Verdict) -> None:
+        """End the stream now; the first verdict stays."""
+        if self.verdict is None:
+            self.verdict = verdict
+            if self._stream is not None:
+                self._stream.cancel()
+
+    async def run(self) -> BaseException | None:
+        """Stream to the end; return what went wrong, if anything. A verdict that ended it is in `verdict`."""
+        clock.add(self)
+        self._stream = asyncio.create_task(self._relay())
+        if self.verdict is not None:
+            self._stream.cancel()
+        try:
+            await asyncio.wait([self._stream])
+        finally:
+            clock.remove(self)
+        await self.flush()
+        return None if self._stream.cancelled() else self._stream.exception()
+
+    def snapshot(self) -> dict[str, Any]:
+        """The reply as the page is told of it, with what has come so far."""
+        return {
+            **self.work.row,
+            "text": self.text()[: self._sent],
+            "html": self._blocks.html,
+            "upto": self._blocks.upto,
+            "reasoning": self.reasoning()[: self._reasoning_sent],
+        }
+
+    def text(self) -> str:
+        """All text so far."""
+        if len(self._text) > 1:
+            self._text = ["".join(self._text)]
+        return self._text[0] if self._text else ""
+
+    def reasoning(self) -> str:
+        """All reasoning so far."""
+        if len(self._reasoning) > 1:
+            self._reasoning = ["".join(self._reasoning)]
+        return self._reasoning[0] if self._reasoning else ""
+
+    def so_far(self) -> Grown:
+        """What has come, ready to be written."""
+        self.grown.text, self.grown.reasoning = self.text(), self.reasoning()
+        self.saved = True
+        return self.grown
+
+    async def finished(self) -> Grown:
+        """What has come, with the last blocks rendered, ready to be written for good."""
+        await self._send_blocks(self._blocks.close())
+        self.so_far()
+        self.grown.html = self._blocks.html
+        return self.grown
+
+    async def _relay(self) -> None:
+        prompt = self.work.prompt
+        while True:
+            try:
+                await self._relay_once(prompt)
+            except ContextOverflow:
+                shorter = _without_oldest(prompt)
+                if not self._first or shorter is None:
+                    raise
+                self.grown.left_out += len(prompt) - len(shorter)
+                prompt = shorter
+            else:
+                return
+
+    async def _relay_once(self, prompt: list[dict[str, str]]) -> None:
+        opened = self._tabby.stream_chat(prompt, params=self.work.params, prefix=self.work.text)
+        async with opened as stream:
+            async for delta in stream:
+                self._take(delta)
+                if self._first or not clock.late:
+                    await self.flush()
+
+    def _take(self, delta: Delta) -> None:
+        if delta.reasoning:
+            self._thinking_since = self._thinking_since or time.monotonic()
+            self._reasoning.append(delta.reasoning)
+            self._held_reasoning.append(delta.reasoning)
+        if delta.text:
+            self._text.append(delta.text)
+            self._held.append(delta.text)
+            self._held_blocks += self._blocks.feed(delta.text)
+            if self._thinking_since is not None and self.grown.reasoning_seconds is None:
+                self.grown.reasoning_seconds = round(time.monotonic() - self._thinking_since, 1)
+        if delta.usage is not None:
+            self.grown.usage = delta.usage.as_dict()
+        if delta.finish_reason:
+            self.grown.finish_reason = delta.finish_reason
+        self.saved = False
+
+    async def flush(self) -> None:
+        """Send what is held back to the pages that look on."""
+        if self._held_reasoning:
+            text, self._held_reasoning = "".join(self._held_reasoning), []
+            offset, self._reasoning_sent = self._reasoning_sent, self._reasoning_sent + len(text)
+            await self._send({"type": "delta", "id": self.work.message, "offset": offset, "reasoning": text})
+        if self._held:
+            text, self._held = "".join(self._held), []
+            offset, self._sent = self._sent, self._sent + len(text)
+            self._first = False
+            await self._send({"type": "delta", "id": self.work.message, "offset": offset, "text": text})
+        if self._held_blocks:
+            blocks, self._held_blocks = self._held_blocks, []
+            await self._send_blocks(blocks)
+
+    async def _send_blocks(self, blocks: list[Block]) -> None:
+        for block in blocks:
+            await self._send(
+                {"type": "block", "id": self.work.message, "upto": block.upto, "html": block.html}
+            )
+
+    async def _send(self, event: dict[str, Any]) -> None:
+        text = orjson.dumps(event).decode()
+        if rooms.watched_elsewhere(self.work.conversation):
+            self._elsewhere.append(text)
+            if not self._flushing_elsewhere:
+                self._flushing_elsewhere = True
+                asyncio.get_running_loop().call_later(ELSEWHERE_SECONDS, self._flush_elsewhere)
+        await rooms.tell_here(self.work.conversation, text)
+
+    def _flush_elsewhere(self) -> None:
+        self._flushing_elsewhere = False
+        frames, self._elsewhere = self._elsewhere, []
+        if frames:
+            rooms.tell_elsewhere(self.work.conversation, frames)
+
+
+def _without_oldest(prompt: list[dict[str, str]]) -> list[dict[str, str]] | None:
+    """`prompt` without its oldest turns (a quarter of them, at least one person's and its reply); None if none can go."""
+    system = prompt[:1] if prompt and prompt[0]["role"] == "system" else []
+    turns = prompt[len(system) :]
+    drop = max(2, len(turns) // 4)
+    while drop < len(turns) and turns[drop]["role"] != "user":
+        drop += 1
+    return [*system, *turns[drop:]] if drop < len(turns) else None

@@ -1,0 +1,180 @@
+"""What people ask of a conversation: send, stop, regenerate, edit, select. Each is one transaction; claims.py does the rest.
+
+A message that is sent twice (the page repeats it until it is acknowledged) is one message: `client_id` tells.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from chat.models import OPEN, Conversation, Message, Role, Status
+from models_admin import process
+
+TITLE_CHARS = 60
+
+
+class Refused(Exception):
+    """A frame that is not obeyed: a stable `code`, and a `detail` that says what to do."""
+
+    def __init__(self, code: str, detail: str, client_id: str = "") -> None:
+        self.code, self.detail, self.client_id = code, detail, client_id
+        super().__init__(detail)
+
+
+@dataclass
+class Done:
+    """What changed: messages to show again, whether the title is new, whether the shown branch is another."""
+
+    messages: list[int] = field(default_factory=list)
+    titled: bool = False
+    rebranched: bool = False
+    stop: int | None = None  # a reply that some process streams and must stop
+
+
+def conversation_of(user_id: int, conversation_id: uuid.UUID) -> Conversation | None:
+    """The conversation, if it is this user's."""
+    return Conversation.objects.filter(pk=conversation_id, owner_id=user_id, deleted_at=None).first()
+
+
+def send(conversation_id: uuid.UUID, client_id: uuid.UUID, text: str, parent: int | None = None) -> Done:
+    """Add a person's message and a queued reply to it, behind `parent` (default: the last one shown)."""
+    with transaction.atomic():
+        conversation = _locked(conversation_id)
+        if (sent := _sent(conversation, client_id)) is not None:
+            return Done([sent, *_children(sent)])
+        _check(conversation, text, client_id)
+        behind = conversation.head_id if parent is None else _own(conversation, parent, Role.ASSISTANT).pk
+        message, reply = _add(conversation, behind, text, client_id)
+        titled = not conversation.title
+        conversation.title = conversation.title or title_of(text)
+        conversation.save()
+    return Done([message.pk, reply.pk], titled=titled, rebranched=parent is not None)
+
+
+def edit(conversation_id: uuid.UUID, message_id: int, client_id: uuid.UUID, text: str) -> Done:
+    """Add another version of a person's message, with a reply of its own; the earlier one stays reachable."""
+    with transaction.atomic():
+        conversation = _locked(conversation_id)
+        if (sent := _sent(conversation, client_id)) is not None:
+            return Done([sent, *_children(sent)])
+        _check(conversation, text, client_id)
+        old = _own(conversation, message_id, Role.USER)
+        message, reply = _add(conversation, old.parent_id, text, client_id)
+        conversation.save()
+    return Done([message.pk, reply.pk], rebranched=True)
+
+
+def regenerate(conversation_id: uuid.UUID, message_id: int) -> Done:
+    """Add another version of a reply that has ended; the earlier one stays reachable."""
+    with transaction.atomic():
+        conversation = _locked(conversation_id)
+        old = _own(conversation, message_id, Role.ASSISTANT)
+        if old.status in OPEN:
+            raise Refused("still_open", "This reply has not ended yet. Stop it first, then ask for another.")
+        _check_queue(conversation, "")
+        reply = _queue(conversation, old.parent_id)
+        conversation.save()
+    return Done([reply.pk], rebranched=True)
+
+
+def select(conversation_id: uuid.UUID, message_id: int) -> Done:
+    """Show the branch that holds `message_id`, down to its newest message."""
+    with transaction.atomic():
+        conversation = _locked(conversation_id)
+        at = _own(conversation, message_id).pk
+        newest: dict[int, int] = {}
+        for pk, parent in conversation.messages.order_by("id").values_list("pk", "parent_id"):
+            if parent is not None:
+                newest[parent] = pk
+        while at in newest:
+            at = newest[at]
+        conversation.head_id = at
+        conversation.save(update_fields=["head"])
+    return Done(rebranched=True)
+
+
+def stop(conversation_id: uuid.UUID, message_id: int) -> Done:
+    """Stop a reply: at once if it is queued, else its process is to be told (it finds the wish in the row, too)."""
+    now = timezone.now()
+    with transaction.atomic():
+        reply = _own(_locked(conversation_id), message_id, Role.ASSISTANT)
+        waiting = Message.objects.filter(pk=reply.pk, status=Status.QUEUED)
+        if waiting.update(status=Status.STOPPED, stop_requested=now, finished_at=now):
+            return Done([reply.pk])
+        Message.objects.filter(pk=reply.pk, status=Status.STREAMING).update(stop_requested=now)
+    return Done([reply.pk] if reply.status not in OPEN else [], stop=reply.pk)
+
+
+def title_of(text: str) -> str:
+    """A conversation's title from its first message: the first line, cut at a word."""
+    line = " ".join(text.split("\n", 1)[0].split()) or " ".join(text.split())
+    if len(line) <= TITLE_CHARS:
+        return line
+    return line[:TITLE_CHARS].rsplit(" ", 1)[0].rstrip(" ,;:.") + "…"
+
+
+def _locked(conversation_id: uuid.UUID) -> Conversation:
+    return Conversation.objects.select_for_update().get(pk=conversation_id)
+
+
+def _sent(conversation: Conversation, client_id: uuid.UUID) -> int | None:
+    return conversation.messages.filter(client_id=client_id).values_list("pk", flat=True).first()
+
+
+def _children(message_id: int) -> list[int]:
+    return list(Message.objects.filter(parent_id=message_id).values_list("pk", flat=True))
+
+
+def _own(conversation: Conversation, message_id: int, role: Role | None = None) -> Message:
+    found = conversation.messages.filter(pk=message_id).first()
+    if found is None or (role is not None and found.role != role):
+        raise Refused("not_found", "There is no such message in this conversation. Reload the page.")
+    return found
+
+
+def _check(conversation: Conversation, text: str, client_id: uuid.UUID) -> None:
+    if not text.strip():
+        raise Refused("empty", "The message is empty. Write something first.", str(client_id))
+    if len(text) > settings.MESSAGE_MAX_CHARS:
+        raise Refused(
+            "too_long",
+            f"The message has {len(text):,} characters; {settings.MESSAGE_MAX_CHARS:,} are allowed. Shorten it.",
+            str(client_id),
+        )
+    if "\x00" in text:
+        raise Refused("bad_text", "The message holds a NUL character. Remove it.", str(client_id))
+    _check_queue(conversation, str(client_id))
+
+
+def _check_queue(conversation: Conversation, client_id: str) -> None:
+    waiting = Message.objects.filter(status=Status.QUEUED, conversation__owner_id=conversation.owner_id).count()
+    if waiting >= settings.QUEUED_PER_USER:
+        raise Refused(
+            "too_many",
+            f"You have {waiting} messages waiting for a reply already. Wait for one, or stop one.",
+            client_id,
+        )
+
+
+def _add(
+    conversation: Conversation, parent: int | None, text: str, client_id: uuid.UUID
+) -> tuple[Message, Message]:
+    message = conversation.messages.create(
+        parent_id=parent, role=Role.USER, status=Status.COMPLETE, text=text, client_id=client_id
+    )
+    return message, _queue(conversation, message.pk)
+
+
+def _queue(conversation: Conversation, parent: int | None) -> Message:
+    now = timezone.now()
+    reply = conversation.messages.create(
+        parent_id=parent, role=Role.ASSISTANT, status=Status.QUEUED, origin=process.name(), queued_at=now
+    )
+    conversation.head = reply
+    conversation.updated_at = now
+    return reply

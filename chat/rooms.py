@@ -1,0 +1,83 @@
+"""The pages that look at a conversation: those of this process by their sockets, those of other processes by events."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from chat import wire
+from models_admin import events, process, threads
+from models_admin.hub import Socket
+
+WATCH_SECONDS = 3.0  # how long another process' word that it has watchers counts
+
+
+class Rooms:
+    """Who is to be told what happens in a conversation."""
+
+    def __init__(self) -> None:
+        self._sockets: dict[uuid.UUID, set[Socket]] = {}
+        self._watched: dict[uuid.UUID, float] = {}
+
+    def join(self, conversation: uuid.UUID, socket: Socket) -> None:
+        """Let `socket` be told, from now on."""
+        self._sockets.setdefault(conversation, set()).add(socket)
+
+    def leave(self, conversation: uuid.UUID, socket: Socket) -> None:
+        """Tell `socket` no more."""
+        here = self._sockets.get(conversation, set())
+        here.discard(socket)
+        if not here:
+            self._sockets.pop(conversation, None)
+
+    def here(self) -> list[uuid.UUID]:
+        """Conversations that somebody looks at through this process."""
+        return list(self._sockets)
+
+    async def tell_here(self, conversation: uuid.UUID, text: str) -> None:
+        """Send one JSON text to this process' pages of the conversation."""
+        for socket in tuple(self._sockets.get(conversation, ())):
+            await socket.tell(text)
+
+    async def tell(self, conversation: uuid.UUID, event: dict[str, Any]) -> None:
+        """Send one event to all pages of the conversation, wherever they are connected."""
+        text = orjson.dumps(event).decode()
+        self.tell_elsewhere(conversation, [text])
+        await self.tell_here(conversation, text)
+
+    def tell_elsewhere(self, conversation: uuid.UUID, texts: list[str]) -> None:
+        """Send JSON texts to the pages that are connected to other processes."""
+        events.send("room", conversation=str(conversation), texts=texts, origin=process.name())
+
+    async def show(self, conversation: uuid.UUID, messages: Iterable[int]) -> None:
+        """Send whole messages, as the database has them, to all pages of the conversation."""
+        for message in await threads.read(wire.messages, list(messages)):
+            await self.tell(conversation, {"type": "message", "message": message})
+
+    def watch(self, conversations: Iterable[str]) -> list[uuid.UUID]:
+        """Note that another process has pages of these; return the ones for which that is news."""
+        now = time.monotonic()
+        fresh = []
+        for name in conversations:
+            conversation = uuid.UUID(name)
+            if self._watched.get(conversation, 0.0) < now:
+                fresh.append(conversation)
+            self._watched[conversation] = now + WATCH_SECONDS
+        return fresh
+
+    def watched_elsewhere(self, conversation: uuid.UUID) -> bool:
+        """Whether another process has said lately that somebody looks at the conversation there."""
+        until = self._watched.get(conversation)
+        if until is None:
+            return False
+        if until < time.monotonic():
+            del self._watched[conversation]
+            return False
+        return True
+
+
+rooms = Rooms()

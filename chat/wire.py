@@ -1,0 +1,124 @@
+"""Messages and conversations as the page is told of them."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from chat.models import Conversation, Message, Role, Status
+from chat.rendering import Blocks
+from models_admin.narration import iso
+
+SHOWN = 200  # messages of a branch that a page is given at first
+
+
+def shown(message: Message, *, versions: list[int], position: int | None) -> dict[str, Any]:
+    """Return the whole row for the page.
+
+    {"id", "client_id", "parent", "role", "status", "text", "html", "upto" (characters that the html covers), "reasoning",
+    "reasoning_seconds", "model", "handovers": [{"model", "upto"}], "queue_position" (1 = next), "usage", "finish_reason",
+    "left_out" (oldest messages that the model was not given), "error", "error_kind", "created_at", "versions": {"index", "count", "ids"}}
+    """
+    html, upto = _html(message)
+    return {
+        "id": message.pk,
+        "client_id": str(message.client_id) if message.client_id else None,
+        "parent": message.parent_id,
+        "role": message.role,
+        "status": message.status,
+        "text": message.text,
+        "html": html,
+        "upto": upto,
+        "reasoning": message.reasoning,
+        "reasoning_seconds": message.reasoning_seconds,
+        "model": message.model,
+        "handovers": message.handovers,
+        "queue_position": position,
+        "usage": message.usage,
+        "finish_reason": message.finish_reason,
+        "left_out": message.left_out,
+        "error": message.error,
+        "error_kind": message.error_kind,
+        "created_at": iso(message.created_at),
+        "versions": {"index": versions.index(message.pk) + 1, "count": len(versions), "ids": versions},
+    }
+
+
+def _html(message: Message) -> tuple[str, int]:
+    """A reply's HTML and how much of its text it covers; a person's message is shown as it was typed."""
+    if message.role != Role.ASSISTANT or not message.text:
+        return "", 0
+    if message.html:
+        return message.html, len(message.text)
+    blocks = Blocks()
+    blocks.feed(message.text)
+    if message.status not in (Status.QUEUED, Status.STREAMING):
+        blocks.close()
+    return blocks.html, blocks.upto
+
+
+def conversation(row: Conversation) -> dict[str, Any]:
+    """Return what the page shows of a conversation itself."""
+    return {
+        "id": str(row.pk),
+        "title": str(row),
+        "system_prompt": row.system_prompt,
+        "temperature": row.temperature,
+        "max_tokens": row.max_tokens,
+    }
+
+
+def conversation_by_id(conversation_id: uuid.UUID) -> dict[str, Any]:
+    """Return conversation() for the row of that id."""
+    return conversation(Conversation.objects.get(pk=conversation_id))
+
+
+def messages(ids: Iterable[int], within: uuid.UUID | None = None) -> list[dict[str, Any]]:
+    """Return the given messages, in the order of their ids; only those of the conversation `within`, if given."""
+    found = Message.objects.filter(pk__in=list(ids)).order_by("id")
+    rows = list(found if within is None else found.filter(conversation=within))
+    siblings: dict[tuple[uuid.UUID, int | None], list[int]] = {}
+    for row in rows:
+        key = (row.conversation_id, row.parent_id)
+        if key not in siblings:
+            siblings[key] = list(
+                Message.objects.filter(conversation=row.conversation_id, parent=row.parent_id)
+                .order_by("id")
+                .values_list("pk", flat=True)
+            )
+    return [
+        shown(row, versions=siblings[row.conversation_id, row.parent_id], position=position(row)) for row in rows
+    ]
+
+
+def position(message: Message) -> int | None:
+    """Where a queued reply stands in line (1 = next), else None."""
+    if message.status != Status.QUEUED:
+        return None
+    return Message.objects.filter(status=Status.QUEUED, role=Role.ASSISTANT, id__lt=message.pk).count() + 1
+
+
+def hello(conversation_id: uuid.UUID) -> dict[str, Any]:
+    """Return `conversation` and the last `messages` of its shown branch, oldest first; `earlier`: there are more."""
+    row = Conversation.objects.get(pk=conversation_id)
+    parents = dict(row.messages.order_by("id").values_list("pk", "parent_id"))
+    children: dict[int | None, list[int]] = defaultdict(list)
+    for pk, parent in parents.items():
+        children[parent].append(pk)
+    branch: list[int] = []
+    at = row.head_id
+    while at is not None and at in parents:
+        branch.append(at)
+        at = parents[at]
+    rows = {each.pk: each for each in Message.objects.filter(pk__in=branch[:SHOWN])}
+    return {
+        "conversation": conversation(row),
+        "messages": [
+            shown(rows[pk], versions=children[parents[pk]], position=position(rows[pk]))
+            for pk in reversed(branch[:SHOWN])
+            if pk in rows
+        ],
+        "earlier": len(branch) > SHOWN,
+    }

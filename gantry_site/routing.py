@@ -1,0 +1,58 @@
+"""Which socket belongs to which consumer, and what starts with the first page that a web process serves."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+from django.urls import path
+
+from chat.consumers import ChatConsumer
+from chat.dispatch import dispatcher
+from models_admin.consumers import Page
+from models_admin.hub import hub
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def start() -> None:
+    """Begin this process' share of the work, in the running loop: hear events, answer queued messages."""
+    hub.start()
+    dispatcher.start()
+
+
+def build(pages: Application) -> Application:
+    """Return the whole application around Django's `pages`; it works on any ASGI server, with or without lifespan."""
+    sockets = URLRouter(
+        [
+            path("ws/models/", Page.as_asgi()),
+            path("ws/chat/<uuid:conversation_id>/", ChatConsumer.as_asgi()),
+        ]
+    )
+    routes = ProtocolTypeRouter(
+        {"http": pages, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(sockets))}
+    )
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        start()
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        else:
+            await routes(scope, receive, send)
+
+    return application
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            await dispatcher.stop()
+            return

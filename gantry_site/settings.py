@@ -1,0 +1,232 @@
+"""Django settings, and the only reader of the environment.
+
+Every setting can be given in the environment or in a file `.env` beside manage.py; `.env.example` explains each.
+Whatever has a default needs no setting at all: `make run` works on a bare machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import environ
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+environ.Env.read_env(BASE_DIR / ".env")
+
+
+def _kept_secret(path: Path) -> str:
+    """Return the secret kept in `path`, made there (readable by its owner only) when there is none.
+
+    Two processes that start at once agree: the file appears whole or not at all, and the first one wins.
+    """
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(50))
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            Path(draft).unlink()
+    return path.read_text().strip()
+
+
+# Where things are -----------------------------------------------------------------------------------------------
+
+DATA_DIR = Path(env.str("GANTRY_DATA_DIR", default=str(BASE_DIR / "var"))).expanduser().absolute()
+PORT = env.int("PORT", default=8000)
+BIND = env.str("GANTRY_BIND", default="127.0.0.1")
+SECRET_KEY = env.str("SECRET_KEY", default="") or _kept_secret(DATA_DIR / "secret.key")
+DEBUG = env.bool("DEBUG", default=False)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+ADMIN_PASSWORD = env.str("GANTRY_ADMIN_PASSWORD", default="")
+
+# TabbyAPI and switching -----------------------------------------------------------------------------------------
+
+
+def _sandbox_address() -> str:
+    """The address of the sandbox server that `up` started here, or TabbyAPI's usual one."""
+    try:
+        return (DATA_DIR / "run" / "tabby_host").read_text().strip()
+    except OSError:
+        return "http://127.0.0.1:5000"
+
+
+_tabby_host = env.str("TABBY_HOST", default="")
+TABBY_SANDBOX = not _tabby_host
+TABBY_HOST = (_tabby_host or _sandbox_address()).rstrip("/")
+TABBY_ADMIN_KEY = env.str("TABBY_ADMIN_KEY", default="")
+TABBY_API_KEY = env.str("TABBY_API_KEY", default="")
+
+SWITCH_TIMEOUT = env.float("SWITCH_TIMEOUT", default=30.0)
+SWITCH_MAX_SECONDS = env.float("SWITCH_MAX_SECONDS", default=900.0)
+SWITCH_PROBE = env.bool("SWITCH_PROBE", default=True)
+DRAIN_TIMEOUT = env.float("DRAIN_TIMEOUT", default=20.0)
+REFRESH_INTERVAL = env.float("REFRESH_INTERVAL", default=60.0)
+KEEP_MODEL = env.str("KEEP_MODEL", default="")
+
+# How long a silent process is believed to live (seconds). A lease, a running switch and a worker each show a heartbeat
+# every second or two; one that is older than this belonged to a process that is dead or frozen.
+HEARTBEAT_TTL = env.float("HEARTBEAT_TTL", default=8.0)
+
+# Chat -----------------------------------------------------------------------------------------------------------
+
+REPLY_STALL_TIMEOUT = env.float("REPLY_STALL_TIMEOUT", default=120.0)
+MESSAGE_MAX_CHARS = env.int("MESSAGE_MAX_CHARS", default=64_000)
+QUEUED_PER_USER = env.int("QUEUED_PER_USER", default=50)
+REPLIES_PER_USER = env.int("REPLIES_PER_USER", default=4)
+REPLIES_AT_ONCE = env.int("REPLIES_AT_ONCE", default=256)
+FRAMES_PER_SECOND = env.float("FRAMES_PER_SECOND", default=20.0)
+
+# Database -------------------------------------------------------------------------------------------------------
+
+DATABASES: dict[str, Any] = {
+    "default": env.db_url_config(
+        env.str("DATABASE_URL", default="") or f"sqlite:///{DATA_DIR / 'gantry.sqlite3'}"
+    )
+}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # Writers queue for the lock instead of failing half-way through a transaction that began by reading.
+    DATABASES["default"]["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-16000;",
+    }
+else:
+    # Threads come and go under ASGI: connections are pooled, not kept by a thread.
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 12, "timeout": 10}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Redis, Channels, Celery ----------------------------------------------------------------------------------------
+
+REDIS_SOCKET = DATA_DIR / "redis.sock"
+if len(str(REDIS_SOCKET)) > 100:  # the system's limit for a socket's path is 107 bytes
+    _name = hashlib.sha256(str(DATA_DIR).encode()).hexdigest()[:16]
+    REDIS_SOCKET = Path(tempfile.gettempdir()) / f"gantry-{_name}.sock"
+_redis_url = env.str("REDIS_URL", default="")
+REDIS_PRIVATE = not _redis_url
+REDIS_URL = _redis_url or f"unix://{REDIS_SOCKET}"
+
+# A frozen or vanished Redis must not hold a web process: every wait on it is bounded.
+REDIS_WAIT = {"socket_connect_timeout": 3, "socket_timeout": 5}
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_connect_timeout": 3, "health_check_interval": 5}]},
+    }
+}
+
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "gantry"
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {**REDIS_WAIT, "retry_on_timeout": False, "health_check_interval": 5}
+# The database says what is to be done; a task is a nudge. One that cannot be sent at once is not worth waiting for.
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_BEAT_SCHEDULE = {
+    "refresh the catalog": {"task": "models_admin.tasks.refresh_catalog", "schedule": REFRESH_INTERVAL},
+    "look after switches": {"task": "models_admin.tasks.look_after", "schedule": 3.0, "options": {"expires": 3}},
+}
+
+# Django ---------------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "channels",
+    "models_admin",
+    "chat",
+    "gantry_site",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "gantry_site.middleware.SecurityHeaders",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "gantry_site.urls"
+ASGI_APPLICATION = "gantry_site.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "login"
+
+SESSION_COOKIE_NAME = "session_id"
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
+HTTPS = env.bool("HTTPS", default=False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+if HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 31_536_000
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS: list[Path] = []
+WHITENOISE_USE_FINDERS = True  # served from the packages: nothing has to be collected before a start
+WHITENOISE_MAX_AGE = 60
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+USE_TZ = True
+USE_I18N = False
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s", "datefmt": "%H:%M:%S"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {
+        "django.channels.server": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},
+        "daphne": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
+    },
+}

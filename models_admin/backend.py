@@ -1,0 +1,119 @@
+"""The one row that says what TabbyAPI runs: its lock, its changes, and the snapshot that every page is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from models_admin import narration, presence
+from models_admin.models import ENDED, GATED, Backend, Lease, Switch
+from models_admin.tabby.errors import TabbyError
+from models_admin.tabby.wire import ModelCard
+
+
+def row() -> Backend:
+    """Return the row as it is, without a lock."""
+    return Backend.objects.get_or_create(pk=1)[0]
+
+
+def lock() -> Backend:
+    """Return the row, locked until the end of the transaction that the caller is in."""
+    return Backend.objects.select_for_update().get_or_create(pk=1)[0]
+
+
+def set_loaded(card: ModelCard | None, options: Mapping[str, Any] | None = None, *, wanted: bool = False) -> None:
+    """Write what is loaded now (None: nothing). Call inside a transaction.
+
+    `options` are those that the model was loaded with; `wanted` says that somebody chose this model. A model that was loaded
+    all the time keeps its options and its time: the epoch counts changes.
+    """
+    now = timezone.now()
+    changes: dict[str, Any] = {
+        "model": card.id if card else "",
+        "parameters": dict(card.parameters) if card else {},
+        "options": dict(options or {}),
+        "loaded_at": now if card else None,
+        "seen_at": now,
+        "unreachable_since": None,
+        "trouble": "",
+        "advice": "",
+    }
+    backend = lock()
+    if wanted:
+        backend.wanted = card.id if card else ""
+    if backend.model and card and card.id == backend.model:
+        changes = {"seen_at": now, "unreachable_since": None, "trouble": "", "advice": ""}
+    else:
+        backend.epoch += 1
+    for name, value in changes.items():
+        setattr(backend, name, value)
+    backend.save()
+
+
+def set_reachable() -> None:
+    """Write that TabbyAPI answered just now."""
+    backend = row()
+    Backend.objects.filter(pk=backend.pk).update(
+        seen_at=timezone.now(), unreachable_since=None, trouble="", advice=""
+    )
+
+
+def set_catalog_read() -> None:
+    """Write that the catalog was read just now."""
+    Backend.objects.filter(pk=row().pk).update(catalog_at=timezone.now())
+
+
+def set_trouble(error: TabbyError) -> None:
+    """Write that TabbyAPI could not be asked, since when, and what it said; what is loaded stays as last seen."""
+    with transaction.atomic():
+        backend = lock()
+        backend.unreachable_since = backend.unreachable_since or timezone.now()
+        backend.trouble, backend.advice = str(error), error.advice
+        backend.save(update_fields=["unreachable_since", "trouble", "advice"])
+
+
+def _state(backend: Backend, running: Switch | None) -> str:
+    if running is not None and running.state in GATED:
+        return "switching"
+    if backend.unreachable_since is not None or backend.seen_at is None:
+        return "unreachable"
+    return "ready" if backend.model else "unloaded"
+
+
+def snapshot() -> dict[str, Any]:
+    """Return the `backend` event: all that a page shows of TabbyAPI and of the switch under way.
+
+    {"type", "state": "ready"|"switching"|"unloaded"|"unreachable", "model" ('' = none), "loaded_at", "context" (tokens),
+    "parameters", "options", "unreachable_since", "trouble", "advice", "catalog_at", "worker" (one is alive),
+    "replying" (generations in flight), "switch": None | {…}, "last": None | {…} (ended within the last hour)};
+    the two switches are shaped as narration.told() says, times are ISO 8601.
+    """
+    backend = row()
+    newest = list(Switch.objects.select_related("requested_by").exclude(cause__isnull=False)[:2])
+    running = next((each for each in newest if each.active), None)
+    recent = timezone.now() - timedelta(hours=1)
+    ended = next((s for s in newest if s.state in ENDED and (s.finished_at or recent) > recent), None)
+    worker = presence.a_worker_is_alive()
+    replying = Lease.objects.count()
+    return {
+        "type": "backend",
+        "state": _state(backend, running),
+        "model": backend.model,
+        "loaded_at": narration.iso(backend.loaded_at),
+        "context": backend.parameters.get("max_seq_len"),
+        "parameters": backend.parameters,
+        "options": backend.options,
+        "unreachable_since": narration.iso(backend.unreachable_since),
+        "trouble": backend.trouble,
+        "advice": backend.advice,
+        "catalog_at": narration.iso(backend.catalog_at),
+        "worker": worker,
+        "replying": replying,
+        "epoch": backend.epoch,
+        "switch": narration.told(running, worker=worker, replying=replying) if running else None,
+        "last": narration.told(ended, worker=worker, replying=0) if ended else None,
+    }

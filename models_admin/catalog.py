@@ -1,0 +1,122 @@
+"""TabbyAPI's list of models and what it has loaded, kept as rows.
+
+Who asks TabbyAPI notes the Backend row's epoch first; an answer that was asked for before the last change, or that comes
+while a switch is under way (all through a load TabbyAPI says that nothing is loaded), is not taken for the truth.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from models_admin import backend, events, gate, names, switching
+from models_admin.models import Source, TabbyModel
+from models_admin.tabby.client import TabbyClient
+from models_admin.tabby.errors import TabbyError
+from models_admin.tabby.wire import ModelCard
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What a refresh found: names that are new or back, names that are gone, or why TabbyAPI could not be asked."""
+
+    added: list[str] = field(default_factory=list)
+    vanished: list[str] = field(default_factory=list)
+    error: TabbyError | None = None
+
+
+def stale() -> bool:
+    """Whether the catalog is older than REFRESH_INTERVAL, or was never read."""
+    read_at = backend.row().catalog_at
+    return read_at is None or read_at < timezone.now() - timedelta(seconds=settings.REFRESH_INTERVAL)
+
+
+def refresh(client: TabbyClient | None = None) -> Refreshed:
+    """Ask TabbyAPI for its models and for what is loaded, and write both down; its troubles are written down too."""
+    client = client or TabbyClient.from_settings()
+    epoch = backend.row().epoch
+    try:
+        listed, card = client.models(), client.current()
+    except TabbyError as error:
+        log.warning("The catalog could not be read: %s", error)
+        backend.set_trouble(error)
+        events.backend_changed()
+        return Refreshed(error=error)
+    added, vanished = _write(listed)
+    observe(card, epoch)
+    if added or vanished:
+        log.info("Catalog: %s new, %s gone", len(added), len(vanished))
+        events.catalog_changed()
+    return Refreshed(added, vanished)
+
+
+def look(client: TabbyClient | None = None) -> bool:
+    """Ask TabbyAPI only what is loaded, and write it down; False if it could not be asked."""
+    client = client or TabbyClient.from_settings()
+    epoch = backend.row().epoch
+    try:
+        card = client.current()
+    except TabbyError as error:
+        backend.set_trouble(error)
+        events.backend_changed()
+        return False
+    observe(card, epoch)
+    return True
+
+
+def _write(listed: list[str]) -> tuple[list[str], list[str]]:
+    now = timezone.now()
+    known = dict(TabbyModel.objects.values_list("name", "vanished_at"))
+    added = [name for name in listed if name not in known or known[name] is not None]
+    vanished = [name for name, gone in known.items() if gone is None and name not in set(listed)]
+    with transaction.atomic():
+        for name in listed:
+            if name not in known:
+                facts = names.read(name)
+                TabbyModel.objects.get_or_create(
+                    name=name,
+                    defaults={
+                        "parameters_b": facts.parameters_b,
+                        "quantization": facts.quantization,
+                        "bits": facts.bits,
+                        "family": facts.family,
+                        "tags": names.suggested_tags(name),
+                    },
+                )
+        TabbyModel.objects.filter(name__in=listed).update(last_seen=now, vanished_at=None)
+        TabbyModel.objects.filter(name__in=vanished).update(vanished_at=now)
+        backend.set_catalog_read()
+    return added, vanished
+
+
+def observe(card: ModelCard | None, epoch: int) -> None:
+    """Take what TabbyAPI said is loaded for the truth, unless it was asked before the last change or in mid-switch.
+
+    A model that differs from the one known was loaded, unloaded or lost by somebody else: the history says so.
+    """
+    found = card.id if card else ""
+    with transaction.atomic():
+        row = backend.lock()
+        if row.epoch != epoch or gate.closed():
+            return
+        first_look = row.seen_at is None
+        was_unreachable = row.unreachable_since is not None
+        if found == row.model and not first_look:
+            backend.set_reachable()
+            if not was_unreachable:
+                return
+        else:
+            if not first_look:
+                log.warning("TabbyAPI has %s loaded, not %s: changed from outside", found or "nothing", row.model)
+                switching.record(source=Source.OUTSIDE, target=found, previous=row.model)
+            backend.set_loaded(card)
+            if found:
+                TabbyModel.objects.filter(name=found).update(last_loaded=timezone.now())
+    events.backend_changed()

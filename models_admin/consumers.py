@@ -1,0 +1,55 @@
+"""/ws/models/: what TabbyAPI runs and how a switch goes, for any signed-in page. It only tells; nothing is asked of it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import orjson
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from models_admin.hub import hub
+
+log = logging.getLogger(__name__)
+
+NOT_SIGNED_IN = 4401
+
+
+class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
+    """A socket that is told of the backend's state as long as it is open."""
+
+    groups: list[str] = []
+
+    async def connect(self) -> None:
+        """Accept; close with 4401 where nobody is signed in; else send `hello` and go on telling."""
+        await self.accept()
+        user = self.scope.get("user")
+        if user is None or not user.is_authenticated:
+            await self.close(NOT_SIGNED_IN)
+            return
+        await self.welcome()
+
+    async def welcome(self) -> None:
+        """Join the hub and send the first snapshot."""
+        snapshot = await hub.current()
+        hub.sockets.add(self)
+        await self.say({"type": "hello", "backend": snapshot})
+
+    async def disconnect(self, code: int) -> None:
+        hub.sockets.discard(self)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Answer whatever the page sends with an error: this socket takes nothing."""
+        await self.say({"type": "error", "code": "unknown_type", "detail": "This socket takes no messages."})
+
+    async def say(self, event: dict[str, Any]) -> None:
+        """Send one event to this page."""
+        await self.tell(orjson.dumps(event).decode())
+
+    async def tell(self, text: str) -> None:
+        """Send one JSON text to the page; a page that has just gone is no error."""
+        try:
+            await self.send(text_data=text)
+        except Exception as error:  # noqa: BLE001 (each server has its own exception for a socket that is closed)
+            log.debug("A page has gone: %s", error)
+            hub.sockets.discard(self)

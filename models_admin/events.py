@@ -1,0 +1,98 @@
+"""What processes tell each other, and the only caller of the channel layer's group_send.
+
+An event is a nudge: {"type": "event", "kind": KIND, …}. It goes to every web process (group "web"), each of which has one
+subscription, reads the database for the truth, and passes that on to its own sockets. So events cannot arrive in the
+wrong order, a lost one does no harm, and a page costs no subscription. Sending never waits and never fails: it goes
+through one long-lived loop of this process, and what Redis does not take within two seconds is dropped (each web process
+looks at the database every second anyway).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import Any
+
+from celery import Task
+from channels.layers import get_channel_layer
+
+log = logging.getLogger(__name__)
+
+GROUP = "web"
+SEND_SECONDS = 2.0
+PENDING = 1000  # events that may wait to be sent; more are dropped, oldest first
+
+
+class _Sender:
+    """A thread with a loop of its own and one connection to Redis, sending one event after the other."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        threading.Thread(target=self._run, name="events", daemon=True).start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_until_complete(self._send_all())
+
+    def put(self, event: dict[str, Any]) -> None:
+        self.loop.call_soon_threadsafe(self._put, event)
+
+    def _put(self, event: dict[str, Any]) -> None:
+        if self.queue.qsize() >= PENDING:
+            self.queue.get_nowait()
+        self.queue.put_nowait(event)
+
+    async def _send_all(self) -> None:
+        layer = get_channel_layer()
+        broken = False
+        while True:
+            event = await self.queue.get()
+            try:
+                await asyncio.wait_for(layer.group_send(GROUP, event), SEND_SECONDS)
+                broken = False
+            except Exception as error:  # noqa: BLE001 (whatever Redis does must not end the sending)
+                if not broken:
+                    log.warning("Redis did not take an event (%s): pages follow the database", error or "timed out")
+                broken = True
+
+
+_sender: _Sender | None = None
+_making = threading.Lock()
+
+
+def send(kind: str, **facts: Any) -> None:
+    """Tell every web process; returns at once. `facts` must be plain data."""
+    global _sender  # noqa: PLW0603 (one a process, made when it is first needed)
+    if _sender is None:
+        with _making:
+            _sender = _sender or _Sender()
+    _sender.put({"type": "event", "kind": kind, **facts})
+
+
+def backend_changed() -> None:
+    """What TabbyAPI runs, or the switch under way, has changed."""
+    send("backend")
+
+
+def catalog_changed() -> None:
+    """Models have come or gone."""
+    send("catalog")
+
+
+def let_go() -> None:
+    """Leases were revoked: their holders must close their streams."""
+    send("let_go")
+
+
+def nudge_worker(task: Task, *args: Any) -> None:
+    """Start `task` in a worker, from a thread that may wait for Redis; what gets lost is found by recovery."""
+
+    def publish() -> None:
+        try:
+            task.delay(*args)
+        except Exception as error:  # noqa: BLE001 (kombu raises whatever its transport does)
+            log.warning("Redis did not take the task %s (%s): a worker will find it", task.name, error)
+
+    threading.Thread(target=publish, name="nudge", daemon=True).start()

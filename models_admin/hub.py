@@ -1,0 +1,122 @@
+"""A web process' ear and mouth: one subscription to the events, one look at the database, all of its sockets.
+
+The `backend` snapshot is read when an event says that something changed, and once a second in any case, so that pages follow
+the truth even while Redis is down. It is read by one task, one after the other, so that sockets see it in order; a change
+during a read leads to one more read, which is all the throttling there is to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import orjson
+from channels.layers import get_channel_layer
+from django.db import DatabaseError
+
+from models_admin import backend, events, threads
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+RETRY_SECONDS = 0.5
+# What moves by itself with the clock, and is no reason to send a snapshot.
+CLOCKWORK = ("elapsed_seconds", "eta_seconds", "lines")
+
+
+class Socket(Protocol):
+    """What the hub needs of a consumer."""
+
+    async def tell(self, text: str) -> None:
+        """Send one JSON text to the page; never raises for a page that has gone."""
+
+
+class Hub:
+    """All sockets of this process, and what they were told last."""
+
+    def __init__(self) -> None:
+        self.sockets: set[Socket] = set()
+        self.snapshot: dict[str, Any] = {}
+        self.handlers: dict[str, Callable[[dict[str, Any]], None]] = {"backend": self._nudge, "catalog": self._catalog}
+        self.listeners: list[Callable[[dict[str, Any]], None]] = []
+        self._changed = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to listen, in the running loop; a second call does nothing."""
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._look())]
+
+    async def current(self) -> dict[str, Any]:
+        """The snapshot, read now if there is none yet."""
+        if not self.snapshot:
+            self.snapshot = await threads.read(backend.snapshot)
+        return self.snapshot
+
+    async def broadcast(self, event: dict[str, Any]) -> None:
+        """Send one event to every socket of this process."""
+        text = orjson.dumps(event).decode()
+        for socket in list(self.sockets):
+            await socket.tell(text)
+
+    def _nudge(self, event: dict[str, Any]) -> None:
+        self._changed.set()
+
+    def _catalog(self, event: dict[str, Any]) -> None:
+        task = asyncio.ensure_future(self.broadcast({"type": "catalog"}))
+        task.add_done_callback(lambda done: done.exception())
+
+    async def _listen(self) -> None:
+        """Take events from Redis for ever; whatever breaks is tried again."""
+        layer = get_channel_layer()
+        while True:
+            try:
+                channel = await layer.new_channel()
+                await layer.group_add(events.GROUP, channel)
+                self._changed.set()
+                while True:
+                    self._handle(await layer.receive(channel))
+            except Exception as error:  # noqa: BLE001 (Redis may fail in any way; the database is looked at meanwhile)
+                log.warning("Events cannot be heard (%s): trying again", error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def _handle(self, event: dict[str, Any]) -> None:
+        handler = self.handlers.get(event.get("kind", ""))
+        if handler is not None:
+            handler(event)
+
+    async def _look(self) -> None:
+        while True:
+            try:
+                await asyncio.wait_for(self._changed.wait(), LOOK_SECONDS)
+            except TimeoutError:
+                pass
+            self._changed.clear()
+            try:
+                await self._tell(await threads.read(backend.snapshot))
+            except DatabaseError as error:
+                log.warning("The database cannot be read (%s): trying again", error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _tell(self, snapshot: dict[str, Any]) -> None:
+        changed = _essence(snapshot) != _essence(self.snapshot)
+        self.snapshot = snapshot
+        if not changed:
+            return
+        await self.broadcast(snapshot)
+        for listener in self.listeners:
+            listener(snapshot)
+
+
+def _essence(snapshot: dict[str, Any]) -> dict[str, Any]:
+    """The snapshot without what the clock alone changes."""
+    essence = dict(snapshot)
+    for part in ("switch", "last"):
+        if essence.get(part):
+            essence[part] = {key: value for key, value in essence[part].items() if key not in CLOCKWORK}
+    return essence
+
+
+hub = Hub()

@@ -1,0 +1,190 @@
+"""The control plane's rows: the cached catalog, what is loaded, each switch, each generation in flight.
+
+Who may write them: catalog.py writes TabbyModel; backend.py writes Backend; switching.py (with running.py, its worker
+side) writes Switch; gate.py writes Lease; presence.py writes Worker. Everybody may read.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+
+class TabbyModel(models.Model):
+    """A model in TabbyAPI's catalog; `name` is its directory there, and the id that TabbyAPI is given."""
+
+    name = models.CharField(max_length=255, unique=True)
+    display_name = models.CharField(max_length=255, blank=True)
+    parameters_b = models.FloatField("parameters (billions)", null=True, blank=True)
+    quantization = models.CharField(max_length=32, blank=True)
+    bits = models.FloatField("bits per weight", null=True, blank=True)
+    family = models.CharField(max_length=64, blank=True)
+    tags = models.JSONField(default=list, blank=True)
+    notes = models.TextField(blank=True)
+    load_options = models.JSONField(default=dict, blank=True)
+    visible = models.BooleanField("visible in chat", default=True)
+    first_seen = models.DateTimeField(default=timezone.now, editable=False)
+    last_seen = models.DateTimeField(default=timezone.now, editable=False)
+    vanished_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_loaded = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = "model"
+        ordering = ["name"]
+        permissions = [
+            ("switch", "Can switch the loaded model"),
+            ("unload", "Can unload the model"),
+            ("manage", "Can manage models and automation"),
+        ]
+
+    def __str__(self) -> str:
+        return self.display_name or self.name
+
+    @property
+    def present(self) -> bool:
+        """Whether TabbyAPI listed it when last asked."""
+        return self.vanished_at is None
+
+
+class Backend(models.Model):
+    """What TabbyAPI was last seen to run. There is one row, and its lock orders admissions and switches."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    model = models.CharField(max_length=255, blank=True)
+    parameters = models.JSONField(default=dict)
+    options = models.JSONField(default=dict)
+    loaded_at = models.DateTimeField(null=True)
+    seen_at = models.DateTimeField(null=True)
+    unreachable_since = models.DateTimeField(null=True)
+    trouble = models.TextField(blank=True)
+    advice = models.TextField(blank=True)
+    catalog_at = models.DateTimeField(null=True)
+    # Counts changes of what is loaded. Who asked TabbyAPI before the last change must not write what it heard.
+    epoch = models.PositiveBigIntegerField(default=0)
+    # The model that somebody last chose, whatever has happened to TabbyAPI since (KEEP_MODEL=last loads it again).
+    wanted = models.CharField(max_length=255, blank=True)
+
+    class Meta:
+        verbose_name_plural = "backend"
+
+    def __str__(self) -> str:
+        return self.model or "no model loaded"
+
+
+class State(models.TextChoices):
+    """Where a switch stands. The order is the order of its life; ACTIVE and GATED below say what each implies."""
+
+    QUEUED = "queued"
+    DRAINING = "draining"
+    UNLOADING = "unloading"
+    LOADING = "loading"
+    VERIFYING = "verifying"
+    ROLLING_BACK = "rolling_back", "rolling back"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+GATED = (State.DRAINING, State.UNLOADING, State.LOADING, State.VERIFYING, State.ROLLING_BACK)
+ACTIVE = (State.QUEUED, *GATED)
+ENDED = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+
+
+class Source(models.TextChoices):
+    ADMIN = "admin"
+    API = "api", "API"
+    COMMAND = "command"
+    ROLLBACK = "rollback"
+    OUTSIDE = "outside"
+    KEEP = "keep", "kept model"
+    RULE = "rule"
+
+
+class Switch(models.Model):
+    """One attempt to change the loaded model, and its history. An empty target is an unload."""
+
+    target = models.CharField(max_length=255, blank=True)
+    previous = models.CharField(max_length=255, blank=True)
+    options = models.JSONField(default=dict)
+    previous_options = models.JSONField(default=dict)
+    source = models.CharField(max_length=16, choices=Source)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="switches"
+    )
+    cause = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="attempts")
+    drain_seconds = models.FloatField()
+
+    state = models.CharField(max_length=16, choices=State, default=State.QUEUED)
+    # The percentage of the step at hand (0–100), and TabbyAPI's module count behind it.
+    percent = models.PositiveSmallIntegerField(default=0)
+    detail = models.CharField(max_length=255, blank=True)
+    owner = models.CharField(max_length=128, blank=True)
+    heartbeat = models.DateTimeField(default=timezone.now)
+    cancel_requested = models.DateTimeField(null=True)
+    let_go_at = models.DateTimeField(null=True)
+
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    state_since = models.DateTimeField(default=timezone.now)
+    seconds = models.JSONField(default=dict)  # {step: seconds}
+    replies_cut = models.PositiveIntegerField(default=0)
+    error = models.TextField(blank=True)
+    error_kind = models.CharField(max_length=32, blank=True)
+    advice = models.TextField(blank=True)
+    # What was loaded when it ended; None while it runs.
+    result = models.CharField(max_length=255, null=True)  # noqa: DJ001 ('' is "nothing loaded")
+    slot = models.PositiveSmallIntegerField(default=1, editable=False)
+
+    class Meta:
+        verbose_name_plural = "switches"
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["slot"], condition=Q(state__in=ACTIVE), name="at_most_one_active_switch"
+            )
+        ]
+        indexes = [models.Index(fields=["target", "state"])]
+
+    def __str__(self) -> str:
+        what = f"switch to {self.target}" if self.target else "unload"
+        return f"{what} ({self.get_state_display()})"
+
+    @property
+    def active(self) -> bool:
+        return self.state in ACTIVE
+
+    def cancel_requested_now(self) -> bool:
+        """Whether somebody has asked to cancel it, by the database as it is now."""
+        return Switch.objects.filter(pk=self.pk, cancel_requested__isnull=False).exists()
+
+
+class Lease(models.Model):
+    """One generation in flight, held by a web process. No unload begins while one is left."""
+
+    holder = models.CharField(max_length=128)
+    subject = models.CharField(max_length=64)
+    created_at = models.DateTimeField(default=timezone.now)
+    heartbeat = models.DateTimeField(default=timezone.now)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["holder"])]
+
+    def __str__(self) -> str:
+        return f"{self.subject} in {self.holder}"
+
+
+class Worker(models.Model):
+    """A Celery worker that said recently that it is alive."""
+
+    name = models.CharField(max_length=128, primary_key=True)
+    seen_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = [models.Index(fields=["seen_at"])]
+
+    def __str__(self) -> str:
+        return self.name

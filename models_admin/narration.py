@@ -1,0 +1,111 @@
+"""A switch in words: the same lines for the admin site, the API, the command and the chat page."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from models_admin import expectations
+from models_admin.models import ENDED, State, Switch
+
+WORKING = (State.UNLOADING, State.LOADING, State.VERIFYING)
+
+
+def iso(moment: datetime | None) -> str | None:
+    """Return a time as ISO 8601 text."""
+    return moment.isoformat() if moment else None
+
+
+def told(switch: Switch, *, worker: bool, replying: int) -> dict[str, Any]:
+    """Return `switch` as pages and API show it.
+
+    {"id", "kind": "switch"|"unload", "state", "target", "previous", "step", "steps", "percent" (of the step), "detail",
+    "eta_seconds", "elapsed_seconds", "by", "source", "error", "error_kind", "advice", "result", "cancel_requested",
+    "replies_cut", "seconds": {step: seconds}, "created_at", "finished_at", "lines": [{"text", "state"}]}
+    """
+    now = timezone.now()
+    in_state = (now - switch.state_since).total_seconds()
+    end = switch.finished_at or now
+    unloads = 1 if switch.previous else 0
+    return {
+        "id": switch.pk,
+        "kind": "switch" if switch.target else "unload",
+        "state": switch.state,
+        "target": switch.target,
+        "previous": switch.previous,
+        "step": unloads + 1 if switch.target and switch.state not in (State.QUEUED, State.DRAINING, State.UNLOADING) else 1,
+        "steps": unloads + 1 if switch.target else 1,
+        "percent": switch.percent,
+        "detail": switch.detail,
+        "eta_seconds": expectations.remaining(switch, in_state) if switch.active else None,
+        "elapsed_seconds": round((end - (switch.started_at or switch.created_at)).total_seconds(), 1),
+        "by": switch.requested_by.get_username() if switch.requested_by else "",
+        "source": switch.source,
+        "error": switch.error,
+        "error_kind": switch.error_kind,
+        "advice": switch.advice,
+        "result": switch.result,
+        "cancel_requested": switch.cancel_requested is not None,
+        "replies_cut": switch.replies_cut,
+        "seconds": switch.seconds,
+        "created_at": iso(switch.created_at),
+        "finished_at": iso(switch.finished_at),
+        "lines": _lines(switch, worker=worker, replying=replying, in_state=in_state),
+    }
+
+
+def _line(text: str, state: str) -> dict[str, str]:
+    return {"text": text, "state": state}
+
+
+def _lines(switch: Switch, *, worker: bool, replying: int, in_state: float) -> list[dict[str, str]]:
+    if switch.state == State.QUEUED:
+        silent = not worker and in_state > 3
+        return [_line("Queued: no worker is answering" if silent else "Queued: starting…", "waiting")]
+    if switch.state == State.DRAINING:
+        left = max(0, round(switch.drain_seconds - in_state))
+        replies = "1 reply" if replying == 1 else f"{replying} replies"
+        cut = switch.let_go_at is not None
+        text = f"Asking {replies} to pause…" if cut else f"Waiting for {replies} to finish ({left} s left)"
+        return [_line(text if replying else "Closing the gate…", "waiting")]
+    return [*_steps(switch), *_ending(switch)]
+
+
+def _steps(switch: Switch) -> list[dict[str, str]]:
+    """The lines of the steps begun so far."""
+    at = switch.state if switch.state in WORKING else None
+    begun = [step for step in WORKING if step == at or step in switch.seconds]
+    failed = begun[-1] if begun and at is None and switch.state != State.SUCCEEDED else None
+    lines: list[dict[str, str]] = []
+    for step in begun:
+        running = step == at
+        state = "running" if running else "failed" if step == failed else "done"
+        percent = 100 if state == "done" else switch.percent if running else 0
+        shown = f" {percent}%" if state == "done" or (running and step == State.LOADING) else ""
+        if step == State.UNLOADING and switch.previous:
+            lines.append(_line(f"Step 1: Unloading current model…{shown}", state))
+        elif step == State.LOADING:
+            lines.append(_line(f"Step {2 if switch.previous else 1}: Loading {switch.target}…{shown}", state))
+        elif step == State.VERIFYING and switch.target and state != "done":
+            lines.append(_line(f"Checking that {switch.target} answers…", state))
+    return lines
+
+
+def _ending(switch: Switch) -> list[dict[str, str]]:
+    if switch.state == State.SUCCEEDED:
+        return [_line(f"✓ Model {'switched' if switch.target else 'unloaded'} successfully!", "done")]
+    if switch.state == State.ROLLING_BACK:
+        back = f"loading {switch.previous} again… {switch.percent}%" if switch.previous else "unloading…"
+        return [_line(f"✗ {switch.error}", "failed"), _line(f"Rolling back: {back}", "running")]
+    if switch.state not in ENDED:
+        return []
+    lines = [_line(f"✗ {switch.error}", "failed")]
+    if switch.result and switch.result == switch.previous and State.ROLLING_BACK in switch.seconds:
+        lines.append(_line(f"Rolled back: {switch.result} is loaded again", "done"))
+    elif switch.result:
+        lines.append(_line(f"{switch.result} is loaded", "done"))
+    else:
+        lines.append(_line("No model is loaded now", "failed"))
+    return lines

@@ -1,0 +1,97 @@
+"""Load options: which ones TabbyAPI takes, and what each may be. Checked before anything is unloaded.
+
+The list and the grammar are TabbyAPI's (its `ModelLoadRequest`).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+CACHE_MODE = re.compile(r"FP16|Q8|Q6|Q4|[2-8],[2-8]")
+TEMPLATE = re.compile(r"[\w.\- ]{1,100}")
+NAME = re.compile(r"[^\x00-\x1f\x7f/\\]{1,255}")
+
+
+def _whole(low: int, high: int, multiple: int = 1) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if type(value) is int and low <= value <= high and value % multiple == 0:
+            return ""
+        of = f", a multiple of {multiple}" if multiple > 1 else ""
+        return f"a whole number from {low} to {high}{of}"
+
+    return check
+
+
+def _number(low: float, high: float) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        number = type(value) in (int, float) and math.isfinite(value) and low <= value <= high
+        return "" if number else f"a number from {low} to {high}"
+
+    return check
+
+
+def _numbers(value: Any) -> str:
+    good = (
+        isinstance(value, list)
+        and 0 < len(value) <= 64
+        and all(type(each) in (int, float) and math.isfinite(each) and each >= 0 for each in value)
+    )
+    return "" if good else "a list of numbers, one for each GPU"
+
+
+def _flag(value: Any) -> str:
+    return "" if type(value) is bool else "true or false"
+
+
+def _words(pattern: re.Pattern[str], what: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        return "" if isinstance(value, str) and pattern.fullmatch(value) and ".." not in value else what
+
+    return check
+
+
+def _rope_alpha(value: Any) -> str:
+    return "" if value == "auto" else _number(0.01, 1000)(value) and "“auto” or a number from 0.01 to 1000"
+
+
+def _draft(value: Any) -> str:
+    if not isinstance(value, dict) or not isinstance(value.get("draft_model_name"), str):
+        return "an object with draft_model_name"
+    if _words(NAME, "x")(value["draft_model_name"]):
+        return "an object whose draft_model_name is the name of a directory"
+    unknown = set(value) - {"draft_model_name", "draft_rope_scale", "draft_rope_alpha", "draft_cache_mode"}
+    return f"an object without {', '.join(sorted(unknown))}" if unknown else ""
+
+
+# {option: check}; a check returns what the value should be, or '' if it is right.
+CHECKS: Mapping[str, Callable[[Any], str]] = {
+    "max_seq_len": _whole(256, 10_000_000),
+    "cache_size": _whole(256, 100_000_000, multiple=256),
+    "cache_mode": _words(CACHE_MODE, "FP16, Q8, Q6, Q4, or bits for keys and values such as “8,6”"),
+    "tensor_parallel": _flag,
+    "gpu_split_auto": _flag,
+    "gpu_split": _numbers,
+    "autosplit_reserve": _numbers,
+    "rope_scale": _number(0.01, 1000),
+    "rope_alpha": _rope_alpha,
+    "chunk_size": _whole(256, 1_000_000, multiple=256),
+    "max_batch_size": _whole(1, 4096),
+    "prompt_template": _words(TEMPLATE, "the name of a template: letters, digits, spaces and . _ -"),
+    "vision": _flag,
+    "draft_model": _draft,
+}
+
+
+def validated(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `options` without those that are None; raise ValueError saying what is wrong with the first bad one."""
+    result = {name: value for name, value in options.items() if value is not None}
+    for name, value in result.items():
+        check = CHECKS.get(name)
+        if check is None:
+            raise ValueError(f"“{str(name)[:60]}” is no load option. There are: {', '.join(sorted(CHECKS))}.")
+        if wanted := check(value):
+            raise ValueError(f"The load option {name} must be {wanted}, not {str(value)[:60]!r}.")
+    return result

@@ -1,0 +1,23 @@
+"""What a worker looks after every few seconds: switches that nobody carries out, a TabbyAPI that was out of reach."""
+
+from __future__ import annotations
+
+import logging
+
+from models_admin import backend, catalog, events, switching
+
+log = logging.getLogger(__name__)
+
+
+def look_after() -> None:
+    """Hand orphaned switches to a worker, and see whether an unreachable TabbyAPI is back."""
+    from models_admin import tasks  # noqa: PLC0415 (tasks leads back here)
+
+    for switch_id in switching.orphans():
+        log.warning("Switch %s has no living owner: a worker takes it over", switch_id)
+        events.nudge_worker(tasks.run_switch, switch_id)
+    row = backend.row()
+    if row.seen_at is None:
+        catalog.refresh()
+    elif row.unreachable_since is not None and switching.active() is None and catalog.look():
+        catalog.refresh()

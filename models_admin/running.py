@@ -1,0 +1,233 @@
+"""A switch carried out: the worker's side. What each state does, and which one it leads to.
+
+The state in the database is the programme counter: a worker that takes a switch over from a dead one enters at the state it
+finds and asks TabbyAPI how far things are. Every step can therefore be done twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from models_admin import backend, catalog, events, gate, switching
+from models_admin.loading import Loader
+from models_admin.models import ACTIVE, Source, State, Switch
+from models_admin.pulse import Pulse
+from models_admin.switching import Lost, move
+from models_admin.tabby.client import TabbyClient
+from models_admin.tabby.errors import KeyRefused, ModelMissing, TabbyError, Unreachable
+from models_admin.tabby.wire import ModelCard
+
+log = logging.getLogger(__name__)
+
+DRAIN_POLL = 0.1  # seconds between two looks at the leases
+UNTOUCHED = (State.QUEUED, State.DRAINING)  # states in which nothing has been changed yet
+
+
+class TakenOver(TabbyError):
+    """Somebody else changed the model while the switch ran."""
+
+    kind = "changed_outside"
+    default_advice = "Somebody else uses this TabbyAPI, or it switches models by itself (inline loading)."
+
+
+def run(switch_id: int) -> None:
+    """Carry the switch out to its end. Does nothing if it is not to be had: done, cancelled, or in other hands."""
+    switch = switching.claim(switch_id)
+    if switch is None:
+        return
+    client = TabbyClient.from_settings()
+    try:
+        with Pulse(switch) as pulse:
+            Run(switch, client, pulse).to_the_end()
+    except Lost:
+        log.info("Switch %s: no longer carried out here", switch_id)
+    finally:
+        client.close()
+
+
+class Run:
+    """One worker's hold on one switch."""
+
+    def __init__(self, switch: Switch, client: TabbyClient, pulse: Pulse) -> None:
+        self.switch = switch
+        self.client = client
+        self.pulse = pulse
+        self.loader = Loader(client, pulse)
+        self.steps = {
+            State.QUEUED: self.prepare,
+            State.DRAINING: self.drain,
+            State.UNLOADING: self.unload,
+            State.LOADING: self.load,
+            State.VERIFYING: self.verify,
+            State.ROLLING_BACK: self.roll_back,
+        }
+
+    def to_the_end(self) -> None:
+        """Do one step after the other until the switch has ended."""
+        while self.switch.state in ACTIVE:
+            try:
+                self.pulse.check()
+                self.steps[State(self.switch.state)]()
+            except TabbyError as error:
+                self.pulse.clear()
+                self.fail(error)
+
+    def prepare(self) -> None:
+        """Before anything is disturbed: TabbyAPI answers, the key may switch, the model is there."""
+        if self.client.permission() != "admin":
+            raise KeyRefused("The key that Gantry uses may not switch models", advice=KeyRefused.default_advice)
+        target = self.switch.target
+        if target and target not in self.client.models():
+            raise ModelMissing(f"TabbyAPI no longer lists {target}")
+        epoch = backend.row().epoch
+        card = self.client.current()
+        catalog.observe(card, epoch)
+        found = card.id if card else ""
+        now = timezone.now()
+        known = backend.row()
+        options = known.options if known.model == found else {}
+        changes = {"started_at": now, "previous": found, "previous_options": options}
+        if found == target and (not target or self.switch.options == options):
+            move(self.switch, State.VERIFYING, **changes)
+        else:
+            move(self.switch, State.DRAINING, **changes)
+
+    def drain(self) -> None:
+        """Let replies in flight finish until the deadline, then have them let go; go on when no lease is left."""
+        deadline = self.switch.state_since + timedelta(seconds=self.switch.drain_seconds)
+        while gate.remaining():
+            if timezone.now() >= deadline:
+                self._cut()
+            time.sleep(DRAIN_POLL)
+            self.pulse.check()
+        move(self.switch, State.UNLOADING)
+
+    def _cut(self) -> None:
+        """Tell every holder of a lease to let go, once; leases of processes that do not are dropped in the end."""
+        if cut := gate.revoke():
+            self.switch.replies_cut += cut
+            self.switch.let_go_at = self.switch.let_go_at or timezone.now()
+            Switch.objects.filter(pk=self.switch.pk, owner=self.switch.owner).update(
+                replies_cut=self.switch.replies_cut, let_go_at=self.switch.let_go_at
+            )
+            events.let_go()
+            events.backend_changed()
+        gate.drop_deaf()
+
+    def unload(self) -> None:
+        """Unload what is loaded, and see that it is gone."""
+        if self.client.current() is not None:
+            self.client.unload()
+        if card := self.client.current():
+            raise TakenOver(f"{card.id} is loaded although TabbyAPI was told to unload")
+        if self.switch.target or self.switch.cancel_requested_now():
+            with transaction.atomic():
+                backend.set_loaded(None)
+                move(self.switch, State.ROLLING_BACK if self.switch.cancel_requested_now() else State.LOADING)
+        else:
+            switching.succeed(self.switch, card=None)
+
+    def load(self) -> None:
+        """Load the target; a load that runs already (of a worker that died) is joined."""
+        card = self.client.current()
+        if card is None or card.id != self.switch.target:
+            self.loader.load(self.switch.target, self.switch.options, self._deadline())
+        move(self.switch, State.VERIFYING, percent=100)
+
+    def _deadline(self) -> float:
+        """When (time.monotonic()) this switch has lasted for SWITCH_MAX_SECONDS."""
+        started = self.switch.started_at or self.switch.created_at
+        spent = (timezone.now() - started).total_seconds()
+        return time.monotonic() + settings.SWITCH_MAX_SECONDS - spent
+
+    def verify(self) -> None:
+        """Success is that TabbyAPI names the target and that it answers; a cancelled switch goes back instead."""
+        if self.switch.cancel_requested_now():
+            move(self.switch, State.ROLLING_BACK)
+            return
+        card = self.loader.verified(self.switch.target)
+        self.pulse.check()
+        switching.succeed(self.switch, card=card, options=self.switch.options)
+
+    def fail(self, error: TabbyError) -> None:
+        """Write the error down, and go where it leads: back, or to the end where nothing was changed yet."""
+        state = State(self.switch.state)
+        log.warning("Switch %s failed while %s: %s", self.switch.pk, self.switch.get_state_display(), error)
+        why = {"error": str(error), "error_kind": error.kind, "advice": error.advice}
+        if state in UNTOUCHED:
+            if isinstance(error, Unreachable):
+                backend.set_trouble(error)
+            move(self.switch, State.FAILED, result=backend.row().model, **why)
+        elif state == State.ROLLING_BACK:
+            self._end(None, error)
+        else:
+            move(self.switch, State.ROLLING_BACK, **why)
+
+    def roll_back(self) -> None:
+        """Load the previous model again, with the options it had; what is loaded in the end is told as it is."""
+        previous = self.switch.previous
+        started = timezone.now()
+        self.loader.wait_until_reachable()
+        card = self.client.current()
+        if card and card.id not in (previous, self.switch.target):
+            self._end(card, None)  # somebody else has chosen: that is not Gantry's to undo
+            return
+        if not previous:
+            if card:
+                self.client.unload()
+            self._end(self.client.current(), None)
+            return
+        loads = card is None or card.id != previous
+        try:
+            if loads:
+                deadline = time.monotonic() + settings.SWITCH_MAX_SECONDS
+                self.loader.load(previous, self.switch.previous_options, deadline)
+            card = self.loader.verified(previous)
+        except TabbyError as error:
+            self._record(error, started)
+            raise
+        if loads:
+            self._record(None, started)
+        self._end(card, None)
+
+    def _record(self, error: TabbyError | None, started: object) -> None:
+        """The rollback's own row in the history."""
+        self.pulse.check()
+        seconds = {"loading": round((timezone.now() - self.switch.state_since).total_seconds(), 3)}
+        switching.record(
+            source=Source.ROLLBACK,
+            target=self.switch.previous,
+            previous="",
+            state=State.FAILED if error else State.SUCCEEDED,
+            options=self.switch.previous_options,
+            cause=self.switch,
+            started_at=started,
+            seconds={} if error else seconds,
+            result="" if error else self.switch.previous,
+            error=str(error) if error else "",
+            error_kind=error.kind if error else "",
+            advice=error.advice if error else "",
+        )
+
+    def _end(self, card: ModelCard | None, error: TabbyError | None) -> None:
+        """End the way back with what is loaded now; where even that failed, with both errors told."""
+        if error is not None:
+            card = self.loader.whatever_is_loaded()
+        self.switch.refresh_from_db(fields=["cancel_requested", "error"])
+        cancelled = self.switch.cancel_requested is not None
+        why = self.switch.error
+        if error is not None:
+            why = f"{why} Going back to {self.switch.previous} failed too: {error}"
+        found = card.id if card else ""
+        options = self.switch.previous_options if found == self.switch.previous else {}
+        with transaction.atomic():
+            backend.set_loaded(card, options)
+            if isinstance(error, Unreachable):
+                backend.set_trouble(error)
+            move(self.switch, State.CANCELLED if cancelled else State.FAILED, result=found, error=why)

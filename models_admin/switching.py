@@ -1,0 +1,263 @@
+"""What moves a Switch from state to state: asking for one, claiming it, each step, cancelling, recording.
+
+Every transition is one guarded UPDATE: whoever changes no row has lost the race and stops. Those that close or open
+the gate hold the Backend row's lock, as admissions do. The work between the transitions is done in running.py.
+
+    queued → draining → unloading → loading → verifying → succeeded
+    queued, draining → failed                (nothing had been changed yet)
+    queued, draining → cancelled             (at once)
+    unloading, loading, verifying → rolling_back → failed | cancelled
+    queued → verifying                       (the target is loaded already, as it was asked for)
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from models_admin import backend, events, options, process
+from models_admin.models import ACTIVE, ENDED, GATED, Source, State, Switch, TabbyModel
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+log = logging.getLogger(__name__)
+
+NEXT: dict[State, tuple[State, ...]] = {
+    State.QUEUED: (State.DRAINING, State.VERIFYING, State.FAILED, State.CANCELLED),
+    State.DRAINING: (State.UNLOADING, State.FAILED, State.CANCELLED),
+    State.UNLOADING: (State.LOADING, State.SUCCEEDED, State.ROLLING_BACK),
+    State.LOADING: (State.VERIFYING, State.ROLLING_BACK),
+    State.VERIFYING: (State.SUCCEEDED, State.ROLLING_BACK),
+    State.ROLLING_BACK: (State.FAILED, State.CANCELLED),
+}
+CANCELLABLE_AT_ONCE = (State.QUEUED, State.DRAINING)
+
+
+class Refused(Exception):
+    """A request that was not taken; str() is a sentence for the person who asked."""
+
+
+class UnknownModel(Refused):
+    """The name is not in the catalog."""
+
+    def __init__(self, name: str) -> None:
+        names = TabbyModel.objects.filter(vanished_at=None).values_list("name", flat=True)
+        folded = {each.lower(): each for each in names}
+        self.name = name
+        self.near = [folded[each] for each in difflib.get_close_matches(name.lower(), folded, 3, 0.4)]
+        shown = "".join(c if c.isprintable() else "�" for c in name[:100])
+        hint = f" Did you mean {' or '.join(self.near)}?" if self.near else ""
+        super().__init__(f"No model named “{shown}” is in TabbyAPI's catalog.{hint}")
+
+
+class Conflict(Refused):
+    """Another switch is under way."""
+
+    def __init__(self, switch: Switch) -> None:
+        self.switch = switch
+        what = f"a switch to {switch.target}" if switch.target else "an unload"
+        super().__init__(
+            f"Another change is under way: {what} ({switch.get_state_display()}, number {switch.pk}). "
+            "Wait for its end, or cancel it."
+        )
+
+
+class BadOptions(Refused):
+    """Load options that TabbyAPI would not take."""
+
+
+class TooLate(Refused):
+    """The switch has ended, or is on its way back already."""
+
+
+class Lost(Exception):
+    """This process no longer carries the switch out: it was cancelled, or another worker has taken it over."""
+
+
+def request(
+    target: str,
+    *,
+    source: Source,
+    user: AbstractBaseUser | AnonymousUser | None = None,
+    options: Mapping[str, Any] | None = None,
+    drain_seconds: float | None = None,
+) -> Switch:
+    """Ask for `target` to be loaded ('' = unload), and return the Switch that will do it.
+
+    A switch to the same target that is under way is returned instead of a new one. Raises UnknownModel, BadOptions
+    or Conflict. `drain_seconds` is how long replies in flight may take (default DRAIN_TIMEOUT, 0 = none).
+    """
+    load_options = _load_options(target, options)
+    drain = settings.DRAIN_TIMEOUT if drain_seconds is None else max(0.0, min(drain_seconds, 3600.0))
+    while True:
+        try:
+            with transaction.atomic():
+                before = backend.lock()
+                switch = Switch.objects.create(
+                    target=target,
+                    previous=before.model,
+                    previous_options=before.options,
+                    options=load_options,
+                    source=source,
+                    requested_by_id=getattr(user, "pk", None),
+                    drain_seconds=drain,
+                )
+        except IntegrityError:
+            running = active()
+            if running is None:
+                continue  # it ended between the two statements
+            if running.target != target or running.state == State.ROLLING_BACK or running.cancel_requested:
+                raise Conflict(running) from None
+            return running
+        log.info("Switch %s: %s asked for %s", switch.pk, source, target or "an unload")
+        transaction.on_commit(lambda: announce(switch))
+        return switch
+
+
+def _load_options(target: str, extra: Mapping[str, Any] | None) -> dict[str, Any]:
+    if not target:
+        return {}
+    model = TabbyModel.objects.filter(name=target, vanished_at=None).first()
+    if model is None:
+        raise UnknownModel(target)
+    try:
+        return options.validated({**model.load_options, **(extra or {})})
+    except ValueError as error:
+        raise BadOptions(str(error)) from None
+
+
+def announce(switch: Switch) -> None:
+    """Tell a worker and the pages of a new switch. The row is the truth: if this gets lost, recovery finds it."""
+    from models_admin import tasks  # noqa: PLC0415 (tasks leads back here)
+
+    events.backend_changed()
+    events.nudge_worker(tasks.run_switch, switch.pk)
+
+
+def active() -> Switch | None:
+    """The switch under way, if there is one."""
+    return Switch.objects.filter(state__in=ACTIVE).first()
+
+
+def claim(switch_id: int) -> Switch | None:
+    """Make this process the owner of a switch that has none, or whose owner is dead; None if it is not to be had."""
+    now = timezone.now()
+    unowned = Q(owner="", state=State.QUEUED)
+    orphaned = Q(state__in=ACTIVE, heartbeat__lt=process.oldest_alive())
+    changed = (
+        Switch.objects.filter(pk=switch_id)
+        .filter(unowned | orphaned)
+        .update(owner=process.name(), heartbeat=now)
+    )
+    return Switch.objects.get(pk=switch_id) if changed else None
+
+
+def orphans() -> list[int]:
+    """Switches under way that nobody carries out: never claimed within 2 s, or their owner is dead."""
+    stale = Q(heartbeat__lt=process.oldest_alive())
+    unclaimed = Q(owner="", created_at__lt=timezone.now() - timedelta(seconds=2))
+    return list(Switch.objects.filter(state__in=ACTIVE).filter(stale | unclaimed).values_list("pk", flat=True))
+
+
+def beat(switch: Switch, **progress: Any) -> bool:
+    """Show that the owner lives, with `percent` and `detail` where they changed; False if it owns it no more."""
+    mine = Switch.objects.filter(pk=switch.pk, owner=switch.owner, state__in=ACTIVE)
+    return mine.update(heartbeat=timezone.now(), **progress) == 1
+
+
+def move(switch: Switch, new: State, **fields: Any) -> None:
+    """Move `switch` (owned by this process) on to `new`, and write `fields`; raise Lost if somebody else did.
+
+    The time spent in the old state is added to `seconds`. The instance is brought up to date.
+    """
+    old = State(switch.state)
+    if new not in NEXT[old]:
+        raise ValueError(f"A switch does not go from {old} to {new}.")
+    now = timezone.now()
+    spent = round((now - switch.state_since).total_seconds(), 3)
+    seconds = {**switch.seconds, old.value: round(switch.seconds.get(old.value, 0) + spent, 3)}
+    changes = {
+        "state": new,
+        "state_since": now,
+        "heartbeat": now,
+        "seconds": seconds,
+        "percent": 0,
+        "detail": "",
+        **fields,
+    }
+    if new in ENDED:
+        changes["finished_at"] = now
+    with transaction.atomic():
+        if (old in GATED) != (new in GATED):
+            backend.lock()
+        mine = Switch.objects.filter(pk=switch.pk, owner=switch.owner, state=old)
+        if mine.update(**changes) != 1:
+            raise Lost
+    for name, value in changes.items():
+        setattr(switch, name, value)
+    log.info("Switch %s: %s → %s%s", switch.pk, old, new, f" ({switch.error})" if new in ENDED and switch.error else "")
+    events.backend_changed()
+
+
+def succeed(switch: Switch, **loaded: Any) -> None:
+    """End the switch well: what is loaded (`card`, `options`) and the state change in one transaction."""
+    with transaction.atomic():
+        backend.set_loaded(loaded["card"], loaded.get("options"), wanted=switch.source != Source.RULE)
+        if switch.target:
+            TabbyModel.objects.filter(name=switch.target).update(last_loaded=timezone.now())
+        move(switch, State.SUCCEEDED, result=switch.target, percent=100)
+
+
+def cancel(switch: Switch, *, user: AbstractBaseUser | AnonymousUser | None) -> None:
+    """Stop a switch: at once while it is queued or draining, else when the load at hand ends. Raises TooLate."""
+    now = timezone.now()
+    who = getattr(user, "username", "") or "somebody"
+    with transaction.atomic():
+        backend.lock()
+        waiting = Switch.objects.filter(pk=switch.pk, state__in=CANCELLABLE_AT_ONCE)
+        done = waiting.update(
+            state=State.CANCELLED,
+            state_since=now,
+            finished_at=now,
+            cancel_requested=now,
+            result=F("previous"),
+            error=f"Cancelled by {who} before anything was changed.",
+            error_kind="cancelled",
+        )
+        if not done:
+            under_way = Switch.objects.filter(
+                pk=switch.pk, state__in=(State.UNLOADING, State.LOADING, State.VERIFYING)
+            )
+            if not under_way.update(
+                cancel_requested=now, error=f"Cancelled by {who}.", error_kind="cancelled"
+            ):
+                raise TooLate("This switch has ended, or is going back already: there is nothing to cancel.")
+    log.info("Switch %s: cancelled by %s", switch.pk, who)
+    events.backend_changed()
+
+
+def record(*, source: Source, target: str, previous: str, state: State = State.SUCCEEDED, **fields: Any) -> Switch:
+    """Write a history row for a change that was not a switch of its own: one from outside, or a rollback."""
+    now = timezone.now()
+    return Switch.objects.create(
+        **{
+            "target": target,
+            "previous": previous,
+            "source": source,
+            "state": state,
+            "drain_seconds": 0,
+            "result": target,
+            "started_at": now,
+            "finished_at": now,
+            **fields,
+        }
+    )

@@ -1,0 +1,25 @@
+"""Celery's tasks: each a line or two into the module that decides."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from models_admin import catalog, recovery, running
+
+
+@shared_task
+def run_switch(switch_id: int) -> None:
+    """Carry a switch out; does nothing if another worker has it or it has ended."""
+    running.run(switch_id)
+
+
+@shared_task
+def refresh_catalog() -> None:
+    """Ask TabbyAPI for its models and for what is loaded."""
+    catalog.refresh()
+
+
+@shared_task
+def look_after() -> None:
+    """Adopt switches that nobody carries out, and look again for a TabbyAPI that was out of reach."""
+    recovery.look_after()

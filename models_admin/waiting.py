@@ -1,0 +1,43 @@
+"""Waiting for a switch to end. The database is asked, so that no lost event can make anybody wait for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from models_admin import narration, presence, threads
+from models_admin.models import Lease, Switch
+
+POLL_SECONDS = 0.1
+
+
+def _row(switch_id: int) -> Switch:
+    return Switch.objects.select_related("requested_by").get(pk=switch_id)
+
+
+async def ended(switch_id: int) -> Switch:
+    """Return the switch once it has ended."""
+    while (switch := await threads.read(_row, switch_id)).active:
+        await asyncio.sleep(POLL_SECONDS)
+    return switch
+
+
+def told(switch_id: int) -> dict[str, Any]:
+    """The switch as it is now, shaped as narration.told() says. Raises Switch.DoesNotExist."""
+    switch = _row(switch_id)
+    return narration.told(switch, worker=presence.a_worker_is_alive(), replying=Lease.objects.count())
+
+
+def follow(switch_id: int) -> Iterator[dict[str, Any]]:
+    """Yield the switch, shaped as narration.told() says, at every change, the ended one last."""
+    shown: list[Any] = []
+    while True:
+        switch = told(switch_id)
+        if switch["lines"] != shown:
+            shown = switch["lines"]
+            yield switch
+        if switch["finished_at"]:
+            return
+        time.sleep(POLL_SECONDS)
