@@ -1,4 +1,4 @@
-"""The HTTP API for administrators: list, switch, unload. Calls answer when the work is done, or at once if asked.
+"""The HTTP API for administrators. Calls answer when the work is done, or at once if that is preferred.
 
 Errors are `{"detail": "…"}` with one string for people, whatever went wrong.
 """

@@ -1,7 +1,7 @@
 """Who may call the HTTP API: a signed-in user, from a page of this site or from no browser at all.
 
-Requests carry the session's cookie and need no CSRF token, so that curl can make them. Other sites are kept out by
-what browsers say about themselves: the `Origin` and `Sec-Fetch-Site` headers, which no script can change.
+Requests carry the session's cookie and need no CSRF token, so that curl can make them. What keeps other sites
+out is what browsers say by themselves: the headers `Origin` and `Sec-Fetch-Site`, which no script can change.
 """
 
 from __future__ import annotations

@@ -1,0 +1,94 @@
+"""The words above the Models page's table: what TabbyAPI runs, since when, and what is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.dateparse import parse_datetime
+
+from models_admin.models import Source, State
+
+
+def banner(snapshot: dict[str, Any]) -> dict[str, Any]:
+    """Return what the banner's template shows of a backend.snapshot().
+
+    {"key", "tone": "good"|"busy"|"idle"|"bad", "headline", "since" (a time or None), "facts": [words],
+    "replying", "snapshot", "switch", "last" (with "ended", a time, and "source_name")}; the key changes
+    whenever the words do, but not with a running step's progress or the number of replies.
+    """
+    tone, headline = _headline(snapshot)
+    last = snapshot["last"]
+    since = snapshot["unreachable_since" if snapshot["state"] == "unreachable" else "loaded_at"]
+    return {
+        "key": key(snapshot),
+        "tone": tone,
+        "headline": headline,
+        "since": parse_datetime(since) if since and tone != "busy" else None,
+        "facts": _facts(snapshot),
+        "replying": _replying(snapshot["replying"]),
+        "snapshot": snapshot,
+        "switch": snapshot["switch"],
+        "last": {
+            **last,
+            "ended": parse_datetime(last["finished_at"]),
+            "source_name": Source(last["source"]).label,
+        }
+        if last
+        else None,
+    }
+
+
+def key(snapshot: dict[str, Any]) -> str:
+    """Name the state that a page shows. models.js does the same with each event, to ask for the page anew."""
+    switch, last = snapshot["switch"] or {}, snapshot["last"] or {}
+    parts = (
+        snapshot["state"],
+        snapshot["model"],
+        snapshot["unreachable_since"] or "",
+        "worker" if snapshot["worker"] else "",
+        str(switch.get("id", "")),
+        switch.get("state", ""),
+        "cancelled" if switch.get("cancel_requested") else "",
+        str(last.get("id", "")),
+    )
+    return "|".join(parts)
+
+
+def _headline(snapshot: dict[str, Any]) -> tuple[str, str]:
+    """Return the banner's tone and headline."""
+    model = snapshot["model"]
+    match snapshot["state"]:
+        case "switching":
+            return "busy", _under_way(snapshot["switch"])
+        case "ready":
+            return "good", f"✓ {model} is loaded"
+        case "unloaded":
+            return "idle", "Model not available"
+        case _ if snapshot["unreachable_since"]:
+            return "bad", "TabbyAPI cannot be reached"
+        case _:
+            return "bad", "TabbyAPI has not answered yet"
+
+
+def _under_way(switch: dict[str, Any]) -> str:
+    target, previous = switch["target"], switch["previous"]
+    if switch["state"] == State.ROLLING_BACK:
+        return f"Going back to {previous}" if previous else "Going back"
+    if not target:
+        return f"Unloading {previous}" if previous else "Unloading"
+    return f"Switching from {previous} to {target}" if previous else f"Loading {target}"
+
+
+def _facts(snapshot: dict[str, Any]) -> list[str]:
+    facts = []
+    if snapshot["state"] == "unreachable":
+        return [f"{snapshot['model']} was loaded when it last answered"] if snapshot["model"] else []
+    if snapshot["state"] == "ready":
+        if snapshot["context"]:
+            facts.append(f"context {snapshot['context']:,} tokens")
+        facts += [f"{name} {value}" for name, value in snapshot["options"].items()]
+    return facts
+
+
+def _replying(count: int) -> str:
+    return "" if not count else "1 reply in flight" if count == 1 else f"{count} replies in flight"

@@ -1,0 +1,110 @@
+"""The columns of the Models page, for one request: a row's cells depend on what runs and on who looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from models_admin import backend, names, switching
+from models_admin.models import TabbyModel
+
+Cell = str | SafeString
+
+
+def moment(when: datetime) -> SafeString:
+    """Return a time as an element that the page's script puts into the reader's own time zone."""
+    local = timezone.localtime(when)
+    return format_html('<time datetime="{}">{}</time>', local.isoformat(), date_format(local, "j M Y, H:i"))
+
+
+class Columns:
+    """Reads what runs once; then one method a column."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        row = backend.row()
+        self.active = row.model
+        self.reachable = row.unreachable_since is None
+        self.running = switching.active()
+        self.may_switch = request.user.has_perm("models_admin.switch")
+        self.may_unload = request.user.has_perm("models_admin.unload")
+
+    def shown(self) -> list[Callable[[TabbyModel], Cell]]:
+        """The columns, in their order; without the buttons for who may press none."""
+        columns = [self.model, self.status, self.size, self.last_loaded]
+        return [*columns, self.control] if self.may_switch or self.may_unload else columns
+
+    @admin.display(description="Model", ordering="name")
+    def model(self, row: TabbyModel) -> Cell:
+        """The name, with the display name below it and a hint on a poor one."""
+        lines = [format_html('<span class="gantry-name">{}</span>', row.name)]
+        if row.display_name and row.display_name != row.name:
+            lines.append(format_html('<span class="gantry-quiet">{}</span>', row.display_name))
+        if hint := names.hint(row.name):
+            lines.append(format_html('<span class="gantry-hint" title="{}">poor name</span>', hint))
+        return mark_safe("".join(lines))  # noqa: S308 (each part is escaped above)
+
+    @admin.display(description="Status", ordering="-vanished_at")
+    def status(self, row: TabbyModel) -> Cell:
+        """Whether it is loaded, being loaded, or gone."""
+        if self.running and self.running.target == row.name:
+            return format_html('<span class="gantry-badge gantry-busy">{}</span>', "Loading…")
+        if row.name == self.active:
+            words = "✓ Active" if self.reachable else "✓ Active when last seen"
+            tone = "gantry-good" if self.reachable else "gantry-idle"
+            return format_html('<span class="gantry-badge {}">{}</span>', tone, words)
+        if row.vanished_at:
+            return format_html(
+                '<span class="gantry-badge gantry-bad">Missing</span> '
+                '<span class="gantry-quiet">gone from TabbyAPI since {}</span>',
+                moment(row.vanished_at),
+            )
+        return format_html('<span class="gantry-quiet">{}</span>', "Available")
+
+    @admin.display(description="Size", ordering="parameters_b")
+    def size(self, row: TabbyModel) -> Cell:
+        """Parameters, quantization and the memory that they probably need, as far as the name tells."""
+        parts = []
+        if row.parameters_b is not None:
+            small = row.parameters_b < 1
+            parts.append(f"{row.parameters_b * 1000:.0f}M" if small else f"{row.parameters_b:.3g}B")
+        if row.quantization:
+            parts.append(row.quantization)
+        if (need := names.vram_gb(row.parameters_b, row.bits)) is not None:
+            rule = f"An estimate: {names.VRAM_RULE}."
+            parts.append(format_html('<span title="{}">≈ {} GB VRAM</span>', rule, f"{need:g}"))
+        if not parts:
+            return "–"
+        return format_html(" · ".join(["{}"] * len(parts)), *parts)
+
+    @admin.display(description="Last loaded", ordering="last_loaded")
+    def last_loaded(self, row: TabbyModel) -> Cell:
+        """When TabbyAPI last had it loaded, as far as Gantry saw."""
+        return moment(row.last_loaded) if row.last_loaded else "never"
+
+    @admin.display(description="Actions")
+    def control(self, row: TabbyModel) -> Cell:
+        """The button that this user may press for this row now."""
+        if row.name == self.active:
+            words, allowed, url = "Unload", self.may_unload, reverse("admin:models_admin_tabbymodel_unload")
+        else:
+            words, allowed = "Switch", self.may_switch and row.present
+            url = reverse("admin:models_admin_tabbymodel_switch", args=[row.pk])
+        if not allowed:
+            return ""
+        if self.running:
+            return format_html('<span class="gantry-button" aria-disabled="true">{}</span>', words)
+        return format_html(
+            '<a class="gantry-button" href="{}" data-dialog aria-label="{} {}">{}</a>',
+            url,
+            words,
+            row.name,
+            words,
+        )

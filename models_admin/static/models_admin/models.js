@@ -1,0 +1,193 @@
+// The Models page, live: follows /ws/models/, and shows confirmations in a dialog.
+//
+// The server words everything. Progress is put into the page from the events themselves; when anything else has
+// changed (`key`, as in banner.py), the banner, the notes and the rows are asked for anew.
+
+import { follow } from "./socket.js";
+
+const FRAGMENT = { headers: { "X-Requested-With": "fragment" } };
+const dialog = document.getElementById("gantry-dialog");
+let newest = null; // the last snapshot that came
+let heard = 0; // when it came (performance.now())
+let updating = false;
+let again = false;
+
+const banner = () => document.getElementById("gantry-banner");
+
+function key(snapshot) {
+  const { switch: running, last } = snapshot;
+  return [
+    snapshot.state,
+    snapshot.model,
+    snapshot.unreachable_since ?? "",
+    snapshot.worker ? "worker" : "",
+    running?.id ?? "",
+    running?.state ?? "",
+    running?.cancel_requested ? "cancelled" : "",
+    last?.id ?? "",
+  ].join("|");
+}
+
+// What came from the socket ------------------------------------------------------------------------------------
+
+function take(event) {
+  if (event.type === "catalog") {
+    update();
+    return;
+  }
+  if (event.type !== "backend" && event.type !== "hello") return;
+  newest = event.type === "hello" ? event.backend : event;
+  heard = performance.now();
+  showProgress();
+  if (banner().dataset.key !== key(newest)) update();
+}
+
+function showProgress() {
+  const replying = banner().querySelector("[data-replying]");
+  const count = newest.replying;
+  replying.textContent = count === 0 ? "" : count === 1 ? "1 reply in flight" : `${count} replies in flight`;
+  const running = newest.switch;
+  const box = running && banner().querySelector(`[data-switch="${running.id}"]`);
+  if (!box) return;
+  const lines = running.lines.map((line) => {
+    const item = document.createElement("li");
+    item.className = `gantry-line-${line.state}`;
+    item.textContent = line.text;
+    return item;
+  });
+  box.querySelector("[data-lines]").replaceChildren(...lines);
+  const bar = box.querySelector("progress");
+  if (running.state === "loading" || running.percent) bar.value = running.percent;
+  else bar.removeAttribute("value");
+  showTimes();
+}
+
+function showTimes() {
+  const running = newest?.switch;
+  const box = running && banner().querySelector(`[data-switch="${running.id}"]`);
+  if (!box) return;
+  const since = (performance.now() - heard) / 1000;
+  box.querySelector("[data-elapsed]").textContent = `${Math.round(running.elapsed_seconds + since)} s so far`;
+  const left = running.eta_seconds === null ? null : Math.max(1, Math.round(running.eta_seconds - since));
+  box.querySelector("[data-eta]").textContent = left === null ? "" : `about ${left} s left`;
+}
+
+// What only the server can word ----------------------------------------------------------------------------------
+
+async function update() {
+  if (updating) {
+    again = true;
+    return;
+  }
+  updating = true;
+  do {
+    again = false;
+    await fetchAndReplace();
+  } while (again);
+  updating = false;
+}
+
+async function fetchAndReplace() {
+  let page;
+  try {
+    const answer = await fetch(location.href, FRAGMENT);
+    if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
+    page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  } catch {
+    return; // the socket tells of what keeps us away; its next event leads here again
+  }
+  const fresh = page.getElementById("gantry-banner");
+  if (!fresh) return;
+  const focused = banner().contains(document.activeElement);
+  banner().replaceWith(fresh);
+  if (focused) fresh.querySelector("button, a")?.focus();
+  document.getElementById("gantry-notes").replaceWith(page.getElementById("gantry-notes"));
+  replaceRows(page);
+  localize(document);
+  say();
+  if (newest) showProgress();
+}
+
+const rowId = (row) => row.querySelector("input.action-select")?.value ?? row.querySelector("th a, td a")?.href ?? "";
+
+function replaceRows(page) {
+  const table = document.querySelector("#result_list tbody");
+  const rows = [...(table?.rows ?? [])];
+  const fresh = [...(page.querySelector("#result_list tbody")?.rows ?? [])];
+  if (rows.map(rowId).join() !== fresh.map(rowId).join()) {
+    const busy = dialog.open || rows.some((row) => row.querySelector("input:checked"));
+    if (!busy) location.reload(); // the admin site's own script counts the rows when the page is loaded
+    else if (table) table.replaceChildren(...fresh);
+    return;
+  }
+  rows.forEach((row, number) => {
+    const cells = [...fresh[number].cells];
+    [...row.cells].forEach((cell, place) => {
+      const same = cell.classList.contains("action-checkbox") || cell.isEqualNode(cells[place]);
+      if (!same) cell.replaceWith(cells[place]);
+    });
+  });
+}
+
+// Tells screen readers of each new state, but not of every percent.
+function say() {
+  const lines = banner().querySelectorAll(".gantry-lines li");
+  const headline = document.getElementById("gantry-headline").textContent;
+  const words = lines.length ? `${headline}. ${lines[lines.length - 1].textContent}` : headline;
+  const place = document.getElementById("gantry-say");
+  if (place.textContent !== words) place.textContent = words;
+}
+
+// Times in the reader's own time zone, written as the server writes them.
+function localize(root) {
+  const two = (number) => String(number).padStart(2, "0");
+  for (const element of root.querySelectorAll("time[datetime]:not([data-local])")) {
+    const when = new Date(element.dateTime);
+    if (Number.isNaN(when.getTime())) continue;
+    const month = when.toLocaleString("en", { month: "short" });
+    const day = `${when.getDate()} ${month} ${when.getFullYear()}`;
+    element.textContent = `${day}, ${two(when.getHours())}:${two(when.getMinutes())}`;
+    element.dataset.local = "";
+  }
+}
+
+// Confirmations in a dialog --------------------------------------------------------------------------------------
+
+document.addEventListener("click", (event) => {
+  const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
+  const opener = event.target.closest("a[data-dialog]");
+  if (opener && plain) {
+    event.preventDefault();
+    ask(opener.href);
+  } else if (event.target.closest("#gantry-dialog [data-close]") || event.target === dialog) {
+    event.preventDefault();
+    dialog.close();
+  }
+});
+
+async function ask(address) {
+  try {
+    const answer = await fetch(address, FRAGMENT);
+    const html = await answer.text();
+    if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
+    dialog.innerHTML = html;
+    dialog.showModal();
+  } catch {
+    location.assign(address); // the page says better what is wrong
+  }
+}
+
+document.addEventListener("submit", (event) => {
+  if (!event.target.closest("#gantry-dialog, #gantry-banner, .gantry-refresh")) return;
+  for (const button of event.target.querySelectorAll("button")) button.disabled = true;
+});
+
+// A page taken from the browser's cache (Back) has its buttons as they were left.
+addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload();
+});
+
+localize(document);
+setInterval(showTimes, 1000);
+const link = document.getElementById("gantry-link");
+follow("/ws/models/", { take, tell: (words) => (link.textContent = words) });

@@ -1,0 +1,45 @@
+// A WebSocket that comes back: it reconnects with growing pauses, and says in words how it stands.
+
+const FIRST_PAUSE = 500; // milliseconds
+const LONGEST_PAUSE = 15000;
+const NOT_SIGNED_IN = 4401;
+
+// Follows `path` for as long as the page is open. `take` gets each event (JSON); `tell` gets a sentence for the
+// reader whenever the connection's state changes, "" when all is well.
+export function follow(path, { take, tell }) {
+  let pause = FIRST_PAUSE;
+  let timer = 0;
+  let lostAt = null;
+
+  function connect() {
+    const address = new URL(path, location.href);
+    address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(address);
+    socket.addEventListener("message", (message) => {
+      pause = FIRST_PAUSE;
+      lostAt = null;
+      tell("");
+      take(JSON.parse(message.data));
+    });
+    socket.addEventListener("close", (event) => {
+      if (event.code === NOT_SIGNED_IN) {
+        tell("You are signed out: sign in again to see what happens now.");
+        return;
+      }
+      lostAt ??= new Date();
+      const seconds = Math.max(1, Math.round(pause / 1000));
+      const since = lostAt.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+      tell(`Not live: the connection was lost at ${since}. Trying again in ${seconds} s.`);
+      timer = setTimeout(connect, pause * (0.8 + 0.4 * Math.random()));
+      pause = Math.min(pause * 2, LONGEST_PAUSE);
+    });
+  }
+
+  addEventListener("online", () => {
+    if (lostAt) {
+      clearTimeout(timer);
+      connect();
+    }
+  });
+  connect();
+}
