@@ -257,7 +257,7 @@ class ChatStream:
                     data = await content.readany()
         except TimeoutError as error:
             raise self._stalled() from error
-        except _LOST as error:
+        except (RuntimeError, *_LOST) as error:  # aiohttp's RuntimeError: the connection was closed here
             raise StreamCut(f"The connection to TabbyAPI was lost while {DOING}") from error
         return data
 

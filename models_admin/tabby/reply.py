@@ -31,6 +31,7 @@ class ReplyReader:
         self.done = False
         self.failure: TabbyError | None = None
         self._access = access
+        self._model = ""
 
     def read(self, payloads: list[bytes]) -> Delta | None:
         """The events of one read as one delta, or None where they hold nothing to show."""
@@ -45,9 +46,10 @@ class ReplyReader:
             try:
                 event = loads(payload)
             except ValueError:
-                event = self._odd(payload)
-                if event is None:
+                found = self._odd(payload)
+                if found is None:
                     break
+                event = found
             try:
                 choice = event["choices"][0]
                 delta = choice["delta"]
@@ -71,7 +73,8 @@ class ReplyReader:
                 usage = self._usage(event)
         if not (pieces or finish_reason or usage):
             return None
-        model = event.get("model") if isinstance(event, dict) else None
+        if isinstance(event, dict) and isinstance(event.get("model"), str):
+            self._model = event["model"]
         try:
             # A database's text cannot hold NUL, and no reader misses it.
             written = "".join(texts).replace("\x00", "")
@@ -79,7 +82,7 @@ class ReplyReader:
         except TypeError:
             self.failure = _garbled()
             return None
-        return Delta(written, thought, finish_reason, usage, model if isinstance(model, str) else "", pieces)
+        return Delta(written, thought, finish_reason, usage, self._model, pieces)
 
     def _odd(self, payload: bytes) -> Any:
         """An event that is not plain JSON: its value, where only its UTF-8 was broken; else None, with `done`

@@ -1,0 +1,469 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from models_admin.tabby import errors
+from models_admin.tabby.aclient import AsyncTabby
+from models_admin.tabby.wire import ModelCard, Usage
+
+MESSAGES = [{"role": "user", "content": "Hi"}]
+
+
+def token(text="", *, finish=None, **more):
+    delta = {"content": text, **more.pop("delta", {})}
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}], "model": "Llama", **more}
+
+
+@pytest.fixture
+async def tabby(server):
+    async with AsyncTabby(server.url, "admin-secret", "api-secret", stall_timeout=5) as client:
+        yield client
+
+
+def script_of(*events, done=True):
+    def script(peer):
+        peer.head()
+        for event in events:
+            peer.event(event)
+        if done:
+            peer.event(b"[DONE]")
+        peer.end()
+
+    return script
+
+
+async def read(stream):
+    """All deltas of a stream, and the error that ended it."""
+    deltas = []
+    async with stream:
+        try:
+            async for delta in stream:
+                deltas.append(delta)
+        except errors.TabbyError as error:
+            return deltas, error
+    return deltas, None
+
+
+def text_of(deltas):
+    return "".join(delta.text for delta in deltas)
+
+
+async def happened(event):
+    return await asyncio.to_thread(event.wait, 10)
+
+
+async def test_a_reply_comes_whole_with_its_usage(server, tabby):
+    usage = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8, "total_time": 0.5}
+    server.script = script_of(
+        token("Hel"),
+        token("lo", delta={"reasoning_content": "hm"}),
+        token(finish="length", usage={**usage, "completion_tokens_per_sec": "Indeterminate"}),
+    )
+    deltas, error = await read(tabby.stream_chat(MESSAGES))
+    assert error is None
+    assert text_of(deltas) == "Hello"
+    assert "".join(delta.reasoning for delta in deltas) == "hm"
+    assert sum(delta.pieces for delta in deltas) == 2
+    assert deltas[-1].finish_reason == "length"
+    assert deltas[-1].usage == Usage(5, 3, 8, None, 0.5)
+    assert deltas[-1].model == "Llama"
+
+
+async def test_what_is_asked(server, tabby):
+    server.script = script_of()
+    await read(
+        tabby.stream_chat(
+            MESSAGES, params={"temperature": 0.5, "max_tokens": 9, "model": "other"}, prefix="So far"
+        )
+    )
+    request = server.requests[0]
+    assert request.path == "/v1/chat/completions"
+    assert request.headers["authorization"] == "Bearer api-secret"
+    assert request.json == {
+        "messages": MESSAGES,
+        "temperature": 0.5,
+        "max_tokens": 9,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "response_prefix": "So far",
+    }
+
+
+async def test_without_an_api_key_and_a_prefix(server):
+    server.script = script_of()
+    async with AsyncTabby(server.url, "admin-secret") as tabby:
+        await read(tabby.stream_chat(MESSAGES))
+    assert server.requests[0].headers["authorization"] == "Bearer admin-secret"
+    assert "response_prefix" not in server.requests[0].json
+
+
+async def test_one_read_is_one_delta(server, tabby):
+    def script(peer):
+        peer.head()
+        peer.chunk(b"".join(b'data: {"choices":[{"delta":{"content":"%d"}}]}\r\n\r\n' % n for n in range(10)))
+        peer.event(b"[DONE]")
+        peer.end()
+
+    server.script = script
+    deltas, _ = await read(tabby.stream_chat(MESSAGES))
+    assert [(delta.text, delta.pieces) for delta in deltas] == [("0123456789", 10)]
+
+
+async def test_text_comes_through_any_cut(server, tabby):
+    def script(peer):
+        peer.head()
+        for (
+            byte
+        ) in 'data: {"choices":[{"delta":{"content":"Grüße 👋"}}]}\r\n\r\ndata: [DONE]\r\n\r\n'.encode():
+            peer.chunk(bytes([byte]))
+        peer.end()
+
+    server.script = script
+    deltas, error = await read(tabby.stream_chat(MESSAGES))
+    assert (text_of(deltas), error) == ("Grüße 👋", None)
+
+
+async def test_a_delta_is_there_as_soon_as_it_was_sent(server, tabby):
+    def script(peer):
+        peer.head()
+        peer.event(token("first"))
+        peer.wait_until_closed()
+
+    server.script = script
+    async with tabby.stream_chat(MESSAGES) as stream:
+        assert (await anext(stream)).text == "first"
+    assert await happened(server.gone)
+
+
+async def test_events_after_done_are_not_waited_for(server, tabby):
+    def script(peer):
+        peer.head()
+        peer.event(token("all"))
+        peer.event(b"[DONE]")
+        peer.ping_until_closed()
+
+    server.script = script
+    deltas, error = await read(tabby.stream_chat(MESSAGES))
+    assert (text_of(deltas), error) == ("all", None)
+    assert await happened(server.gone)
+
+
+async def test_one_bad_byte_does_not_end_a_reply(server, tabby):
+    server.script = script_of(b'{"choices":[{"delta":{"content":"a\xffb"}}]}', token("c\x00d"))
+    deltas, error = await read(tabby.stream_chat(MESSAGES))
+    assert (text_of(deltas), error) == ("a\ufffdbcd", None)
+
+
+async def test_usage_in_an_event_without_choices_is_taken(server, tabby):
+    server.script = script_of(token("a"), {"choices": [], "usage": {"total_tokens": 3}})
+    deltas, _ = await read(tabby.stream_chat(MESSAGES))
+    assert deltas[-1].usage == Usage(None, None, 3, None, None)
+
+
+async def test_leaving_the_context_closes_the_connection(server, tabby):
+    def script(peer):
+        peer.head()
+        peer.event(token("a"))
+        peer.ping_until_closed()
+
+    server.script = script
+    async with tabby.stream_chat(MESSAGES) as stream:
+        async for _ in stream:
+            break
+    assert await happened(server.gone)
+
+
+async def test_cancelling_the_reader_closes_the_connection(server, tabby):
+    def script(peer):
+        peer.head()
+        peer.event(token("a"))
+        peer.ping_until_closed()
+
+    server.script = script
+    began = asyncio.Event()
+
+    async def reader():
+        async with tabby.stream_chat(MESSAGES) as stream:
+            async for _ in stream:
+                began.set()
+
+    task = asyncio.create_task(reader())
+    await began.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await happened(server.gone)
+
+
+async def test_cancelling_before_the_headers_closes_the_connection(server, tabby):
+    server.script = lambda peer: peer.wait_until_closed()
+    task = asyncio.create_task(read(tabby.stream_chat(MESSAGES)))
+    assert await happened(server.received)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await happened(server.gone)
+
+
+async def test_a_closed_stream_ends(server, tabby):
+    def script(peer):
+        peer.head()
+        peer.event(token("a"))
+        peer.wait_until_closed()
+
+    server.script = script
+    async with tabby.stream_chat(MESSAGES) as stream:
+        await anext(stream)
+        stream.close()
+        assert [delta async for delta in stream] == []
+    assert await happened(server.gone)
+
+
+async def test_closing_the_client_ends_its_streams(server, tabby):
+    def script(peer):
+        peer.head()
+        peer.event(token("a"))
+        peer.wait_until_closed()
+
+    server.script = script
+    async with tabby.stream_chat(MESSAGES) as stream:
+        await anext(stream)
+        await tabby.aclose()
+        with pytest.raises(errors.StreamCut):
+            await anext(stream)
+    assert await happened(server.gone)
+
+
+@pytest.mark.parametrize("part", ["headers", "first", "later"])
+async def test_pings_are_no_progress(server, tabby, part):
+    def script(peer):
+        if part == "headers":
+            peer.wait_until_closed()
+            return
+        peer.head()
+        if part == "later":
+            peer.event(token("a"))
+        peer.ping_until_closed()
+
+    server.script = script
+    deltas, error = await read(tabby.stream_chat(MESSAGES, stall=0.2))
+    assert text_of(deltas) == ("a" if part == "later" else "")
+    assert isinstance(error, errors.Stalled)
+    assert await happened(server.gone)
+
+
+async def test_a_slow_stream_that_goes_on_is_not_stalled(server, tabby):
+    def script(peer):
+        peer.head()
+        for _ in range(8):
+            peer.event(token("x"))
+            server.stop.wait(0.1)
+        peer.event(b"[DONE]")
+        peer.end()
+
+    server.script = script
+    deltas, error = await read(tabby.stream_chat(MESSAGES, stall=0.5))
+    assert (text_of(deltas), error) == ("x" * 8, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (401, {"detail": "Invalid key api-secret admin-secret"}, errors.KeyRefused),
+        (503, {"detail": "No models are currently loaded."}, errors.NotLoaded),
+        (503, {"detail": "Model is being loaded."}, errors.NotLoaded),
+        (500, b"Internal Server Error", errors.ServerFault),
+        (400, {"error": {"message": "long", "code": "context_length_exceeded"}}, errors.ContextOverflow),
+        (400, {"detail": "bad"}, errors.Rejected),
+        (422, {"detail": [{"loc": ["body", "temperature"], "msg": "bad"}]}, errors.Rejected),
+        (302, b"", errors.Garbled),
+        (404, b"<html>no</html>", errors.Garbled),
+        (200, {"choices": []}, errors.Garbled),
+    ],
+)
+async def test_a_refusal_before_the_stream(server, tabby, status, body, kind):
+    server.script = lambda peer: peer.answer(status, body)
+    deltas, error = await read(tabby.stream_chat(MESSAGES))
+    assert deltas == []
+    assert type(error) is kind
+    assert "secret" not in str(error)
+
+
+@pytest.mark.parametrize("kind", ["text/html", "text/event-stream"])
+async def test_html_with_a_200_is_garbled(server, tabby, kind):
+    server.script = lambda peer: peer.answer(200, b"<html>\n<body>\n</html>\n", kind)
+    assert isinstance((await read(tabby.stream_chat(MESSAGES)))[1], errors.Garbled)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b"not json",
+        b"\xff\xfe",
+        [1],
+        7,
+        None,
+        {},
+        {"choices": 3},
+        {"choices": [3]},
+        {"choices": [{"delta": 3}]},
+        {"choices": [{"delta": {"content": 3}}]},
+        {"choices": [{"delta": {}}], "usage": 3},
+    ],
+)
+async def test_an_event_of_another_shape_is_garbled(server, tabby, event):
+    server.script = script_of(event)
+    deltas, error = await read(tabby.stream_chat(MESSAGES))
+    assert deltas == []
+    assert isinstance(error, errors.Garbled)
+
+
+async def test_an_event_without_end_is_bounded(server, tabby):
+    def script(peer):
+        peer.head()
+        while True:
+            peer.chunk(b"x" * 65536)
+
+    server.script = script
+    assert isinstance((await read(tabby.stream_chat(MESSAGES)))[1], errors.Garbled)
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        ({"error": {"message": "Chat completion aborted. Check the log."}}, errors.StreamError),
+        ({"error": "it broke"}, errors.StreamError),
+        ({"error": {"message": "long", "code": "context_length_exceeded"}}, errors.ContextOverflow),
+        ({"error": {"message": "No models are currently loaded."}}, errors.NotLoaded),
+    ],
+)
+async def test_an_error_event_keeps_the_text_before_it(server, tabby, event, kind):
+    server.script = script_of(token("so far"), event, token("never"), done=False)
+    deltas, error = await read(tabby.stream_chat(MESSAGES))
+    assert text_of(deltas) == "so far"
+    assert type(error) is kind
+
+
+async def test_a_stream_without_done_is_cut(server, tabby):
+    server.script = script_of(token("a"), token(finish="stop"), done=False)
+    deltas, error = await read(tabby.stream_chat(MESSAGES))
+    assert text_of(deltas) == "a"
+    assert isinstance(error, errors.StreamCut)
+
+
+@pytest.mark.parametrize("end", ["reset", "close", "mid_chunk"])
+async def test_a_connection_lost_in_mid_stream_is_a_cut(server, tabby, end):
+    def script(peer):
+        peer.head()
+        peer.event(token("a"))
+        server.go.wait(10)
+        if end == "reset":
+            peer.reset()
+        elif end == "mid_chunk":
+            peer.send(b"ff\r\ndata: {")
+
+    server.script = script
+    async with tabby.stream_chat(MESSAGES) as stream:
+        assert (await anext(stream)).text == "a"
+        server.go.set()
+        with pytest.raises(errors.StreamCut):
+            await anext(stream)
+
+
+async def test_a_stream_whose_chunks_make_no_sense_ends(server, tabby):
+    """aiohttp does not wake the reader for this, so that the stall ends it at the latest."""
+
+    def script(peer):
+        peer.head()
+        peer.event(token("a"))
+        server.go.wait(10)
+        peer.send(b"zz\r\nhello\r\n")
+
+    server.script = script
+    async with tabby.stream_chat(MESSAGES, stall=0.3) as stream:
+        assert (await anext(stream)).text == "a"
+        server.go.set()
+        with pytest.raises((errors.StreamCut, errors.Stalled)):
+            await anext(stream)
+
+
+async def test_a_connection_lost_before_the_answer_is_unreachable(server, tabby):
+    server.script = lambda peer: peer.reset()
+    assert isinstance((await read(tabby.stream_chat(MESSAGES)))[1], errors.Unreachable)
+
+
+async def test_what_is_not_http_is_garbled(server, tabby):
+    server.script = lambda peer: peer.send(b"220 mail.example ESMTP\r\n\r\n")
+    assert isinstance((await read(tabby.stream_chat(MESSAGES)))[1], errors.Garbled)
+    with pytest.raises(errors.Garbled):
+        await tabby.current()
+
+
+async def test_nobody_listens(server):
+    server.close()
+    async with AsyncTabby(server.url) as tabby:
+        assert isinstance((await read(tabby.stream_chat(MESSAGES)))[1], errors.Unreachable)
+        with pytest.raises(errors.Unreachable):
+            await tabby.current()
+
+
+async def test_an_address_that_is_none_is_said():
+    async with AsyncTabby("tabbyapi:5000") as tabby:
+        assert isinstance((await read(tabby.stream_chat(MESSAGES)))[1], errors.Unreachable)
+
+
+async def test_current(server, tabby):
+    server.script = lambda peer: peer.answer(200, {"id": "Llama", "parameters": {"max_seq_len": 4096}})
+    assert await tabby.current() == ModelCard("Llama", {"max_seq_len": 4096})
+    assert server.requests[0].headers["authorization"] == "Bearer admin-secret"
+
+
+@pytest.mark.parametrize("status", [503, 400])
+async def test_current_is_none_when_no_model_is_loaded(server, tabby, status):
+    server.script = lambda peer: peer.answer(status, {"detail": "No models are currently loaded."})
+    assert await tabby.current() is None
+
+
+async def test_another_503_is_no_unloaded_model(server, tabby):
+    server.script = lambda peer: peer.answer(503, b"<html>upstream down</html>", "text/html")
+    with pytest.raises(errors.Busy):
+        await tabby.current()
+
+
+async def test_a_card_that_does_not_come_times_out(server):
+    server.script = lambda peer: peer.wait_until_closed()
+    async with AsyncTabby(server.url, read_timeout=-4.8) as tabby:
+        with pytest.raises(errors.TimedOut):
+            await tabby.current()
+
+
+async def test_an_endless_card_is_bounded(server, tabby):
+    def script(peer):
+        peer.head(200, "application/json", "")
+        while True:
+            peer.send(b" " * 65536)
+
+    server.script = script
+    with pytest.raises(errors.Garbled, match="longer than"):
+        await tabby.current()
+
+
+async def test_the_session_is_kept_and_made_again_after_closing(server, tabby):
+    server.script = script_of(token("a"))
+    session = tabby.session()
+    await read(tabby.stream_chat(MESSAGES))
+    assert tabby.session() is session
+    await tabby.aclose()
+    assert session.closed
+    assert text_of((await read(tabby.stream_chat(MESSAGES)))[0]) == "a"
+
+
+async def test_the_settings_make_a_client(server, settings):
+    settings.TABBY_HOST = server.url
+    settings.TABBY_API_KEY = "from-settings"
+    server.script = script_of(token("a"))
+    async with AsyncTabby.from_settings() as tabby:
+        assert text_of((await read(tabby.stream_chat(MESSAGES)))[0]) == "a"
+    assert server.requests[0].headers["authorization"] == "Bearer from-settings"
