@@ -1,0 +1,194 @@
+"""The HTTP API of the conversation list. Errors are {"detail": "…"}; somebody else's are not found."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Annotated, Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from ninja import Query, Router, Schema, Status
+from ninja.errors import HttpError
+from pydantic import Field, StringConstraints
+
+from chat import conversations
+from chat.models import Conversation
+from models_admin.auth import signed_in
+
+router = Router(auth=signed_in, tags=["conversations"])
+
+Title = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00]*$")
+]
+Prompt = Annotated[str, StringConstraints(max_length=20_000, pattern=r"^[^\x00]*$")]
+Temperature = Annotated[float, Field(ge=0, le=5)]
+Tokens = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class New(Schema):
+    """How a conversation begins; its title comes from the first message unless one is given."""
+
+    title: Title | None = None
+    system_prompt: Prompt = ""
+    temperature: Temperature | None = None
+    max_tokens: Tokens | None = None
+
+
+class Change(Schema):
+    """What is to be changed; what is not named stays. Null takes a temperature or a limit away."""
+
+    title: Title | None = None
+    pinned: bool | None = None
+    system_prompt: Prompt | None = None
+    temperature: Temperature | None = None
+    max_tokens: Tokens | None = None
+
+
+class Created(Schema):
+    id: uuid.UUID
+    title: str
+
+
+class Listed(Schema):
+    id: uuid.UUID
+    title: str
+    pinned: bool
+    updated_at: str
+
+
+class Page(Schema):
+    conversations: list[Listed]
+    next: str | None
+
+
+class Snippet(Schema):
+    before: str
+    match: str
+    after: str
+
+
+class Found(Listed):
+    snippet: Snippet | None
+
+
+class Results(Schema):
+    results: list[Found]
+
+
+class Details(Listed):
+    system_prompt: str
+    temperature: float | None
+    max_tokens: int | None
+
+
+class Problem(Schema):
+    detail: str
+
+
+REFUSED = {401: Problem, 403: Problem, 404: Problem, 422: Problem}
+
+
+def _own(request: HttpRequest, conversation_id: uuid.UUID) -> Conversation:
+    found = conversations.owned(request.user).filter(pk=conversation_id).first()
+    if found is None:
+        raise HttpError(404, "There is no such conversation, or it has been deleted.")
+    return found
+
+
+def _details(conversation: Conversation) -> dict[str, Any]:
+    return {
+        **conversations.shown(conversation),
+        "system_prompt": conversation.system_prompt,
+        "temperature": conversation.temperature,
+        "max_tokens": conversation.max_tokens,
+    }
+
+
+@router.get("/conversations", response={200: Page, **REFUSED})
+def listed(
+    request: HttpRequest, before: str = "", limit: Annotated[int, Query(ge=1, le=200)] = conversations.PAGE
+) -> dict[str, Any]:
+    """List your conversations, newest first; the pinned ones come with the first page."""
+    try:
+        return conversations.page(request.user, before, limit)
+    except ValueError:
+        raise HttpError(422, "before: send the `next` of an earlier page, as it was given.") from None
+
+
+@router.post("/conversations", response={201: Created, **REFUSED})
+def create(request: HttpRequest, body: New | None = None) -> Status[Any]:
+    """Begin a conversation."""
+    new = body or New()
+    made = Conversation.objects.create(
+        owner_id=request.user.pk,
+        title=new.title or "",
+        system_prompt=new.system_prompt,
+        temperature=new.temperature,
+        max_tokens=new.max_tokens,
+    )
+    return Status(201, {"id": made.pk, "title": str(made)})
+
+
+@router.get("/conversations/search", response={200: Results, **REFUSED})
+def search(request: HttpRequest, q: Annotated[str, Query(max_length=200)]) -> dict[str, Any]:
+    """Find conversations by words of their titles and messages."""
+    return {"results": conversations.search(request.user, q.replace("\0", ""))}
+
+
+@router.get("/conversations/{uuid:conversation_id}", response={200: Details, **REFUSED})
+def show(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
+    """Show one conversation's title and settings."""
+    return _details(_own(request, conversation_id))
+
+
+@router.patch("/conversations/{uuid:conversation_id}", response={200: Details, **REFUSED})
+def change(request: HttpRequest, conversation_id: uuid.UUID, body: Change) -> dict[str, Any]:
+    """Rename or pin a conversation, or change what its replies are asked with."""
+    conversation = _own(request, conversation_id)
+    changes = body.dict(exclude_unset=True)
+    for name in ("title", "pinned", "system_prompt"):
+        if name in changes and changes[name] is None:
+            raise HttpError(422, f"{name}: null is not possible; leave it out to keep what it is.")
+    for name, value in changes.items():
+        setattr(conversation, name, value)
+    if changes:
+        conversation.save(update_fields=list(changes))
+    return _details(conversation)
+
+
+@router.delete("/conversations/{uuid:conversation_id}", response={204: None, **REFUSED})
+def delete(request: HttpRequest, conversation_id: uuid.UUID) -> Status[Any]:
+    """Delete a conversation. `restore` brings it back."""
+    conversation = _own(request, conversation_id)
+    conversation.deleted_at = timezone.now()
+    conversation.save(update_fields=["deleted_at"])
+    return Status(204, None)
+
+
+@router.post("/conversations/{uuid:conversation_id}/restore", response={200: Details, **REFUSED})
+def restore(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
+    """Take a deletion back."""
+    Conversation.objects.filter(pk=conversation_id, owner_id=request.user.pk).update(deleted_at=None)
+    return _details(_own(request, conversation_id))
+
+
+@router.get("/conversations/{uuid:conversation_id}/export.md", include_in_schema=False)
+def export_markdown(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+    """Download the shown branch as Markdown."""
+    conversation = _own(request, conversation_id)
+    response = HttpResponse(conversations.markdown(conversation), content_type="text/markdown; charset=utf-8")
+    return _as_file(response, conversation, "md")
+
+
+@router.get("/conversations/{uuid:conversation_id}/export.json", include_in_schema=False)
+def export_json(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+    """Download everything, all versions of all messages, as JSON."""
+    conversation = _own(request, conversation_id)
+    return _as_file(JsonResponse(conversations.document(conversation)), conversation, "json")
+
+
+def _as_file(response: HttpResponse, conversation: Conversation, ending: str) -> HttpResponse:
+    name = re.sub(r"[^A-Za-z0-9]+", "-", str(conversation)).strip("-")[:60] or "conversation"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}.{ending}"'
+    return response

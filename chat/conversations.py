@@ -1,0 +1,147 @@
+"""A person's conversations as a list: paged, searched, exported. Every query begins with the owner."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db.models import Q, QuerySet
+
+from chat.models import Conversation, Message, Role
+
+User = AbstractBaseUser | AnonymousUser
+
+PAGE = 60
+RESULTS = 40
+AROUND = 60  # characters of context on each side of what a search found
+
+
+def owned(user: User) -> QuerySet[Conversation]:
+    """The user's conversations that are not deleted."""
+    return Conversation.objects.filter(owner_id=user.pk, deleted_at=None)
+
+
+def shown(conversation: Conversation) -> dict[str, Any]:
+    """What lists show of a conversation: {"id", "title", "pinned", "updated_at" (ISO 8601)}."""
+    return {
+        "id": str(conversation.pk),
+        "title": str(conversation),
+        "pinned": conversation.pinned,
+        "updated_at": conversation.updated_at.isoformat(),
+    }
+
+
+def page(user: User, before: str = "", limit: int = PAGE) -> dict[str, Any]:
+    """Return {"conversations": […], "next"}: newest first, the pinned ones all on the first page.
+
+    `before` is the `next` of the page before, which is null on the last one; ValueError if it is anything else.
+    """
+    rows = owned(user).filter(pinned=False).order_by("-updated_at", "-pk")
+    if before:
+        moment, _, last = before.partition(",")
+        when, pk = datetime.datetime.fromisoformat(moment), uuid.UUID(last)
+        if when.tzinfo is None:
+            raise ValueError("a time without its zone")
+        rows = rows.filter(Q(updated_at__lt=when) | Q(updated_at=when, pk__lt=pk))
+        pinned: list[Conversation] = []
+    else:
+        pinned = list(owned(user).filter(pinned=True).order_by("-updated_at"))
+    found = list(rows[: limit + 1])
+    more = len(found) > limit
+    last_row = found[limit - 1] if more else None
+    return {
+        "conversations": [shown(each) for each in [*pinned, *found[:limit]]],
+        "next": f"{last_row.updated_at.isoformat()},{last_row.pk}" if last_row else None,
+    }
+
+
+def search(user: User, query: str) -> list[dict[str, Any]]:
+    """Return the conversations where all words of `query` stand in the title or in one message, newest first.
+
+    Each as `shown`, with "snippet": null or {"before", "match", "after"}, around the first word in a message.
+    """
+    words = query.split()[:8]
+    if not words:
+        return []
+    in_title = Q()
+    in_text = Q(conversation__owner_id=user.pk, conversation__deleted_at=None)
+    for word in words:
+        in_title &= Q(title__icontains=word)
+        in_text &= Q(text__icontains=word)
+    newest = (
+        Message.objects.filter(in_text)
+        .order_by("-conversation__updated_at", "-pk")
+        .values_list("conversation_id", "pk")
+    )
+    said: dict[uuid.UUID, int] = {}
+    for conversation_id, message_id in newest.iterator():
+        said.setdefault(conversation_id, message_id)
+        if len(said) == RESULTS:
+            break
+    texts = dict(Message.objects.filter(pk__in=said.values()).values_list("conversation_id", "text"))
+    rows = owned(user).filter(in_title | Q(pk__in=list(said))).order_by("-updated_at")[:RESULTS]
+    return [{**shown(row), "snippet": _snippet(texts.get(row.pk, ""), words[0])} for row in rows]
+
+
+def _snippet(text: str, word: str) -> dict[str, str] | None:
+    at = text.lower().find(word.lower())
+    if at < 0:
+        return None
+    start, end = max(0, at - AROUND), at + len(word) + AROUND
+    return {
+        "before": ("…" if start else "") + text[start:at],
+        "match": text[at : at + len(word)],
+        "after": text[at + len(word) : end] + ("…" if end < len(text) else ""),
+    }
+
+
+def branch(conversation: Conversation) -> Iterator[Message]:
+    """The messages of the branch that is shown, oldest first."""
+    rows = {message.pk: message for message in conversation.messages.all()}
+    path = []
+    at = conversation.head_id
+    while at is not None and at in rows:
+        path.append(rows[at])
+        at = rows[at].parent_id
+    return reversed(path)
+
+
+def markdown(conversation: Conversation) -> str:
+    """The shown branch as one Markdown document."""
+    parts = [f"# {conversation}"]
+    if conversation.system_prompt:
+        parts.append(f"> {conversation.system_prompt}".replace("\n", "\n> "))
+    for message in branch(conversation):
+        name = "You" if message.role == Role.USER else message.model or "Reply"
+        parts.append(f"## {name}\n\n{message.text.strip()}")
+        if message.error:
+            parts.append(f"*{message.error}*")
+    return "\n\n".join(parts) + "\n"
+
+
+def document(conversation: Conversation) -> dict[str, Any]:
+    """The whole conversation, every version of every message, as plain data."""
+    fields = (
+        "id",
+        "parent_id",
+        "role",
+        "status",
+        "text",
+        "reasoning",
+        "model",
+        "usage",
+        "error",
+        "created_at",
+    )
+    return {
+        **shown(conversation),
+        "created_at": conversation.created_at,
+        "system_prompt": conversation.system_prompt,
+        "temperature": conversation.temperature,
+        "max_tokens": conversation.max_tokens,
+        "shown": [message.pk for message in branch(conversation)],
+        "messages": list(conversation.messages.order_by("id").values(*fields)),
+    }
