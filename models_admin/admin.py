@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -15,9 +14,15 @@ from django.utils.safestring import SafeString
 
 from models_admin import backend, names, options
 from models_admin.admin_pages import ModelPages
-from models_admin.columns import Cell, Columns, moment
+from models_admin.columns import Column, Columns, moment
 from models_admin.models import Switch, TabbyModel
 from models_admin.waiting import told
+
+if TYPE_CHECKING:
+    HistoryAdmin = admin.ModelAdmin[Switch]
+    Form = forms.ModelForm[TabbyModel]
+else:  # at run time they take no parameters
+    HistoryAdmin, Form = admin.ModelAdmin, forms.ModelForm
 
 admin.site.site_header = "Gantry"
 admin.site.site_title = "Gantry"
@@ -54,7 +59,7 @@ class InTabby(admin.SimpleListFilter):
                 return queryset.filter(vanished_at=None) | queryset.filter(name=backend.row().model)
 
 
-class ModelForm(forms.ModelForm[TabbyModel]):
+class ModelForm(Form):
     """What an administrator adds to what TabbyAPI tells."""
 
     tags = forms.CharField(
@@ -105,9 +110,9 @@ class TabbyModelAdmin(ModelPages):
         ("Seen by Gantry", {"fields": ("first_seen", "last_seen", "vanished_at", "last_loaded")}),
     )
 
-    def get_list_display(self, request: HttpRequest) -> Sequence[str | Callable[[TabbyModel], Cell]]:
+    def get_list_display(self, request: HttpRequest) -> list[str | Column]:
         # The changelist asks several times during a request, and compares what it is given.
-        columns: list[Callable[[TabbyModel], Cell]] | None = getattr(request, "gantry_columns", None)
+        columns: list[str | Column] | None = getattr(request, "gantry_columns", None)
         if columns is None:
             columns = Columns(request).shown()
             request.gantry_columns = columns  # type: ignore[attr-defined]
@@ -148,7 +153,7 @@ class TabbyModelAdmin(ModelPages):
 
 
 @admin.register(Switch)
-class SwitchAdmin(admin.ModelAdmin[Switch]):
+class SwitchAdmin(HistoryAdmin):
     """The history of switches, to read."""
 
     list_display = ("when", "change", "outcome", "took", "source", "requested_by", "reason")
@@ -164,7 +169,6 @@ class SwitchAdmin(admin.ModelAdmin[Switch]):
 
     class Media:
         css = {"all": ["models_admin/models.css"]}
-        js = []
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -6,7 +6,7 @@ Models page's script shows the same content in a dialog. Nothing here moves a sw
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.contrib import admin, messages
@@ -22,6 +22,11 @@ from models_admin.banner import banner
 from models_admin.models import Source, State, Switch, TabbyModel
 from models_admin.tabby.client import TabbyClient
 
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[TabbyModel]
+else:
+    ModelAdmin = admin.ModelAdmin  # which takes no parameter at run time
+
 # Opening the page asks TabbyAPI first, so that a reload shows a model that was just copied there. An answer
 # this young (seconds) is taken for good, and TabbyAPI is not waited for longer than a reader would.
 FRESH_SECONDS = 5.0
@@ -35,7 +40,7 @@ def is_fragment(request: HttpRequest) -> bool:
     return request.headers.get("X-Requested-With") == "fragment"
 
 
-class ModelPages(admin.ModelAdmin[TabbyModel]):
+class ModelPages(ModelAdmin):
     """The Models page and the pages behind its buttons."""
 
     def has_switch_permission(self, request: HttpRequest) -> bool:

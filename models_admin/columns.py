@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 from models_admin import backend, names, switching
 from models_admin.models import TabbyModel
 
-Cell = str | SafeString
+Column = Callable[[TabbyModel], str | bool]
 
 
 def moment(when: datetime) -> SafeString:
@@ -36,13 +36,13 @@ class Columns:
         self.may_switch = request.user.has_perm("models_admin.switch")
         self.may_unload = request.user.has_perm("models_admin.unload")
 
-    def shown(self) -> list[Callable[[TabbyModel], Cell]]:
+    def shown(self) -> list[str | Column]:
         """The columns, in their order; without the buttons for who may press none."""
-        columns = [self.model, self.status, self.size, self.last_loaded]
+        columns: list[str | Column] = [self.model, self.status, self.size, self.last_loaded]
         return [*columns, self.control] if self.may_switch or self.may_unload else columns
 
     @admin.display(description="Model", ordering="name")
-    def model(self, row: TabbyModel) -> Cell:
+    def model(self, row: TabbyModel) -> str:
         """The name, with the display name below it and a hint on a poor one."""
         lines = [format_html('<span class="gantry-name">{}</span>', row.name)]
         if row.display_name and row.display_name != row.name:
@@ -52,7 +52,7 @@ class Columns:
         return mark_safe("".join(lines))  # noqa: S308 (each part is escaped above)
 
     @admin.display(description="Status", ordering="-vanished_at")
-    def status(self, row: TabbyModel) -> Cell:
+    def status(self, row: TabbyModel) -> str:
         """Whether it is loaded, being loaded, or gone."""
         if self.running and self.running.target == row.name:
             return format_html('<span class="gantry-badge gantry-busy">{}</span>', "Loading…")
@@ -69,7 +69,7 @@ class Columns:
         return format_html('<span class="gantry-quiet">{}</span>', "Available")
 
     @admin.display(description="Size", ordering="parameters_b")
-    def size(self, row: TabbyModel) -> Cell:
+    def size(self, row: TabbyModel) -> str:
         """Parameters, quantization and the memory that they probably need, as far as the name tells."""
         parts = []
         if row.parameters_b is not None:
@@ -85,12 +85,12 @@ class Columns:
         return format_html(" · ".join(["{}"] * len(parts)), *parts)
 
     @admin.display(description="Last loaded", ordering="last_loaded")
-    def last_loaded(self, row: TabbyModel) -> Cell:
+    def last_loaded(self, row: TabbyModel) -> str:
         """When TabbyAPI last had it loaded, as far as Gantry saw."""
         return moment(row.last_loaded) if row.last_loaded else "never"
 
     @admin.display(description="Actions")
-    def control(self, row: TabbyModel) -> Cell:
+    def control(self, row: TabbyModel) -> str:
         """The button that this user may press for this row now."""
         if row.name == self.active:
             words, allowed, url = "Unload", self.may_unload, reverse("admin:models_admin_tabbymodel_unload")
