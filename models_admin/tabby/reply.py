@@ -37,7 +37,7 @@ class ReplyReader:
         """The events of one read as one delta, or None where they hold nothing to show."""
         texts: list[str] = []
         thoughts: list[str] = []
-        finish_reason: str | None = None
+        finish_reason: Any = None
         usage: Usage | None = None
         event: Any = None
         pieces = 0
@@ -67,8 +67,7 @@ class ReplyReader:
                 thoughts.append(thought)
             if text or thought:
                 pieces += 1
-            if ended:
-                finish_reason = str(ended)
+            finish_reason = ended or finish_reason
             if event.get("usage"):
                 usage = self._usage(event)
         if not (pieces or finish_reason or usage):
@@ -78,11 +77,12 @@ class ReplyReader:
         try:
             # A database's text cannot hold NUL, and no reader misses it.
             written = "".join(texts).replace("\x00", "")
-            thought = "".join(thoughts).replace("\x00", "")
+            reasoning = "".join(thoughts).replace("\x00", "")
         except TypeError:
             self.failure = _garbled()
             return None
-        return Delta(written, thought, finish_reason, usage, self._model, pieces)
+        finish_reason = None if finish_reason is None else str(finish_reason)
+        return Delta(written, reasoning, finish_reason, usage, self._model, pieces)
 
     def _odd(self, payload: bytes) -> Any:
         """An event that is not plain JSON: its value, where only its UTF-8 was broken; else None, with `done`

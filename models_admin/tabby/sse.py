@@ -7,7 +7,6 @@ comments (pings).
 from __future__ import annotations
 
 import re
-from itertools import repeat
 
 MAX_KEPT = 4 * 1024 * 1024
 _BREAK = re.compile(rb"\r\n|\n|\r")
@@ -76,13 +75,14 @@ class SseDecoder:
 
         This is what TabbyAPI sends, and it costs a tenth of going line by line.
         """
-        parts = head[:-4].split(b"\r\n\r\n")
+        if not head.startswith(b"data: "):
+            return False
+        parts = head[6:-4].split(b"\r\n\r\ndata: ")
+        # No other line breaks than the separators': each part is one whole line.
         breaks = 2 * len(parts)
         if head.count(b"\n") != breaks or head.count(b"\r") != breaks:
             return False
-        if not all(map(bytes.startswith, parts, repeat(b"data: "))):
-            return False
-        events += [part[6:] for part in parts]
+        events += parts
         self._first = False
         return True
 
