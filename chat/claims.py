@@ -1,8 +1,8 @@
 """What processes do with replies: claim queued ones, save their growth, end them, put them back, take over from the dead.
 
-A claim is one transaction behind the gate: the lease and the reply's new state stand or fall together. It is named by a
-UUID, and whatever is written later is guarded by that name: a process that was frozen, and whose reply another one has taken,
-changes no row.
+A claim is one transaction behind the gate: the lease and the reply's new state stand or fall together. It is named by
+a UUID, and whatever is written later is guarded by that name: a process that was frozen, and whose reply another one has
+taken, changes no row.
 
     queued → streaming (claim) → complete | stopped | failed (end), or → queued (put_back, revive)
 """
@@ -70,7 +70,17 @@ class Grown:
         return {name: getattr(self, name) for name in self.fields}
 
 
-ALL = ("text", "reasoning", "reasoning_seconds", "html", "usage", "finish_reason", "error", "error_kind", "left_out")
+ALL = (
+    "text",
+    "reasoning",
+    "reasoning_seconds",
+    "html",
+    "usage",
+    "finish_reason",
+    "error",
+    "error_kind",
+    "left_out",
+)
 
 
 def queued() -> QuerySet[Message]:
@@ -124,7 +134,9 @@ def _begin(message: Message, lease: Lease, model: str) -> None:
         "model": model,
     }
     if message.handovers and message.handovers[-1]["model"] == model:
-        changes["handovers"] = message.handovers[:-1]  # cut, and continued by the same model: no change of hands
+        changes["handovers"] = message.handovers[
+            :-1
+        ]  # cut, and continued by the same model: no change of hands
     Message.objects.filter(pk=message.pk, status=Status.QUEUED).update(**changes)
     for name, value in changes.items():
         setattr(message, name, value)

@@ -88,7 +88,9 @@ class ChatConsumer(Page):
 
     async def _on_edit(self, frame: Frame) -> None:
         text, client_id = _word(frame, "text"), _uuid(frame, "client_id")
-        await self._after(await threads.write(replies.edit, self._here, _number(frame, "id"), client_id, text))
+        await self._after(
+            await threads.write(replies.edit, self._here, _number(frame, "id"), client_id, text)
+        )
 
     async def _on_regenerate(self, frame: Frame) -> None:
         await self._after(await threads.write(replies.regenerate, self._here, _number(frame, "id")))

@@ -267,7 +267,9 @@ class Dispatcher:
         asked = {uuid.UUID(each) for each in event["conversations"]} if event["again"] else fresh
         for live in self.lives.values():
             if live.work.conversation in asked:
-                self._spawn(rooms.tell(live.work.conversation, {"type": "message", "message": live.snapshot()}))
+                self._spawn(
+                    rooms.tell(live.work.conversation, {"type": "message", "message": live.snapshot()})
+                )
 
 
 def _to_stop(messages: list[int]) -> list[int]:

@@ -15,7 +15,9 @@ class Conversation(models.Model):
     """One person's chat. Its messages form a tree; `head` is the last message of the branch that is shown."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations"
+    )
     title = models.CharField(max_length=200, blank=True)
     pinned = models.BooleanField(default=False)
     system_prompt = models.TextField(blank=True)

@@ -1,8 +1,8 @@
 """One reply on its way: TabbyAPI's stream becomes deltas for the pages that look on, and a text that is saved as it grows.
 
-What one read brought goes out as one frame, at once while the event loop keeps up; when it runs late, at the next tick of one
-clock that all replies of the process share. Nothing here touches the database while the reply streams: the dispatcher saves all
-growing replies together.
+What one read brought goes out as one frame, at once while the event loop keeps up; when it runs late, at the next tick
+of one clock that all replies of the process share. Nothing here touches the database while the reply streams: the
+dispatcher saves all growing replies together.
 """
 
 from __future__ import annotations

@@ -152,7 +152,9 @@ def _check(conversation: Conversation, text: str, client_id: uuid.UUID) -> None:
 
 
 def _check_queue(conversation: Conversation, client_id: str) -> None:
-    waiting = Message.objects.filter(status=Status.QUEUED, conversation__owner_id=conversation.owner_id).count()
+    waiting = Message.objects.filter(
+        status=Status.QUEUED, conversation__owner_id=conversation.owner_id
+    ).count()
     if waiting >= settings.QUEUED_PER_USER:
         raise Refused(
             "too_many",

@@ -19,7 +19,8 @@ def shown(message: Message, *, versions: list[int], position: int | None) -> dic
 
     {"id", "client_id", "parent", "role", "status", "text", "html", "upto" (characters that the html covers), "reasoning",
     "reasoning_seconds", "model", "handovers": [{"model", "upto"}], "queue_position" (1 = next), "usage", "finish_reason",
-    "left_out" (oldest messages that the model was not given), "error", "error_kind", "created_at", "versions": {"index", "count", "ids"}}
+    "left_out" (oldest messages that the model was not given), "error", "error_kind", "created_at",
+    "versions": {"index", "count", "ids"}}
     """
     html, upto = _html(message)
     return {
@@ -89,7 +90,8 @@ def messages(ids: Iterable[int], within: uuid.UUID | None = None) -> list[dict[s
                 .values_list("pk", flat=True)
             )
     return [
-        shown(row, versions=siblings[row.conversation_id, row.parent_id], position=position(row)) for row in rows
+        shown(row, versions=siblings[row.conversation_id, row.parent_id], position=position(row))
+        for row in rows
     ]
 
 

@@ -122,7 +122,9 @@ REDIS_WAIT = {"socket_connect_timeout": 3, "socket_timeout": 5}
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_connect_timeout": 3, "health_check_interval": 5}]},
+        "CONFIG": {
+            "hosts": [{"address": REDIS_URL, "socket_connect_timeout": 3, "health_check_interval": 5}]
+        },
     }
 }
 
@@ -138,7 +140,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {**REDIS_WAIT, "retry_on_timeout": False, "hea
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BEAT_SCHEDULE = {
     "refresh the catalog": {"task": "models_admin.tasks.refresh_catalog", "schedule": REFRESH_INTERVAL},
-    "look after switches": {"task": "models_admin.tasks.look_after", "schedule": 3.0, "options": {"expires": 3}},
+    "look after switches": {
+        "task": "models_admin.tasks.look_after",
+        "schedule": 3.0,
+        "options": {"expires": 3},
+    },
 }
 
 # Django ---------------------------------------------------------------------------------------------------------
@@ -218,7 +224,9 @@ USE_I18N = False
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s", "datefmt": "%H:%M:%S"}},
+    "formatters": {
+        "plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s", "datefmt": "%H:%M:%S"}
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {

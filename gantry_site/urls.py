@@ -7,7 +7,10 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
+from chat.api import router
 from models_admin.api import api
+
+api.add_router("", router)
 
 
 def healthz(request: HttpRequest) -> HttpResponse:

@@ -25,7 +25,9 @@ def lock() -> Backend:
     return Backend.objects.select_for_update().get_or_create(pk=1)[0]
 
 
-def set_loaded(card: ModelCard | None, options: Mapping[str, Any] | None = None, *, wanted: bool = False) -> None:
+def set_loaded(
+    card: ModelCard | None, options: Mapping[str, Any] | None = None, *, wanted: bool = False
+) -> None:
     """Write what is loaded now (None: nothing). Call inside a transaction.
 
     `options` are those that the model was loaded with; `wanted` says that somebody chose this model. A model that was loaded
@@ -92,10 +94,12 @@ def snapshot() -> dict[str, Any]:
     "replying" (generations in flight), "switch": None | {…}, "last": None | {…} (ended within the last hour)};
     the two switches are shaped as narration.told() says, times are ISO 8601.
     """
-    backend = row()
+    # The switch before the backend: one that ends in between is then still under way, with what it has loaded. The other way
+    # round it would have ended and left nothing.
     newest = list(Switch.objects.select_related("requested_by").exclude(cause__isnull=False)[:2])
     running = next((each for each in newest if each.active), None)
     recent = timezone.now() - timedelta(hours=1)
+    backend = row()
     ended = next((s for s in newest if s.state in ENDED and (s.finished_at or recent) > recent), None)
     worker = presence.a_worker_is_alive()
     replying = Lease.objects.count()

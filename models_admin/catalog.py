@@ -114,7 +114,9 @@ def observe(card: ModelCard | None, epoch: int) -> None:
                 return
         else:
             if not first_look:
-                log.warning("TabbyAPI has %s loaded, not %s: changed from outside", found or "nothing", row.model)
+                log.warning(
+                    "TabbyAPI has %s loaded, not %s: changed from outside", found or "nothing", row.model
+                )
                 switching.record(source=Source.OUTSIDE, target=found, previous=row.model)
             backend.set_loaded(card)
             if found:

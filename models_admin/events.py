@@ -54,7 +54,9 @@ class _Sender:
                 broken = False
             except Exception as error:  # noqa: BLE001 (whatever Redis does must not end the sending)
                 if not broken:
-                    log.warning("Redis did not take an event (%s): pages follow the database", error or "timed out")
+                    log.warning(
+                        "Redis did not take an event (%s): pages follow the database", error or "timed out"
+                    )
                 broken = True
 
 

@@ -8,6 +8,7 @@ during a read leads to one more read, which is all the throttling there is to do
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -39,7 +40,10 @@ class Hub:
     def __init__(self) -> None:
         self.sockets: set[Socket] = set()
         self.snapshot: dict[str, Any] = {}
-        self.handlers: dict[str, Callable[[dict[str, Any]], None]] = {"backend": self._nudge, "catalog": self._catalog}
+        self.handlers: dict[str, Callable[[dict[str, Any]], None]] = {
+            "backend": self._nudge,
+            "catalog": self._catalog,
+        }
         self.listeners: list[Callable[[dict[str, Any]], None]] = []
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -89,10 +93,8 @@ class Hub:
 
     async def _look(self) -> None:
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), LOOK_SECONDS)
-            except TimeoutError:
-                pass
             self._changed.clear()
             try:
                 await self._tell(await threads.read(backend.snapshot))

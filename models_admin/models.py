@@ -113,7 +113,9 @@ class Switch(models.Model):
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="switches"
     )
-    cause = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="attempts")
+    cause = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="attempts"
+    )
     drain_seconds = models.FloatField()
 
     state = models.CharField(max_length=16, choices=State, default=State.QUEUED)

@@ -35,7 +35,9 @@ def told(switch: Switch, *, worker: bool, replying: int) -> dict[str, Any]:
         "state": switch.state,
         "target": switch.target,
         "previous": switch.previous,
-        "step": unloads + 1 if switch.target and switch.state not in (State.QUEUED, State.DRAINING, State.UNLOADING) else 1,
+        "step": unloads + 1
+        if switch.target and switch.state not in (State.QUEUED, State.DRAINING, State.UNLOADING)
+        else 1,
         "steps": unloads + 1 if switch.target else 1,
         "percent": switch.percent,
         "detail": switch.detail,

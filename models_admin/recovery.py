@@ -17,7 +17,6 @@ def look_after() -> None:
         log.warning("Switch %s has no living owner: a worker takes it over", switch_id)
         events.nudge_worker(tasks.run_switch, switch_id)
     row = backend.row()
-    if row.seen_at is None:
-        catalog.refresh()
-    elif row.unreachable_since is not None and switching.active() is None and catalog.look():
+    lost = row.unreachable_since is not None and switching.active() is None
+    if row.seen_at is None or (lost and catalog.look()):
         catalog.refresh()

@@ -81,7 +81,9 @@ class Run:
     def prepare(self) -> None:
         """Before anything is disturbed: TabbyAPI answers, the key may switch, the model is there."""
         if self.client.permission() != "admin":
-            raise KeyRefused("The key that Gantry uses may not switch models", advice=KeyRefused.default_advice)
+            raise KeyRefused(
+                "The key that Gantry uses may not switch models", advice=KeyRefused.default_advice
+            )
         target = self.switch.target
         if target and target not in self.client.models():
             raise ModelMissing(f"TabbyAPI no longer lists {target}")

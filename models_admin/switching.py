@@ -16,6 +16,7 @@ import difflib
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -119,7 +120,7 @@ def request(
                 raise Conflict(running) from None
             return running
         log.info("Switch %s: %s asked for %s", switch.pk, source, target or "an unload")
-        transaction.on_commit(lambda: announce(switch))
+        transaction.on_commit(partial(announce, switch))
         return switch
 
 
@@ -165,7 +166,9 @@ def orphans() -> list[int]:
     """Switches under way that nobody carries out: never claimed within 2 s, or their owner is dead."""
     stale = Q(heartbeat__lt=process.oldest_alive())
     unclaimed = Q(owner="", created_at__lt=timezone.now() - timedelta(seconds=2))
-    return list(Switch.objects.filter(state__in=ACTIVE).filter(stale | unclaimed).values_list("pk", flat=True))
+    return list(
+        Switch.objects.filter(state__in=ACTIVE).filter(stale | unclaimed).values_list("pk", flat=True)
+    )
 
 
 def beat(switch: Switch, **progress: Any) -> bool:
@@ -204,8 +207,14 @@ def move(switch: Switch, new: State, **fields: Any) -> None:
             raise Lost
     for name, value in changes.items():
         setattr(switch, name, value)
-    log.info("Switch %s: %s → %s%s", switch.pk, old, new, f" ({switch.error})" if new in ENDED and switch.error else "")
-    events.backend_changed()
+    log.info(
+        "Switch %s: %s → %s%s",
+        switch.pk,
+        old,
+        new,
+        f" ({switch.error})" if new in ENDED and switch.error else "",
+    )
+    transaction.on_commit(events.backend_changed)
 
 
 def succeed(switch: Switch, **loaded: Any) -> None:
@@ -245,7 +254,9 @@ def cancel(switch: Switch, *, user: AbstractBaseUser | AnonymousUser | None) -> 
     events.backend_changed()
 
 
-def record(*, source: Source, target: str, previous: str, state: State = State.SUCCEEDED, **fields: Any) -> Switch:
+def record(
+    *, source: Source, target: str, previous: str, state: State = State.SUCCEEDED, **fields: Any
+) -> Switch:
     """Write a history row for a change that was not a switch of its own: one from outside, or a rollback."""
     now = timezone.now()
     return Switch.objects.create(
