@@ -43,6 +43,7 @@ class Log:
         self.width = max(len(name) for name in [*names, "gantry"])
         self.colored = stream.isatty() and "NO_COLOR" not in os.environ
         self.partial: dict[str, bytes] = {}
+        self.unread = False  # nobody reads any more: the terminal is gone, or the pipe is closed
 
     def feed(self, name: str, data: bytes) -> None:
         """Take what `name` has written; print the lines that are complete, keep the rest for later."""
@@ -63,14 +64,18 @@ class Log:
         if self.colored:
             color = COLORS[self.names.index(name) % len(COLORS)] if name in self.names else 1
             prefix = f"\033[{color}m{prefix}\033[0m"
-        self.stream.write(f"{prefix} {text}\n")
-        self.stream.flush()
+        try:
+            self.stream.write(f"{prefix} {text}\n")
+            self.stream.flush()
+        except OSError:
+            self.unread = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
 
 
 def supervise(
     listed: Sequence[Child], *, folder: Path, log: Log, each_turn: Callable[[], None] = lambda: None
 ) -> None:
-    """Run the children until SIGINT, SIGTERM or SIGHUP, then end them all, and return.
+    """Run the children until SIGINT, SIGTERM or SIGHUP, or until nobody reads the log; end them all, and return.
 
     folder: gets the configuration, Supervisor's own log and, while it runs, `children.json`: {name: pid}.
     each_turn: called a few times a second.
@@ -166,12 +171,14 @@ class _Supervisor(Supervisor):  # type: ignore[misc]
         # Supervisor forgets all listeners when it starts to run: this is the first moment after that.
         events.subscribe(events.ProcessLogEvent, self._print)
         events.subscribe(events.ProcessStateEvent, self._report)
-        events.subscribe(events.SupervisorStoppingEvent, lambda event: self._say("stopping everything"))
+        events.subscribe(events.SupervisorStoppingEvent, lambda event: self.log.say("stopping everything"))
         super().runforever()
 
     def handle_signal(self) -> None:
         """Once a turn: what a signal asks for, and what has changed."""
         super().handle_signal()
+        if self.log.unread:
+            self.options.mood = SupervisorStates.SHUTDOWN
         processes = [
             process for group in self.process_groups.values() for process in group.processes.values()
         ]
@@ -184,31 +191,22 @@ class _Supervisor(Supervisor):  # type: ignore[misc]
         self.each_turn()
 
     def _print(self, event: Any) -> None:
-        try:
-            self.log.feed(event.process.config.name, event.data)
-        except OSError:
-            self.options.mood = SupervisorStates.SHUTDOWN  # nobody reads any more
-
-    def _say(self, text: str) -> None:
-        try:
-            self.log.say(text)
-        except OSError:
-            self.options.mood = SupervisorStates.SHUTDOWN
+        self.log.feed(event.process.config.name, event.data)
 
     def _report(self, event: Any) -> None:
         process = event.process
         name = process.config.name
         match event:
             case events.ProcessStateStartingEvent() if not process.laststop:
-                self._say(f"starting {name}")
+                self.log.say(f"starting {name}")
             case events.ProcessStateExitedEvent():
                 self.log.end(name)
-                self._say(f"{name} ended ({self._ending(process)}): starting it again")
+                self.log.say(f"{name} ended ({self._ending(process)}): starting it again")
             case events.ProcessStateBackoffEvent():
                 self.log.end(name)
                 pause = min(process.backoff, LONGEST_PAUSE)
                 process.delay = time.time() + pause
-                self._say(f"{name} ended ({self._ending(process)}): {again(pause, process.backoff)}")
+                self.log.say(f"{name} ended ({self._ending(process)}): {again(pause, process.backoff)}")
             case events.ProcessStateStoppedEvent():
                 self.log.end(name)
             case _:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -27,7 +28,7 @@ from gantry_site.management.commands.up import first_admin
 from gantry_site.serve import SERVERS, Lifespan
 from gantry_site.supervise import Log, configuration
 
-from .running import ROOT, Gantry, Process, environment, free_port, lives, until
+from .running import PATIENCE, ROOT, Gantry, Process, environment, free_port, lives, until
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -37,7 +38,9 @@ def run_up(folder: Path, port: int, **settings: str) -> subprocess.CompletedProc
     """Run `manage.py up` where it is expected to refuse."""
     argv = [sys.executable, "manage.py", "up"]
     env = environment(folder, port, **settings)
-    return subprocess.run(argv, cwd=ROOT, env=env, text=True, capture_output=True, timeout=60, check=False)
+    return subprocess.run(
+        argv, cwd=ROOT, env=env, text=True, capture_output=True, timeout=PATIENCE, check=False
+    )
 
 
 class TestUp:
@@ -110,6 +113,27 @@ class TestUp:
             process.line(r"unlucky ended \(exit status 7.*\): starting it again in 3 s \(3 times in a row")
             assert process.end() == 0
 
+    def test_it_ends_when_nobody_reads_it_any_more(self, tmp_path: Path) -> None:
+        program = (
+            "import sys\n"
+            "from pathlib import Path\n"
+            "from gantry_site.children import Child\n"
+            "from gantry_site.supervise import Log, supervise\n"
+            "clock = Child('clock', ('sh', '-c', 'echo $$; while sleep 0.1; do echo tick; done'))\n"
+            "supervise([clock], folder=Path(sys.argv[1]), log=Log(sys.stdout, ['clock']))\n"
+        )
+        argv = [sys.executable, "-c", program, str(tmp_path)]
+        with subprocess.Popen(argv, cwd=ROOT, text=True, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            try:
+                lines = (re.search(r"clock +. ([0-9]+)$", line) for line in process.stdout)
+                pid = int(next(found for found in lines if found)[1])
+                process.stdout.close()
+                assert process.wait(PATIENCE) == 0
+            finally:
+                process.kill()
+        assert not lives(pid)
+
     def test_a_busy_port_is_named(self, tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as busy:
             port = busy.getsockname()[1]
@@ -158,7 +182,7 @@ class TestServe:
                 sys.executable, "-m", "gantry_site.serve", env=environment(tmp_path, port)
             ) as process:
                 process.line(f"Nothing could be served on 127.0.0.1 port {port}")
-                assert process.popen.wait(60) == 1
+                assert process.popen.wait(PATIENCE) == 1
 
 
 @pytest.mark.django_db
