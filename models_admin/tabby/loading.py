@@ -147,6 +147,7 @@ class LoadStream:
             except EventTooLong as error:
                 raise Garbled(f"TabbyAPI's answer while {self._doing} makes no sense: {error}") from error
             for payload in payloads:
+                self._raise_if_aborted()
                 self._last = time.monotonic()
                 events += 1
                 yield self._progress(payload)
@@ -161,7 +162,6 @@ class LoadStream:
             chunk = response.read1(_READ_SIZE)
         except (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException, ValueError) as error:
             raise self._lost(error, started=True) from error
-        self._raise_if_aborted()
         return chunk or b""
 
     def _progress(self, payload: bytes) -> LoadProgress:

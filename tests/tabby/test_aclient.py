@@ -346,6 +346,18 @@ async def test_an_error_event_keeps_the_text_before_it(server, tabby, event, kin
     assert type(error) is kind
 
 
+async def test_an_error_closes_the_connection_by_itself(server, tabby):
+    def script(peer):
+        peer.head()
+        peer.event({"error": {"message": "aborted"}})
+        peer.ping_until_closed()
+
+    server.script = script
+    with pytest.raises(errors.StreamError):
+        await anext(tabby.stream_chat(MESSAGES))
+    assert await happened(server.gone)
+
+
 async def test_a_stream_without_done_is_cut(server, tabby):
     server.script = script_of(token("a"), token(finish="stop"), done=False)
     deltas, error = await read(tabby.stream_chat(MESSAGES))

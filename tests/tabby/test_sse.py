@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from models_admin.tabby.sse import EventTooLong, SseDecoder
@@ -46,10 +46,18 @@ def decode(*chunks: bytes) -> list[bytes]:
     return [event for chunk in chunks for event in decoder.feed(chunk)]
 
 
-streams = st.lists(st.sampled_from([*PIECES, USUAL, USUAL * 3, b": ping\r\n\r\n"]), max_size=30).map(b"".join)
+pieces = st.lists(st.sampled_from([*PIECES, USUAL, USUAL * 3, b": ping\r\n\r\n"]), max_size=30).map(b"".join)
+lines = st.sampled_from(
+    [b"data: a", b"data: b", b"", b"", b"data:", b"data", b": ping", b"\xef\xbb\xbfdata: c", b"id: 7"]
+)
+ends = st.sampled_from([b"\r\n", b"\r\n", b"\r\n\r\n", b"\n", b"\r"])
+streams = st.lists(st.tuples(lines, ends).map(b"".join), max_size=20).map(b"".join) | pieces
 
 
 @given(streams)
+@example(b"data: a\rdata: b\r\n\r\n")
+@example(b"data: a\ndata: b\r\n\r\n")
+@example(USUAL + b"\xef\xbb\xbfdata: a\r\n\r\n")
 def test_events_are_those_of_the_standard(stream):
     assert decode(stream) == by_the_standard(stream)
 
