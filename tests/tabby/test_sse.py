@@ -98,9 +98,10 @@ def test_a_page_of_html_is_junk():
     assert decoder.junk == 3
 
 
-def test_a_byte_order_mark_is_ignored_also_when_cut():
+def test_a_byte_order_mark_is_ignored_at_the_start_only_also_when_cut():
     assert decode(b"\xef\xbb\xbf" + USUAL) == [b'{"a":1}']
     assert decode(b"\xef", b"\xbb", b"\xbf" + USUAL) == [b'{"a":1}']
+    assert decode(USUAL, b"\xef\xbb\xbfdata: a\n\n") == [b'{"a":1}']
 
 
 def test_an_event_without_its_end_is_unfinished():
