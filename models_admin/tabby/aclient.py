@@ -42,6 +42,7 @@ class AsyncTabby:
         self._stall_timeout = stall_timeout
         self._read_timeout = read_timeout
         self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
     def from_settings(cls) -> Self:
@@ -70,7 +71,8 @@ class AsyncTabby:
     def session(self) -> aiohttp.ClientSession:
         """The session of the running loop."""
         loop = asyncio.get_running_loop()
-        if self._session is None or self._session.closed or self._session._loop is not loop:
+        if self._session is None or self._session.closed or self._loop is not loop:
+            self._loop = loop
             self._session = aiohttp.ClientSession(
                 # A connection serves one request: closing it is how a reply is stopped, and an idle one
                 # may be closed by TabbyAPI just when the next message is sent on it.
@@ -100,7 +102,7 @@ class AsyncTabby:
                 f"TabbyAPI gave no full answer within {self._read_timeout:g} s while {doing}"
             ) from error
         except _LOST as error:
-            raise lost(self._access, doing, error) from error
+            raise _lost(self._access, doing, error) from error
         if len(body) > MAX_BODY:
             raise Garbled(f"TabbyAPI's answer while {doing} is longer than {MAX_BODY:,} bytes")
         if status == 200:
@@ -224,7 +226,7 @@ class ChatStream:
         except TimeoutError as error:
             raise self._stalled() from error
         except _LOST as error:
-            raise lost(self._access, DOING, error) from error
+            raise _lost(self._access, DOING, error) from error
         if response.status == 200 and response.content_type == "text/event-stream":
             return response
         try:
@@ -270,7 +272,7 @@ class ChatStream:
         return Stalled(f"TabbyAPI sent nothing for {self._stall:g} s while {DOING}")
 
 
-def lost(access: Access, doing: str, error: BaseException) -> TabbyError:
+def _lost(access: Access, doing: str, error: BaseException) -> TabbyError:
     """What a failure before any answer means: not HTTP, or no connection."""
     if isinstance(error, HttpProcessingError | aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
         return Garbled(f"TabbyAPI's answer while {doing} is not HTTP, or is cut off")

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from models_admin.tabby import errors
+from models_admin.tabby import aclient, errors
 from models_admin.tabby.aclient import AsyncTabby
 from models_admin.tabby.wire import ModelCard, Usage
 
@@ -444,9 +444,10 @@ async def test_another_503_is_no_unloaded_model(server, tabby):
         await tabby.current()
 
 
-async def test_a_card_that_does_not_come_times_out(server):
+async def test_a_card_that_does_not_come_times_out(server, monkeypatch):
+    monkeypatch.setattr(aclient, "CONNECT_SECONDS", 0.1)
     server.script = lambda peer: peer.wait_until_closed()
-    async with AsyncTabby(server.url, read_timeout=-4.8) as tabby:
+    async with AsyncTabby(server.url, read_timeout=0.1) as tabby:
         with pytest.raises(errors.TimedOut):
             await tabby.current()
 
