@@ -1,0 +1,21 @@
+// Calls to the HTTP API. Errors are Error objects whose message is the server's own sentence.
+
+export async function call(method, path, body) {
+  let response;
+  try {
+    response = await fetch(`/api${path}`, {
+      method,
+      headers: body === undefined ? {} : { "Content-Type": "application/json" },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch {
+    throw new Error("The server cannot be reached. Check the connection and try again.");
+  }
+  if (response.status === 401) {
+    location.assign(`/accounts/login/?next=${encodeURIComponent(location.pathname)}`);
+    throw new Error("You have been signed out.");
+  }
+  const answer = response.status === 204 ? null : await response.json().catch(() => null);
+  if (!response.ok) throw new Error(answer?.detail ?? `The server answered with status ${response.status}. Try again.`);
+  return answer;
+}

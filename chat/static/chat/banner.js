@@ -1,0 +1,52 @@
+// What the page says about its connection: nothing while it stands, the plain truth when it does not.
+
+import { byId, h } from "./dom.js";
+
+const PATIENCE = 900; // a connection that is back within this time is not worth a word
+
+export class Banner {
+  /** `waiting()`: how many messages have not been sent; `retry()`: try now. */
+  constructor(waiting, retry) {
+    Object.assign(this, { waiting, retry });
+    this.element = byId("banner");
+  }
+
+  show(state) {
+    clearInterval(this.ticking);
+    if (state.is === "open") {
+      clearTimeout(this.patience);
+      this.patience = null;
+      this.since = null;
+      this.element.hidden = true;
+    } else if (state.is === "lost") {
+      this.since ??= Date.now();
+      this.at = Date.now() + state.retryIn;
+      clearTimeout(this.patience);
+      this.patience = setTimeout(() => this.lost(), Math.max(0, this.since + PATIENCE - Date.now()));
+    } else if (state.is === "signed-out") {
+      const link = h("a", { class: "button small", href: `/accounts/login/?next=${encodeURIComponent(location.pathname)}` }, "Sign in");
+      this.put("You have been signed out. What you wrote is kept here.", link, true);
+    } else {
+      this.put("This conversation no longer exists.", h("a", { class: "button small", href: "/" }, "New chat"), true);
+    }
+  }
+
+  lost() {
+    const words = document.createTextNode("");
+    const tell = () => {
+      const left = Math.ceil((this.at - Date.now()) / 1000);
+      const kept = this.waiting() ? " Your message is kept and will be sent." : "";
+      words.data = `Connection lost. ${left > 0 ? `Trying again in ${left} s.` : "Connecting…"}${kept}`;
+    };
+    tell();
+    this.ticking = setInterval(tell, 1000);
+    this.put(words, h("button", { type: "button", class: "button small", onclick: () => this.retry() }, "Try now"), false);
+  }
+
+  put(words, action, bad) {
+    clearTimeout(this.patience);
+    this.element.className = bad ? "banner bad" : "banner";
+    this.element.replaceChildren(h("span", { class: "words" }, words), action);
+    this.element.hidden = false;
+  }
+}

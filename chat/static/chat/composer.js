@@ -1,0 +1,97 @@
+// The box at the bottom: text, keys, drafts.
+
+import { autosize, byId } from "./dom.js";
+import { count } from "./format.js";
+import { points } from "./points.js";
+import { read, write } from "./store.js";
+
+const KEY = "gantry.draft.";
+const PAUSE = 250;
+
+export class Composer {
+  /** `actions`: {send(text), stop(), editLast()}; `conversation`: id or null; `most`: characters allowed. */
+  constructor(conversation, most, actions) {
+    Object.assign(this, { conversation, most, actions });
+    this.form = byId("composer");
+    this.area = byId("composer-text");
+    this.button = byId("send");
+    this.stopButton = byId("stop");
+    this.hint = byId("hint");
+    this.usual = this.hint.textContent;
+    this.touch = matchMedia("(pointer: coarse)");
+    this.area.value = read(this.key, "");
+    this.area.addEventListener("input", () => this.changed());
+    this.area.addEventListener("keydown", (event) => this.key_(event));
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.submit();
+    });
+    this.stopButton.addEventListener("click", () => this.actions.stop());
+    window.addEventListener("pagehide", () => this.keep());
+    this.changed();
+  }
+
+  get key() {
+    return KEY + (this.conversation ?? "new");
+  }
+
+  get empty() {
+    return this.area.value.trim() === "";
+  }
+
+  changed() {
+    autosize(this.area);
+    const length = this.area.value.length > this.most * 0.9 ? points(this.area.value) : 0;
+    const over = length > this.most;
+    this.button.disabled = this.empty || over;
+    this.hint.classList.toggle("over", over);
+    this.hint.textContent = length > this.most * 0.9 ? `${count(length)} of ${count(this.most)} characters` : this.usual;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.keep(), PAUSE);
+  }
+
+  keep() {
+    clearTimeout(this.timer);
+    write(this.key, this.area.value);
+  }
+
+  /** The conversation exists now: drafts belong to it. */
+  belongTo(conversation) {
+    write(this.key, null);
+    this.conversation = conversation;
+    this.keep();
+  }
+
+  key_(event) {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !this.touch.matches) {
+      event.preventDefault();
+      this.submit();
+    } else if (event.key === "ArrowUp" && this.area.value === "" && !event.isComposing) {
+      if (this.actions.editLast()) event.preventDefault();
+    }
+  }
+
+  submit() {
+    if (this.button.disabled) return;
+    const text = this.area.value.trim();
+    this.area.value = "";
+    this.changed();
+    if (this.conversation) this.keep();
+    else clearTimeout(this.timer); // the draft stays in storage until the conversation exists
+    this.actions.send(text);
+    this.area.focus();
+  }
+
+  /** Put text into the box, in front of what is there. */
+  put(text) {
+    this.area.value = this.empty ? text : `${text}\n\n${this.area.value}`;
+    this.changed();
+    this.area.focus();
+    this.area.setSelectionRange(text.length, text.length);
+  }
+
+  /** Whether there is a reply to be stopped. */
+  busy(open) {
+    this.stopButton.hidden = !open;
+  }
+}

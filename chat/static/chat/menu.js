@@ -1,0 +1,45 @@
+// Menus as keyboards and screen readers know them: arrows move, Escape and Tab close, focus goes back.
+
+const items = (menu) => [...menu.querySelectorAll('[role^="menuitem"]')];
+
+/** Make `button` open `menu`. Returns {close}. */
+export function setUpMenu(button, menu, { onopen = () => {}, onclose = () => {} } = {}) {
+  const outside = (event) => {
+    if (!menu.contains(event.target) && !button.contains(event.target)) close(false);
+  };
+  function open(at = 0) {
+    menu.hidden = false;
+    button.setAttribute("aria-expanded", "true");
+    document.addEventListener("pointerdown", outside, true);
+    onopen();
+    items(menu).at(at)?.focus();
+  }
+  function close(refocus = true) {
+    if (menu.hidden) return;
+    menu.hidden = true;
+    button.setAttribute("aria-expanded", "false");
+    document.removeEventListener("pointerdown", outside, true);
+    if (refocus) button.focus();
+    onclose();
+  }
+  button.addEventListener("click", () => (menu.hidden ? open() : close()));
+  button.addEventListener("keydown", (event) => {
+    if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+    event.preventDefault();
+    open(event.key === "ArrowDown" ? 0 : -1);
+  });
+  menu.addEventListener("keydown", (event) => {
+    const all = items(menu);
+    const at = all.indexOf(document.activeElement);
+    const moves = { ArrowDown: at + 1, ArrowUp: at - 1, ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 };
+    if (event.key === "Escape") {
+      event.stopPropagation();
+      close();
+    } else if (event.key === "Tab") close(false);
+    else if (event.key in moves) {
+      event.preventDefault();
+      all.at(moves[event.key] % all.length).focus();
+    }
+  });
+  return { close, open };
+}

@@ -1,0 +1,215 @@
+// The conversations: grouped by day, renamed, pinned, exported, deleted and brought back.
+
+import { call } from "./api.js";
+import { byId, h, icon, iconButton } from "./dom.js";
+import { dayGroup } from "./format.js";
+import { setUpMenu } from "./menu.js";
+import { toast } from "./toast.js";
+
+const PHONE = matchMedia("(max-width: 47.99rem)");
+const DELETED = "gantry.deleted";
+
+export class Sidebar {
+  /** `list`: the first page of GET /api/conversations; `current`: the id of the shown one, or null. */
+  constructor(list, current) {
+    this.rows = new Map(list.conversations.map((row) => [row.id, row]));
+    this.next = list.next;
+    this.current = current;
+    this.place = byId("conversations");
+    this.renaming = null;
+    this.setUpDrawer();
+    this.watcher = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.more(), { root: this.place, rootMargin: "300px" });
+    this.draw();
+    this.place.querySelector(".current")?.scrollIntoView({ block: "nearest" });
+    this.offerUndo();
+  }
+
+  setUpDrawer() {
+    const root = document.documentElement;
+    const opener = byId("sidebar-open");
+    const sidebar = byId("sidebar");
+    const show = (open) => {
+      if (PHONE.matches) {
+        root.classList.toggle("drawer", open);
+        byId("scrim").hidden = !open;
+      } else if (open) {
+        delete root.dataset.sidebar;
+        localStorage.removeItem("gantry.sidebar");
+      } else {
+        root.dataset.sidebar = "folded";
+        localStorage.setItem("gantry.sidebar", "folded");
+      }
+      opener.setAttribute("aria-expanded", String(open));
+      if (open) byId("sidebar-close").focus();
+      else if (sidebar.contains(document.activeElement) || document.activeElement === document.body) opener.focus();
+    };
+    opener.addEventListener("click", () => show(true));
+    byId("sidebar-close").addEventListener("click", () => show(false));
+    byId("scrim").addEventListener("click", () => show(false));
+    sidebar.addEventListener("keydown", (event) => event.key === "Escape" && PHONE.matches && show(false));
+    PHONE.addEventListener("change", () => {
+      root.classList.remove("drawer");
+      byId("scrim").hidden = true;
+    });
+  }
+
+  /** Add or change a conversation, and show it where it belongs. */
+  put(row) {
+    const known = this.rows.get(row.id);
+    this.rows.set(row.id, { pinned: false, updated_at: new Date().toISOString(), ...known, ...row });
+    this.draw();
+  }
+
+  /** It has just been written to. */
+  touch(id) {
+    if (this.rows.has(id)) this.put({ id, updated_at: new Date().toISOString() });
+  }
+
+  draw() {
+    const focused = this.place.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
+    const sorted = [...this.rows.values()].sort((one, other) => other.pinned - one.pinned || other.updated_at.localeCompare(one.updated_at));
+    const groups = new Map();
+    for (const row of sorted) {
+      const name = row.pinned ? "Pinned" : dayGroup(row.updated_at);
+      if (!groups.has(name)) groups.set(name, []);
+      groups.get(name).push(row);
+    }
+    const parts = [...groups].flatMap(([name, rows]) => [h("h2", {}, name), h("ul", {}, ...rows.map((row) => h("li", {}, this.row(row))))]);
+    if (!parts.length) parts.push(h("p", { class: "none" }, "Your conversations will be listed here."));
+    const end = h("div", { class: "more-conversations" });
+    this.place.replaceChildren(...parts, end);
+    this.watcher.disconnect();
+    if (this.next) this.watcher.observe(end);
+    if (focused) this.place.querySelector(`[data-focus="${CSS.escape(focused)}"]`)?.focus();
+  }
+
+  row(row) {
+    const current = row.id === this.current;
+    if (this.renaming === row.id) return h("div", { class: "row current" }, this.nameField(row));
+    const link = h("a", { href: `/c/${row.id}/`, title: row.title, "aria-current": current ? "page" : null, "data-focus": `row ${row.id}` }, row.title);
+    const dots = iconButton("dots", `Options for ${row.title}`, (event) => this.openMenu(row, event.currentTarget), { title: null, "aria-haspopup": "menu", "aria-expanded": "false", "data-focus": `menu ${row.id}` });
+    return h("div", { class: current ? "row current" : "row" }, link, dots);
+  }
+
+  openMenu(row, button) {
+    const item = (name, label, run, danger = false) =>
+      h("button", { type: "button", class: danger ? "menu-item danger" : "menu-item", role: "menuitem", tabindex: "-1", onclick: () => (menu.close(true), run()) }, icon(name), label);
+    const exported = (ending, label) => h("a", { class: "menu-item", role: "menuitem", tabindex: "-1", href: `/api/conversations/${row.id}/export.${ending}`, download: "", onclick: () => menu.close(true) }, icon("save"), label);
+    const element = h(
+      "div",
+      { class: "menu floating", role: "menu", "aria-label": `Options for ${row.title}`, hidden: true },
+      item("pencil", "Rename", () => this.rename(row)),
+      item("pin", row.pinned ? "Unpin" : "Pin", () => this.change(row, { pinned: !row.pinned })),
+      exported("md", "Export as Markdown"),
+      exported("json", "Export as JSON"),
+      item("bin", "Delete", () => this.remove(row), true),
+    );
+    document.body.append(element);
+    // The button's own click has been used to come here: the menu is opened by hand, and forgotten when it closes.
+    const anchor = button.cloneNode();
+    anchor.focus = () => button.focus();
+    anchor.contains = (target) => button.contains(target);
+    const menu = setUpMenu(anchor, element, { onclose: () => (element.remove(), button.setAttribute("aria-expanded", "false")) });
+    if (this.opened) this.opened.close(false);
+    this.opened = menu;
+    menu.open();
+    button.setAttribute("aria-expanded", "true");
+    const at = button.getBoundingClientRect();
+    element.style.left = `${Math.min(at.left, innerWidth - element.offsetWidth - 8)}px`;
+    const below = at.bottom + 4 + element.offsetHeight < innerHeight;
+    element.style.top = `${below ? at.bottom + 4 : Math.max(8, at.top - element.offsetHeight - 4)}px`;
+  }
+
+  rename(row) {
+    this.renaming = row.id;
+    this.draw();
+    const field = this.place.querySelector(".row input");
+    field.focus();
+    field.select();
+  }
+
+  nameField(row) {
+    const field = h("input", { type: "text", maxlength: "200", "aria-label": "Title" });
+    field.value = row.title;
+    let done = false;
+    const finish = (keep) => {
+      if (done) return;
+      done = true;
+      this.renaming = null;
+      const title = field.value.trim();
+      if (keep && title && title !== row.title) this.change(row, { title });
+      else this.draw();
+      this.place.querySelector(`[data-focus="row ${row.id}"]`)?.focus();
+    };
+    field.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== "Escape") return;
+      event.stopPropagation();
+      event.preventDefault();
+      finish(event.key === "Enter");
+    });
+    field.addEventListener("blur", () => finish(true));
+    return field;
+  }
+
+  async change(row, changes) {
+    const before = { ...row };
+    this.put({ ...row, ...changes });
+    try {
+      this.put(await call("PATCH", `/conversations/${row.id}`, changes));
+      if (changes.title && row.id === this.current) this.ontitle?.(changes.title);
+    } catch (error) {
+      this.put(before);
+      toast(error.message);
+    }
+  }
+
+  async remove(row) {
+    try {
+      await call("DELETE", `/conversations/${row.id}`);
+    } catch (error) {
+      toast(error.message);
+      return;
+    }
+    if (row.id === this.current) {
+      sessionStorage.setItem(DELETED, JSON.stringify(row));
+      location.assign("/");
+      return;
+    }
+    this.rows.delete(row.id);
+    this.draw();
+    this.undoable(row);
+  }
+
+  undoable(row) {
+    const run = async () => {
+      try {
+        this.put(await call("POST", `/conversations/${row.id}/restore`));
+      } catch (error) {
+        toast(error.message);
+      }
+    };
+    toast(`“${row.title.slice(0, 40)}” was deleted.`, { label: "Undo", run }, 10_000);
+  }
+
+  /** The shown conversation was deleted on the page before this one. */
+  offerUndo() {
+    const row = JSON.parse(sessionStorage.getItem(DELETED) ?? "null");
+    sessionStorage.removeItem(DELETED);
+    if (row && !this.rows.has(row.id)) this.undoable(row);
+  }
+
+  async more() {
+    if (!this.next || this.loading) return;
+    this.loading = true;
+    try {
+      const page = await call("GET", `/conversations?before=${encodeURIComponent(this.next)}`);
+      for (const row of page.conversations) if (!this.rows.has(row.id)) this.rows.set(row.id, row);
+      this.next = page.next;
+      this.draw();
+    } catch (error) {
+      toast(error.message);
+    } finally {
+      this.loading = false;
+    }
+  }
+}

@@ -1,0 +1,124 @@
+// What the page knows, and how each event of the socket changes it. No DOM here.
+//
+// `apply` returns the changes that the view has to show:
+//   {what: "all"} · {what: "backend"} · {what: "conversation"} · {what: "error", error}
+//   {what: "message", id, added}    the whole message
+//   {what: "grown", id}             text, reasoning or blocks were added
+//   {what: "resync", id}            something is missing: ask for a snapshot
+//   {what: "acknowledged", client_id}
+
+import { advance, points } from "./points.js";
+
+const OPEN = new Set(["queued", "streaming"]);
+
+export const isOpen = (message) => OPEN.has(message.status);
+
+export function initial() {
+  return { backend: null, conversation: null, messages: new Map(), order: [], earlier: false, greeted: false };
+}
+
+export function apply(state, event) {
+  switch (event.type) {
+    case "hello":
+      return hello(state, event);
+    case "backend": {
+      const { type, ...backend } = event;
+      state.backend = backend;
+      return [{ what: "backend" }];
+    }
+    case "conversation":
+      state.conversation = { ...state.conversation, ...event.conversation };
+      return [{ what: "conversation" }];
+    case "message":
+      return message(state, event.message);
+    case "delta":
+      return delta(state, event);
+    case "block":
+      return block(state, event);
+    case "error":
+      return [{ what: "error", error: event }];
+    default:
+      return [];
+  }
+}
+
+/** The last of the shown messages that `test` accepts, or undefined. */
+export function last(state, test) {
+  for (let at = state.order.length - 1; at >= 0; at -= 1) {
+    const found = state.messages.get(state.order[at]);
+    if (test(found)) return found;
+  }
+  return undefined;
+}
+
+function hello(state, event) {
+  const changes = [{ what: "all" }];
+  if (event.backend) state.backend = event.backend;
+  if (event.conversation) state.conversation = event.conversation;
+  if (event.messages) {
+    state.messages = new Map(event.messages.map((each) => [each.id, held(each)]));
+    state.order = event.messages.map((each) => each.id);
+    state.earlier = Boolean(event.earlier);
+    state.greeted = true;
+    changes.push(...event.messages.flatMap(acknowledged));
+  }
+  return changes;
+}
+
+function message(state, snapshot) {
+  const known = state.messages.has(snapshot.id);
+  const changes = acknowledged(snapshot);
+  // A message of a branch that is not shown has another place: the server says `hello` when the branch changes.
+  if (!known && !continues(state, snapshot)) return changes;
+  if (!known) state.order.push(snapshot.id);
+  state.messages.set(snapshot.id, held(snapshot));
+  return [{ what: "message", id: snapshot.id, added: !known }, ...changes];
+}
+
+function continues(state, snapshot) {
+  return (snapshot.parent ?? null) === (state.order.at(-1) ?? null);
+}
+
+function acknowledged(snapshot) {
+  return snapshot.client_id ? [{ what: "acknowledged", client_id: snapshot.client_id }] : [];
+}
+
+/** A snapshot with what is counted here: lengths in code points, where the HTML ends in units, blocks to show. */
+function held(snapshot) {
+  const upto = snapshot.upto ?? 0;
+  return {
+    ...snapshot,
+    length: points(snapshot.text ?? ""),
+    reasoningLength: points(snapshot.reasoning ?? ""),
+    upto,
+    uptoUnits: advance(snapshot.text ?? "", 0, upto),
+    blocks: [],
+  };
+}
+
+function delta(state, event) {
+  const found = state.messages.get(event.id);
+  if (!found) return [];
+  const reasoning = event.reasoning !== undefined;
+  const [field, count] = reasoning ? ["reasoning", "reasoningLength"] : ["text", "length"];
+  if (event.offset > found[count]) return [{ what: "resync", id: event.id }];
+  const added = event[field];
+  const length = points(added);
+  const known = found[count] - event.offset;
+  if (known >= length) return [];
+  found[field] = (found[field] ?? "") + (known ? added.slice(advance(added, 0, known)) : added);
+  found[count] = event.offset + length;
+  if (found.status === "queued") found.status = "streaming";
+  return [{ what: "grown", id: event.id }];
+}
+
+function block(state, event) {
+  const found = state.messages.get(event.id);
+  if (!found || event.upto <= found.upto) return [];
+  if (event.upto > found.length) return [{ what: "resync", id: event.id }];
+  found.uptoUnits = advance(found.text, found.uptoUnits, event.upto - found.upto);
+  found.upto = event.upto;
+  found.html += event.html;
+  found.blocks.push(event.html);
+  return [{ what: "grown", id: event.id }];
+}

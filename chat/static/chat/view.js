@@ -1,0 +1,147 @@
+// The list of messages: keyed views, drawn at most once a frame, and the reader's place in it.
+
+import { byId, h } from "./dom.js";
+import { described } from "./backend.js";
+import { MessageView, pendingView } from "./message.js";
+import { isOpen } from "./state.js";
+
+const LONG = 60; // messages, from which on those out of sight are not laid out
+const AT_END = 24; // pixels
+
+export class View {
+  constructor(state, outbox, actions) {
+    Object.assign(this, { state, outbox, actions });
+    this.list = byId("messages");
+    this.scroller = byId("scroller");
+    this.jump = byId("jump");
+    this.views = new Map();
+    this.pending = [];
+    this.dirty = new Map(); // id → "grown" | "message"
+    this.whole = false;
+    this.connected = false;
+    this.sticking = true;
+    this.top = 0;
+    this.scroller.addEventListener("scroll", () => this.scrolled(), { passive: true });
+    this.jump.addEventListener("click", () => this.toEnd());
+    const watch = new ResizeObserver(() => this.stick());
+    watch.observe(this.scroller);
+    watch.observe(byId("column"));
+  }
+
+  /** Take a change from `apply`; it is shown with the next frame. */
+  change({ what, id }) {
+    if (what === "all" || what === "backend") this.whole ||= what === "all";
+    if (what === "backend") for (const message of this.state.messages.values()) if (message.status === "queued") this.dirty.set(message.id, "message");
+    if (what === "message" || (what === "grown" && !this.dirty.has(id))) this.dirty.set(id, what);
+    this.schedule();
+  }
+
+  schedule() {
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      this.draw();
+    });
+  }
+
+  draw() {
+    const hold = described(this.state.backend).hold;
+    if (this.whole) this.drawAll(hold);
+    else for (const [id, what] of this.dirty) this.drawOne(id, what, hold);
+    this.whole = false;
+    this.dirty.clear();
+    this.drawPending();
+    this.stick();
+  }
+
+  drawAll(hold) {
+    const shown = new Set(this.state.order);
+    for (const [id, view] of this.views) {
+      if (shown.has(id)) continue;
+      view.element.remove();
+      this.views.delete(id);
+    }
+    this.list.querySelector(".skeleton")?.remove();
+    let before = null;
+    for (const id of this.state.order) {
+      const message = this.state.messages.get(id);
+      const view = this.viewOf(message);
+      this.announce(view, message);
+      view.update(message, hold);
+      const next = before ? before.nextSibling : this.list.firstChild;
+      if (next !== view.element) this.list.insertBefore(view.element, next);
+      before = view.element;
+    }
+    byId("earlier").hidden = !this.state.earlier;
+    this.list.classList.toggle("long", this.state.order.length > LONG);
+  }
+
+  drawOne(id, what, hold) {
+    const message = this.state.messages.get(id);
+    if (!message) return;
+    const known = this.views.has(id);
+    const view = this.viewOf(message);
+    if (!known) this.list.insertBefore(view.element, this.pending[0]?.element ?? null);
+    if (known && what === "grown") {
+      view.grow(message, hold);
+      return;
+    }
+    this.announce(view, message);
+    view.update(message, hold);
+  }
+
+  viewOf(message) {
+    let view = this.views.get(message.id);
+    if (!view) {
+      view = new MessageView(message, this.actions);
+      this.views.set(message.id, view);
+    }
+    return view;
+  }
+
+  /** Tell those who listen instead of looking when a reply has ended. */
+  announce(view, message) {
+    const was = view.message;
+    if (!was || !isOpen(was) || isOpen(message) || message.role !== "assistant") return;
+    const words = { complete: "Reply finished", stopped: "Reply stopped", failed: "Reply failed" }[message.status];
+    byId("announcer").textContent = `${words}: ${(message.error || message.text).slice(0, 400)}`;
+  }
+
+  drawPending() {
+    const frames = this.outbox.frames.filter((frame) => frame.type === "send");
+    const key = (frame) => `${frame.client_id} ${frame.refused ?? ""} ${this.connected}`;
+    const old = new Map(this.pending.map((each) => [each.key, each]));
+    const next = frames.map((frame) => old.get(key(frame)) ?? { key: key(frame), element: pendingView(frame, this.connected, this.actions) });
+    for (const each of this.pending) if (!next.includes(each)) each.element.remove();
+    for (const each of next) if (each.element !== this.list.lastChild || next.length > 1) this.list.append(each.element);
+    this.pending = next;
+  }
+
+  /** Show that messages are being fetched. */
+  skeleton() {
+    this.list.append(h("div", { class: "skeleton", "aria-hidden": "true" }, h("i"), h("i"), h("i"), h("i")));
+  }
+
+  get gap() {
+    return this.scroller.scrollHeight - this.scroller.scrollTop - this.scroller.clientHeight;
+  }
+
+  scrolled() {
+    const { scrollTop } = this.scroller;
+    if (this.gap < AT_END) this.sticking = true;
+    else if (scrollTop < this.top - 1) this.sticking = false;
+    this.top = scrollTop;
+    this.jump.hidden = this.sticking || this.gap < 160;
+  }
+
+  /** Keep the end in sight, if that is where the reader is. */
+  stick() {
+    if (this.sticking) this.scroller.scrollTop = this.scroller.scrollHeight;
+    this.top = this.scroller.scrollTop;
+    this.jump.hidden = this.sticking || this.gap < 160;
+  }
+
+  toEnd() {
+    this.sticking = true;
+    this.stick();
+  }
+}
