@@ -206,6 +206,7 @@ class _Streamed:
         await play(stream, generation, self._tokens, frames.token, self._rate)
         if generation.aborted.done():
             # The trap of an unload: no error, no end, only pings.
+            record.tokens = generation.tokens
             record.end("aborted")
             await _for_ever()
         stream.write(frames.finish(generation.tokens, usage=self._usage))

@@ -37,7 +37,8 @@ async def clear_faults(request: web.Request) -> web.Response:
 
 
 async def get_log(request: web.Request) -> web.Response:
-    return json_response({"requests": request.app[SANDBOX].journal.as_json()})
+    path = request.query.get("path")
+    return json_response({"requests": request.app[SANDBOX].journal.as_json(path)})
 
 
 async def clear_log(request: web.Request) -> web.Response:

@@ -154,7 +154,7 @@ class Engine:
         """
         if self.phase is Phase.WAITING:
             raise Busy(500)
-        if self.phase is Phase.LOADING or self.loaded is None:
+        if self.loading is not None or self.loaded is None:
             raise Busy(503)
         task = self._spawn(self._run_unload())
         await asyncio.shield(task)

@@ -33,7 +33,6 @@ class Record:
     fault: str | None = None
     model: str | None = None
     tokens: int | None = None
-    total_tokens: int | None = None
     first_token_at: float | None = None
     finish_reason: str | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -51,7 +50,7 @@ class Record:
 class Journal:
     """The last requests, oldest first."""
 
-    def __init__(self, size: int = 5000) -> None:
+    def __init__(self, size: int = 2000) -> None:
         self._records: deque[Record] = deque(maxlen=size)
         self._ids = itertools.count(1)
 
@@ -65,5 +64,6 @@ class Journal:
     def clear(self) -> None:
         self._records.clear()
 
-    def as_json(self) -> list[dict[str, Any]]:
-        return [record.as_json() for record in self._records]
+    def as_json(self, path: str | None) -> list[dict[str, Any]]:
+        """All records, or those of one path."""
+        return [record.as_json() for record in self._records if path in {None, record.path}]

@@ -7,6 +7,7 @@ another goes on in its own words.
 from __future__ import annotations
 
 import re
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from .config import ModelSpec
 
 _TOKEN = re.compile(r" ?\w{1,6}|\s+|[^\w\s]")
 _WORD = re.compile(r"\s*\S+|\s+")
-_DIRECTIVE = re.compile(r"\s*\[\[\s*((?:echo|[a-z_]+=[\d.]+)(?:\s+(?:echo|[a-z_]+=[\d.]+))*)\s*\]\]")
+_ITEM = r"(?:echo|stamp|(?:tokens|rate|size|reasoning|prefill)=[\d.]+)"
+_DIRECTIVE = re.compile(rf"\s*\[\[\s*({_ITEM}(?:\s+{_ITEM})*)\s*\]\]")
+_STAMPED = re.compile(r" w(\d+)@\d+")
 _THINK, _THOUGHT = "<think>", "</think>"
 
 
@@ -40,13 +43,14 @@ class Reply:
 
 @dataclass(frozen=True)
 class Directive:
-    """`[[tokens=500 rate=50 size=4 reasoning=0 prefill=0]]` or `[[echo]]…` at the start of a message."""
+    """`[[tokens=500 rate=50 size=4 stamp reasoning=0 prefill=0]]` or `[[echo]]…` at the start of a message."""
 
     tokens: int | None
     rate: float | None
     prefill: float | None
     size: int
     reasoning: int
+    stamp: bool
     echo: str | None
 
 
@@ -67,6 +71,7 @@ def parse_directive(message: str) -> Directive | None:
         prefill=values.get("prefill"),
         size=int(values.get("size", 0)),
         reasoning=int(values.get("reasoning", 0)),
+        stamp="stamp" in values,
         echo=message[match.end() :] if "echo" in values else None,
     )
 
@@ -125,6 +130,9 @@ def _words(directive: Directive, prefix: str) -> tuple[Iterator[Token], int]:
     """Numbered words ` w1 w2 …`, each at least `size` characters; the first ones are reasoning."""
     count, width = directive.tokens or 0, max(directive.size - 2, 0)
     thoughts = min(directive.reasoning, count)
+    if directive.stamp:
+        said = max((int(number) for number in _STAMPED.findall(prefix)), default=0)
+        return _stamped(range(said + 1, count + 1)), max(count - said, 0)
     if prefix:
         whole = "".join(f" w{number:0{width}d}" for number in range(thoughts + 1, count + 1))
         rest = whole[len(prefix) :] if whole.startswith(prefix) else ""
@@ -132,6 +140,12 @@ def _words(directive: Directive, prefix: str) -> tuple[Iterator[Token], int]:
         return (Token(word) for word in words), len(words)
     numbers = range(1, count + 1)
     return (Token(f" w{number:0{width}d}", number <= thoughts) for number in numbers), count
+
+
+def _stamped(numbers: Iterable[int]) -> Iterator[Token]:
+    """Words ` w1@T` whose T is the time of sending in microseconds since 1970, so that a reader sees delays."""
+    for number in numbers:
+        yield Token(f" w{number}@{time.time_ns() // 1000}")
 
 
 def _spoken(model: ModelSpec, message: str, prefix: str, directive: Directive | None) -> list[Token]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -98,7 +99,8 @@ def _parse(body: bytes) -> Any:
 async def health(request: web.Request) -> web.Response:
     """Asks for no key. Issues never clear; a failed load is none."""
     issues = request.app[SANDBOX].engine.issues
-    listed = [{"time": "2026-01-01T00:00:00Z", "description": issue} for issue in issues]
+    now = datetime.now(UTC).isoformat()
+    listed = [{"time": now, "description": issue} for issue in issues]
     status = "unhealthy" if issues else "healthy"
     return json_response({"status": status, "issues": listed}, 503 if issues else 200)
 

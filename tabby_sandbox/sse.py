@@ -65,7 +65,7 @@ class EventStream:
         if self._transport is None or self._transport.get_write_buffer_size() < _HIGH_WATER:
             return
         # A transport tells nobody but its protocol when it has drained, so this looks again.
-        while not self._transport.is_closing() and self._transport.get_write_buffer_size() > _LOW_WATER:  # noqa: ASYNC110
+        while not self._transport.is_closing() and self._transport.get_write_buffer_size() > _LOW_WATER:
             await asyncio.sleep(0.002)
 
     async def end(self) -> web.StreamResponse:
