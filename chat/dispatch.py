@@ -51,7 +51,7 @@ class Dispatcher:
         self.lives: dict[int, Live] = {}
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._started = False
+        self._started = self._stopping = False
         self._tabby: AsyncTabby | None = None
         self._looking: asyncio.Task[bool] | None = None
         self._ticks = 0
@@ -65,7 +65,7 @@ class Dispatcher:
         hub.handlers |= {
             "let_go": lambda event: self._wake_tick(),
             "room": self._hear_room,
-            "stop": lambda event: self.stop_reply(event["message"]),
+            "stop": self._hear_stop,
             "watching": self._hear_watching,
         }
         hub.listeners.append(self._hear_snapshot)
@@ -74,6 +74,7 @@ class Dispatcher:
 
     async def stop(self) -> None:
         """Put all replies back for other processes, and end."""
+        self._stopping = True
         for live in list(self.lives.values()):
             live.end(Verdict.LET_GO)
         while self.lives:
@@ -117,7 +118,7 @@ class Dispatcher:
                 log.warning("Replies cannot be claimed (%s): trying again", error)
 
     async def _claim(self) -> None:
-        while await threads.read(claims.queued().exists):
+        while not self._stopping and await threads.read(claims.queued().exists):
             works = await threads.write(claims.claim, process.name(), BATCH)
             for work in works:
                 assert self._tabby is not None  # noqa: S101 (set in start)
@@ -245,6 +246,9 @@ class Dispatcher:
                 live.end(Verdict.LET_GO)
         if snapshot["state"] == "ready":
             self.wake()
+
+    def _hear_stop(self, event: dict[str, Any]) -> None:
+        self.stop_reply(event["message"])
 
     def _hear_room(self, event: dict[str, Any]) -> None:
         if event["origin"] != process.name():

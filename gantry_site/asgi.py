@@ -9,11 +9,6 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gantry_site.settings")
 pages = get_asgi_application()  # loads the applications; what follows may import their models
 
-from gantry_site.routing import build, start  # noqa: E402
+from gantry_site.routing import build  # noqa: E402
 
 application = build(pages)
-
-
-def started() -> None:
-    """Called by the server in its loop once it serves: queued messages are answered even before a page is opened."""
-    start()

@@ -1,4 +1,4 @@
-"""Response headers that every page carries."""
+"""What happens to every request: a sign of life before anything else, and the headers that each page carries."""
 
 from __future__ import annotations
 
@@ -18,6 +18,21 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+
+
+class Health:
+    """Answers GET /healthz with 200 as soon as this process serves: whatever else is down, and by whatever name it is asked."""
+
+    sync_capable = True
+    async_capable = False
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path_info == "/healthz":
+            return HttpResponse("ok\n", content_type="text/plain")
+        return self.get_response(request)
 
 
 class SecurityHeaders:

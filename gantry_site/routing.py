@@ -15,10 +15,9 @@ from chat.dispatch import dispatcher
 from models_admin.consumers import Page
 from models_admin.hub import hub
 
-Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Application = Callable[..., Awaitable[None]]
 
 
 def start() -> None:
@@ -39,7 +38,7 @@ def build(pages: Application) -> Application:
         {"http": pages, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(sockets))}
     )
 
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         start()
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)

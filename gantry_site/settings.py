@@ -44,6 +44,7 @@ def _kept_secret(path: Path) -> str:
 
 DATA_DIR = Path(env.str("GANTRY_DATA_DIR", default=str(BASE_DIR / "var"))).expanduser().absolute()
 PORT = env.int("PORT", default=8000)
+SERVER = env.str("SERVER", default="daphne")
 BIND = env.str("GANTRY_BIND", default="127.0.0.1")
 SECRET_KEY = env.str("SECRET_KEY", default="") or _kept_secret(DATA_DIR / "secret.key")
 DEBUG = env.bool("DEBUG", default=False)
@@ -150,7 +151,6 @@ CELERY_BEAT_SCHEDULE = {
 # Django ---------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "daphne",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -164,6 +164,7 @@ INSTALLED_APPS = [
     "gantry_site",
 ]
 MIDDLEWARE = [
+    "gantry_site.middleware.Health",
     "django.middleware.security.SecurityMiddleware",
     "gantry_site.middleware.SecurityHeaders",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -211,8 +212,6 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
-STATICFILES_DIRS: list[Path] = []
 WHITENOISE_USE_FINDERS = True  # served from the packages: nothing has to be collected before a start
 WHITENOISE_MAX_AGE = 60
 

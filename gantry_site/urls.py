@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
-from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
 from chat.api import router
@@ -13,13 +12,7 @@ from models_admin.api import api
 api.add_router("", router)
 
 
-def healthz(request: HttpRequest) -> HttpResponse:
-    """Answer 200 as soon as this process serves, whatever else is down."""
-    return HttpResponse("ok\n", content_type="text/plain")
-
-
 urlpatterns = [
-    path("healthz", healthz),
     path("accounts/login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),

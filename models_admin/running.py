@@ -146,7 +146,7 @@ class Run:
         """When (time.monotonic()) this switch has lasted for SWITCH_MAX_SECONDS."""
         started = self.switch.started_at or self.switch.created_at
         spent = (timezone.now() - started).total_seconds()
-        return time.monotonic() + settings.SWITCH_MAX_SECONDS - spent
+        return time.monotonic() + float(settings.SWITCH_MAX_SECONDS) - spent
 
     def verify(self) -> None:
         """Success is that TabbyAPI names the target and that it answers; a cancelled switch goes back instead."""
