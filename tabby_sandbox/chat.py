@@ -8,17 +8,17 @@ import uuid
 from itertools import islice
 from typing import Any, NoReturn
 
-import orjson
 from aiohttp import web
 
 from .auth import permission as permission_of
 from .auth import require_api, require_permission
 from .engine import Busy, Generation
 from .faults import ABORTED, Fault
+from .frames import Frames, document, error_event
 from .pace import play
 from .replies import Reply, Token, compose, text_of
 from .sandbox import CALL, Call
-from .sse import EventStream, event, json_event
+from .sse import EventStream, event
 from .trouble import BREAKS, GARBAGE, break_stream, garbage_event
 from .wire import (
     NOTHING_LOADED,
@@ -109,58 +109,6 @@ async def _settle_model(call: Call, name: Any) -> None:
         raise crash()
 
 
-class _Frames:
-    """The events of one streamed reply. Everything but a token's text is encoded once."""
-
-    def __init__(self, model: str, reply: Reply) -> None:
-        self._head = {
-            "id": f"chatcmpl-{uuid.uuid4().hex}",
-            "object": "chat.completion.chunk",
-            "created": int(time.time()),
-        }
-        self._model, self._reply = model, reply
-        opening = b"data: " + orjson.dumps(self._head)[:-1] + b',"choices":[{"index":0,"delta":{"'
-        self._content = opening + b'content":'
-        self._reasoning = opening + b'reasoning_content":'
-        self._rest = b'},"finish_reason":null}],"model":' + orjson.dumps(model) + b"}\r\n\r\n"
-        self._started = time.monotonic()
-
-    def token(self, token: Token) -> bytes:
-        start = self._reasoning if token.reasoning else self._content
-        return start + orjson.dumps(token.text) + self._rest
-
-    def finish(self, count: int, *, usage: bool) -> bytes:
-        """The last chunk. With usage it carries that too; its `choices` is never empty."""
-        choices = [{"index": 0, "delta": {}, "finish_reason": self._reply.finish_reason}]
-        chunk: dict[str, Any] = {**self._head, "choices": choices, "model": self._model}
-        if usage:
-            chunk["usage"] = usage_of(self._reply, count, time.monotonic() - self._started)
-        return json_event(chunk)
-
-
-def usage_of(reply: Reply, count: int, seconds: float) -> dict[str, Any]:
-    """TabbyAPI's usage. A rate over no time at all is the word "Indeterminate"."""
-    spent = max(seconds - reply.prefill, 0.0)
-    return {
-        "prompt_tokens": reply.prompt_tokens,
-        "prompt_time": reply.prefill,
-        "prompt_tokens_per_sec": _per_second(reply.prompt_tokens, reply.prefill),
-        "completion_tokens": count,
-        "completion_time": round(spent, 3),
-        "completion_tokens_per_sec": _per_second(count, round(spent, 3)),
-        "total_tokens": reply.prompt_tokens + count,
-        "total_time": round(seconds, 3),
-    }
-
-
-def _per_second(count: int, seconds: float) -> float | str:
-    return round(count / seconds, 2) if seconds > 0 else "Indeterminate"
-
-
-def _error(message: str) -> bytes:
-    return json_event({"error": {"message": message, "trace": None}})
-
-
 async def _for_ever() -> NoReturn:
     """Until the client goes (or the sandbox is reset)."""
     while True:
@@ -183,7 +131,7 @@ class _Streamed:
         try:
             generation = engine.begin()
         except Busy:
-            self._stream.write(_error(ABORTED))
+            self._stream.write(error_event(ABORTED))
             record.end("refused")
             return await self._stream.end()
         try:
@@ -195,7 +143,7 @@ class _Streamed:
 
     async def _reply_with(self, generation: Generation) -> web.StreamResponse:
         record, fault, stream = self._call.record, self._call.fault, self._stream
-        frames = _Frames(generation.model.name, self._reply)
+        frames = Frames(generation.model.name, self._reply)
         if self._reply.prefill > 0:
             await asyncio.wait((generation.aborted,), timeout=self._reply.prefill)
         record.first_token_at = time.time()
@@ -219,7 +167,7 @@ class _Streamed:
         return await stream.end()
 
     async def _suffer(
-        self, fault: Fault, generation: Generation, frames: _Frames
+        self, fault: Fault, generation: Generation, frames: Frames
     ) -> web.StreamResponse | None:
         """The part of the reply up to the fault, and the fault; None if the reply goes on after it."""
         if fault.kind in {"slow", "empty", "no_done", "finished_then_error"}:
@@ -244,7 +192,7 @@ class _Streamed:
         return None
 
     async def _fail(self, fault: Fault) -> web.StreamResponse:
-        self._stream.write(_error(fault.words()))
+        self._stream.write(error_event(fault.words()))
         self._call.record.end(fault.kind)
         return await self._stream.end()
 
@@ -274,7 +222,7 @@ async def _whole(call: Call, reply: Reply, *, usage: bool) -> web.Response:
         generation.tokens = record.tokens = len(tokens)
         record.finish_reason = reply.finish_reason
         spent = time.monotonic() - started
-        return json_response(_document(generation.model.name, reply, tokens, spent if usage else None))
+        return json_response(document(generation.model.name, reply, tokens, spent if usage else None))
     finally:
         engine.finish(generation)
 
@@ -290,23 +238,3 @@ async def _whole_fault(call: Call, fault: Fault, refused: str) -> web.Response |
         case _:
             raise Refusal(fault.status or 503, fault.message or refused)
     return None
-
-
-def _document(model: str, reply: Reply, tokens: list[Token], seconds: float | None) -> dict[str, Any]:
-    content = "".join(token.text for token in tokens if not token.reasoning)
-    reasoning = "".join(token.text for token in tokens if token.reasoning)
-    message = {
-        "role": "assistant",
-        "content": content if content.strip() else None,
-        "reasoning_content": reasoning or None,
-        "tool_calls": None,
-    }
-    choice = {"index": 0, "finish_reason": reply.finish_reason, "message": message, "logprobs": None}
-    return {
-        "id": f"cmpl-{uuid.uuid4().hex}",
-        "object": "chat.completion",
-        "created": int(time.time()),
-        "choices": [choice],
-        "model": model,
-        "usage": None if seconds is None else usage_of(reply, len(tokens), seconds),
-    }

@@ -128,6 +128,13 @@ async def test_a_thought_that_was_cut_goes_on_as_a_thought(sandbox):
     assert events[0]["choices"][0]["delta"] == {"reasoning_content": "tes"}
 
 
+async def test_after_the_thought_the_answer_goes_on(sandbox, said):
+    await sandbox.load("thinker")
+    answer = said(await sandbox.chat("hello"))
+    prefix = f"<think>\nShort.\n</think>\n\n{answer[:30]}"
+    assert said(await sandbox.chat("hello", response_prefix=prefix)) == answer[30:]
+
+
 async def test_nothing_loaded_is_a_503_without_model_and_a_plain_500_with(sandbox):
     assert await sandbox.whole("hello") == (503, {"detail": "No models are currently loaded."})
     assert await sandbox.whole("hello", model="alpha") == (500, "Internal Server Error")

@@ -90,6 +90,7 @@ async def test_half_a_line_arrives_before_the_break(sandbox):
     whole, _, half = chat.raw.partition(b"\r\n\r\n")
     assert whole.startswith(b"data: ")
     assert half.startswith(b"data: ")
+    assert b"\r\n" not in half
 
 
 async def test_an_error_in_a_chat_ends_it_without_done(sandbox, said):

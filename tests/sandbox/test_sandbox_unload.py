@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 
 async def test_unloading_answers_null(sandbox):
     await sandbox.load("alpha")
@@ -35,6 +37,15 @@ async def test_streams_hang_after_an_unload_with_only_pings(sandbox):
         await chat.pings(4)
     record = await sandbox.eventually_logged("/v1/chat/completions", "aborted")
     assert 0 < record["tokens"] < 1000
+
+
+async def test_an_unload_stops_a_flood(sandbox):
+    await sandbox.load("alpha")
+    async with sandbox.chatting("[[tokens=100000000 rate=0]]") as chat:
+        reading = asyncio.create_task(chat.rest())
+        await sandbox.call("POST", "/v1/model/unload")
+        await sandbox.eventually_logged("/v1/chat/completions", "aborted")
+        reading.cancel()
 
 
 async def test_a_hanging_stream_does_not_hold_up_the_next_load(sandbox):
