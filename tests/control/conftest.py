@@ -1,0 +1,107 @@
+"""Rows, users and clients for the administrator's side."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from control_rows import ALL_THE_WAY, LLAMA, MISTRAL, QWEN, MakeUser, Worked
+from django.conf import settings
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.utils import timezone
+
+from models_admin import names
+from models_admin.models import Backend, State, TabbyModel, Worker
+
+
+def pytest_collection_modifyitems(config: pytest.Config) -> None:
+    """Have the test database in a file: SQLite's shared memory refuses, at once, whoever meets another's lock."""
+    database = settings.DATABASES["default"]
+    if "sqlite" in database["ENGINE"]:
+        folder = tempfile.mkdtemp(prefix="gantry-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        database.setdefault("TEST", {}).setdefault("NAME", f"{folder}/test.sqlite3")
+
+
+@pytest.fixture(autouse=True)
+def _nobody_there(settings: Any) -> None:
+    """What asks TabbyAPI in these tests is refused at once."""
+    settings.TABBY_HOST = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def catalog(db: None) -> dict[str, TabbyModel]:
+    """Three models, of which Llama is loaded, all seen just now; and a worker that is alive."""
+    now = timezone.now()
+    Backend.objects.update_or_create(
+        pk=1,
+        defaults={
+            "model": LLAMA,
+            "parameters": {"max_seq_len": 8192},
+            "loaded_at": now,
+            "seen_at": now,
+            "catalog_at": now,
+        },
+    )
+    Worker.objects.update_or_create(name="worker", defaults={"seen_at": now})
+    rows = {}
+    for name in (LLAMA, QWEN, MISTRAL):
+        facts = names.read(name)
+        rows[name] = TabbyModel.objects.create(
+            name=name,
+            parameters_b=facts.parameters_b,
+            quantization=facts.quantization,
+            bits=facts.bits,
+            family=facts.family,
+        )
+    return rows
+
+
+@pytest.fixture
+def make_user(db: None) -> MakeUser:
+    """make_user("viewer", "view_tabbymodel"): a staff user with these permissions."""
+
+    def make(username: str, *permissions: str, **fields: Any) -> User:
+        user = User.objects.create_user(username, password="secret", **{"is_staff": True, **fields})
+        user.user_permissions.set(
+            Permission.objects.filter(content_type__app_label="models_admin", codename__in=permissions)
+        )
+        return user
+
+    return make
+
+
+@pytest.fixture
+def admin_client(db: None) -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("admin", password="secret"))
+    return client
+
+
+@pytest.fixture
+def viewer(make_user: MakeUser) -> Client:
+    client = Client()
+    client.force_login(make_user("viewer", "view_tabbymodel"))
+    return client
+
+
+@pytest.fixture
+def worker(transactional_db: None) -> Iterator[Callable[..., Worked]]:
+    """worker(State.DRAINING, …): the next switch goes through these states, the last one with the given fields."""
+    started: list[Worked] = []
+
+    def start(*states: State, **ending: Any) -> Worked:
+        thread = Worked(*(states or ALL_THE_WAY), **ending)
+        started.append(thread)
+        thread.start()
+        return thread
+
+    yield start
+    for thread in started:
+        thread.join(30)
+        if thread.error:
+            raise thread.error
