@@ -188,7 +188,8 @@ export class Sidebar {
         toast(error.message);
       }
     };
-    toast(`“${row.title.slice(0, 40)}” was deleted.`, { label: "Undo", run }, 10_000);
+    const title = row.title.length > 40 ? `${row.title.slice(0, 40).trim()}…` : row.title;
+    toast(`“${title}” was deleted.`, { label: "Undo", run }, 10_000);
   }
 
   /** The shown conversation was deleted on the page before this one. */
