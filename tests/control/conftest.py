@@ -21,10 +21,11 @@ from models_admin.models import Backend, State, TabbyModel, Worker
 def pytest_collection_modifyitems(config: pytest.Config) -> None:
     """Have the test database in a file: SQLite's shared memory refuses, at once, whoever meets another's lock."""
     database = settings.DATABASES["default"]
-    if "sqlite" in database["ENGINE"]:
+    test = database.setdefault("TEST", {})
+    if "sqlite" in database["ENGINE"] and not test.get("NAME"):
         folder = tempfile.mkdtemp(prefix="gantry-tests-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-        database.setdefault("TEST", {}).setdefault("NAME", f"{folder}/test.sqlite3")
+        test["NAME"] = f"{folder}/test.sqlite3"
 
 
 @pytest.fixture(autouse=True)
