@@ -4,7 +4,7 @@ BIN := .venv/bin
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format screenshots clean
+.PHONY: help run test chaos lint format screenshots clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-13s %s\n' "$$name" "$$text"; done
@@ -14,6 +14,16 @@ run: .venv/.run ## Start everything: the settings are in .env.example; Ctrl-C en
 
 test: .venv/.dev ## Run all tests; DB=postgres: on a private PostgreSQL; ARGS="…": for pytest
 	$(if $(filter postgres,$(DB)),bin/with-postgres) $(BIN)/python -m pytest $(ARGS)
+
+chaos: .venv/.dev ## Kill and freeze the parts of a running system: TRIALS=100 SEED=1 DB=postgres; ONLY=17 for one trial
+	$(if $(filter postgres,$(DB)),bin/with-postgres,env DATABASE_URL=) $(BIN)/python -m bench.chaos \
+	  $(if $(TRIALS),--trials $(TRIALS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
+
+bench: .venv/.dev ## Measure the chat against TabbyAPI itself; SERVER=uvicorn or both; ARGS="--quick"
+	$(BIN)/python -m bench.stream $(if $(SERVER),--server $(SERVER)) $(ARGS)
+
+bench-switch: .venv/.dev ## Measure a switch, and how soon pages see it, against bare calls
+	$(BIN)/python -m bench.switch $(ARGS)
 
 lint: .venv/.dev ## Check format, style and types
 	$(BIN)/ruff format --check .

@@ -1,0 +1,148 @@
+"""`make chaos`: kill, freeze and confuse the parts of a running Gantry while 20 people chat, and see that nothing is lost.
+
+Each trial lets a switch come to a step, does something to a victim, brings it back, and measures how long it takes until
+everything is right: each message answered exactly once or failed honestly, nothing stuck, Gantry's word what TabbyAPI
+does, and every page showing that. All choices come from the seed; timing is the machine's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import aiohttp
+
+from bench.chaos_plan import Plan, plan
+from bench.chaos_system import System
+from bench.chaos_table import LIMIT, Result, table
+from bench.chaos_trial import Trial
+
+USERS = 20
+log = logging.getLogger("chaos")
+
+
+async def trials(
+    plans: Sequence[Plan], folder: Path, database_url: str = "", users: int = USERS
+) -> list[Result]:
+    """Carry out the plans, one after the other on one system; a system that a trial left wrong is replaced.
+
+    `folder` gets the logs; `database_url` names a PostgreSQL server to make a database in, '' means SQLite.
+    """
+    results: list[Result] = []
+    waiting = list(plans)
+    while waiting:
+        system = System(folder / f"system-{len(results) + 1}", database_url)
+        try:
+            cookies = await system.start(users)
+            # A cookie jar would mix the people up, and an idle connection may belong to a process that is dead.
+            connector = aiohttp.TCPConnector(limit=0, force_close=True)
+            async with aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar()
+            ) as session:
+                good = True
+                while waiting and good:
+                    begun = time.monotonic()
+                    result = await _trial(Trial(waiting.pop(0), system, session, cookies), system)
+                    results.append(result)
+                    good = result.seconds is not None and result.good
+                    _say(result, time.monotonic() - begun, len(results), len(plans))
+        finally:
+            await system.stop()
+    return results
+
+
+async def _trial(trial: Trial, system: System) -> Result:
+    """Carry one trial out, with a log of its own; keep that, and what the system printed, if it went wrong."""
+    begun_at = system.log.stat().st_size
+    path = system.folder.parent / f"trial-{trial.plan.number}.log"
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    log.addHandler(handler)
+    try:
+        result = await trial.run()
+    except Exception as error:
+        log.exception("The trial itself broke")
+        result = Result(trial.plan, None, complaints=[f"the trial itself broke: {error!r}"])
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+    if result.good:
+        path.unlink()
+    else:
+        with path.open("ab") as file, system.log.open("rb") as printed:
+            printed.seek(begun_at)
+            complaints = "\n".join([*result.lost, *result.doubled, *result.complaints])
+            file.write(f"\nWhat is wrong:\n{complaints}\n\nWhat the system printed:\n".encode())
+            shutil.copyfileobj(printed, file)
+        result.log = str(path)
+    return result
+
+
+def _say(result: Result, took: float, count: int, of: int) -> None:
+    plan = result.plan
+    right = "never" if result.seconds is None else f"{result.seconds:.1f} s"
+    met = "" if result.met else ", step not seen"
+    print(
+        f"{count:>3}/{of}  trial {plan.number:<4} {plan.step:<12} {plan.action:<15} right after {right:<7} "
+        f"{result.sent} sent, {result.failed} failed, {len(result.lost)} lost, {len(result.doubled)} doubled"
+        f"{met} ({took:.0f} s)",
+        flush=True,
+    )
+    if not result.good:
+        database = "DB=postgres " if os.environ.get("DATABASE_URL") else ""
+        wrong = [*result.lost, *result.doubled, *result.complaints] or [f"it took longer than {LIMIT:g} s"]
+        for line in wrong[:8]:
+            print(f"         ✗ {line[:300]}")
+        print(
+            f"         again: make chaos {database}SEED={plan.seed} ONLY={plan.number}    log: {result.log}",
+            flush=True,
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the trials and print the table; 1 if any of them did not end as it has to."""
+    parser = argparse.ArgumentParser(
+        prog="make chaos", description="Kill and freeze the parts of a running Gantry."
+    )
+    parser.add_argument("--trials", type=int, default=20, metavar="N")
+    parser.add_argument("--seed", type=int, default=0, help="default: the time")
+    parser.add_argument(
+        "--only", type=int, nargs="*", default=[], metavar="TRIAL", help="only these of the run"
+    )
+    parser.add_argument("--users", type=int, default=USERS)
+    chosen = parser.parse_args(argv)
+    seed = chosen.seed or int(time.time())
+    database_url = os.environ.get("DATABASE_URL", "")
+    plans = [plan(seed, number) for number in chosen.only or range(1, chosen.trials + 1)]
+    folder = Path(tempfile.mkdtemp(prefix="gantry-chaos-"))
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    print(
+        f"{len(plans)} trials, seed {seed}, {'PostgreSQL' if database_url else 'SQLite'}, {chosen.users} people"
+    )
+    begun = time.monotonic()
+    results = asyncio.run(trials(plans, folder, database_url, chosen.users))
+    print(f"\n{table(results)}\n")
+    good = sum(each.good for each in results)
+    sent, failed = sum(each.sent for each in results), sum(each.failed for each in results)
+    print(
+        f"{good} of {len(results)} trials kept the promise; {sent:,} messages, of which {failed} replies failed honestly; "
+        f"{time.monotonic() - begun:.0f} s; seed {seed}"
+    )
+    if good == len(results):
+        shutil.rmtree(folder)
+        return 0
+    print(f"Logs: {folder}")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,251 @@
+"""The whole system as an operator runs it, in a folder of its own, and the hands that kill and freeze its parts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from bench.chaos_truth import Database
+
+ROOT = Path(__file__).resolve().parents[1]
+ADMIN_KEY = "the-admin-key-of-the-trials"
+PATIENCE = 60.0
+# So quick that a trial takes seconds; the proportions are those of the defaults.
+QUICK = {
+    "SWITCH_TIMEOUT": "3",
+    "SWITCH_MAX_SECONDS": "60",
+    "DRAIN_TIMEOUT": "1",
+    "REFRESH_INTERVAL": "2",
+    "HEARTBEAT_TTL": "3",
+    "REPLY_STALL_TIMEOUT": "3",
+    "FRAMES_PER_SECOND": "200",
+}
+SANDBOX = """
+[server]
+ping_seconds = 0.5
+{initial}
+[auth]
+admin_key = "{key}"
+"""
+MODEL = """
+[[model]]
+name = "{name}"
+modules = 12
+seconds_per_module = 0.06
+tokens_per_second = 40
+max_seq_len = 65536
+prefill_seconds = 0.4
+unload_seconds = 0.4
+{more}
+"""
+MODELS = {
+    "alpha-7B": "",
+    "beta-8B-Q5": "",
+    "gamma-VL-7B": "vision = true\ndraft = true",
+    "huge-70B": "oom_at = 7",
+}
+
+
+class System:
+    """Two web processes, two workers, beat, Redis and the sandbox. `database_url` '' is SQLite."""
+
+    def __init__(self, folder: Path, database_url: str = "") -> None:
+        self.folder = folder
+        self.port, self.tabby_port = _free_ports(2), _free_ports(1)
+        self.webs = [f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.port + 1}"]
+        self.tabby = f"http://127.0.0.1:{self.tabby_port}"
+        self.log = folder / "up.log"
+        self.database = Database(folder / "data", database_url)
+        own = {
+            "GANTRY_DATA_DIR": str(folder / "data"),
+            "PORT": str(self.port),
+            "GANTRY_BIND": "127.0.0.1",
+            "DATABASE_URL": self.database.url,
+            "TABBY_HOST": self.tabby,
+            "TABBY_ADMIN_KEY": ADMIN_KEY,
+            "TABBY_API_KEY": "",
+            "REDIS_URL": "",
+            "SECRET_KEY": "",
+            "KEEP_MODEL": "",
+        }
+        self.environment = {**os.environ, **own, **QUICK}
+        self.frozen: set[int] = set()
+        self._up: subprocess.Popen[bytes] | None = None
+        self._sandbox: subprocess.Popen[bytes] | None = None
+
+    async def start(self, users: int) -> dict[str, str]:
+        """Start everything; return {name: session cookie} of the admin and of so many users."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(self.database.create)
+        await self.start_sandbox(empty=False)
+        argv = [sys.executable, "-u", "manage.py", "up", "--webs=2", "--workers=2"]
+        self._up = self._run(argv)
+        for web in self.webs:
+            await self.until(partial(self._serves, web), "the web processes")
+        seats = [sys.executable, "-m", "bench.chaos_seats", str(users)]
+        made = await asyncio.to_thread(
+            subprocess.run, seats, cwd=ROOT, env=self.environment, check=True, stdout=subprocess.PIPE
+        )
+        for name in ("worker", "worker-2"):
+            await self.until(partial(self._works, name), "the workers")
+        cookies: dict[str, str] = json.loads(made.stdout)
+        return cookies
+
+    async def stop(self) -> None:
+        """End everything."""
+        self.thaw()
+        if self._up is not None and self._up.poll() is None:
+            self._up.send_signal(signal.SIGINT)
+            try:
+                await asyncio.to_thread(self._up.wait, 30)
+            except subprocess.TimeoutExpired:
+                self._up.kill()  # its children die with it
+        for process in (self._up, self._sandbox):
+            if process is not None:
+                process.kill()
+                process.wait()
+        self._up = self._sandbox = None
+        await asyncio.to_thread(self.database.drop)
+
+    # The sandbox, which is not under `up`: TabbyAPI never is ----------------------------------------------------------
+
+    async def start_sandbox(self, *, empty: bool) -> None:
+        """Start the sandbox at its port, with nothing loaded if it is to be `empty`."""
+        initial = "" if empty else 'initial_model = "alpha-7B"'
+        models = "".join(MODEL.format(name=name, more=more) for name, more in MODELS.items())
+        config = self.folder / "sandbox.toml"
+        config.write_text(SANDBOX.format(initial=initial, key=ADMIN_KEY) + models)
+        argv = [sys.executable, "-m", "tabby_sandbox", "--config", str(config)]
+        self._sandbox = self._run([*argv, "--port", str(self.tabby_port)])
+        await self.until(self._sandbox_answers, "the sandbox")
+
+    def _run(self, argv: list[str]) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                argv, cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    async def ask_sandbox(self, path: str, body: Any = None, method: str = "") -> Any:
+        """Call a control endpoint of the sandbox (`/sandbox/…`)."""
+        async with asyncio.timeout(5), aiohttp.ClientSession() as session:
+            how = method or ("GET" if body is None else "POST")
+            async with session.request(how, f"{self.tabby}/sandbox/{path}", json=body) as answer:
+                answer.raise_for_status()
+                return await answer.json()
+
+    # Victims ----------------------------------------------------------------------------------------------------------
+
+    def children(self) -> dict[str, int]:
+        """{name: pid} of what runs now, the sandbox included."""
+        table: dict[str, int] = json.loads((self.folder / "data" / "run" / "children.json").read_text())
+        if self._sandbox is not None and self._sandbox.poll() is None:
+            table["sandbox"] = self._sandbox.pid
+        return table
+
+    def kill(self, name: str) -> int:
+        """Kill -9; return the pid that was."""
+        pid = self.children()[name]
+        os.kill(pid, signal.SIGKILL)
+        if name == "sandbox" and self._sandbox is not None:
+            self._sandbox.wait()
+        return pid
+
+    def freeze(self, name: str) -> int:
+        """Stop a process without its knowing, until thaw(); return its pid."""
+        pid = self.children()[name]
+        os.kill(pid, signal.SIGSTOP)
+        self.frozen.add(pid)
+        return pid
+
+    def thaw(self) -> None:
+        """Let all frozen processes go on."""
+        for pid in self.frozen:
+            os.kill(pid, signal.SIGCONT)
+        self.frozen.clear()
+
+    async def returned(self, name: str, killed: int) -> None:
+        """Wait until the successor of a process that was killed does its work."""
+        await self.until(lambda: self._succeeded(name, killed), f"another {name}")
+
+    async def _succeeded(self, name: str, killed: int) -> bool:
+        pid = self.children().get(name, killed)
+        if pid == killed:
+            return False
+        match name:
+            case "web":
+                return await self._serves(self.webs[0])
+            case "web-2":
+                return await self._serves(self.webs[1])
+            case "worker" | "worker-2":
+                return await self._works(name)
+            case _:
+                return await asyncio.to_thread(_redis_answers, self.folder / "data" / "redis.sock")
+
+    async def _serves(self, web: str) -> bool:
+        try:
+            async with (
+                asyncio.timeout(3),
+                aiohttp.ClientSession() as session,
+                session.get(f"{web}/healthz") as answer,
+            ):
+                return answer.status == 200
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return False
+
+    async def _works(self, name: str) -> bool:
+        pid = self.children().get(name)
+        names = await asyncio.to_thread(self.database.workers)
+        return any(f":{pid}:" in each for each in names)
+
+    async def _sandbox_answers(self) -> bool:
+        try:
+            await self.ask_sandbox("state")
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return False
+        return True
+
+    async def until(self, check: Callable[[], Awaitable[bool]], what: str) -> None:
+        """Wait until `check()` says yes, or raise TimeoutError."""
+        end = time.monotonic() + PATIENCE
+        while not await check():
+            if time.monotonic() > end:
+                raise TimeoutError(f"{what}: not there after {PATIENCE:g} s; see {self.log}")
+            await asyncio.sleep(0.1)
+
+
+def _redis_answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(2)
+        try:
+            connection.connect(str(path))
+            connection.sendall(b"PING\r\n")
+            return connection.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False
+
+
+def _free_ports(count: int) -> int:
+    """The first of `count` ports in a row on which nothing listens."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            first: int = probe.getsockname()[1]
+        try:
+            for port in range(first + 1, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError):
+            continue
+        return first

@@ -1,0 +1,303 @@
+"""One trial: people chat, a switch runs, something dies, freezes or lies; then everything has to be right again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+import psycopg
+
+from bench.chaos_admin import Admin
+from bench.chaos_people import Page, chat
+from bench.chaos_plan import MODELS, TOO_BIG, Plan
+from bench.chaos_system import System
+from bench.chaos_table import LIMIT, Result
+from bench.chaos_truth import Facts, Verdict, judge
+
+log = logging.getLogger("chaos")
+
+STEP_PATIENCE = 8.0  # how long a step is waited for
+LAST_WORDS = 0.5  # people go on chatting so long after the victim is back
+POLL = 0.2
+STAYS_RIGHT = 1.0  # once right, it must still be so after this
+GIVEN_UP = LIMIT + 15
+
+
+class Trial:
+    """The people, the administrator and the system of one trial."""
+
+    def __init__(
+        self, plan: Plan, system: System, session: aiohttp.ClientSession, cookies: dict[str, str]
+    ) -> None:
+        self.plan, self.system, self.session, self.cookies = plan, system, session, cookies
+        self.dice = plan.random("trial")
+        self.admin = Admin(session, system.webs, cookies["admin"], plan.random("admin"))
+        self.pages: list[Page] = []
+        self.quiet = asyncio.Event()
+        self.after = 0
+        self.met = True
+        self.verdict = Verdict()
+        self.healed = 0.0
+
+    async def run(self) -> Result:
+        """Carry the trial out; the system is to be right when it begins."""
+        plan = self.plan
+        log.info("Trial %s: at %s, %s; %s", plan.number, plan.step, plan.action, plan)
+        self.after = await asyncio.to_thread(self.system.database.last_message)
+        await self._gather()
+        chats = [asyncio.create_task(chat(page, self.quiet)) for page in self.pages]
+        try:
+            await asyncio.sleep(plan.chatting)
+            await self._reach_step()
+            await asyncio.sleep(plan.delay)
+            unbroken = {id(page): page.connections for page in self._all_pages()}
+            await self._strike()
+            back = time.monotonic()
+            log.info("The victim is back")
+            await asyncio.sleep(LAST_WORDS)
+            self.quiet.set()
+            await asyncio.gather(*chats)
+            seconds, complaints = await self._converge(back)
+            stayed = sum(unbroken[id(page)] == page.connections for page in self._all_pages())
+            log.info("%s of %s pages stayed connected", stayed, len(self._all_pages()))
+            return self._result(seconds, complaints)
+        finally:
+            for task in chats:
+                task.cancel()
+            self.system.thaw()
+            await asyncio.gather(self.admin.close(), *(page.close() for page in self.pages))
+
+    def _all_pages(self) -> list[Page]:
+        return [*self.pages, *self.admin.pages]
+
+    async def _gather(self) -> None:
+        """Everybody opens a page on a conversation of their own."""
+        self.admin.open()
+        names = [name for name in self.cookies if name != "admin"]
+        made = await asyncio.gather(*(self._conversation(name) for name in names))
+        webs = self.system.webs
+        for name, conversation in zip(names, made, strict=True):
+            page = Page(self.session, webs, self.cookies[name], conversation, self.plan.random(name))
+            self.pages.append(page)
+            page.open()
+        async with asyncio.timeout(20):
+            while not all(page.connected for page in self._all_pages()):
+                await asyncio.sleep(0.02)
+
+    async def _conversation(self, name: str) -> str:
+        web = self.dice.choice(self.system.webs)
+        headers = {"Cookie": f"session_id={self.cookies[name]}"}
+        async with self.session.post(f"{web}/api/conversations", json={}, headers=headers) as answer:
+            answer.raise_for_status()
+            return str((await answer.json())["id"])
+
+    # The switch ---------------------------------------------------------------------------------------------------------
+
+    async def _reach_step(self) -> None:
+        """Have a switch begin, and wait until pages show it at the step; nothing at all for the step "idle"."""
+        plan = self.plan
+        loaded = str((await self.system.ask_sandbox("state"))["loaded"])
+        if plan.step == "idle" or plan.step not in ("draining", "verifying"):
+            await self._arm(loaded)
+        if plan.step == "idle":
+            return
+        if plan.step == "queued":  # else it is over in no time
+            await self._fault({"on": "permission", "kind": "slow", "seconds": 0.4})
+        if plan.step == "draining":
+            await self._arm(loaded)
+        rolls_back = plan.step == "rolling_back"
+        target = TOO_BIG if rolls_back else self._other(loaded)
+        number = await self.admin.switch(target)
+        log.info("Switch %s: from %s to %s", number, loaded, target)
+        if plan.step == "verifying" and number is not None:
+            await self.admin.sees(number, "loading", STEP_PATIENCE)
+            await self._arm(loaded)
+        self.met = number is not None and await self.admin.sees(number, plan.step, STEP_PATIENCE)
+        log.info("It is %s", plan.step if self.met else "not where it was waited for")
+
+    def _other(self, loaded: str) -> str:
+        others = [name for name in MODELS if name != loaded]
+        return others[int(self.plan.draw * len(others))]
+
+    async def _arm(self, loaded: str) -> None:
+        if self.plan.fault is not None:
+            fault = dict(self.plan.fault)
+            if fault.get("model") == "previous":
+                fault["model"] = loaded
+            await self._fault(fault)
+
+    async def _fault(self, fault: dict[str, Any]) -> None:
+        log.info("Fault: %s", fault)
+        await self.system.ask_sandbox("fault", fault)
+
+    # The blow -----------------------------------------------------------------------------------------------------------
+
+    async def _strike(self) -> None:
+        """Do what the plan says, and undo it; return when the victim is back."""
+        plan, system = self.plan, self.system
+        name = await asyncio.to_thread(self._victim)
+        anyway: asyncio.Task[int | None] | None = None
+        if plan.step == "idle" and plan.switch_anyway:
+            loaded = str((await system.ask_sandbox("state"))["loaded"])
+            anyway = asyncio.create_task(self._switch_soon(self._other(loaded)))
+        if plan.deed == "kill":
+            killed = system.kill(name)
+            log.info("Killed %s (%s)", name, killed)
+            if name == "sandbox":
+                await asyncio.sleep(plan.down)
+                await system.start_sandbox(empty=plan.comes_back_empty)
+            else:
+                await system.returned(name, killed)
+        elif plan.deed == "freeze":
+            log.info("Frozen %s (%s) for %.1f s", name, system.freeze(name), plan.lasting)
+            await asyncio.sleep(plan.lasting)
+            system.thaw()
+        else:
+            await asyncio.sleep(plan.lasting)
+            await system.ask_sandbox("fault", method="DELETE")
+        if anyway is not None:
+            anyway.cancel()
+
+    async def _switch_soon(self, target: str) -> int | None:
+        await asyncio.sleep(0.3)
+        log.info("A switch to %s is asked for meanwhile", target)
+        return await self.admin.switch(target)
+
+    def _victim(self) -> str:
+        """The name of the process that it hits."""
+        victim = self.plan.victim
+        if victim not in ("web", "worker"):
+            return victim
+        name = self.dice.choice((victim, f"{victim}-2"))
+        owner = self.system.database.owner() if victim == "worker" and self.plan.of_owner else None
+        carrying = [each for each, pid in self.system.children().items() if pid == owner]
+        return carrying[0] if carrying else name
+
+    # What has to be right again -----------------------------------------------------------------------------------------
+
+    async def _converge(self, back: float) -> tuple[float | None, list[str]]:
+        """Wait until everything is right, and stays so; return the seconds that it took, or None and what is wrong."""
+        right_at: float | None = None
+        shown: list[str] = []
+        while True:
+            complaints = await self._complaints()
+            now = time.monotonic()
+            if complaints != shown:
+                log.info("%.1f s: %s wrong: %s", now - back, len(complaints), "; ".join(complaints[:6]))
+                shown = complaints
+            if complaints:
+                right_at = None
+            elif right_at is None:
+                right_at = now
+            elif now - right_at >= STAYS_RIGHT:
+                return round(right_at - back, 2), []
+            if now - back > GIVEN_UP:
+                return None, complaints
+            await asyncio.sleep(POLL)
+
+    async def _complaints(self) -> list[str]:
+        """All that is not as it has to be, in words; [] when everything is right."""
+        try:
+            facts = await asyncio.to_thread(self.system.database.facts, self.after)
+            state = await self.system.ask_sandbox("state")
+        except (psycopg.Error, aiohttp.ClientError, OSError, TimeoutError) as error:
+            return [f"cannot be checked: {error!r}"]
+        sent = {each: words for page in self.pages for each, words in page.sent.items()}
+        self.verdict = verdict = judge(sent, facts.messages)
+        complaints = [*verdict.lost, *verdict.doubled, *verdict.wrong, *verdict.open]
+        complaints += [*facts.running, *facts.leases, *self._backend_complaints(facts, state)]
+        for page in self.pages:
+            complaints += _page_complaints(page, facts)
+        for page in self._all_pages():
+            complaints += _view_complaints(page, facts)
+        if not state["loaded"] and not facts.model and not facts.running and facts.reachable:
+            await self._heal()
+        return complaints
+
+    def _backend_complaints(self, facts: Facts, state: dict[str, Any]) -> list[str]:
+        complaints = []
+        if not facts.reachable:
+            complaints.append("TabbyAPI is taken to be out of reach")
+        if (state["loaded"] or "") != facts.model:
+            complaints.append(f"TabbyAPI has {state['loaded']}, Gantry says {facts.model or 'nothing'}")
+        if not state["loaded"]:
+            complaints.append("no model is loaded")
+        if state["phase"] != "idle" or state["queued_loads"] or state["generations"]:
+            complaints.append(
+                f"TabbyAPI is still busy: {state['phase']}, {len(state['generations'])} generations"
+            )
+        return complaints
+
+    async def _heal(self) -> None:
+        """With nothing loaded, and everybody told so, the administrator loads a model."""
+        if time.monotonic() - self.healed > 2 and not any(
+            page.backend.get("switch") for page in self.admin.pages
+        ):
+            self.healed = time.monotonic()
+            target = self._other("")
+            log.info("Nothing is loaded: the administrator asks for %s", target)
+            with suppress(TimeoutError):
+                await self.admin.switch(target)
+
+    def _result(self, seconds: float | None, complaints: list[str]) -> Result:
+        verdict = self.verdict
+        for page in self.pages:
+            complaints += [f"a frame was refused: {each}" for each in page.refused]
+        for error in sorted(set(verdict.errors)):
+            log.info("Replies that failed say: %s", error)
+        return Result(
+            plan=self.plan,
+            seconds=seconds,
+            sent=sum(len(page.sent) for page in self.pages),
+            answered=verdict.answered,
+            failed=verdict.failed,
+            lost=verdict.lost,
+            doubled=verdict.doubled,
+            complaints=complaints,
+            met=self.met,
+        )
+
+
+def _page_complaints(page: Page, facts: Facts) -> list[str]:
+    """What a page shows of its conversation that is not what is written."""
+    name = f"the page of {page.conversation[:8]}"
+    if not page.connected:
+        return [f"{name} is not connected"]
+    complaints = [f"{name} has {len(page.outbox)} messages unacknowledged"] if page.outbox else []
+    rows = {
+        row.pk: row for row in facts.messages if uuid.UUID(row.conversation) == uuid.UUID(page.conversation)
+    }
+    if missing := set(rows) - set(page.messages):
+        complaints.append(f"{name} lacks the messages {sorted(missing)}")
+    for pk, row in rows.items():
+        shown = page.messages.get(pk)
+        if shown is None or row.status in ("queued", "streaming"):
+            continue
+        for what in ("status", "text", "error", "model", "html"):
+            written = getattr(row, what)
+            if shown[what] != written and not (what == "html" and not written):
+                complaints.append(
+                    f"{name} shows another {what} of {pk} ({shown['status']}, {row.status} written)"
+                )
+                break
+    return complaints
+
+
+def _view_complaints(page: Page, facts: Facts) -> list[str]:
+    """What a page shows of the model that is not so."""
+    if not page.connected:
+        return ["a page of the administrator is not connected"] if not page.conversation else []
+    seen = page.backend
+    right = {
+        "state": "ready" if facts.model else "unloaded",
+        "model": facts.model,
+        "switch": None,
+        "replying": 0,
+    }
+    wrong = [f"{key} {seen.get(key)!r}" for key, value in right.items() if seen.get(key) != value]
+    return [f"a page through {page.web} is shown {', '.join(wrong)}"] if wrong and not facts.running else []

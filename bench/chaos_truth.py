@@ -1,0 +1,217 @@
+"""The database as the judge: read past the application, so that nobody's word is taken for what is written."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sqlite3
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import environ
+import psycopg
+from psycopg import sql
+
+ACTIVE = ("queued", "draining", "unloading", "loading", "verifying", "rolling_back")
+OPEN = ("queued", "streaming")
+
+
+class Database:
+    """Gantry's database: SQLite in `folder`, or one of our own in the PostgreSQL server that `server_url` names."""
+
+    def __init__(self, folder: Path, server_url: str = "") -> None:
+        self._file = folder / "gantry.sqlite3"
+        self._server_url = server_url
+        self._name = f"chaos_{uuid.uuid4().hex[:12]}"
+        self.url = f"{server_url.rpartition('/')[0]}/{self._name}" if server_url else ""
+
+    def create(self) -> None:
+        """Make the database, where the application does not do that itself."""
+        if self._server_url:
+            with self._postgres(self._server_url) as connection:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self._name)))
+
+    def drop(self) -> None:
+        """Drop what create() made."""
+        if self._server_url:
+            with self._postgres(self._server_url) as connection:
+                name = sql.Identifier(self._name)
+                connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+
+    def facts(self, after: int) -> Facts:
+        """All that the checks need, read at one moment; of the messages those with an id above `after`."""
+        with self._open() as ask:
+            backend = ask("SELECT model, unreachable_since FROM models_admin_backend")
+            switches = ask("SELECT id, state, target FROM models_admin_switch ORDER BY id")
+            leases = ask("SELECT subject, holder FROM models_admin_lease")
+            messages = ask(
+                "SELECT id, conversation_id, parent_id, role, status, client_id, text, error, model, html "
+                f"FROM chat_message WHERE id > {int(after)} ORDER BY id"
+            )
+        model, since = backend[0] if backend else ("", None)
+        return Facts(
+            model=model,
+            reachable=since is None,
+            running=[
+                f"switch {pk} to {target or 'nothing'} is {state}"
+                for pk, state, target in switches
+                if state in ACTIVE
+            ],
+            leases=[f"a lease is left: {subject} in {holder}" for subject, holder in leases],
+            messages=[_message(row) for row in messages],
+        )
+
+    def last_message(self) -> int:
+        """The highest message id so far."""
+        with self._open() as ask:
+            return int(ask("SELECT COALESCE(MAX(id), 0) FROM chat_message")[0][0])
+
+    def owner(self) -> int | None:
+        """The pid of the worker that carries a switch out, if there is one."""
+        states = ", ".join(f"'{state}'" for state in ACTIVE)
+        with self._open() as ask:
+            rows = ask(f"SELECT owner FROM models_admin_switch WHERE state IN ({states}) AND owner <> ''")
+        return int(rows[0][0].split(":")[-2]) if rows else None
+
+    def workers(self) -> list[str]:
+        """The names of the workers that have shown themselves."""
+        try:
+            with self._open() as ask:
+                return [name for (name,) in ask("SELECT name FROM models_admin_worker")]
+        except (sqlite3.Error, psycopg.Error):
+            return []
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[Any]:
+        if self._server_url:
+            with self._postgres(self.url) as connection:
+                connection.execute("SET statement_timeout = '5s'")
+                yield lambda text: connection.execute(text).fetchall()
+            return
+        file = sqlite3.connect(f"file:{self._file}?mode=ro", uri=True, timeout=5)
+        with contextlib.closing(file):
+            yield lambda text: file.execute(text).fetchall()
+
+    def _postgres(self, url: str) -> psycopg.Connection[Any]:
+        facts = environ.Env.db_url_config(url)
+        return psycopg.connect(
+            host=facts["HOST"],
+            port=facts["PORT"] or None,
+            user=facts["USER"],
+            password=facts["PASSWORD"] or None,
+            dbname=facts["NAME"],
+            autocommit=True,
+            connect_timeout=5,
+        )
+
+
+@dataclass(frozen=True)
+class Row:
+    """A message as it is written."""
+
+    pk: int
+    conversation: str
+    parent: int | None
+    role: str
+    status: str
+    client_id: str
+    text: str
+    error: str
+    model: str
+    html: str
+
+
+def _message(row: Sequence[Any]) -> Row:
+    pk, conversation, parent, role, status, client_id, text, error, model, html = row
+    named = str(uuid.UUID(str(client_id))) if client_id else ""
+    return Row(pk, str(uuid.UUID(str(conversation))), parent, role, status, named, text, error, model, html)
+
+
+@dataclass
+class Facts:
+    """What the database says."""
+
+    model: str
+    reachable: bool
+    running: list[str]
+    leases: list[str]
+    messages: list[Row]
+
+
+@dataclass
+class Verdict:
+    """What became of the messages that were sent: each in words that say what is wrong with it."""
+
+    open: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    answered: int = 0
+    failed: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
+def judge(sent: dict[str, int], rows: list[Row]) -> Verdict:
+    """Compare what was sent ({client_id: words asked for}) with what is written."""
+    verdict = Verdict()
+    asked: dict[str, list[Row]] = defaultdict(list)
+    replies: dict[int | None, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.role == "user":
+            asked[row.client_id].append(row)
+        else:
+            replies[row.parent].append(row)
+    for client_id, words in sent.items():
+        found = asked[client_id]
+        if not found:
+            verdict.lost.append(f"message {client_id} was never written")
+        elif len(found) > 1:
+            verdict.doubled.append(f"message {client_id} was written {len(found)} times")
+        else:
+            _judge_replies(found[0], replies[found[0].pk], words, verdict)
+    unasked = set(asked) - set(sent)
+    verdict.wrong += [f"nobody sent the message {client_id}" for client_id in unasked]
+    return verdict
+
+
+def _judge_replies(message: Row, replies: list[Row], words: int, verdict: Verdict) -> None:
+    if not replies:
+        verdict.lost.append(f"message {message.pk} has no reply")
+    elif len(replies) > 1:
+        verdict.doubled.append(f"message {message.pk} has {len(replies)} replies")
+    else:
+        _judge_reply(replies[0], words, verdict)
+
+
+def _judge_reply(reply: Row, words: int, verdict: Verdict) -> None:
+    whole = expected(words)
+    name = f"reply {reply.pk} ({reply.status})"
+    if reply.status in OPEN:
+        verdict.open.append(f"{name} has not ended")
+        return
+    if reply.status == "failed" and not reply.error:
+        verdict.wrong.append(f"{name} does not say why")
+    elif reply.status not in ("complete", "failed"):
+        verdict.wrong.append(f"{name} was stopped by nobody")
+    if reply.status == "complete":
+        verdict.answered += 1
+        fits = reply.text == whole
+    else:
+        verdict.failed += 1
+        verdict.errors.append(reply.error)
+        fits = whole.startswith(reply.text)
+    if not fits:
+        numbers = [int(each) for each in re.findall(r"w(\d+)", reply.text)]
+        again = len(numbers) != len(set(numbers))
+        (verdict.doubled if again else verdict.lost).append(
+            f"{name} is no text of {words} words: {reply.text!r}"
+        )
+
+
+def expected(words: int) -> str:
+    """What a model says to `[[tokens=…]]`, whichever it is and however often it is cut and continued."""
+    return "".join(f" w{number}" for number in range(1, words + 1))
