@@ -1,0 +1,208 @@
+"""`make bench`: the same streams straight from the sandbox and through Gantry, in turn, as tables of medians.
+
+    python -m bench.stream [--quick] [--server daphne|uvicorn|both] [--only flood,paced] [--rounds 3] [--profile FOLDER]
+
+Only ratios and differences mean something on another machine: both sides share the sandbox and the client, in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import platform
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import uvloop
+
+from bench import stream_moments
+from bench.stream_cases import Case, Pair, measure, percentile
+from bench.stream_people import Visitor, visitors
+from bench.stream_system import CORES, System, running
+
+PARTS = ("flood", "paced", "resume", "sockets")
+PEOPLE = 200
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured."""
+
+    rounds: int
+    flood_tokens: int
+    paced_seconds: float
+    paced: tuple[int, ...]
+    sockets: int
+    queued: int
+
+
+FULL = Plan(3, 10_000, 10.0, (20, 50, 100, 200), 1000, 200)
+QUICK = Plan(1, 4000, 3.0, (20, 100), 300, 200)
+
+
+def main() -> int:
+    """Measure what was asked for, and print it."""
+    chosen = _arguments()
+    plan = QUICK if chosen.quick else FULL
+    rounds = chosen.rounds or plan.rounds
+    servers = ("daphne", "uvicorn") if chosen.server == "both" else (chosen.server,)
+    parts = chosen.only.split(",")
+    say(
+        f"{len(CORES)} cores, {platform.machine()}, Python {platform.python_version()}, {rounds} rounds each, medians"
+    )
+    with running() as system, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        people = visitors(PEOPLE)
+        for server in servers:
+            say(f"\n## Gantry on {server}")
+            bench = Bench(system, server, plan, people, run=runner.run, rounds=rounds, profile=chosen.profile)
+            for part in parts:
+                getattr(bench, part)()
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.stream", description="Measure Gantry's chat.")
+    parser.add_argument("--quick", action="store_true", help="one short round of each: to see that it works")
+    parser.add_argument(
+        "--server", choices=("daphne", "uvicorn", "both"), default=os.environ.get("SERVER") or "daphne"
+    )
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas: %(default)s")
+    parser.add_argument("--rounds", type=int, default=0)
+    parser.add_argument(
+        "--profile", type=Path, help="a folder for profiles of the web process (this costs some speed)"
+    )
+    return parser.parse_args()
+
+
+class Bench:
+    """The parts, on one server."""
+
+    def __init__(
+        self,
+        system: System,
+        server: str,
+        plan: Plan,
+        people: list[Visitor],
+        *,
+        run: Any,
+        rounds: int,
+        profile: Path | None,
+    ) -> None:
+        self.system, self.server, self.plan, self.rounds = system, server, plan, rounds
+        self.people, self.run, self.profile = people, run, profile
+
+    def _fresh_web(self, name: str) -> None:
+        """A new web process, with what a first reply loads behind it."""
+        path = self.profile / f"{self.server}-{name}.txt" if self.profile else None
+        self.system.start_web(self.server, profile=path.resolve() if path else None)
+        measure(self.system, Case(4, 50), self.people, 1, self.run)
+
+    def flood(self) -> None:
+        """As fast as the sandbox sends, 20 at once."""
+        tokens = self.plan.flood_tokens
+        cases = {"words": Case(20, tokens), "Markdown": Case(20, tokens, markdown=True)}
+        rows = []
+        for name, case in cases.items():
+            self._fresh_web(f"flood-{name}")
+            pair = measure(self.system, case, self.people, self.rounds, self.run)
+            rate = lambda run: run.tokens_per_second  # noqa: E731
+            rows.append(
+                [
+                    f"20 × {tokens:,} tokens, {name}",
+                    f"{pair.of('direct', rate):,.0f}",
+                    f"{pair.of('through', rate):,.0f}",
+                    f"{pair.ratio(rate):.2f}",
+                    f"{pair.of('through', lambda run: run.cpu_per_1000):.4f}",
+                ]
+            )
+        self.system.end_web()
+        table(["flood", "direct tokens/s", "through", "ratio", "CPU s per 1,000"], rows)
+
+    def paced(self) -> None:
+        """50 tokens a second each."""
+        rows = []
+        for streams in self.plan.paced:
+            self._fresh_web(f"paced-{streams}")
+            case = Case(streams, int(50 * self.plan.paced_seconds), 50.0, spread=1.0)
+            rows.append(_paced_row(case, measure(self.system, case, self.people, self.rounds, self.run)))
+            burst = measure(self.system, Case(streams, 50, 50.0), self.people, self.rounds, self.run)
+            rows[-1].append(_both(burst, lambda run: median(run.first), 1000))
+        self.system.end_web()
+        heads = ["paced, 50 tokens/s", "through / offered (direct)", "delay p50 ms: direct → through, added"]
+        heads += [
+            "delay p99 ms",
+            "first token ms, begun within 1 s",
+            "CPU s per 1,000",
+            "first token ms, all at once",
+        ]
+        table(heads, rows)
+
+    def resume(self) -> None:
+        """Queued messages when a switch ends."""
+        self._fresh_web("resume")
+        found = []
+        for number in range(self.rounds):
+            target = ("second-8B", "first-8B")[number % 2]
+            addresses = stream_moments.addresses(self.people, self.plan.queued)
+            found.append(self.run(stream_moments.resume(self.system, target, addresses)))
+            time.sleep(0.5)
+        stream_moments.load_directly(self.system, "first-8B")
+        self.system.end_web()
+        cells = [
+            f"{1000 * median(getattr(each, name) for each in found):,.0f}"
+            for name in ("median", "last", "probed")
+        ]
+        heads = [f"resume: {self.plan.queued} queued", "first token of the median one, ms", "of the last, ms"]
+        table([*heads, "of the last, from the probe's answer, ms"], [["after the switch", *cells]])
+
+    def sockets(self) -> None:
+        """Memory."""
+        self.system.start_web(self.server)
+        count = self.plan.sockets
+        addresses = stream_moments.addresses(self.people, count + 1)
+        streams = min(200, count)
+        held = self.run(stream_moments.hold(self.system, addresses, streams, seconds=self.plan.paced_seconds))
+        self.system.end_web()
+        row = [f"{held.empty:.0f}", f"{held.idle - held.empty:.0f}", f"{held.per_socket:.0f}"]
+        row += [f"{held.per_stream:.0f}", f"{held.idle_cpu:.3f}"]
+        heads = ["empty process, MiB", f"{held.sockets:,} idle sockets over it, MiB", "KiB per socket"]
+        table([*heads, f"KiB per stream (of {held.streams})", "CPU s per idle second"], [row])
+
+
+def _both(pair: Pair, figure: Any, scale: float) -> str:
+    direct, through = scale * pair.of("direct", figure), scale * pair.of("through", figure)
+    return f"{direct:.1f} → {through:.1f}, +{through - direct:.1f}"
+
+
+def _paced_row(case: Case, pair: Pair) -> list[str]:
+    achieved = [pair.of(side, lambda run: run.achieved) for side in ("through", "direct")]
+    return [
+        f"{case.streams} at once",
+        f"{achieved[0]:.3f} ({achieved[1]:.3f})",
+        _both(pair, lambda run: percentile(run.delays, 0.5), 1000),
+        _both(pair, lambda run: percentile(run.delays, 0.99), 1000),
+        _both(pair, lambda run: median(run.first), 1000),
+        f"{pair.of('through', lambda run: run.cpu_per_1000):.4f}",
+    ]
+
+
+def table(heads: list[str], rows: list[list[str]]) -> None:
+    """Print a Markdown table."""
+    say("")
+    for row in [heads, ["---"] * len(heads), *rows]:
+        say(f"| {' | '.join(row)} |")
+
+
+def say(line: str) -> None:
+    """Print at once, for whoever waits."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
