@@ -33,6 +33,7 @@ class ChatConsumer(Page):
         if await threads.read(replies.conversation_of, self.scope["user"].pk, wanted) is None:
             await self.close(NOT_FOUND)
             return
+        await hub.current()
         self.conversation = wanted
         self._allowance, self._counted_at = settings.FRAMES_PER_SECOND, time.monotonic()
         self._frames: dict[str, Callable[[Frame], Awaitable[None]]] = {
@@ -43,9 +44,11 @@ class ChatConsumer(Page):
             "stop": self._on_stop,
             "resync": self._on_resync,
         }
+        told = await threads.read(wire.hello, wanted)
+        # From here to the sending nothing else runs: the page has its hello before anything that follows it.
         rooms.join(wanted, self)
         hub.sockets.add(self)
-        await self.say(await _hello(wanted))
+        await self.say(_hello(told, hub.snapshot))
         if not _streams_here(wanted):
             dispatcher.watch([wanted], again=True)
 
@@ -126,18 +129,18 @@ class ChatConsumer(Page):
             row = await threads.read(wire.conversation_by_id, self._here)
             await rooms.tell(self._here, {"type": "conversation", "conversation": row})
         if done.rebranched:
-            await rooms.tell(self._here, await _hello(self._here))
+            await rooms.tell(self._here, _hello(await threads.read(wire.hello, self._here), hub.snapshot))
         else:
             await rooms.show(self._here, done.messages)
         dispatcher.wake()
 
 
-async def _hello(conversation: uuid.UUID) -> dict[str, Any]:
-    told = await threads.read(wire.hello, conversation)
+def _hello(told: dict[str, Any], backend: dict[str, Any]) -> dict[str, Any]:
+    """The `hello` event from wire.hello(), with what has come since of the replies that stream here."""
     shown = [
         live.snapshot() if (live := dispatcher.lives.get(each["id"])) else each for each in told["messages"]
     ]
-    return {"type": "hello", "backend": await hub.current(), **told, "messages": shown}
+    return {"type": "hello", "backend": backend, **told, "messages": shown}
 
 
 def _streams_here(conversation: uuid.UUID) -> bool:

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 RETRY_SECONDS = 0.5
 # What moves by itself with the clock, and is no reason to send a snapshot.
-CLOCKWORK = ("elapsed_seconds", "eta_seconds", "lines")
+CLOCKWORK = ("elapsed_seconds", "eta_seconds")
 
 
 class Socket(Protocol):

@@ -64,8 +64,7 @@ def _line(text: str, state: str) -> dict[str, str]:
 
 def _lines(switch: Switch, *, worker: bool, replying: int, in_state: float) -> list[dict[str, str]]:
     if switch.state == State.QUEUED:
-        silent = not worker and in_state > 3
-        return [_line("Queued: no worker is answering" if silent else "Queued: starting…", "waiting")]
+        return [_line("Queued: starting…" if worker else "Queued: no worker is answering", "waiting")]
     if switch.state == State.DRAINING:
         left = max(0, round(switch.drain_seconds - in_state))
         replies = "1 reply" if replying == 1 else f"{replying} replies"

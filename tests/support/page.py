@@ -28,7 +28,7 @@ class Socket:
     def open(self, path: str) -> AbstractContextManager[ClientConnection]:
         headers = {"Cookie": f"session_id={self.cookie}"} if self.cookie else {}
         address = self.url.replace("http://", "ws://") + path
-        return connect(address, additional_headers=headers, origin=self.origin, max_size=None)  # type: ignore[arg-type]
+        return connect(address, additional_headers=headers, origin=self.origin, max_size=None, max_queue=None)  # type: ignore[arg-type]
 
 
 class Page(Socket):
@@ -79,7 +79,8 @@ class Page(Socket):
             try:
                 self.next(max(left, 0.001))
             except TimeoutError:
-                raise AssertionError(f"no {what or check}; last events: {self.events[-5:]}") from None
+                last = [each["type"] for each in self.events[-9:]]
+                raise AssertionError(f"no {what or check}; last events: {last}") from None
         return found
 
     def event(self, kind: str) -> dict[str, Any]:
@@ -124,6 +125,8 @@ class Page(Socket):
             self.title = event["conversation"]["title"]
         elif kind == "message":
             self.messages[event["message"]["id"]] = event["message"]
+        elif kind in ("delta", "block") and event["id"] not in self.messages:
+            self.frame(type="resync", id=event["id"])
         elif kind == "delta":
             self._grow(event)
         elif kind == "block":
