@@ -67,7 +67,7 @@ def make_user(db: None) -> MakeUser:
     """make_user("viewer", "view_tabbymodel"): a staff user with these permissions."""
 
     def make(username: str, *permissions: str, **fields: Any) -> User:
-        user = User.objects.create_user(username, password="secret", **{"is_staff": True, **fields})
+        user = User.objects.create_user(username, **{"is_staff": True, **fields})
         user.user_permissions.set(
             Permission.objects.filter(content_type__app_label="models_admin", codename__in=permissions)
         )
@@ -79,7 +79,7 @@ def make_user(db: None) -> MakeUser:
 @pytest.fixture
 def admin_client(db: None) -> Client:
     client = Client()
-    client.force_login(User.objects.create_superuser("admin", password="secret"))
+    client.force_login(User.objects.create_superuser("admin"))
     return client
 
 

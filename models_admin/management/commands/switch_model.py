@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +15,7 @@ from models_admin import backend, catalog, names, presence, switching, waiting
 from models_admin.models import Source, State, Switch, TabbyModel
 
 BAR = 24  # characters
+HANDOVER_SECONDS = 3.0
 INTERRUPTED = 130
 
 EPILOG = """\
@@ -61,12 +64,9 @@ class Command(BaseCommand):
             return
         switch = self._request(options["name"], options["drain"])
         if options["no_wait"]:
-            what = f"switch to {switch.target}" if switch.target else "unload"
-            self.stdout.write(f"The {what} is under way (number {switch.pk}).")
-            if not presence.a_worker_is_alive():
-                self.stderr.write("queued: no worker is answering; it begins when one is started.")
-            return
-        self._watch(switch)
+            self._hand_over(switch)
+        else:
+            self._watch(switch)
 
     def _list(self) -> None:
         if catalog.stale() and (error := catalog.refresh().error):
@@ -89,6 +89,18 @@ class Command(BaseCommand):
             return switching.request(name, source=Source.COMMAND, drain_seconds=drain)
         except switching.Refused as error:
             raise CommandError(str(error)) from None
+
+    def _hand_over(self, switch: Switch) -> None:
+        """Say that it was asked for, once a worker has it or none answers; this process must not end before that."""
+        deadline = time.monotonic() + HANDOVER_SECONDS
+        while switch.state == State.QUEUED and not switch.owner and time.monotonic() < deadline:
+            time.sleep(0.05)
+            switch.refresh_from_db()
+        what = f"switch to {switch.target}" if switch.target else "unload"
+        if switch.state == State.QUEUED and not presence.a_worker_is_alive():
+            self.stdout.write(f"queued: no worker is answering; the {what} begins when one is started.")
+        else:
+            self.stdout.write(f"The {what} is under way (number {switch.pk}).")
 
     def _watch(self, switch: Switch) -> None:
         screen = Screen(self.stdout, rewrite=self.stdout.isatty())
@@ -145,9 +157,9 @@ class Screen:
                 self.out.write(f"{text}{_bar(told)}", ending="")
                 self.out.flush()
                 self.open = True
-            elif not settled and (words := text.rstrip("0123456789% ")) not in self.written:
-                self.out.write(words)
-                self.written.add(words)
+            elif not settled and (kind := re.sub(r"\d+", "#", text)) not in self.written:
+                self.out.write(re.sub(r" \d+%$", "", text))
+                self.written.add(kind)
 
     def finish(self) -> None:
         """End a line that was begun."""

@@ -1,0 +1,326 @@
+"""The Models page as the server renders it, without a script: each state, and who may do what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from control_rows import LLAMA, MISTRAL, QWEN, MakeUser, running
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from models_admin.models import Backend, Lease, Source, State, Switch, TabbyModel, Worker
+
+PAGE = "/admin/models_admin/tabbymodel/"
+Catalog = dict[str, TabbyModel]
+
+
+def html(client: Client, path: str = PAGE, **more: Any) -> str:
+    response = client.get(path, follow=True, **more)
+    assert response.status_code == 200
+    return str(response.content.decode())
+
+
+def url(catalog: Catalog, name: str, page: str = "switch") -> str:
+    return f"{PAGE}{catalog[name].pk}/{page}/"
+
+
+def messages(response: Any) -> str:
+    return " ".join(str(message) for message in response.context["messages"])
+
+
+def test_it_shows_what_is_loaded_and_what_could_be(admin_client: Client, catalog: Catalog) -> None:
+    page = html(admin_client)
+    assert f"✓ {LLAMA} is loaded" in page
+    assert "context 8,192 tokens" in page
+    assert page.count("✓ Active") == 1
+    assert "7B · Q5 · " in page
+    assert "≈ 5.7 GB VRAM" in page
+    assert url(catalog, QWEN) in page
+    assert url(catalog, LLAMA) not in page
+    assert f"{PAGE}unload/" in page
+
+
+def test_with_nothing_loaded_it_says_so(admin_client: Client, catalog: Catalog) -> None:
+    Backend.objects.update(model="", loaded_at=None)
+    page = html(admin_client)
+    assert "Model not available" in page
+    assert "✓ Active" not in page
+    assert f"{PAGE}unload/" not in page
+
+
+def test_out_of_reach_it_says_since_when_and_what_to_do(admin_client: Client, catalog: Catalog) -> None:
+    Backend.objects.update(unreachable_since=timezone.now(), trouble="No answer.", advice="Start TabbyAPI.")
+    page = html(admin_client)
+    assert "TabbyAPI cannot be reached" in page
+    assert "No answer." in page
+    assert "Start TabbyAPI." in page
+    assert "✓ Active when last seen" in page
+    assert QWEN in page
+
+
+def test_opened_with_an_old_list_it_asks_tabbyapi(admin_client: Client, catalog: Catalog) -> None:
+    Backend.objects.update(catalog_at=None)
+    page = html(admin_client)
+    assert "TabbyAPI cannot be reached" in page
+    assert Backend.objects.get().unreachable_since is not None
+
+
+def test_an_empty_list_says_what_to_check(admin_client: Client, catalog: Catalog) -> None:
+    TabbyModel.objects.all().delete()
+    Backend.objects.update(model="")
+    page = html(admin_client)
+    assert "TabbyAPI lists no models." in page
+    assert "TABBY_ADMIN_KEY" in page
+
+
+def test_models_that_are_gone_leave_the_list_and_are_kept(admin_client: Client, catalog: Catalog) -> None:
+    TabbyModel.objects.filter(name=MISTRAL).update(vanished_at=timezone.now())
+    page = html(admin_client)
+    assert "1 model gone from TabbyAPI" in page
+    assert url(catalog, MISTRAL) not in page
+    gone = html(admin_client, f"{PAGE}?status=gone")
+    assert "gone from TabbyAPI since" in gone
+    assert QWEN not in gone.partition('id="result_list"')[2]
+    assert url(catalog, MISTRAL) not in gone
+
+
+def test_it_can_be_searched_and_filtered(admin_client: Client, catalog: Catalog) -> None:
+    for query in ("q=coder", "family=Qwen", "quantization=Q5"):
+        rows = html(admin_client, f"{PAGE}?{query}").partition('id="result_list"')[2].partition("</table>")[0]
+        assert QWEN in rows
+        assert MISTRAL not in rows
+
+
+def test_in_mid_switch_it_shows_where_it_stands(admin_client: Client, catalog: Catalog) -> None:
+    switch = running(State.LOADING, percent=57)
+    page = html(admin_client)
+    assert f"Switching from {LLAMA} to {QWEN}" in page
+    assert "Step 1: Unloading current model… 100%" in page
+    assert f"Step 2: Loading {QWEN}… 57%" in page
+    assert 'value="57"' in page
+    assert "Loading…" in page
+    assert f"{PAGE}cancel/{switch.pk}/" in page
+    assert "data-dialog" not in page
+    assert "http-equiv" in page.partition("<noscript>")[2].partition("</noscript>")[0]
+
+
+def test_after_a_switch_it_says_how_it_ended(admin_client: Client, catalog: Catalog) -> None:
+    running(State.SUCCEEDED, finished_at=timezone.now(), result=QWEN)
+    assert "✓ Model switched successfully!" in html(admin_client)
+
+
+def test_after_a_failure_it_says_why_and_what_to_do(admin_client: Client, catalog: Catalog) -> None:
+    running(
+        State.FAILED,
+        finished_at=timezone.now(),
+        result=LLAMA,
+        error="CUDA out of memory.",
+        advice="Load a smaller model.",
+        seconds={"unloading": 1.0, "loading": 2.0, "rolling_back": 3.0},
+    )
+    page = html(admin_client)
+    assert "✗ CUDA out of memory." in page
+    assert f"Rolled back: {LLAMA} is loaded again" in page
+    assert "Load a smaller model." in page
+
+
+def test_without_a_worker_it_says_so(admin_client: Client, catalog: Catalog) -> None:
+    Worker.objects.all().delete()
+    assert "No worker is answering" in html(admin_client)
+
+
+def test_nothing_on_it_needs_an_inline_script_or_style(admin_client: Client, catalog: Catalog) -> None:
+    page = html(admin_client)
+    assert "<style" not in page
+    assert " style=" not in page
+    assert page.count("<script") == page.count("<script src") + page.count('<script type="module" src')
+
+
+def test_names_are_text(admin_client: Client, catalog: Catalog) -> None:
+    odd = "<b>&\"x'</b>{{ 7 }}"
+    TabbyModel.objects.filter(name=QWEN).update(name=odd, display_name="<i>y</i>")
+    Backend.objects.update(model=odd)
+    for path in (PAGE, url(catalog, QWEN), f"{PAGE}unload/", f"{PAGE}{catalog[QWEN].pk}/change/"):
+        page = html(admin_client, path)
+        assert "<b>" not in page
+        assert "<i>y" not in page
+        assert "&lt;b&gt;&amp;&quot;x&#x27;&lt;/b&gt;{{ 7 }}" in page
+
+
+def test_the_confirmation_says_what_would_happen(admin_client: Client, catalog: Catalog) -> None:
+    Lease.objects.create(holder="web", subject="reply 1")
+    page = html(admin_client, url(catalog, QWEN))
+    assert f"Switch to {QWEN}?" in page
+    assert LLAMA in page
+    assert "1 reply, given 20 s to finish" in page
+    assert "about 24 s (usual for its size)" in page
+    assert not Switch.objects.exists()
+
+
+def test_the_confirmation_as_a_fragment_is_its_content_alone(admin_client: Client, catalog: Catalog) -> None:
+    page = html(admin_client, url(catalog, QWEN), headers={"X-Requested-With": "fragment"})
+    assert page.lstrip().startswith('<h2 id="gantry-question">')
+    assert "<html" not in page
+
+
+def test_the_page_as_a_fragment_is_its_live_parts(admin_client: Client, catalog: Catalog) -> None:
+    page = html(admin_client, headers={"X-Requested-With": "fragment"})
+    assert page.startswith('<section id="gantry-banner"')
+    assert 'id="result_list"' in page
+    assert "<html" not in page
+
+
+def test_confirming_asks_for_the_switch_and_leads_back(admin_client: Client, catalog: Catalog) -> None:
+    response = admin_client.post(url(catalog, QWEN), follow=True)
+    assert response.redirect_chain == [(PAGE, 302)]
+    switch = Switch.objects.get()
+    assert (switch.target, switch.previous, switch.source) == (QWEN, LLAMA, Source.ADMIN)
+    assert switch.requested_by == User.objects.get(username="admin")
+    assert "Queued" in response.content.decode()
+    entry = LogEntry.objects.get()
+    assert f"from {LLAMA} to {QWEN}" in entry.get_change_message()
+    assert str(entry.object_id) == str(catalog[QWEN].pk)
+
+
+def test_confirming_an_unload_asks_for_it(admin_client: Client, catalog: Catalog) -> None:
+    assert f"Unload {LLAMA}?" in html(admin_client, f"{PAGE}unload/")
+    admin_client.post(f"{PAGE}unload/")
+    assert (Switch.objects.get().target, Switch.objects.get().previous) == ("", LLAMA)
+    assert LogEntry.objects.count() == 1
+
+
+def test_a_conflict_is_told_on_the_page(admin_client: Client, catalog: Catalog) -> None:
+    running()
+    assert "Another change is under way" in html(admin_client, url(catalog, MISTRAL))
+    response = admin_client.post(url(catalog, MISTRAL), follow=True)
+    assert f"a switch to {QWEN}" in messages(response)
+    assert Switch.objects.count() == 1
+
+
+def test_a_model_that_is_gone_cannot_be_switched_to(admin_client: Client, catalog: Catalog) -> None:
+    TabbyModel.objects.filter(name=QWEN).update(vanished_at=timezone.now())
+    page = html(admin_client, url(catalog, QWEN))
+    assert "is gone from TabbyAPI" in page
+    assert 'type="submit" autofocus' not in page
+    assert "No model named" in messages(admin_client.post(url(catalog, QWEN), follow=True))
+    assert not Switch.objects.exists()
+
+
+def test_a_switch_can_be_cancelled(admin_client: Client, catalog: Catalog) -> None:
+    switch = running(State.DRAINING)
+    admin_client.post(f"{PAGE}cancel/{switch.pk}/")
+    switch.refresh_from_db()
+    assert switch.state == State.CANCELLED
+    assert "nothing to cancel" in messages(admin_client.post(f"{PAGE}cancel/{switch.pk}/", follow=True))
+
+
+def test_the_action_leads_to_the_confirmation_of_one(admin_client: Client, catalog: Catalog) -> None:
+    def act(*names: str) -> Any:
+        chosen = [catalog[name].pk for name in names]
+        return admin_client.post(
+            PAGE, {"action": "switch_to_selected", "_selected_action": chosen}, follow=True
+        )
+
+    assert act(QWEN).redirect_chain == [(url(catalog, QWEN), 302)]
+    assert "exactly one" in messages(act(QWEN, MISTRAL))
+    assert not Switch.objects.exists()
+
+
+def test_refresh_tells_what_came_of_it(admin_client: Client, catalog: Catalog) -> None:
+    response = admin_client.post(f"{PAGE}refresh/", follow=True)
+    assert "The list is as it was" in messages(response)
+    assert TabbyModel.objects.filter(vanished_at=None).count() == 3
+
+
+@pytest.mark.parametrize("page", ["refresh/", "cancel/1/"])
+def test_what_changes_something_is_posted(admin_client: Client, catalog: Catalog, page: str) -> None:
+    running(pk=1)
+    assert admin_client.get(f"{PAGE}{page}").status_code == 405
+
+
+def test_what_changes_something_needs_the_csrf_token(catalog: Catalog) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(User.objects.create_superuser("root"))
+    assert client.post(url(catalog, QWEN)).status_code == 403
+    assert not Switch.objects.exists()
+
+
+def test_a_viewer_sees_the_state_and_no_buttons(viewer: Client, catalog: Catalog) -> None:
+    running(State.LOADING, percent=57)
+    page = html(viewer)
+    assert f"Step 2: Loading {QWEN}… 57%" in page
+    for button in ("data-dialog", ">Cancel<", ">Refresh<", "aria-disabled", "switch_to_selected"):
+        assert button not in page
+
+
+def test_each_button_is_shown_to_who_may_press_it(catalog: Catalog, make_user: MakeUser) -> None:
+    for permission, shown, hidden in (
+        ("switch", url(catalog, QWEN), f"{PAGE}unload/"),
+        ("unload", f"{PAGE}unload/", url(catalog, QWEN)),
+    ):
+        client = Client()
+        client.force_login(make_user(permission, permission))
+        page = html(client)
+        assert shown in page
+        assert hidden not in page
+
+
+def test_the_server_refuses_whoever_lacks_the_permission(viewer: Client, catalog: Catalog) -> None:
+    switch = running(State.DRAINING)
+    for path in (url(catalog, QWEN), f"{PAGE}unload/", f"{PAGE}cancel/{switch.pk}/", f"{PAGE}refresh/"):
+        assert viewer.post(path).status_code == 403
+        assert viewer.get(path).status_code == 403
+    switch.refresh_from_db()
+    assert switch.state == State.DRAINING
+    assert Switch.objects.count() == 1
+
+
+def test_staff_without_any_permission_see_nothing(catalog: Catalog, make_user: MakeUser) -> None:
+    client = Client()
+    client.force_login(make_user("newcomer"))
+    assert client.get(PAGE).status_code == 403
+    assert client.get("/admin/models_admin/switch/").status_code == 403
+
+
+def test_models_are_neither_added_nor_deleted_by_hand(admin_client: Client, catalog: Catalog) -> None:
+    assert admin_client.get(f"{PAGE}add/").status_code == 403
+    assert admin_client.post(f"{PAGE}{catalog[QWEN].pk}/delete/", {"post": "yes"}).status_code == 403
+    assert "delete_selected" not in html(admin_client)
+
+
+def test_what_is_noted_about_a_model_is_checked(admin_client: Client, catalog: Catalog) -> None:
+    path = f"{PAGE}{catalog[QWEN].pk}/change/"
+    form = {"display_name": "Coder", "tags": "coding, fast, coding", "notes": "", "visible": "on"}
+    bad = admin_client.post(path, {**form, "load_options": '{"cache_size": 1000}'})
+    assert "multiple of 256" in bad.content.decode()
+    assert admin_client.post(path, {**form, "load_options": '{"cache_size": 1024}'}).status_code == 302
+    row = TabbyModel.objects.get(name=QWEN)
+    assert (row.display_name, row.tags, row.load_options) == (
+        "Coder",
+        ["coding", "fast"],
+        {"cache_size": 1024},
+    )
+
+
+def test_the_history_is_read_only(admin_client: Client, viewer: Client, catalog: Catalog) -> None:
+    switch = running(State.FAILED, error="CUDA out of memory.", result=LLAMA, finished_at=timezone.now())
+    listed = html(admin_client, "/admin/models_admin/switch/")
+    assert f"{LLAMA} → {QWEN}" in listed
+    assert "CUDA out of memory." in listed
+    path = f"/admin/models_admin/switch/{switch.pk}/change/"
+    assert "CUDA out of memory." in html(viewer, path)
+    assert admin_client.post(path, {"target": "x"}).status_code == 403
+    assert (
+        admin_client.post(f"/admin/models_admin/switch/{switch.pk}/delete/", {"post": "yes"}).status_code
+        == 403
+    )
+    assert admin_client.get("/admin/models_admin/switch/add/").status_code == 403
+
+
+def test_the_site_is_gantry_and_leads_to_the_chat(admin_client: Client, catalog: Catalog) -> None:
+    page = html(admin_client, "/admin/")
+    assert ">Gantry</a>" in page
+    assert '<a href="/">View site</a>' in page
