@@ -100,7 +100,7 @@ class Bench:
         """A new web process, with what a first reply loads behind it."""
         path = self.profile / f"{self.server}-{name}.txt" if self.profile else None
         self.system.start_web(self.server, profile=path.resolve() if path else None)
-        measure(self.system, Case(4, 50), self.people, 1, self.run)
+        measure(self.system, Case(4, 50, warms=True), self.people, 1, self.run)
 
     def flood(self) -> None:
         """As fast as the sandbox sends, 20 at once."""

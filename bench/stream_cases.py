@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import re
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from statistics import mean, median
 from typing import Any
@@ -51,6 +52,7 @@ class Case:
     rate: float = 0.0
     spread: float = 0.0
     markdown: bool = False
+    warms: bool = False  # is run for what it leaves behind, not for its figures
 
     def text(self, mark: str) -> str:
         """The message that makes the sandbox send it."""
@@ -109,7 +111,8 @@ async def through(system: System, case: Case, people: list[Visitor], addresses: 
         return await pages[number].answered
 
     try:
-        taken = await asyncio.gather(*(one(number) for number in range(case.streams)))
+        with system.profiled() if not case.warms else nullcontext():
+            taken = await asyncio.gather(*(one(number) for number in range(case.streams)))
     finally:
         for page in pages:
             page.close()

@@ -35,7 +35,8 @@ async def resume(system: System, target: str, addresses: list[tuple[str, str]]) 
     for page in pages:
         page.say(f"[[tokens=20 rate={GO_ON:g} size=6]] queued")
     await asyncio.wait_for(asyncio.gather(*(page.queued for page in pages)), LOAD_SECONDS)
-    taken = await asyncio.gather(*(page.answered for page in pages))
+    with system.profiled():
+        taken = await asyncio.gather(*(page.answered for page in pages))
     for page in pages:
         page.close()
     ended = await asyncio.to_thread(_end_of, number)

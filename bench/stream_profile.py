@@ -1,8 +1,9 @@
 """A profile of a server: `python -m bench.stream_profile FILE MODULE ARGUMENTS…` runs the module as __main__ and samples it.
 
-After each millisecond of the process's CPU time, the main thread, which runs the event loop, is asked where it is. At the
-end FILE has the functions by the share of samples that were in them, and by the share that were in them or below them;
-and the CPU seconds of each thread. Waiting takes no CPU time, and makes no samples.
+SIGUSR1 begins a measurement, and another one ends it. In between, after every few milliseconds of the process's CPU time
+(as fine as the kernel's clock), the main thread, which runs the event loop, is asked where it is. At the process's end FILE
+has the functions by the share of samples that were in them, and by the share that were in them or below them; and the
+CPU seconds of each thread. Waiting takes no CPU time, and makes no samples.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 from types import CodeType, FrameType
 
-EVERY = 0.001
+EVERY = 0.001  # the kernel rounds it up
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -27,7 +28,21 @@ class Profile:
         self.samples = 0
         self.inside: Counter[CodeType] = Counter()
         self.below: Counter[CodeType] = Counter()
-        self.threads: dict[int, str] = {}
+        self.running = False
+        self.spent: dict[str, float] = {}
+        self._before: dict[int, float] = {}
+
+    def toggle(self, number: int, frame: FrameType | None) -> None:
+        """Begin or end a measurement."""
+        self.running = not self.running
+        signal.setitimer(signal.ITIMER_PROF, *((EVERY, EVERY) if self.running else (0, 0)))
+        seconds = _seconds()
+        if not self.running:
+            names = {each.native_id: each.name for each in threading.enumerate()}
+            for thread, spent in seconds.items():
+                name = names.get(thread, "other")
+                self.spent[name] = self.spent.get(name, 0.0) + spent - self._before.get(thread, 0.0)
+        self._before = seconds
 
     def sample(self, number: int, frame: FrameType | None) -> None:
         """Count one look at the stack."""
@@ -39,26 +54,28 @@ class Profile:
             seen.add(frame.f_code)
             frame = frame.f_back
         self.below.update(seen)
-        if self.samples % 500 == 1:
-            self.threads |= {each.native_id or 0: each.name for each in threading.enumerate()}
 
     def report(self) -> str:
         """The tables, as text."""
-        lines = [f"{self.samples} samples, one a millisecond of CPU time", "", "CPU seconds of each thread"]
-        lines += [f"  {seconds:8.2f}  {name}" for seconds, name in sorted(self._seconds(), reverse=True)]
+        lines = [f"{self.samples} samples", "", "CPU seconds of each thread"]
+        lines += [
+            f"  {self.spent[name]:8.2f}  {name}"
+            for name in sorted(self.spent, key=self.spent.__getitem__)[::-1]
+        ]
         for title, counts in (("In the function itself", self.inside), ("In it or below it", self.below)):
             lines += ["", title]
             for code, count in counts.most_common(70):
                 lines.append(f"  {100 * count / max(1, self.samples):5.1f} %  {_name(code)}")
         return "\n".join(lines) + "\n"
 
-    def _seconds(self) -> list[tuple[float, str]]:
-        found = []
-        for task in Path("/proc/self/task").iterdir():
-            fields = (task / "stat").read_text().rpartition(")")[2].split()
-            seconds = (int(fields[11]) + int(fields[12])) / TICKS
-            found.append((seconds, self.threads.get(int(task.name), f"thread {task.name}")))
-        return found
+
+def _seconds() -> dict[int, float]:
+    """CPU seconds of each thread so far."""
+    found = {}
+    for task in Path("/proc/self/task").iterdir():
+        fields = (task / "stat").read_text().rpartition(")")[2].split()
+        found[int(task.name)] = (int(fields[11]) + int(fields[12])) / TICKS
+    return found
 
 
 def _name(code: CodeType) -> str:
@@ -74,7 +91,7 @@ def main() -> None:
     sys.argv = [module, *sys.argv[3:]]
     profile = Profile()
     signal.signal(signal.SIGPROF, profile.sample)
-    signal.setitimer(signal.ITIMER_PROF, EVERY, EVERY)
+    signal.signal(signal.SIGUSR1, profile.toggle)
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     finally:

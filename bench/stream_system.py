@@ -124,6 +124,7 @@ class System:
         self.web: Process
         self.port = 0
         self._webs = 0
+        self._profiled = False
 
     def __enter__(self) -> Self:
         try:
@@ -189,6 +190,7 @@ class System:
         self.port = free_port()
         argv = [each for each in self._child.argv if not each.startswith("--port")]
         argv += [f"--port={self.port}", f"--server={server}"]
+        self._profiled = profile is not None
         if profile is not None:
             at = argv.index("-m")
             argv[at + 1 : at + 1] = ["bench.stream_profile", str(profile)]
@@ -202,6 +204,15 @@ class System:
         if self._webs and self.web in self.processes:
             self.web.end()
             self.processes.remove(self.web)
+
+    @contextmanager
+    def profiled(self) -> Iterator[None]:
+        """What happens in the block counts for the web process's profile, if there is to be one."""
+        if self._profiled:
+            os.kill(self.web.pid, signal.SIGUSR1)
+        yield
+        if self._profiled:
+            os.kill(self.web.pid, signal.SIGUSR1)
 
     def check(self) -> None:
         """Raise RuntimeError if a process has died."""
