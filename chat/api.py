@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from ninja import Query, Router, Schema, Status
 from ninja.errors import HttpError
-from pydantic import Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from chat import conversations
 from chat.models import Conversation
@@ -26,8 +26,10 @@ Temperature = Annotated[float, Field(ge=0, le=5)]
 Tokens = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-class New(Schema):
+class New(BaseModel):
     """How a conversation begins; its title comes from the first message unless one is given."""
+
+    model_config = ConfigDict(extra="forbid")
 
     title: Title | None = None
     system_prompt: Prompt = ""
@@ -35,8 +37,10 @@ class New(Schema):
     max_tokens: Tokens | None = None
 
 
-class Change(Schema):
+class Change(BaseModel):
     """What is to be changed; what is not named stays. Null takes a temperature or a limit away."""
+
+    model_config = ConfigDict(extra="forbid")
 
     title: Title | None = None
     pinned: bool | None = None
@@ -119,9 +123,9 @@ def listed(
 @router.post("/conversations", response={201: Created, **REFUSED})
 def create(request: HttpRequest, body: New | None = None) -> Status[Any]:
     """Begin a conversation."""
-    new = body or New()
+    new, owner = body or New(), request.user.pk or 0  # who got here has signed in
     made = Conversation.objects.create(
-        owner_id=request.user.pk,
+        owner_id=owner,
         title=new.title or "",
         system_prompt=new.system_prompt,
         temperature=new.temperature,
@@ -146,7 +150,7 @@ def show(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
 def change(request: HttpRequest, conversation_id: uuid.UUID, body: Change) -> dict[str, Any]:
     """Rename or pin a conversation, or change what its replies are asked with."""
     conversation = _own(request, conversation_id)
-    changes = body.dict(exclude_unset=True)
+    changes = body.model_dump(exclude_unset=True)
     for name in ("title", "pinned", "system_prompt"):
         if name in changes and changes[name] is None:
             raise HttpError(422, f"{name}: null is not possible; leave it out to keep what it is.")
