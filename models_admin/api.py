@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import RequestDataTooBig
@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from ninja import Schema, Status
 from ninja.errors import HttpError, ValidationError
-from pydantic import ConfigDict, StrictStr
+from pydantic import ConfigDict, Field, StrictStr
 
 from models_admin import backend, catalog, switching, waiting
 from models_admin.auth import require, signed_in
@@ -41,9 +41,13 @@ class Models(Schema):
 
 
 class SwitchTo(Schema):
+    """The model to load; for this once, load options, and how many seconds replies in flight may take (0: none)."""
+
     model_config = ConfigDict(extra="forbid")
 
     model_id: StrictStr
+    options: dict[str, Any] = {}
+    drain_seconds: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] | None = None
 
 
 class Switched(Schema):
@@ -59,7 +63,7 @@ class Problem(Schema):
     detail: str
 
 
-PROBLEMS = dict.fromkeys((400, 401, 403, 404, 409, 422, 502), Problem)
+PROBLEMS = dict.fromkeys((400, 401, 403, 404, 409, 422, 502, 503), Problem)
 
 
 @api.get("/admin/models", response={200: Models, 401: Problem, 403: Problem})
@@ -78,7 +82,7 @@ def models(request: HttpRequest) -> dict[str, Any]:
 @api.post("/admin/models/switch", response={200: Switched, 202: dict[str, Any], **PROBLEMS})
 async def switch(request: HttpRequest, body: SwitchTo, response: HttpResponse) -> Status[Any]:
     """Load a model in the place of the one that is loaded."""
-    asked = await sync_to_async(_switch_to)(request, body.model_id)
+    asked = await sync_to_async(_switch_to)(request, body)
     return await _answer(request, response, asked)
 
 
@@ -109,8 +113,9 @@ def cancel(request: HttpRequest, switch_id: int) -> dict[str, Any]:
     return waiting.told(_found(switch_id).pk)
 
 
-def _switch_to(request: HttpRequest, name: str) -> Switch:
+def _switch_to(request: HttpRequest, body: SwitchTo) -> Switch:
     require(request, "switch")
+    name = body.model_id
     if not usable_name(name):
         raise HttpError(
             400,
@@ -118,7 +123,7 @@ def _switch_to(request: HttpRequest, name: str) -> Switch:
         )
     if catalog.stale() and not TabbyModel.objects.filter(name=name, vanished_at=None).exists():
         catalog.refresh()
-    return _request(request, name)
+    return _request(request, name, options=body.options, drain_seconds=body.drain_seconds)
 
 
 def _unload(request: HttpRequest) -> Switch:
@@ -126,9 +131,9 @@ def _unload(request: HttpRequest) -> Switch:
     return _request(request, "")
 
 
-def _request(request: HttpRequest, target: str) -> Switch:
+def _request(request: HttpRequest, target: str, **how: Any) -> Switch:
     try:
-        return switching.request(target, source=Source.API, user=request.user)
+        return switching.request(target, source=Source.API, user=request.user, **how)
     except switching.UnknownModel as error:
         raise HttpError(404, str(error)) from None
     except switching.Conflict as error:
@@ -143,7 +148,10 @@ async def _answer(request: HttpRequest, response: HttpResponse, asked: Switch) -
         response.headers["Location"] = reverse("api-1:switch", kwargs={"switch_id": asked.pk})
         response.headers["Preference-Applied"] = "respond-async"
         return Status(202, await sync_to_async(waiting.told)(asked.pk))
-    ended = await waiting.ended(asked.pk)
+    try:
+        ended = await waiting.ended(asked.pk)
+    except waiting.NoWorker as error:
+        raise HttpError(503, str(error)) from None
     if ended.state != State.SUCCEEDED:
         _refuse(ended)
     if not ended.target:

@@ -106,7 +106,7 @@ def observe(card: ModelCard | None, epoch: int) -> None:
         row = backend.lock()
         if row.epoch != epoch or gate.closed():
             return
-        first_look = row.seen_at is None
+        known, first_look = row.model, row.seen_at is None
         was_unreachable = row.unreachable_since is not None
         if found == row.model and not first_look:
             backend.set_reachable()
@@ -122,3 +122,16 @@ def observe(card: ModelCard | None, epoch: int) -> None:
             if found:
                 TabbyModel.objects.filter(name=found).update(last_loaded=timezone.now())
     events.backend_changed()
+    if not found and (known or first_look):
+        _keep(row.wanted or known)
+
+
+def _keep(last: str) -> None:
+    """Have the model that is to be kept (KEEP_MODEL: a name, or “last”) loaded again in a TabbyAPI that came back empty."""
+    name = last if settings.KEEP_MODEL == "last" else settings.KEEP_MODEL
+    if not name:
+        return
+    try:
+        switching.request(name, source=Source.KEEP)
+    except switching.Refused as refusal:
+        log.warning("%s is to be kept loaded (KEEP_MODEL), but: %s", name, refusal)

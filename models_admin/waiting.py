@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from models_admin import narration, presence, threads
-from models_admin.models import Lease, Switch
+from models_admin import narration, presence, process, threads
+from models_admin.models import Lease, State, Switch
 
 POLL_SECONDS = 0.1
 
@@ -17,9 +17,27 @@ def _row(switch_id: int) -> Switch:
     return Switch.objects.select_related("requested_by").get(pk=switch_id)
 
 
+class NoWorker(Exception):
+    """The switch is queued, and no worker is there to carry it out; it stays queued."""
+
+    def __init__(self, switch_id: int) -> None:
+        super().__init__(
+            f"Queued: no worker is answering. Switch number {switch_id} will run when one is back; start a worker, or "
+            "cancel the switch."
+        )
+
+
+def _abandoned(switch: Switch) -> bool:
+    """Whether a switch has been queued for longer than a living worker would leave it, and none is alive."""
+    untouched = switch.state == State.QUEUED and switch.created_at < process.oldest_alive()
+    return untouched and not presence.a_worker_is_alive()
+
+
 async def ended(switch_id: int) -> Switch:
-    """Return the switch once it has ended."""
+    """Return the switch once it has ended; raise NoWorker where nobody is there to begin it."""
     while (switch := await threads.read(_row, switch_id)).active:
+        if await threads.read(_abandoned, switch):
+            raise NoWorker(switch_id)
         await asyncio.sleep(POLL_SECONDS)
     return switch
 

@@ -1,0 +1,75 @@
+"""Load options are checked before anything is unloaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from models_admin.models import Source, Switch, TabbyModel
+from models_admin.options import validated
+from models_admin.switching import BadOptions, request
+
+GOOD = {
+    "max_seq_len": 8192,
+    "cache_size": 16384,
+    "cache_mode": "Q6",
+    "tensor_parallel": True,
+    "gpu_split": [20, 24.5],
+    "autosplit_reserve": [96],
+    "rope_alpha": "auto",
+    "chunk_size": 2048,
+    "prompt_template": "chatml",
+    "vision": False,
+    "draft_model": {"draft_model_name": "small"},
+}
+
+
+def test_good_options_stay_as_they_are() -> None:
+    assert validated(GOOD) == GOOD
+
+
+def test_options_without_a_value_are_left_out() -> None:
+    assert validated({"max_seq_len": None}) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cache_size", 1000),
+        ("cache_size", "4096"),
+        ("cache_size", True),
+        ("cache_mode", "Q5"),
+        ("cache_mode", "9,2"),
+        ("gpu_split", []),
+        ("gpu_split", [1, "x"]),
+        ("gpu_split", [float("nan")]),
+        ("max_seq_len", -1),
+        ("vision", "yes"),
+        ("prompt_template", "../../etc/passwd"),
+        ("draft_model", {"draft_model_name": "../x"}),
+        ("draft_model", {}),
+        ("rope_scale", float("inf")),
+        ("model_name", "other"),
+        ("skip_queue", True),
+    ],
+)
+def test_a_bad_option_is_named(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=name):
+        validated({name: value})
+
+
+@pytest.mark.django_db
+def test_a_request_with_a_bad_option_makes_no_switch() -> None:
+    TabbyModel.objects.create(name="new", load_options={"cache_mode": "Q4"})
+    with pytest.raises(BadOptions):
+        request("new", source=Source.API, options={"cache_size": 100})
+    assert not Switch.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_models_own_options_are_used_and_overridden_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
+    TabbyModel.objects.create(name="new", load_options={"cache_mode": "Q4", "max_seq_len": 4096})
+    switch = request("new", source=Source.API, options={"max_seq_len": 8192})
+    assert switch.options == {"cache_mode": "Q4", "max_seq_len": 8192}

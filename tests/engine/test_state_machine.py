@@ -1,0 +1,240 @@
+"""Whatever TabbyAPI does and whoever interferes: a switch makes legal moves only, ends, and tells the truth in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from models_admin import backend, gate, loading, running, switching
+from models_admin.models import ACTIVE, ENDED, GATED, Lease, Source, State, Switch, TabbyModel
+from models_admin.tabby.errors import (
+    Garbled,
+    KeyRefused,
+    LoadFailed,
+    OutOfMemory,
+    ServerFault,
+    StreamCut,
+    TabbyError,
+    TimedOut,
+    Unreachable,
+)
+from models_admin.tabby.wire import LoadProgress, ModelCard
+
+pytestmark = pytest.mark.django_db
+
+ERRORS: list[type[TabbyError]] = [
+    Garbled, KeyRefused, LoadFailed, OutOfMemory, ServerFault, StreamCut, TimedOut, Unreachable,
+]  # fmt: skip
+# What a call does: its work, an error before it, its work and then an error, or nothing although it says that it did.
+DEEDS = st.one_of(
+    st.just(("well", None)),
+    st.just(("well", None)),
+    st.tuples(st.sampled_from(["before", "after"]), st.sampled_from(ERRORS)),
+    st.just(("lie", None)),
+    st.just(("cancel", None)),
+    st.just(("outside", None)),
+)
+
+
+class Whimsical:
+    """A TabbyAPI that does what the script says, and in the end what it should."""
+
+    def __init__(self, deeds: list[Any], switch: Switch) -> None:
+        self.deeds = deeds
+        self.switch = switch
+        self.loaded: str | None = "old"
+
+    def _deed(self, work: Any) -> Any:
+        deed, error = self.deeds.pop(0) if self.deeds else ("well", None)
+        if deed == "before":
+            raise error("scripted")
+        if deed == "cancel":
+            try:
+                switching.cancel(self.switch, user=None)
+            except switching.TooLate:
+                pass
+        if deed == "outside":
+            self.loaded = "other"
+        if deed == "lie":
+            return None
+        result = work()
+        if deed == "after":
+            raise error("scripted")
+        return result
+
+    def permission(self) -> str:
+        return self._deed(lambda: "admin") or "api"
+
+    def models(self) -> list[str]:
+        return self._deed(lambda: ["old", "new", "other"]) or []
+
+    def current(self) -> ModelCard | None:
+        return self._deed(lambda: None) or (ModelCard(self.loaded, {}) if self.loaded else None)
+
+    def unload(self) -> bool:
+        self._deed(lambda: setattr(self, "loaded", None))
+        return True
+
+    def probe(self, timeout: float) -> None:
+        self._deed(lambda: None)
+
+    def load(self, name: str, options: object) -> Any:
+        return Stream(self, name)
+
+
+class Stream:
+    def __init__(self, tabby: Whimsical, name: str) -> None:
+        self.tabby, self.name = tabby, name
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def __iter__(self) -> Iterator[LoadProgress]:
+        self.tabby.loaded = None
+        yield LoadProgress("model", 1, 2, finished=False)
+        self.tabby._deed(lambda: setattr(self.tabby, "loaded", self.name))
+        yield LoadProgress("model", 2, 2, finished=True)
+
+
+class Still:
+    """A pulse without a thread."""
+
+    def __init__(self, switch: Switch) -> None:
+        self.switch = switch
+
+    def check(self) -> None:
+        if not switching.beat(self.switch):
+            raise switching.Lost
+
+    def show(self, percent: int, detail: str) -> None: ...
+
+    def clear(self) -> None: ...
+
+    def watch(self, *args: object) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def _impatient(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.SWITCH_TIMEOUT = 0
+    settings.DRAIN_TIMEOUT = 0
+    monkeypatch.setattr(loading, "KNOCK_SECONDS", 0)
+    monkeypatch.setattr(running, "DRAIN_POLL", 0)
+    monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
+
+
+def fresh(target: str) -> Switch:
+    """A catalog of three models, `old` loaded, and a queued switch."""
+    for table in (Switch, Lease, TabbyModel):
+        table.objects.all().delete()
+    for name in ("old", "new", "other"):
+        TabbyModel.objects.create(name=name)
+    row = backend.row()
+    row.model, row.seen_at, row.unreachable_since, row.options = "old", timezone.now(), None, {}
+    row.save()
+    return switching.request(target, source=Source.API)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(deeds=st.lists(DEEDS, max_size=14), target=st.sampled_from(["new", "old", ""]))
+def test_any_course_ends_in_the_truth(deeds: list[Any], target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    switch = fresh(target)
+    tabby = Whimsical(list(deeds), switch)
+    moves: list[tuple[str, str]] = []
+    original = switching.move
+
+    def spied(each: Switch, new: State, **fields: Any) -> None:
+        old = each.state
+        original(each, new, **fields)
+        moves.append((old, new))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "move", spied)
+        patch.setattr(switching, "move", spied)
+        claimed = switching.claim(switch.pk)
+        assert claimed is not None
+        try:
+            running.Run(claimed, tabby, Still(claimed)).to_the_end()  # type: ignore[arg-type]
+        except switching.Lost:
+            pass
+    ended = Switch.objects.get(pk=switch.pk)
+    assert ended.state in ENDED
+    assert all(new in switching.NEXT[State(old)] for old, new in moves)
+    assert not gate.closed()
+    if not moves or moves[-1][1] != ended.state:
+        assert ended.state == State.CANCELLED  # by somebody else, while nothing had been changed
+        return
+    if ended.state == State.SUCCEEDED:
+        assert ended.result == target
+    if not tabby.deeds and not any(deed == "outside" for deed, _ in deeds[-3:]):
+        assert backend.row().model == ended.result
+
+
+EVENTS = st.lists(
+    st.sampled_from(
+        ["request new", "request other", "request", "claim", "step", "cancel", "die", "adopt", "finish"]
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events=EVENTS, choices=st.randoms(use_true_random=False))
+def test_any_order_of_events_keeps_one_switch_and_legal_moves(events: list[str], choices: Any) -> None:
+    first = fresh("new")
+    held: Switch | None = None
+    ended_before: dict[int, str] = {}
+    for event in [*events, "die", "adopt", "finish"]:
+        current = switching.active()
+        try:
+            if event.startswith("request"):
+                switching.request(event.removeprefix("request").strip(), source=Source.API)
+            elif event == "claim" and current:
+                held = switching.claim(current.pk) or held
+            elif event == "die" and current:
+                Switch.objects.filter(pk=current.pk).update(
+                    heartbeat=timezone.now() - timezone.timedelta(hours=1)
+                )
+            elif event == "adopt" and current:
+                held = switching.claim(current.pk) or held
+            elif event == "cancel" and current:
+                switching.cancel(current, user=None)
+            elif event in ("step", "finish") and held:
+                while held.state in ACTIVE:
+                    switching.move(held, choices.choice(switching.NEXT[State(held.state)]))
+                    if event == "step":
+                        break
+        except (switching.Refused, switching.Lost):
+            pass
+        assert Switch.objects.filter(state__in=ACTIVE).count() <= 1
+        assert gate.closed() == Switch.objects.filter(state__in=GATED).exists()
+        for row in Switch.objects.filter(state__in=ENDED):
+            assert ended_before.setdefault(row.pk, row.state) == row.state, "an ended switch moved"
+    assert switching.active() is None
+    assert Switch.objects.get(pk=first.pk).state in ENDED
+
+
+@pytest.mark.parametrize("old", list(State))
+def test_an_illegal_move_is_refused(old: State) -> None:
+    switch = fresh("new")
+    Switch.objects.filter(pk=switch.pk).update(state=old)
+    switch.refresh_from_db()
+    for new in set(State) - set(switching.NEXT.get(old, ())):
+        with pytest.raises((ValueError, KeyError)):
+            switching.move(switch, new)
+    assert Switch.objects.get(pk=switch.pk).state == old
+
+
+def test_a_move_that_somebody_else_made_first_is_lost() -> None:
+    switch = fresh("new")
+    other = Switch.objects.get(pk=switch.pk)
+    switching.move(other, State.DRAINING)
+    with pytest.raises(switching.Lost):
+        switching.move(switch, State.DRAINING)
