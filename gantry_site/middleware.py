@@ -21,7 +21,7 @@ POLICY = "; ".join(
 
 
 class Health:
-    """Answers GET /healthz with 200 as soon as this process serves: whatever else is down, and by whatever name it is asked."""
+    """Answers GET /healthz with 200 as soon as this process serves, whatever else is down, and by any name of this host."""
 
     sync_capable = True
     async_capable = False

@@ -24,7 +24,9 @@ class WrongModel(LoadFailed):
     """The load ended without an error, but another model is there, or none."""
 
     kind = "wrong_model"
-    default_advice = "Somebody else may use this TabbyAPI. Look at what is loaded now, and switch again if it is not what you want."
+    default_advice = (
+        "Somebody else may use this TabbyAPI. Look at what is loaded now, and switch again if needed."
+    )
 
 
 class Percentage:

@@ -32,16 +32,16 @@ def refused(page: Page, frame: str | bytes) -> dict[str, Any]:
         ('{"type": 7}', "bad_frame"),
         ('{"type": "send", "text": "no id"}', "bad_frame"),
         ('{"type": "send", "client_id": "not-a-uuid", "text": "x"}', "bad_frame"),
-        ('{"type": "send", "client_id": "%s", "text": 5}' % SOME, "bad_frame"),
-        ('{"type": "send", "client_id": "%s", "text": "  \\n "}' % SOME, "empty"),
-        ('{"type": "send", "client_id": "%s", "text": "a\\u0000b"}' % SOME, "bad_text"),
-        ('{"type": "send", "client_id": "%s", "text": "%s"}' % (SOME, "x" * 200_000), "too_long"),
+        ('{"type": "send", "client_id": "' + SOME + '", "text": 5}', "bad_frame"),
+        ('{"type": "send", "client_id": "' + SOME + '", "text": "  \\n "}', "empty"),
+        ('{"type": "send", "client_id": "' + SOME + '", "text": "a\\u0000b"}', "bad_text"),
+        ('{"type": "send", "client_id": "' + SOME + '", "text": "' + "x" * 200_000 + '"}', "too_long"),
         ('{"type": "stop", "id": "one"}', "bad_frame"),
         ('{"type": "stop", "id": true}', "bad_frame"),
         ('{"type": "stop", "id": 99999999999999999999999}', "bad_frame"),
         ('{"type": "stop", "id": 999999999}', "not_found"),
         ('{"type": "regenerate", "id": 999999999}', "not_found"),
-        ('{"type": "edit", "id": 999999999, "client_id": "%s", "text": "x"}' % SOME, "not_found"),
+        ('{"type": "edit", "id": 999999999, "client_id": "' + SOME + '", "text": "x"}', "not_found"),
     ],
 )
 def test_a_bad_frame_is_answered_and_the_socket_stays_open(
@@ -64,7 +64,7 @@ def test_too_many_frames_at_once_are_refused(tabby: Tabby, alice: Person) -> Non
 
 def test_a_lone_surrogate_is_refused_not_stored(tabby: Tabby, alice: Person) -> None:
     with alice.page() as page:
-        error = refused(page, '{"type": "send", "client_id": "%s", "text": "\\ud800"}' % SOME)
+        error = refused(page, '{"type": "send", "client_id": "' + SOME + '", "text": "\\ud800"}')
         assert error["code"] in ("not_json", "bad_text")
 
 

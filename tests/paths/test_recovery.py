@@ -54,18 +54,17 @@ def frozen(pid: int) -> Iterator[None]:
 def test_without_a_worker_pages_say_so_and_chats_go_on(
     tabby: Tabby, gantry: Gantry, admin: Person, alice: Person
 ) -> None:
-    with frozen(gantry.children()["worker"]):
-        with admin.watch() as page, alice.page() as chat:
-            page.until(lambda each: not each.backend["worker"], "the worker's absence")
-            number = admin.start_switch("beta-8B-Q5")
-            page.until(
-                lambda each: (
-                    "Queued: no worker is answering"
-                    in [line["text"] for line in (each.backend["switch"] or {}).get("lines", [])]
-                ),
-                "the reason",
-            )
-            assert chat.answered(chat.say("[[echo]]and I?"))["text"] == "and I?"
+    with frozen(gantry.children()["worker"]), admin.watch() as page, alice.page() as chat:
+        page.until(lambda each: not each.backend["worker"], "the worker's absence")
+        number = admin.start_switch("beta-8B-Q5")
+        page.until(
+            lambda each: (
+                "Queued: no worker is answering"
+                in [line["text"] for line in (each.backend["switch"] or {}).get("lines", [])]
+            ),
+            "the reason",
+        )
+        assert chat.answered(chat.say("[[echo]]and I?"))["text"] == "and I?"
     with admin.watch() as page:
         page.until(lambda each: (each.backend["last"] or {}).get("id") == number, "the end of the switch", 60)
         assert page.backend["last"]["state"] == "succeeded"

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -105,12 +106,10 @@ class Page(Socket):
 
     def closed(self) -> int:
         """Wait for the server to close the socket; return the code."""
-        try:
-            while True:
-                self.socket.recv(PATIENCE)
-        except ConnectionClosed as error:
-            assert error.rcvd is not None
-            return error.rcvd.code
+        with pytest.raises(ConnectionClosed) as end:
+            list(self.socket)
+        assert end.value.rcvd is not None
+        return end.value.rcvd.code
 
     def apply(self, event: dict[str, Any]) -> None:
         kind = event["type"]
