@@ -74,9 +74,7 @@ async def _trial(trial: Trial, system: System) -> Result:
     finally:
         log.removeHandler(handler)
         handler.close()
-    if result.good:
-        path.unlink()
-    else:
+    if not result.good:
         with path.open("ab") as file, system.log.open("rb") as printed:
             printed.seek(begun_at)
             complaints = "\n".join([*result.lost, *result.doubled, *result.complaints])

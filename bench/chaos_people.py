@@ -1,4 +1,4 @@
-"""A person with a chat page, which does what the real one does: keeps what is not acknowledged, comes back, applies events."""
+"""A person with a chat page that does as the real one: it keeps what is not acknowledged, comes back, and applies events."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ async def chat(page: Page, quiet: asyncio.Event) -> None:
     """Send messages and read the replies, in no hurry, until it is to be quiet."""
     dice = page.dice
     while not quiet.is_set():
-        await page.say(dice.randint(15, 90), dice.randint(30, 80))
+        await page.say(dice.randint(15, 90), dice.randint(60, 120))
         patient = dice.random() < 0.75
         while not quiet.is_set() and page.waits() > (0 if patient else 1):
             await asyncio.sleep(0.05)

@@ -30,6 +30,8 @@ ENDPOINTS = {
     "verifying": ("chat", "model"),
     "rolling_back": ("load",),
 }
+# About how long the longer steps last (seconds); a blow must not come after the step.
+LENGTHS = {"draining": 0.8, "loading": 0.6, "rolling_back": 0.8}
 LOAD_ERRORS = ("oom", "corrupted", "error_event", "finished_then_error")
 
 
@@ -76,7 +78,7 @@ def plan(seed: int, number: int) -> Plan:
         victim=victim,
         deed=deed,
         chatting=dice.uniform(0.3, 1.2),
-        delay=dice.choice((0.0, dice.uniform(0.0, 0.15), dice.uniform(0.0, 0.5))),
+        delay=dice.uniform(0.0, LENGTHS.get(step, 0.25)),
         lasting=2 + 10 * dice.random() ** 3 if deed == "freeze" else dice.uniform(0.5, 6),
         down=dice.uniform(0, 2),
         comes_back_empty=dice.random() < 0.5,

@@ -22,9 +22,9 @@ from bench.chaos_truth import Facts, Verdict, judge
 log = logging.getLogger("chaos")
 
 STEP_PATIENCE = 8.0  # how long a step is waited for
-LAST_WORDS = 0.5  # people go on chatting so long after the victim is back
+LAST_WORDS = 0.3  # people go on chatting so long after the victim is back
 POLL = 0.2
-STAYS_RIGHT = 1.0  # once right, it must still be so after this
+STAYS_RIGHT = 0.7  # once right, it must still be so after this
 GIVEN_UP = LIMIT + 15
 
 

@@ -1,0 +1,75 @@
+"""A few trials of `make chaos`, on the database that this run of the tests is for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bench.chaos import trials
+from bench.chaos_plan import CELLS, Plan, plan
+from bench.chaos_table import table
+from bench.chaos_truth import Row, expected, judge
+
+SEED = 20260101
+WANTED = (
+    ("worker", "kill", "loading"),
+    ("web", "kill", "draining"),
+    ("sandbox", "freeze", "verifying"),
+)
+
+
+def _plans() -> list[Plan]:
+    run = [plan(SEED, number) for number in range(1, len(CELLS) + 1)]
+    return [each for each in run if (each.victim, each.deed, each.step) in WANTED]
+
+
+async def test_everything_is_right_again_after_each_blow(tmp_path: Path) -> None:
+    plans = _plans()
+    assert len(plans) == len(WANTED)
+    results = await trials(plans, tmp_path, os.environ.get("DATABASE_URL", ""))
+    wrong = [[*each.lost, *each.doubled, *each.complaints, each.log] for each in results if not each.good]
+    assert not wrong, f"{table(results)}\n{wrong}"
+    assert all(each.sent for each in results)
+
+
+def test_a_seed_gives_the_same_trials_again() -> None:
+    assert plan(7, 11) == plan(7, 11)
+    assert plan(7, 11) != plan(8, 11)
+    assert plan(7, 11).random("user1").random() == plan(7, 11).random("user1").random()
+
+
+def test_a_run_meets_every_step_with_every_blow() -> None:
+    run = [plan(3, number) for number in range(1, len(CELLS) + 1)]
+    assert {(each.step, (each.victim, each.deed)) for each in run} == set(CELLS)
+
+
+def _rows(*replies: tuple[str, str, str]) -> list[Row]:
+    """A message "a" and its replies, each (status, text, error)."""
+    asked = Row(1, "", None, "user", "complete", "a", "hi", "", "", "")
+    return [
+        asked,
+        *(
+            Row(pk, "", 1, "assistant", status, "", text, error, "", "")
+            for pk, (status, text, error) in enumerate(replies, start=2)
+        ),
+    ]
+
+
+def test_the_judge_sees_what_is_lost_doubled_and_dishonest() -> None:
+    whole = expected(3)
+    assert whole == " w1 w2 w3"
+    right = judge({"a": 3}, _rows(("complete", whole, "")))
+    assert (right.answered, right.lost, right.doubled, right.wrong) == (1, [], [], [])
+    honest = judge({"a": 3}, _rows(("failed", " w1", "It broke. Try again.")))
+    assert (honest.failed, honest.lost, honest.wrong) == (1, [], [])
+    assert judge({"a": 3}, []).lost
+    assert judge({"a": 3}, _rows()).lost
+    assert judge({"a": 3}, _rows(("complete", " w1 w3", ""))).lost
+    assert judge({"a": 3}, _rows(("complete", " w1 w2", ""))).lost
+    assert judge({"a": 3}, _rows(("failed", " w2", "It broke."))).lost
+    assert judge({"a": 3}, _rows(("complete", " w1 w2 w2 w3", ""))).doubled
+    assert judge({"a": 3}, _rows(("complete", whole, ""), ("complete", whole, ""))).doubled
+    assert judge({"a": 3}, _rows(("failed", "", ""))).wrong
+    assert judge({"a": 3}, _rows(("stopped", " w1", ""))).wrong
+    assert judge({"a": 3}, _rows(("streaming", " w1", ""))).open
+    assert judge({}, _rows(("complete", whole, ""))).wrong
