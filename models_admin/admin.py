@@ -14,8 +14,9 @@ from django.utils.safestring import SafeString
 
 from models_admin import backend, names, options
 from models_admin.admin_pages import ModelPages
+from models_admin.banner import WHERE
 from models_admin.columns import Column, Columns, moment
-from models_admin.models import Switch, TabbyModel
+from models_admin.models import Source, Switch, TabbyModel
 from models_admin.waiting import told
 
 if TYPE_CHECKING:
@@ -156,16 +157,21 @@ class TabbyModelAdmin(ModelPages):
 class SwitchAdmin(HistoryAdmin):
     """The history of switches, to read."""
 
-    list_display = ("when", "change", "outcome", "took", "source", "requested_by", "reason")
+    list_display = ("when", "change", "outcome", "took", "who", "reason")
     list_filter = ("state", "source")
     search_fields = ("target", "previous", "error", "requested_by__username")
     list_select_related = ("requested_by",)
     list_per_page = 50
     fields = (
-        "when", "change", "outcome", "steps", "took", "source", "requested_by", "cause", "replies_cut",
+        "when", "change", "outcome", "steps", "took", "who", "cause", "replies_cut",
         "used_options", "error", "advice",
     )  # fmt: skip
     readonly_fields = fields
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().changelist_view(request, {"title": "Switch history", **(extra_context or {})})
 
     class Media:
         css = {"all": ["models_admin/models.css"]}
@@ -187,8 +193,14 @@ class SwitchAdmin(HistoryAdmin):
         return moment(row.created_at)
 
     @admin.display(description="From → to", ordering="target")
-    def change(self, row: Switch) -> str:
-        return f"{row.previous or 'nothing'} → {row.target or 'nothing'}"
+    def change(self, row: Switch) -> SafeString:
+        return format_html("{} → <strong>{}</strong>", row.previous or "nothing", row.target or "nothing")
+
+    @admin.display(description="By", ordering="requested_by__username")
+    def who(self, row: Switch) -> str:
+        """Who asked for it, and where."""
+        who = row.requested_by.get_username() if row.requested_by else ""
+        return f"{who} ({WHERE[Source(row.source)]})".strip()
 
     @admin.display(description="Outcome", ordering="state")
     def outcome(self, row: Switch) -> SafeString:
@@ -203,7 +215,7 @@ class SwitchAdmin(HistoryAdmin):
 
     @admin.display(description="Error")
     def reason(self, row: Switch) -> str:
-        return row.error if len(row.error) <= 90 else f"{row.error[:88]}…"
+        return row.error if len(row.error) <= 120 else f"{row.error[:118]}…"
 
     @admin.display(description="Steps")
     def steps(self, row: Switch) -> SafeString:

@@ -8,12 +8,22 @@ from django.utils.dateparse import parse_datetime
 
 from models_admin.models import Source, State
 
+WHERE = {
+    Source.ADMIN: "admin site",
+    Source.API: "API",
+    Source.COMMAND: "command line",
+    Source.ROLLBACK: "rollback",
+    Source.OUTSIDE: "outside",
+    Source.KEEP: "kept model",
+    Source.RULE: "rule",
+}
+
 
 def banner(snapshot: dict[str, Any]) -> dict[str, Any]:
     """Return what the banner's template shows of a backend.snapshot().
 
     {"key", "tone": "good"|"busy"|"idle"|"bad", "headline", "since" (a time or None), "facts": [words],
-    "replying", "snapshot", "switch", "last" (with "ended", a time, and "source_name")}; the key changes
+    "replying", "snapshot", "switch", "last" (with "ended", a time, and "who")}; the key changes
     whenever the words do, but not with a running step's progress or the number of replies.
     """
     tone, headline = _headline(snapshot)
@@ -28,13 +38,7 @@ def banner(snapshot: dict[str, Any]) -> dict[str, Any]:
         "replying": _replying(snapshot["replying"]),
         "snapshot": snapshot,
         "switch": snapshot["switch"],
-        "last": {
-            **last,
-            "ended": parse_datetime(last["finished_at"]),
-            "source_name": Source(last["source"]).label,
-        }
-        if last
-        else None,
+        "last": _ended(last) if last else None,
     }
 
 
@@ -77,6 +81,16 @@ def _under_way(switch: dict[str, Any]) -> str:
     if not target:
         return f"Unloading {previous}" if previous else "Unloading"
     return f"Switching from {previous} to {target}" if previous else f"Loading {target}"
+
+
+def _ended(last: dict[str, Any]) -> dict[str, Any]:
+    """A switch that has ended, with its time as a time, and who it was in words."""
+    ended = parse_datetime(last["finished_at"])
+    if last["source"] == Source.OUTSIDE:
+        text = f"Changed from outside Gantry: {last['target'] or 'no model'} was found loaded"
+        return {**last, "ended": ended, "who": "", "lines": [{"text": text, "state": "waiting"}]}
+    place = f"({WHERE[last['source']]})"
+    return {**last, "ended": ended, "who": f"asked for by {last['by']} {place}" if last["by"] else place}
 
 
 def _facts(snapshot: dict[str, Any]) -> list[str]:

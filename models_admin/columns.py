@@ -77,12 +77,13 @@ class Columns:
             parts.append(f"{row.parameters_b * 1000:.0f}M" if small else f"{row.parameters_b:.3g}B")
         if row.quantization:
             parts.append(row.quantization)
-        if (need := names.vram_gb(row.parameters_b, row.bits)) is not None:
-            rule = f"An estimate: {names.VRAM_RULE}."
-            parts.append(format_html('<span title="{}">≈ {} GB VRAM</span>', rule, f"{need:g}"))
-        if not parts:
-            return "–"
-        return format_html(" · ".join(["{}"] * len(parts)), *parts)
+        size = format_html('<span class="gantry-fact">{}</span>', " · ".join(parts) or "–")
+        if (need := names.vram_gb(row.parameters_b, row.bits)) is None:
+            return size
+        rule = f"An estimate: {names.VRAM_RULE}."
+        return size + format_html(
+            ' <span class="gantry-fact gantry-quiet" title="{}">≈ {} GB VRAM</span>', rule, f"{need:g}"
+        )
 
     @admin.display(description="Last loaded", ordering="last_loaded")
     def last_loaded(self, row: TabbyModel) -> str:

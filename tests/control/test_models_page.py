@@ -36,7 +36,7 @@ def test_it_shows_what_is_loaded_and_what_could_be(admin_client: Client, catalog
     assert f"✓ {LLAMA} is loaded" in page
     assert "context 8,192 tokens" in page
     assert page.count("✓ Active") == 1
-    assert "7B · Q5 · " in page
+    assert "7B · Q5<" in page
     assert "≈ 5.7 GB VRAM" in page
     assert url(catalog, QWEN) in page
     assert url(catalog, LLAMA) not in page
@@ -110,6 +110,13 @@ def test_in_mid_switch_it_shows_where_it_stands(admin_client: Client, catalog: C
 def test_after_a_switch_it_says_how_it_ended(admin_client: Client, catalog: Catalog) -> None:
     running(State.SUCCEEDED, finished_at=timezone.now(), result=QWEN)
     assert "✓ Model switched successfully!" in html(admin_client)
+
+
+def test_a_change_from_outside_is_called_that(admin_client: Client, catalog: Catalog) -> None:
+    running(State.SUCCEEDED, finished_at=timezone.now(), result=QWEN, source=Source.OUTSIDE)
+    page = html(admin_client)
+    assert f"Changed from outside Gantry: {QWEN} was found loaded" in page
+    assert "switched successfully" not in page
 
 
 def test_after_a_failure_it_says_why_and_what_to_do(admin_client: Client, catalog: Catalog) -> None:
@@ -308,7 +315,7 @@ def test_what_is_noted_about_a_model_is_checked(admin_client: Client, catalog: C
 def test_the_history_is_read_only(admin_client: Client, viewer: Client, catalog: Catalog) -> None:
     switch = running(State.FAILED, error="CUDA out of memory.", result=LLAMA, finished_at=timezone.now())
     listed = html(admin_client, "/admin/models_admin/switch/")
-    assert f"{LLAMA} → {QWEN}" in listed
+    assert f"{LLAMA} → <strong>{QWEN}</strong>" in listed
     assert "CUDA out of memory." in listed
     path = f"/admin/models_admin/switch/{switch.pk}/change/"
     assert "CUDA out of memory." in html(viewer, path)

@@ -6,13 +6,14 @@
 import { follow } from "./socket.js";
 
 const FRAGMENT = { headers: { "X-Requested-With": "fragment" } };
+const PARTS = ["gantry-state", "gantry-work", "gantry-outcome", "gantry-notes"];
 const dialog = document.getElementById("gantry-dialog");
 let newest = null; // the last snapshot that came
 let heard = 0; // when it came (performance.now())
 let updating = false;
 let again = false;
 
-const banner = () => document.getElementById("gantry-banner");
+const banner = document.getElementById("gantry-banner");
 
 function key(snapshot) {
   const { switch: running, last } = snapshot;
@@ -39,15 +40,15 @@ function take(event) {
   newest = event.type === "hello" ? event.backend : event;
   heard = performance.now();
   showProgress();
-  if (banner().dataset.key !== key(newest)) update();
+  if (banner.dataset.key !== key(newest)) update();
 }
 
 function showProgress() {
-  const replying = banner().querySelector("[data-replying]");
   const count = newest.replying;
-  replying.textContent = count === 0 ? "" : count === 1 ? "1 reply in flight" : `${count} replies in flight`;
+  const words = count === 1 ? "1 reply in flight" : `${count} replies in flight`;
+  document.getElementById("gantry-replying").textContent = count ? words : "";
   const running = newest.switch;
-  const box = running && banner().querySelector(`[data-switch="${running.id}"]`);
+  const box = running && banner.querySelector(`[data-switch="${running.id}"]`);
   if (!box) return;
   const lines = running.lines.map((line) => {
     const item = document.createElement("li");
@@ -64,7 +65,7 @@ function showProgress() {
 
 function showTimes() {
   const running = newest?.switch;
-  const box = running && banner().querySelector(`[data-switch="${running.id}"]`);
+  const box = running && banner.querySelector(`[data-switch="${running.id}"]`);
   if (!box) return;
   const since = (performance.now() - heard) / 1000;
   box.querySelector("[data-elapsed]").textContent = `${Math.round(running.elapsed_seconds + since)} s so far`;
@@ -98,14 +99,20 @@ async function fetchAndReplace() {
   }
   const fresh = page.getElementById("gantry-banner");
   if (!fresh) return;
-  const focused = banner().contains(document.activeElement);
-  banner().replaceWith(fresh);
-  if (focused) fresh.querySelector("button, a")?.focus();
-  document.getElementById("gantry-notes").replaceWith(page.getElementById("gantry-notes"));
+  banner.className = fresh.className;
+  banner.dataset.key = fresh.dataset.key;
+  for (const id of PARTS) replacePart(document.getElementById(id), page.getElementById(id));
   replaceRows(page);
   localize(document);
-  say();
   if (newest) showProgress();
+}
+
+// What is replaced in its place is announced by screen readers, where the place is a status.
+function replacePart(place, fresh) {
+  if (place.isEqualNode(fresh)) return;
+  const focused = place.contains(document.activeElement);
+  place.replaceChildren(...fresh.childNodes);
+  if (focused) place.querySelector("button, a")?.focus();
 }
 
 const rowId = (row) => row.querySelector("input.action-select")?.value ?? row.querySelector("th a, td a")?.href ?? "";
@@ -127,15 +134,6 @@ function replaceRows(page) {
       if (!same) cell.replaceWith(cells[place]);
     });
   });
-}
-
-// Tells screen readers of each new state, but not of every percent.
-function say() {
-  const lines = banner().querySelectorAll(".gantry-lines li");
-  const headline = document.getElementById("gantry-headline").textContent;
-  const words = lines.length ? `${headline}. ${lines[lines.length - 1].textContent}` : headline;
-  const place = document.getElementById("gantry-say");
-  if (place.textContent !== words) place.textContent = words;
 }
 
 // Times in the reader's own time zone, written as the server writes them.
