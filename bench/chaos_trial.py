@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import uuid
 from contextlib import suppress
 from typing import Any
 
@@ -17,7 +16,8 @@ from bench.chaos_people import Page, chat
 from bench.chaos_plan import MODELS, TOO_BIG, Plan
 from bench.chaos_system import System
 from bench.chaos_table import LIMIT, Result
-from bench.chaos_truth import Facts, Verdict, judge
+from bench.chaos_truth import Verdict, judge
+from bench.chaos_views import backend_complaints, page_complaints, view_complaints
 
 log = logging.getLogger("chaos")
 
@@ -118,6 +118,8 @@ class Trial:
             await self.admin.sees(number, "loading", STEP_PATIENCE)
             await self._arm(loaded)
         self.met = number is not None and await self.admin.sees(number, plan.step, STEP_PATIENCE)
+        if not self.met and plan.fault is not None:  # which may have ended the step before anybody saw it
+            self.met = not (await self.system.ask_sandbox("fault"))["faults"]
         log.info("It is %s", plan.step if self.met else "not where it was waited for")
 
     def _other(self, loaded: str) -> str:
@@ -210,27 +212,13 @@ class Trial:
         sent = {each: words for page in self.pages for each, words in page.sent.items()}
         self.verdict = verdict = judge(sent, facts.messages)
         complaints = [*verdict.lost, *verdict.doubled, *verdict.wrong, *verdict.open]
-        complaints += [*facts.running, *facts.leases, *self._backend_complaints(facts, state)]
+        complaints += [*facts.running, *facts.leases, *backend_complaints(facts, state)]
         for page in self.pages:
-            complaints += _page_complaints(page, facts)
+            complaints += page_complaints(page, facts)
         for page in self._all_pages():
-            complaints += _view_complaints(page, facts)
+            complaints += view_complaints(page, facts)
         if not state["loaded"] and not facts.model and not facts.running and facts.reachable:
             await self._heal()
-        return complaints
-
-    def _backend_complaints(self, facts: Facts, state: dict[str, Any]) -> list[str]:
-        complaints = []
-        if not facts.reachable:
-            complaints.append("TabbyAPI is taken to be out of reach")
-        if (state["loaded"] or "") != facts.model:
-            complaints.append(f"TabbyAPI has {state['loaded']}, Gantry says {facts.model or 'nothing'}")
-        if not state["loaded"]:
-            complaints.append("no model is loaded")
-        if state["phase"] != "idle" or state["queued_loads"] or state["generations"]:
-            complaints.append(
-                f"TabbyAPI is still busy: {state['phase']}, {len(state['generations'])} generations"
-            )
         return complaints
 
     async def _heal(self) -> None:
@@ -261,43 +249,3 @@ class Trial:
             complaints=complaints,
             met=self.met,
         )
-
-
-def _page_complaints(page: Page, facts: Facts) -> list[str]:
-    """What a page shows of its conversation that is not what is written."""
-    name = f"the page of {page.conversation[:8]}"
-    if not page.connected:
-        return [f"{name} is not connected"]
-    complaints = [f"{name} has {len(page.outbox)} messages unacknowledged"] if page.outbox else []
-    rows = {
-        row.pk: row for row in facts.messages if uuid.UUID(row.conversation) == uuid.UUID(page.conversation)
-    }
-    if missing := set(rows) - set(page.messages):
-        complaints.append(f"{name} lacks the messages {sorted(missing)}")
-    for pk, row in rows.items():
-        shown = page.messages.get(pk)
-        if shown is None or row.status in ("queued", "streaming"):
-            continue
-        for what in ("status", "text", "error", "model", "html"):
-            written = getattr(row, what)
-            if shown[what] != written and not (what == "html" and not written):
-                complaints.append(
-                    f"{name} shows another {what} of {pk} ({shown['status']}, {row.status} written)"
-                )
-                break
-    return complaints
-
-
-def _view_complaints(page: Page, facts: Facts) -> list[str]:
-    """What a page shows of the model that is not so."""
-    if not page.connected:
-        return ["a page of the administrator is not connected"] if not page.conversation else []
-    seen = page.backend
-    right = {
-        "state": "ready" if facts.model else "unloaded",
-        "model": facts.model,
-        "switch": None,
-        "replying": 0,
-    }
-    wrong = [f"{key} {seen.get(key)!r}" for key, value in right.items() if seen.get(key) != value]
-    return [f"a page through {page.web} is shown {', '.join(wrong)}"] if wrong and not facts.running else []
