@@ -13,7 +13,7 @@ import os
 import platform
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -50,6 +50,8 @@ def main() -> int:
     chosen = _arguments()
     plan = QUICK if chosen.quick else FULL
     rounds = chosen.rounds or plan.rounds
+    if chosen.streams:
+        plan = replace(plan, paced=tuple(int(each) for each in chosen.streams.split(",")))
     servers = ("daphne", "uvicorn") if chosen.server == "both" else (chosen.server,)
     parts = chosen.only.split(",")
     say(
@@ -72,6 +74,7 @@ def _arguments() -> argparse.Namespace:
         "--server", choices=("daphne", "uvicorn", "both"), default=os.environ.get("SERVER") or "daphne"
     )
     parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas: %(default)s")
+    parser.add_argument("--streams", help="paced: how many at once, with commas")
     parser.add_argument("--rounds", type=int, default=0)
     parser.add_argument(
         "--profile", type=Path, help="a folder for profiles of the web process (this costs some speed)"

@@ -94,7 +94,7 @@ class Socket(asyncio.Protocol):
 
     def _frame(self, now: float, opcode: int, payload: bytes) -> None:
         if opcode == 0x81:
-            self.hear(now, orjson.loads(payload))
+            self.take(now, payload)
         elif opcode == 0x89:
             self._write(0x8A, payload)
         elif opcode == 0x88:
@@ -119,9 +119,12 @@ class Socket(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def take(self, now: float, payload: bytes) -> None:
+        """Take one event as it came."""
+        self.hear(now, orjson.loads(payload))
+
     def hear(self, now: float, event: dict[str, Any]) -> None:
         """Take one event."""
-        raise NotImplementedError
 
     def fail(self, error: Exception) -> None:
         """Note that this socket is of no more use."""
