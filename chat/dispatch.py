@@ -271,6 +271,7 @@ class Dispatcher:
         asked = {uuid.UUID(each) for each in event["conversations"]} if event["again"] else fresh
         for live in self.lives.values():
             if live.work.conversation in asked:
+                live.flush_elsewhere()
                 self._spawn(
                     rooms.tell(live.work.conversation, {"type": "message", "message": live.snapshot()})
                 )

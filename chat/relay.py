@@ -89,6 +89,8 @@ class Live:
         self._held: list[str] = []
         self._held_reasoning: list[str] = []
         self._held_blocks: list[Block] = []
+        self._html = [self._blocks.html]  # what pages have been sent of it
+        self._upto = self._blocks.upto
         self._elsewhere: list[str] = []
         self._flushing_elsewhere = False
         self._first = True
@@ -118,6 +120,7 @@ class Live:
         finally:
             clock.remove(self)
         await self.flush()
+        self.flush_elsewhere()
         return None if self._stream.cancelled() else self._stream.exception()
 
     def snapshot(self) -> dict[str, Any]:
@@ -125,8 +128,8 @@ class Live:
         return {
             **self.work.row,
             "text": self.text()[: self._sent],
-            "html": self._blocks.html,
-            "upto": self._blocks.upto,
+            "html": "".join(self._html),
+            "upto": self._upto,
             "reasoning": self.reasoning()[: self._reasoning_sent],
         }
 
@@ -151,6 +154,7 @@ class Live:
     async def finished(self) -> Grown:
         """What has come, with the last blocks rendered, ready to be written for good."""
         await self._send_blocks(self._blocks.close())
+        self.flush_elsewhere()
         self.so_far()
         self.grown.html = self._blocks.html
         return self.grown
@@ -211,6 +215,8 @@ class Live:
 
     async def _send_blocks(self, blocks: list[Block]) -> None:
         for block in blocks:
+            self._html.append(block.html)
+            self._upto = block.upto
             await self._send(
                 {"type": "block", "id": self.work.message, "upto": block.upto, "html": block.html}
             )
@@ -221,10 +227,11 @@ class Live:
             self._elsewhere.append(text)
             if not self._flushing_elsewhere:
                 self._flushing_elsewhere = True
-                asyncio.get_running_loop().call_later(ELSEWHERE_SECONDS, self._flush_elsewhere)
+                asyncio.get_running_loop().call_later(ELSEWHERE_SECONDS, self.flush_elsewhere)
         await rooms.tell_here(self.work.conversation, text)
 
-    def _flush_elsewhere(self) -> None:
+    def flush_elsewhere(self) -> None:
+        """Send what waits for the pages of other processes; before a snapshot, which would overtake it."""
         self._flushing_elsewhere = False
         frames, self._elsewhere = self._elsewhere, []
         if frames:

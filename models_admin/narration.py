@@ -8,7 +8,7 @@ from typing import Any
 from django.utils import timezone
 
 from models_admin import expectations
-from models_admin.models import ENDED, State, Switch
+from models_admin.models import ENDED, Source, State, Switch
 
 WORKING = (State.UNLOADING, State.LOADING, State.VERIFYING)
 
@@ -95,6 +95,9 @@ def _steps(switch: Switch) -> list[dict[str, str]]:
 
 
 def _ending(switch: Switch) -> list[dict[str, str]]:
+    if switch.source == Source.OUTSIDE:
+        what = f"{switch.target} was loaded" if switch.target else f"{switch.previous} was unloaded"
+        return [_line(f"{what} by somebody else, not through Gantry", "done")]
     if switch.state == State.SUCCEEDED:
         return [_line(f"✓ Model {'switched' if switch.target else 'unloaded'} successfully!", "done")]
     if switch.state == State.ROLLING_BACK:

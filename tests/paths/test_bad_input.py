@@ -57,8 +57,8 @@ def test_a_bad_frame_is_answered_and_the_socket_stays_open(
 
 def test_too_many_frames_at_once_are_refused(tabby: Tabby, alice: Person) -> None:
     with alice.page() as page:
-        for _ in range(500):
-            page.frame(type="resync", id=1)
+        for _ in range(3000):
+            page.frame(type="knock")
         page.until(lambda each: each.events[-1].get("code") == "too_fast", "a refusal")
 
 

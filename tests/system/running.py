@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import queue
@@ -13,11 +14,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import environ
+import psycopg
 import requests
+from psycopg import sql
 
 ROOT = Path(__file__).resolve().parents[2]
 # Long enough for a loaded machine; nothing waits for it where things go well.
@@ -41,8 +46,32 @@ def free_port() -> int:
 
 def environment(folder: Path, port: int, **settings: str) -> dict[str, str]:
     """Return an environment in which Gantry keeps all its data in `folder` and serves on `port`."""
-    own = {"GANTRY_DATA_DIR": str(folder), "PORT": str(port), "GANTRY_BIND": "127.0.0.1"}
+    own = {
+        "GANTRY_DATA_DIR": str(folder),
+        "PORT": str(port),
+        "GANTRY_BIND": "127.0.0.1",
+        "DATABASE_URL": database_of(folder),
+    }
     return {**os.environ, **dict.fromkeys(UNSET, ""), **own, **settings}
+
+
+def database_of(folder: Path) -> str:
+    """Return the URL of the database that belongs to `folder`: '' is SQLite in it, else one in the suite's PostgreSQL."""
+    server = os.environ.get("DATABASE_URL", "")
+    if not server.startswith("postgres"):
+        return ""
+    name = f"gantry_{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
+    facts = environ.Env.db_url_config(server)
+    connected = psycopg.connect(
+        host=facts["HOST"],
+        user=facts["USER"],
+        dbname=facts["NAME"],
+        password=facts["PASSWORD"],
+        autocommit=True,
+    )
+    with connected as connection, suppress(psycopg.errors.DuplicateDatabase):
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return f"{server.rpartition('/')[0]}/{name}"
 
 
 def lives(pid: int) -> bool:
