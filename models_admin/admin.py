@@ -200,7 +200,8 @@ class SwitchAdmin(HistoryAdmin):
     def who(self, row: Switch) -> str:
         """Who asked for it, and where."""
         who = row.requested_by.get_username() if row.requested_by else ""
-        return f"{who} ({WHERE[Source(row.source)]})".strip()
+        where = WHERE[Source(row.source)]
+        return f"{who} ({where})" if who else where
 
     @admin.display(description="Outcome", ordering="state")
     def outcome(self, row: Switch) -> SafeString:

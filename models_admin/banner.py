@@ -89,8 +89,8 @@ def _ended(last: dict[str, Any]) -> dict[str, Any]:
     if last["source"] == Source.OUTSIDE:
         text = f"Changed from outside Gantry: {last['target'] or 'no model'} was found loaded"
         return {**last, "ended": ended, "who": "", "lines": [{"text": text, "state": "waiting"}]}
-    place = f"({WHERE[last['source']]})"
-    return {**last, "ended": ended, "who": f"asked for by {last['by']} {place}" if last["by"] else place}
+    where = WHERE[Source(last["source"])]
+    return {**last, "ended": ended, "who": f"asked for by {last['by']} ({where})" if last["by"] else where}
 
 
 def _facts(snapshot: dict[str, Any]) -> list[str]:

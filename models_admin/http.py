@@ -11,10 +11,18 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from django.urls import URLPattern, URLResolver, re_path
 from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
+from ninja.renderers import JSONRenderer
+
+
+class _Compact(JSONRenderer):
+    json_dumps_params = {"separators": (",", ":"), "ensure_ascii": False}
 
 
 class Api(NinjaAPI):
     """A NinjaAPI whose refusals are all `{"detail": "…"}`, also for unknown addresses and methods."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(renderer=_Compact(), **settings)
 
     def _get_urls(self) -> list[URLResolver | URLPattern]:
         urls = super()._get_urls()

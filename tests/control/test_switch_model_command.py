@@ -55,9 +55,12 @@ def test_drain_is_handed_on(catalog: Catalog, worker: Start) -> None:
 
 def test_a_failure_is_told_and_is_no_success(catalog: Catalog, worker: Start) -> None:
     worker(State.DRAINING, State.FAILED, error="Nobody answers.", advice="Start TabbyAPI.", result=LLAMA)
-    error = refused(QWEN)
-    assert str(error) == f"Nobody answers. Start TabbyAPI. {LLAMA} is loaded."
-    assert error.returncode == 1
+    out = io.StringIO()
+    with pytest.raises(CommandError) as caught:
+        switch_model(QWEN, out=out)
+    assert out.getvalue().splitlines()[-2:] == ["✗ Nobody answers.", f"{LLAMA} is loaded"]
+    assert str(caught.value) == f"Start TabbyAPI. {LLAMA} is loaded."
+    assert caught.value.returncode == 1
 
 
 def test_an_unknown_name_suggests_near_ones(catalog: Catalog) -> None:
@@ -133,7 +136,10 @@ def test_ctrl_c_can_cancel(catalog: Catalog, transactional_db: None, monkeypatch
     monkeypatch.setattr("models_admin.waiting.follow", interrupt_once)
     monkeypatch.setattr("sys.stdin", Terminal())
     monkeypatch.setattr("builtins.input", lambda question: "y")
-    assert "ancelled" in str(refused(QWEN))
+    out = io.StringIO()
+    with pytest.raises(CommandError):
+        switch_model(QWEN, out=out)
+    assert "✗ Cancelled" in out.getvalue()
     assert Switch.objects.get().state == State.CANCELLED
 
 
@@ -153,12 +159,12 @@ STEPS = [
 ]
 
 
-def shown(*, rewrite: bool) -> str:
+def shown(*steps: dict[str, Any], rewrite: bool) -> str:
     from django.core.management.base import OutputWrapper
 
     out = io.StringIO()
-    screen = Screen(OutputWrapper(out), rewrite=rewrite)
-    for step in STEPS:
+    screen = Screen(OutputWrapper(out), OutputWrapper(out), rewrite=rewrite)
+    for step in steps or STEPS:
         screen.show(step)
     screen.finish()
     return out.getvalue()
@@ -169,6 +175,10 @@ def test_on_a_terminal_one_line_is_rewritten() -> None:
     assert text.count("\n") == 1
     assert "[████████████············] about 4 s left" in text
     assert text.endswith("\r\033[KStep 2: Loading X… 100%\n")
+
+
+def test_a_step_that_failed_is_not_written_again() -> None:
+    assert shown(STEPS[0], told("Step 2: Loading X…", "failed"), rewrite=False) == "Step 2: Loading X…\n"
 
 
 def test_elsewhere_each_line_is_written_once() -> None:

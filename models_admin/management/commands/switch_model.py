@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 import sys
 import time
@@ -56,6 +57,15 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        log = logging.getLogger("models_admin")
+        level = log.level
+        log.setLevel(logging.WARNING)  # what it would say is shown anyway
+        try:
+            self._do(options)
+        finally:
+            log.setLevel(level)
+
+    def _do(self, options: dict[str, Any]) -> None:
         chosen = [bool(options["name"]), options["list"], options["unload"]].count(True)
         if chosen != 1:
             raise CommandError("Give one of: a model's name, --list, --unload.", returncode=2)
@@ -103,15 +113,15 @@ class Command(BaseCommand):
             self.stdout.write(f"The {what} is under way (number {switch.pk}).")
 
     def _watch(self, switch: Switch) -> None:
-        screen = Screen(self.stdout, rewrite=self.stdout.isatty())
+        screen = Screen(self.stdout, self.stderr, rewrite=self.stdout.isatty())
         try:
             last = self._followed(switch, screen)
         except KeyboardInterrupt:
             screen.finish()
             last = self._interrupted(switch, screen)
-        if last["state"] != State.SUCCEEDED:
+        if last["state"] != State.SUCCEEDED:  # the error itself has been shown
             now = f"{last['result']} is loaded." if last["result"] else "No model is loaded."
-            raise CommandError(" ".join(filter(None, [last["error"], last["advice"], now])))
+            raise CommandError(f"{last['advice']} {now}".strip())
 
     def _followed(self, switch: Switch, screen: Screen) -> dict[str, Any]:
         told: dict[str, Any] = {}
@@ -136,10 +146,14 @@ class Command(BaseCommand):
 
 
 class Screen:
-    """Shows a switch: on a terminal the line at hand is rewritten, elsewhere each line is written once."""
+    """Shows a switch: on a terminal the line at hand is rewritten, elsewhere each line is written once.
 
-    def __init__(self, out: Any, *, rewrite: bool) -> None:
+    Errors go to `err`.
+    """
+
+    def __init__(self, out: Any, err: Any, *, rewrite: bool) -> None:
         self.out = out
+        self.err = err
         self.rewrite = rewrite
         self.written: set[str] = set()
         self.open = False  # whether the cursor stands behind an unfinished line
@@ -150,7 +164,7 @@ class Screen:
             settled = state in ("done", "failed")
             if settled and text not in self.written:
                 self._clear()
-                self.out.write(text)
+                (self.err if text.startswith("✗") else self.out).write(text)
                 self.written.add(text)
             elif not settled and self.rewrite:
                 self._clear()
@@ -158,8 +172,9 @@ class Screen:
                 self.out.flush()
                 self.open = True
             elif not settled and (kind := re.sub(r"\d+", "#", text)) not in self.written:
-                self.out.write(re.sub(r" \d+%$", "", text))
-                self.written.add(kind)
+                words = re.sub(r" \d+%$", "", text)
+                self.out.write(words)
+                self.written |= {kind, words}
 
     def finish(self) -> None:
         """End a line that was begun."""
