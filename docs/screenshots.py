@@ -1,0 +1,259 @@
+"""Takes the pictures in docs/images anew: `make screenshots`.
+
+Starts the demo (`manage.py up` with its sandbox) in a folder of its own, tells the story of a switch with two people, and
+photographs it with the machine's Chromium. Nothing is staged but the pace: the model that is switched to loads slowly
+enough for all pictures of one load.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))  # the tests know how to run a Gantry, and how to be somebody in it
+
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright  # noqa: E402
+from support.chromium import launch  # noqa: E402
+from support.people import Person, add_user  # noqa: E402
+from support.tabby import Tabby  # noqa: E402
+from system.running import Gantry  # noqa: E402
+
+IMAGES = ROOT / "docs" / "images"
+LARGEST = 200_000  # bytes of one picture
+PATIENCE = 60_000.0  # milliseconds
+DESKTOP = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+ADMIN_PASSWORD = "only-for-the-pictures"  # noqa: S105 (of a Gantry that lives as long as this script)
+MODELS = "/admin/models_admin/tabbymodel/"
+NEXT = "Qwen2.5-Coder-7B-Instruct"
+TOO_BIG = "Llama-3.3-70B-Instruct-Q4_K_M"
+EARLIER = (
+    "Which wine goes with mushrooms?",
+    "Draft a short thank-you note to the night shift",
+    "Why is the sky dark at night?",
+    "A regular expression for ISO dates",
+)
+Scheme = Literal["light", "dark"]
+
+
+class Camera:
+    """Pages of the two people, and the pictures of them."""
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self.browser = browser
+        self.url = url
+
+    def page(self, person: Person | None, scheme: Scheme = "light", size: dict[str, int] = DESKTOP) -> Page:
+        """A new window of `person` (None: nobody is signed in)."""
+        context = self.browser.new_context(
+            base_url=self.url,
+            viewport={"width": size["width"], "height": size["height"]},
+            color_scheme=scheme,
+            has_touch=size is PHONE,
+        )
+        context.set_default_timeout(PATIENCE)
+        if person is not None:
+            context.add_cookies([{"name": "session_id", "value": person.cookie, "url": self.url}])
+        return context.new_page()
+
+    def shoot(self, page: Page, name: str) -> None:
+        """Write docs/images/NAME.png; complain about one that is too large for a page to carry."""
+        path = IMAGES / f"{name}.png"
+        page.screenshot(path=path, animations="disabled", caret="hide")
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise SystemExit(f"{path} has {size:,} bytes: more than {LARGEST:,}.")
+        sys.stdout.write(f"{path.relative_to(ROOT)}: {size:,} bytes\n")
+
+
+def say(page: Page, text: str) -> Locator:
+    """Send a message, and return the reply to it."""
+    before = page.locator("article.reply").count()
+    page.locator("#composer-text").fill(text)
+    page.locator("#send").click()
+    reply = page.locator("article.reply").nth(before)
+    expect(reply).to_be_attached(timeout=PATIENCE)
+    return reply
+
+
+def until(check: Callable[[], Any], what: str) -> None:
+    """Wait for something that no page shows."""
+    end = time.monotonic() + PATIENCE / 1000
+    while not check():
+        if time.monotonic() > end:
+            raise SystemExit(f"Waited {PATIENCE / 1000:g} s for {what}.")
+        time.sleep(0.05)
+
+
+def have_talked(mara: Person) -> None:
+    """Earlier conversations, so that the list is not empty."""
+    for text in EARLIER:
+        with mara.page() as page:
+            page.answered(page.say(text))
+
+
+def sign_in_pictures(camera: Camera) -> None:
+    for scheme in ("light", "dark"):
+        page = camera.page(None, scheme)
+        page.goto("/")
+        expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+        camera.shoot(page, f"sign-in-{scheme}")
+        page.context.close()
+
+
+def chat_pictures(camera: Camera, mara: Person) -> str:
+    """A new conversation, and a reply on its way; return the conversation's address."""
+    page = camera.page(mara)
+    page.goto("/")
+    expect(page.locator("#model")).to_have_attribute("data-state", "ready")
+    camera.shoot(page, "chat-new")
+    reply = say(page, "Which model am I talking to?")
+    expect(reply.locator(".code")).to_be_visible(timeout=PATIENCE)
+    page.wait_for_url("**/c/*/")
+    camera.shoot(page, "chat-streaming-light")
+    address = page.url
+    with others(camera, mara, address) as pages:
+        for name, other in pages.items():
+            expect(other.locator("article.reply").first).to_be_visible()
+            camera.shoot(other, f"chat-streaming-{name}")
+    page.context.close()
+    return address
+
+
+@contextmanager
+def others(camera: Camera, person: Person, address: str) -> Iterator[dict[str, Page]]:
+    """The same conversation in dark, and on a phone."""
+    pages = {"dark": camera.page(person, "dark"), "phone": camera.page(person, "light", PHONE)}
+    for page in pages.values():
+        page.goto(address)
+    yield pages
+    for page in pages.values():
+        page.context.close()
+
+
+def idle_pictures(camera: Camera, admin: Person) -> None:
+    for scheme in ("light", "dark"):
+        page = camera.page(admin, scheme)
+        page.goto(MODELS)
+        expect(page.locator("#gantry-banner")).to_be_visible()
+        camera.shoot(page, f"models-idle-{scheme}")
+        page.context.close()
+
+
+def confirm(page: Page, model: str) -> Locator:
+    """Press the Switch button of `model`, and return the dialog."""
+    row = page.locator("#result_list tbody tr", has_text=model)
+    row.locator("a[data-dialog]", has_text="Switch").click()
+    dialog = page.locator("#gantry-dialog")
+    expect(dialog).to_be_visible()
+    return dialog
+
+
+def switch_pictures(camera: Camera, admin: Person, mara: Person, tabby: Tabby, address: str) -> None:
+    """A switch as the administrator and a person who goes on chatting see it."""
+    tabby.state(seconds_per_module={NEXT: 0.5})
+    admin_page, chat = camera.page(admin), camera.page(mara)
+    dark_admin = camera.page(admin, "dark")
+    admin_page.goto(MODELS)
+    dark_admin.goto(MODELS)
+    chat.goto(address)
+    expect(chat.locator("#model")).to_have_attribute("data-state", "ready")
+    dialog = confirm(admin_page, NEXT)
+    camera.shoot(admin_page, "models-confirm")
+    dialog.get_by_role("button", name="Switch").click()
+    with others(camera, mara, address) as pages:
+        expect(chat.locator("#model")).to_have_attribute("data-state", "switching", timeout=PATIENCE)
+        reply = say(chat, "And who will answer this one?")
+        expect(reply).to_have_attribute("data-status", "queued")
+        for page in (admin_page, dark_admin):
+            expect(page.locator("[data-lines]")).to_contain_text("Step 2", timeout=PATIENCE)
+        until(lambda: (admin.switch_row(_running(admin))["percent"] or 0) >= 50, "half of the load")
+        camera.shoot(admin_page, "models-switching-light")
+        camera.shoot(chat, "chat-switching-light")
+        camera.shoot(dark_admin, "models-switching-dark")
+        for name, page in pages.items():
+            camera.shoot(page, f"chat-switching-{name}")
+        expect(chat.locator("#model")).to_have_attribute("data-state", "switching")
+    expect(admin_page.locator("#gantry-banner")).to_contain_text("✓ Model switched", timeout=PATIENCE)
+    camera.shoot(admin_page, "models-switched")
+    expect(reply).to_have_attribute("data-status", "complete", timeout=PATIENCE)
+    camera.shoot(chat, "chat-answered")
+    for page in (admin_page, dark_admin, chat):
+        page.context.close()
+
+
+def _running(admin: Person) -> int:
+    with admin.watch() as page:
+        running = page.backend["switch"]
+    if running is None:
+        raise SystemExit("The switch ended before its pictures were taken.")
+    return int(running["id"])
+
+
+def failure_pictures(camera: Camera, admin: Person) -> None:
+    """A switch to a model that is too big, and how it ends where it began."""
+    page = camera.page(admin)
+    page.goto(MODELS)
+    confirm(page, TOO_BIG).get_by_role("button", name="Switch").click()
+    expect(page.locator("[data-lines]")).to_contain_text("Rolling back", timeout=PATIENCE)
+    camera.shoot(page, "models-rolling-back")
+    expect(page.locator("#gantry-banner")).to_contain_text("Rolled back", timeout=PATIENCE)
+    camera.shoot(page, "models-rolled-back")
+    dark = camera.page(admin, "dark")
+    dark.goto(MODELS)
+    camera.shoot(dark, "models-rolled-back-dark")
+    page.context.close()
+    dark.context.close()
+
+
+def unloaded_pictures(camera: Camera, admin: Person, mara: Person, address: str) -> None:
+    answer = admin.call("POST", "/api/admin/models/unload")
+    if answer.status_code != 200:
+        raise SystemExit(f"The model could not be unloaded: {answer.text}")
+    page = camera.page(mara)
+    page.goto(address)
+    expect(page.locator("#model")).to_have_attribute("data-state", "unloaded")
+    reply = say(page, "Is anybody there?")
+    expect(reply).to_have_attribute("data-status", "queued")
+    camera.shoot(page, "chat-unloaded-light")
+    with others(camera, mara, address) as pages:
+        for name, other in pages.items():
+            expect(other.locator("article.reply").last).to_have_attribute("data-status", "queued")
+            camera.shoot(other, f"chat-unloaded-{name}")
+    models = camera.page(admin)
+    models.goto(MODELS)
+    camera.shoot(models, "models-unloaded")
+    models.context.close()
+    page.context.close()
+
+
+def main() -> None:
+    """Take all pictures."""
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        data = Path(folder)
+        with Gantry(data, GANTRY_ADMIN_PASSWORD=ADMIN_PASSWORD) as gantry:
+            tabby = Tabby((data / "run" / "tabby_host").read_text().strip())
+            admin = Person(gantry.url, "admin", ADMIN_PASSWORD)
+            mara = add_user(admin, "mara")
+            browser = launch(playwright)
+            camera = Camera(browser, gantry.url)
+            have_talked(mara)
+            sign_in_pictures(camera)
+            idle_pictures(camera, admin)
+            address = chat_pictures(camera, mara)
+            switch_pictures(camera, admin, mara, tabby, address)
+            failure_pictures(camera, admin)
+            unloaded_pictures(camera, admin, mara, address)
+            browser.close()
+            gantry.end()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""The whole system as processes: two web servers, a worker, beat, Redis and the sandbox.
+
+A pytest plugin, named in tests/conftest.py: all tests of whole paths and of pages share one running Gantry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from support.people import Person, add_user
+from support.tabby import ADMIN_KEY, Tabby, running, until
+from system.running import Gantry
+
+PASSWORD = "the-administrators-password"
+QUICK = {
+    "SWITCH_TIMEOUT": "2",
+    "DRAIN_TIMEOUT": "1.5",
+    "REFRESH_INTERVAL": "2",
+    "HEARTBEAT_TTL": "3",
+    "REPLY_STALL_TIMEOUT": "2",
+    "FRAMES_PER_SECOND": "200",
+}
+
+
+@pytest.fixture(scope="session")
+def _sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tabby]:
+    with running(tmp_path_factory.mktemp("tabby")) as (tabby, _):
+        yield tabby
+
+
+@pytest.fixture(scope="session")
+def gantry(tmp_path_factory: pytest.TempPathFactory, _sandbox: Tabby) -> Iterator[Gantry]:
+    """`manage.py up` with two web processes, talking to the sandbox."""
+    folder = tmp_path_factory.mktemp("gantry")
+    settings = {"TABBY_HOST": _sandbox.url, "TABBY_ADMIN_KEY": ADMIN_KEY, "GANTRY_ADMIN_PASSWORD": PASSWORD}
+    with Gantry(folder, "--webs=2", **settings, **QUICK) as process:
+        yield process
+        process.end()
+
+
+@pytest.fixture(scope="session")
+def admin(gantry: Gantry) -> Person:
+    return Person(gantry.url, "admin", PASSWORD)
+
+
+@pytest.fixture(scope="session")
+def alice(admin: Person) -> Person:
+    """A user without any permission."""
+    return add_user(admin, "alice")
+
+
+@pytest.fixture(scope="session")
+def bob(admin: Person) -> Person:
+    """Another one."""
+    return add_user(admin, "bob")
+
+
+@pytest.fixture
+def tabby(_sandbox: Tabby, admin: Person) -> Tabby:
+    """The sandbox in its first state, and a Gantry that has seen so and has nothing to do."""
+    _sandbox.no_faults()
+    with admin.watch() as page:
+        page.until(lambda each: each.backend["switch"] is None, "the end of the last switch")
+    _sandbox.reset()
+    until(lambda: _calm(admin), "a calm Gantry")
+    return _sandbox
+
+
+def _calm(admin: Person) -> bool:
+    admin.post_form("/admin/models_admin/tabbymodel/refresh/")
+    with admin.watch() as page:
+        now = page.backend
+    return now["state"] == "ready" and now["model"] == "alpha-7B" and not now["replying"]
+
+
+@pytest.fixture
+def second_url(gantry: Gantry) -> str:
+    """The other web process."""
+    return f"http://127.0.0.1:{gantry.port + 1}"
