@@ -18,10 +18,11 @@ export class Composer {
     this.stopButton = byId("stop");
     this.hint = byId("hint");
     this.usual = this.hint.textContent;
+    this.homeless = []; // sent texts that have no conversation yet: they stay in the draft until they have
     this.touch = matchMedia("(pointer: coarse)");
     this.area.value = read(this.key, "");
     this.area.addEventListener("input", () => this.changed());
-    this.area.addEventListener("keydown", (event) => this.key_(event));
+    this.area.addEventListener("keydown", (event) => this.pressed(event));
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.submit();
@@ -52,17 +53,18 @@ export class Composer {
 
   keep() {
     clearTimeout(this.timer);
-    write(this.key, this.area.value);
+    write(this.key, [...this.homeless, this.area.value].filter(Boolean).join("\n\n"));
   }
 
   /** The conversation exists now: drafts belong to it. */
   belongTo(conversation) {
     write(this.key, null);
+    this.homeless = [];
     this.conversation = conversation;
     this.keep();
   }
 
-  key_(event) {
+  pressed(event) {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !this.touch.matches) {
       event.preventDefault();
       this.submit();
@@ -75,15 +77,16 @@ export class Composer {
     if (this.button.disabled) return;
     const text = this.area.value.trim();
     this.area.value = "";
+    if (!this.conversation) this.homeless.push(text);
     this.changed();
-    if (this.conversation) this.keep();
-    else clearTimeout(this.timer); // the draft stays in storage until the conversation exists
+    this.keep();
     this.actions.send(text);
     this.area.focus();
   }
 
   /** Put text into the box, in front of what is there. */
   put(text) {
+    this.homeless = this.homeless.filter((each) => each !== text);
     this.area.value = this.empty ? text : `${text}\n\n${this.area.value}`;
     this.changed();
     this.area.focus();

@@ -1,0 +1,94 @@
+"""A chat page in Chromium, and the socket at its other end, played by the test."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from played_events import HERE, hello
+from played_server import Served
+from playwright.sync_api import Page, WebSocketRoute
+
+PATIENCE = 10_000  # milliseconds; only a failure waits for it
+
+
+class Site:
+    """A page, and what it is told. `frames`: what its socket sent; `paths`: which sockets it opened."""
+
+    def __init__(self, page: Page, served: Served) -> None:
+        self.page = page
+        self.served = served
+        self.frames: list[dict[str, Any]] = []
+        self.complaints: list[str] = []
+        self.hello: dict[str, Any] | None = hello()
+        self.obey: Callable[[dict[str, Any]], None] = lambda frame: None
+        self.refusing: int | None = None
+        self.paths: list[str] = []
+        self.socket: WebSocketRoute | None = None
+        page.on("console", self._heard)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.route_web_socket(re.compile(r".*"), self._connected)
+
+    def open(self, path: str = f"/c/{HERE}/", *, first: dict[str, Any] | None = None) -> Page:
+        """Go to a page; `first` is what its socket is told first."""
+        if first is not None:
+            self.hello = first
+        elif path == "/":
+            self.hello = {"type": "hello", "backend": hello()["backend"]}
+        self.page.goto(self.served.url + path)
+        return self.page
+
+    def say(self, *events: dict[str, Any]) -> None:
+        assert self.socket is not None
+        for event in events:
+            self.socket.send(json.dumps(event))
+
+    def cut(self, code: int = 1011) -> None:
+        assert self.socket is not None
+        self.socket.close(code=code)
+
+    def sent(self, kind: str, number: int = 1) -> list[dict[str, Any]]:
+        """Wait until so many frames of this type have come; return them."""
+        self.until(lambda: len(self._of(kind)) >= number, f"{number} × {kind}")
+        return self._of(kind)
+
+    def until(self, holds: Callable[[], Any], what: str = "") -> None:
+        for _ in range(PATIENCE // 20):
+            if holds():
+                return
+            self.page.wait_for_timeout(20)  # lets Playwright hand over what has come
+        raise AssertionError(f"{what or holds}: not so. Frames: {self.frames}; calls: {self.served.calls}")
+
+    def asked(self, method: str, path: str) -> Any:
+        """Wait for a call of the API; return its body."""
+        self.until(lambda: any(call[:2] == (method, path) for call in self.served.calls), f"{method} {path}")
+        return next(body for verb, where, body in self.served.calls if (verb, where) == (method, path))
+
+    def _of(self, kind: str) -> list[dict[str, Any]]:
+        return [frame for frame in self.frames if frame["type"] == kind]
+
+    def _heard(self, message: Any) -> None:
+        # A status that a test asked for is reported by the browser as an error, too.
+        if (
+            message.type in ("error", "warning")
+            and "the server responded with a status of" not in message.text
+        ):
+            self.complaints.append(message.text)
+
+    def _connected(self, socket: WebSocketRoute) -> None:
+        self.paths.append(re.sub(r"^ws://[^/]+", "", socket.url))
+        if self.refusing is not None:
+            socket.close(code=self.refusing)
+            return
+        self.socket = socket
+
+        def received(text: str | bytes) -> None:
+            frame = json.loads(text)
+            self.frames.append(frame)
+            self.obey(frame)
+
+        socket.on_message(received)
+        if self.hello is not None:
+            socket.send(json.dumps(self.hello))
