@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 from played_server import Served
 from played_site import PATIENCE, Site
-from playwright.sync_api import BrowserContext, sync_playwright
+from playwright.sync_api import sync_playwright
 
 
 @pytest.fixture(scope="module")
@@ -23,27 +23,24 @@ def served() -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def context() -> Iterator[BrowserContext]:
+def _window(served: Served) -> Iterator[Site]:
     """The machine's Chromium. Where there is none the tests are skipped, but under CI they fail."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         words = "these tests need Chromium: apt-get install chromium"
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(words)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        arguments = ["--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
         context = browser.new_context(viewport={"width": 1200, "height": 800}, reduced_motion="reduce")
         context.set_default_timeout(PATIENCE)
-        yield context
+        yield Site(context.new_page(), served)
         browser.close()
 
 
 @pytest.fixture
-def site(context: BrowserContext, served: Served) -> Iterator[Site]:
+def site(_window: Site) -> Iterator[Site]:
     """A signed-in user's browser. At the end the page must have had nothing to complain of."""
-    served.forget()
-    played = Site(context.new_page(), served)
-    yield played
-    played.page.goto(f"{served.url}/static/chat/favicon.svg")  # the page has left, and kept what it keeps
-    played.page.evaluate("localStorage.clear()")
-    played.page.close()
-    assert played.complaints == []
+    _window.forget()
+    yield _window
+    assert _window.complaints == []

@@ -20,6 +20,17 @@ class Site:
     def __init__(self, page: Page, served: Served) -> None:
         self.page = page
         self.served = served
+        self.forget()
+        page.on("console", self._heard)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.route_web_socket(re.compile(r".*"), self._connected)
+
+    def forget(self) -> None:
+        """Be as new: nothing heard, nothing kept."""
+        self.page.goto(f"{self.served.url}/static/chat/favicon.svg")
+        self.page.evaluate("(localStorage.clear(), sessionStorage.clear())")
+        self.page.set_viewport_size({"width": 1200, "height": 800})
+        self.served.forget()
         self.frames: list[dict[str, Any]] = []
         self.complaints: list[str] = []
         self.hello: dict[str, Any] | None = hello()
@@ -27,9 +38,6 @@ class Site:
         self.refusing: int | None = None
         self.paths: list[str] = []
         self.socket: WebSocketRoute | None = None
-        page.on("console", self._heard)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.route_web_socket(re.compile(r".*"), self._connected)
 
     def open(self, path: str = f"/c/{HERE}/", *, first: dict[str, Any] | None = None) -> Page:
         """Go to a page; `first` is what its socket is told first."""

@@ -324,7 +324,6 @@ def test_on_a_phone_nothing_sticks_out_and_the_list_is_a_drawer(site: Site, widt
     expect(page.locator("#sidebar")).to_be_in_viewport()
     page.keyboard.press("Escape")
     expect(page.locator("#sidebar")).not_to_be_in_viewport()
-    site.page.set_viewport_size({"width": 1200, "height": 800})
 
 
 def test_the_sidebar_is_folded_away_and_stays_so(site: Site) -> None:
