@@ -23,8 +23,9 @@ def banner(snapshot: dict[str, Any]) -> dict[str, Any]:
     """Return what the banner's template shows of a backend.snapshot().
 
     {"key", "tone": "good"|"busy"|"idle"|"bad", "headline", "since" (a time or None), "facts": [words],
-    "replying", "snapshot", "switch", "last" (with "ended", a time, and "who")}; the key changes
-    whenever the words do, but not with a running step's progress or the number of replies.
+    "replying", "snapshot", "switch", "work" (what waits, where the headline does not say it), "last" (with
+    "ended", a time, and "who")}; the key changes whenever the words do, but not with a running step's progress
+    or the number of replies.
     """
     tone, headline = _headline(snapshot)
     last = snapshot["last"]
@@ -38,6 +39,7 @@ def banner(snapshot: dict[str, Any]) -> dict[str, Any]:
         "replying": _replying(snapshot["replying"]),
         "snapshot": snapshot,
         "switch": snapshot["switch"],
+        "work": _under_way(snapshot["switch"]) if tone != "busy" and snapshot["switch"] else "",
         "last": _ended(last) if last else None,
     }
 

@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from models_admin import backend, names, switching
-from models_admin.models import TabbyModel
+from models_admin.models import State, TabbyModel
 
 Column = Callable[[TabbyModel], str | bool]
 
@@ -54,12 +54,12 @@ class Columns:
     @admin.display(description="Status", ordering="-vanished_at")
     def status(self, row: TabbyModel) -> str:
         """Whether it is loaded, being loaded, or gone."""
-        if self.running and self.running.target == row.name:
-            return format_html('<span class="gantry-badge gantry-busy">{}</span>', "Loading…")
+        if words := self._under_way(row):
+            return format_html('<span class="gantry-badge gantry-busy">{}</span>', words)
+        if row.name == self.active and self.reachable:
+            return format_html('<span class="gantry-badge gantry-good">{}</span>', "✓ Active")
         if row.name == self.active:
-            words = "✓ Active" if self.reachable else "✓ Active when last seen"
-            tone = "gantry-good" if self.reachable else "gantry-idle"
-            return format_html('<span class="gantry-badge {}">{}</span>', tone, words)
+            return format_html('<span class="gantry-badge">✓ Active</span> {}', "when last seen")
         if row.vanished_at:
             return format_html(
                 '<span class="gantry-badge gantry-bad">Missing</span> '
@@ -67,6 +67,21 @@ class Columns:
                 moment(row.vanished_at),
             )
         return format_html('<span class="gantry-quiet">{}</span>', "Available")
+
+    def _under_way(self, row: TabbyModel) -> str:
+        """What the running switch does with this model now; '' if nothing."""
+        switch = self.running
+        if switch is None or row.name not in (switch.target, switch.previous):
+            return ""
+        match switch.state, row.name == switch.target:
+            case ((State.QUEUED | State.DRAINING), True):
+                return "Next"
+            case State.UNLOADING, False:
+                return "Unloading…"
+            case (State.LOADING | State.VERIFYING, True) | (State.ROLLING_BACK, False):
+                return "Loading…"
+            case _:
+                return ""
 
     @admin.display(description="Size", ordering="parameters_b")
     def size(self, row: TabbyModel) -> str:

@@ -57,7 +57,7 @@ def test_out_of_reach_it_says_since_when_and_what_to_do(admin_client: Client, ca
     assert "TabbyAPI cannot be reached" in page
     assert "No answer." in page
     assert "Start TabbyAPI." in page
-    assert "✓ Active when last seen" in page
+    assert "when last seen" in page
     assert QWEN in page
 
 
@@ -105,6 +105,28 @@ def test_in_mid_switch_it_shows_where_it_stands(admin_client: Client, catalog: C
     assert f"{PAGE}cancel/{switch.pk}/" in page
     assert "data-dialog" not in page
     assert "http-equiv" in page.partition("<noscript>")[2].partition("</noscript>")[0]
+
+
+@pytest.mark.parametrize(
+    ("state", "of_llama", "of_qwen"),
+    [
+        (State.QUEUED, "✓ Active", "Next"),
+        (State.DRAINING, "✓ Active", "Next"),
+        (State.UNLOADING, "Unloading…", "Available"),
+        (State.LOADING, "Available", "Loading…"),
+        (State.VERIFYING, "Available", "Loading…"),
+        (State.ROLLING_BACK, "Loading…", "Available"),
+    ],
+)
+def test_each_row_says_what_happens_to_it(
+    admin_client: Client, catalog: Catalog, state: State, of_llama: str, of_qwen: str
+) -> None:
+    running(state)
+    if state not in (State.QUEUED, State.DRAINING):
+        Backend.objects.update(model="")
+    rows = html(admin_client).partition('id="result_list"')[2].split("<tr>")
+    assert of_llama in next(row for row in rows if LLAMA in row)
+    assert of_qwen in next(row for row in rows if QWEN in row)
 
 
 def test_after_a_switch_it_says_how_it_ended(admin_client: Client, catalog: Catalog) -> None:
@@ -186,7 +208,9 @@ def test_confirming_asks_for_the_switch_and_leads_back(admin_client: Client, cat
     switch = Switch.objects.get()
     assert (switch.target, switch.previous, switch.source) == (QWEN, LLAMA, Source.ADMIN)
     assert switch.requested_by == User.objects.get(username="admin")
-    assert "Queued" in response.content.decode()
+    page = response.content.decode()
+    assert "Queued" in page
+    assert f"Switching from {LLAMA} to {QWEN}" in page
     entry = LogEntry.objects.get()
     assert f"from {LLAMA} to {QWEN}" in entry.get_change_message()
     assert str(entry.object_id) == str(catalog[QWEN].pk)

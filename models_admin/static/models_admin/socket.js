@@ -28,7 +28,7 @@ export function follow(path, { take, tell }) {
       }
       lostAt ??= new Date();
       const seconds = Math.max(1, Math.round(pause / 1000));
-      const since = lostAt.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+      const since = lostAt.toLocaleTimeString("en-GB");
       tell(`Not live: the connection was lost at ${since}. Trying again in ${seconds} s.`);
       timer = setTimeout(connect, pause * (0.8 + 0.4 * Math.random()));
       pause = Math.min(pause * 2, LONGEST_PAUSE);
