@@ -122,6 +122,8 @@ class Dispatcher:
             works = await threads.write(claims.claim, process.name(), BATCH)
             for work in works:
                 assert self._tabby is not None  # noqa: S101 (set in start)
+                if (lost := self.lives.get(work.message)) is not None:
+                    lost.end(Verdict.LOST)  # its lease ran out while this process was too slow to keep it
                 live = self.lives[work.message] = Live(work, self._tabby)
                 self._spawn(self._carry_out(live))
             if len(works) < BATCH:
@@ -134,7 +136,8 @@ class Dispatcher:
             error = await live.run()
             await self._conclude(live, error)
         finally:
-            del self.lives[work.message]
+            if self.lives.get(work.message) is live:  # and not a later attempt
+                del self.lives[work.message]
         await rooms.show(work.conversation, [work.message])
         self.wake()
 
