@@ -96,6 +96,8 @@ def test_the_characters_of_a_snapshot_are_counted_the_same_way(site: Site) -> No
         ("1. an item", "1. an item"),
         ("**bold** and `code`", "bold and code"),
         ("**bo", "bo"),
+        ("as *they* say", "as they say"),
+        ("talking to *", "talking to "),
         ("[words](http://a.b/c)", "words"),
         ("2 * 3 * 4", "2 * 3 * 4"),
         ("<b>no</b>", "<b>no</b>"),

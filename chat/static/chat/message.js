@@ -143,12 +143,14 @@ export class MessageView {
     const parts = [];
     const ended = !isOpen(message);
     const versions = message.versions;
-    if (versions?.count > 1) parts.push(this.versions(message, versions));
+    const turned = versions?.count > 1 && this.versions(message, versions);
+    if (turned && this.reply) parts.push(turned);
     const actions = h("span", { class: "actions" });
     if (ended && message.text) actions.append(iconButton("copy", this.reply ? "Copy the reply" : "Copy", (event) => this.actions.copy(message, event.currentTarget)));
     if (ended && this.reply && message.status !== "failed") actions.append(iconButton("again", "Regenerate", () => this.actions.regenerate(message)));
     if (!this.reply && !this.editing) actions.append(iconButton("pencil", "Edit", () => this.actions.edit(message)));
     if (actions.childElementCount) parts.push(actions);
+    if (turned && !this.reply) parts.push(turned);
     if (ended && this.reply) parts.push(meta(message));
     this.foot.replaceChildren(...parts);
     this.foot.hidden = parts.length === 0;

@@ -70,6 +70,8 @@ function message(state, snapshot) {
   const changes = acknowledged(snapshot);
   // A message of a branch that is not shown has another place: the server says `hello` when the branch changes.
   if (!known && !continues(state, snapshot)) return changes;
+  // Snapshots of different processes may overtake each other: an older one tells nothing.
+  if (known && (snapshot.revision ?? 0) < (state.messages.get(snapshot.id).revision ?? 0)) return changes;
   if (!known) state.order.push(snapshot.id);
   state.messages.set(snapshot.id, held(snapshot));
   return [{ what: "message", id: snapshot.id, added: !known }, ...changes];

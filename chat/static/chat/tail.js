@@ -4,7 +4,7 @@
 import { h } from "./dom.js";
 
 const FENCE = /^\s*(`{3,}|~{3,})\s*([^\s`]*)/;
-const INLINE = /(\*\*|__)(?=\S)(.+?)(?<=\S)\1|(`+)(?!`)(.+?)(?<!`)\3(?!`)|\[([^\]\n]+)\]\([^()\s]*\)/g;
+const INLINE = /(\*\*|__)(?=\S)(.+?)(?<=\S)\1|(`+)(?!`)(.+?)(?<!`)\3(?!`)|\[([^\]\n]+)\]\([^()\s]*\)|\*(?=[^\s*])([^*]+?)(?<=\S)\*(?!\*)/g;
 
 export class Tail {
   constructor() {
@@ -71,18 +71,19 @@ export class Tail {
       this.line = h("div", { class: "line" });
       this.element.append(this.line);
     }
-    const [kind, body] = shape(line);
+    const [kind, body, marker] = shape(line);
     this.line.className = `line ${kind}`.trim();
     this.line.replaceChildren(...(kind === "cells" ? [body] : inline(body)));
+    if (marker) this.line.prepend(h("span", { class: "marker" }, `${marker} `));
   }
 }
 
-/** What kind of line it is, and its text without the mark that says so. */
+/** What kind of line it is, its text without the mark that says so, and what a list shows in the mark's place. */
 function shape(line) {
   const head = line.match(/^ {0,3}#{1,6}\s+/);
   if (head) return ["head", line.slice(head[0].length)];
   const item = line.match(/^(\s*)(?:[-*+]|(\d{1,9}[.)]))\s+/);
-  if (item) return [item[1].length > 1 ? "item deep" : "item", `${item[2] ?? "•"} ${line.slice(item[0].length)}`];
+  if (item) return [item[1].length > 1 ? "item deep" : "item", line.slice(item[0].length), item[2] ?? "•"];
   if (/^ {0,3}>/.test(line)) return ["quote", line.replace(/^ {0,3}> ?/, "")];
   if (/^ {0,3}\|/.test(line)) return ["cells", line];
   return ["", FENCE.test(line) ? "" : line];
@@ -95,10 +96,11 @@ function inline(text) {
     if (match.index > at) nodes.push(text.slice(at, match.index));
     if (match[1]) nodes.push(h("strong", {}, ...inline(match[2])));
     else if (match[3]) nodes.push(h("code", {}, match[4]));
-    else nodes.push(match[5]);
+    else if (match[5]) nodes.push(match[5]);
+    else nodes.push(h("em", {}, ...inline(match[6])));
     at = match.index + match[0].length;
   }
   // A mark that has just been opened is about to vanish: it is not shown.
-  nodes.push(text.slice(at).replace(/(^|\s)(\*\*|`)(?=[^*`]*$)/, "$1"));
+  nodes.push(text.slice(at).replace(/(^|\s)(?:\*{1,2}|`)(?=(?:[^\s*`][^*`]*)?$)/, "$1"));
   return nodes;
 }
