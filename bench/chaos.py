@@ -12,11 +12,14 @@ import asyncio
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -30,13 +33,18 @@ log = logging.getLogger("chaos")
 
 
 async def trials(
-    plans: Sequence[Plan], folder: Path, database_url: str = "", users: int = USERS
+    plans: Sequence[Plan],
+    folder: Path,
+    database_url: str = "",
+    users: int = USERS,
+    results: list[Result] | None = None,
 ) -> list[Result]:
     """Carry out the plans, one after the other on one system; a system that a trial left wrong is replaced.
 
     `folder` gets the logs; `database_url` names a PostgreSQL server to make a database in, '' means SQLite.
+    Each result is put into `results` when it is there; the whole list is returned.
     """
-    results: list[Result] = []
+    results = [] if results is None else results
     waiting = list(plans)
     while waiting:
         system = System(folder / f"system-{len(results) + 1}", database_url)
@@ -57,6 +65,15 @@ async def trials(
         finally:
             await system.stop()
     return results
+
+
+async def _until_ended(work: Coroutine[Any, Any, object]) -> None:
+    """Do the work, or as much of it as Ctrl-C and SIGTERM allow; what it started is stopped in any case."""
+    task = asyncio.ensure_future(work)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 async def _trial(trial: Trial, system: System) -> Result:
@@ -127,7 +144,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{len(plans)} trials, seed {seed}, {'PostgreSQL' if database_url else 'SQLite'}, {chosen.users} people"
     )
     begun = time.monotonic()
-    results = asyncio.run(trials(plans, folder, database_url, chosen.users))
+    results: list[Result] = []
+    asyncio.run(_until_ended(trials(plans, folder, database_url, chosen.users, results)))
     print(f"\n{table(results)}\n")
     good = sum(each.good for each in results)
     sent, failed = sum(each.sent for each in results), sum(each.failed for each in results)
@@ -135,7 +153,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{good} of {len(results)} trials kept the promise; {sent:,} messages, of which {failed} replies failed honestly; "
         f"{time.monotonic() - begun:.0f} s; seed {seed}"
     )
-    if good == len(results):
+    if good == len(plans):
         shutil.rmtree(folder)
         return 0
     print(f"Logs: {folder}")

@@ -169,6 +169,8 @@ class Page:
             if message["parent"] != (self.order[-1] if self.order else None):
                 return  # of a branch that is not shown
             self.order.append(message["id"])
+        elif message["revision"] < self.messages[message["id"]]["revision"]:
+            return  # overtaken by a newer one
         self.messages[message["id"]] = message
 
     def _grow(self, event: dict[str, Any]) -> int | None:

@@ -107,7 +107,7 @@ class System:
         """End everything."""
         self.thaw()
         if self._up is not None and self._up.poll() is None:
-            self._up.send_signal(signal.SIGINT)
+            self._up.send_signal(signal.SIGTERM)
             try:
                 await asyncio.to_thread(self._up.wait, 30)
             except subprocess.TimeoutExpired:
