@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,6 +27,15 @@ def pytest_collection_modifyitems(config: pytest.Config) -> None:
         folder = tempfile.mkdtemp(prefix="gantry-tests-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         test["NAME"] = f"{folder}/test.sqlite3"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_late_words() -> Iterator[None]:
+    """Let the threads that tell a worker of a switch find out that there is none, before the logs are closed."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "nudge":
+            thread.join(30)
 
 
 @pytest.fixture(autouse=True)
