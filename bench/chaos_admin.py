@@ -24,16 +24,6 @@ class Admin:
         for page in self.pages:
             page.listener = self._listen
 
-    def open(self) -> None:
-        """Begin to watch."""
-        for page in self.pages:
-            page.open()
-
-    async def close(self) -> None:
-        """Stop watching."""
-        for page in self.pages:
-            await page.close()
-
     def _listen(self, backend: dict[str, Any]) -> None:
         for part in ("switch", "last"):
             if switch := backend.get(part):

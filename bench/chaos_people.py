@@ -142,7 +142,7 @@ class Page:
                 self._see(event["backend"])
                 self._resyncing.clear()
                 listed = event.get("messages", [])
-                self.messages = {each["id"]: each for each in listed}
+                self.messages = {each["id"]: self._freshest(each) for each in listed}
                 self.order = [each["id"] for each in listed]
                 for each in listed:
                     self.outbox.pop(each["client_id"], None)

@@ -21,6 +21,7 @@ from bench.chaos_views import backend_complaints, page_complaints, view_complain
 
 log = logging.getLogger("chaos")
 
+TABS = 6  # people who look at their conversation through both web processes
 STEP_PATIENCE = 8.0  # how long a step is waited for
 LAST_WORDS = 0.3  # people go on chatting so long after the victim is back
 POLL = 0.2
@@ -38,6 +39,7 @@ class Trial:
         self.dice = plan.random("trial")
         self.admin = Admin(session, system.webs, cookies["admin"], plan.random("admin"))
         self.pages: list[Page] = []
+        self.tabs: list[Page] = []
         self.quiet = asyncio.Event()
         self.after = 0
         self.met = True
@@ -70,20 +72,24 @@ class Trial:
             for task in chats:
                 task.cancel()
             self.system.thaw()
-            await asyncio.gather(self.admin.close(), *(page.close() for page in self.pages))
+            await asyncio.gather(*(page.close() for page in self._all_pages()))
 
     def _all_pages(self) -> list[Page]:
-        return [*self.pages, *self.admin.pages]
+        return [*self.pages, *self.tabs, *self.admin.pages]
 
     async def _gather(self) -> None:
-        """Everybody opens a page on a conversation of their own."""
-        self.admin.open()
+        """Everybody opens a page on a conversation of their own, some a second one through the other web process."""
         names = [name for name in self.cookies if name != "admin"]
         made = await asyncio.gather(*(self._conversation(name) for name in names))
         webs = self.system.webs
         for name, conversation in zip(names, made, strict=True):
             page = Page(self.session, webs, self.cookies[name], conversation, self.plan.random(name))
             self.pages.append(page)
+            if len(self.tabs) < TABS:
+                others = [web for web in webs if web != page.web]
+                dice = self.plan.random(f"{name}'s second page")
+                self.tabs.append(Page(self.session, others, self.cookies[name], conversation, dice))
+        for page in self._all_pages():
             page.open()
         async with asyncio.timeout(20):
             while not all(page.connected for page in self._all_pages()):
@@ -217,7 +223,7 @@ class Trial:
         self.verdict = verdict = judge(sent, facts.messages)
         complaints = [*verdict.lost, *verdict.doubled, *verdict.wrong, *verdict.open]
         complaints += [*facts.running, *facts.leases, *backend_complaints(facts, state)]
-        for page in self.pages:
+        for page in (*self.pages, *self.tabs):
             complaints += page_complaints(page, facts)
         for page in self._all_pages():
             complaints += view_complaints(page, facts)
