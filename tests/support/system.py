@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from system.running import Gantry
+
 from support.people import Person, add_user
 from support.tabby import ADMIN_KEY, Tabby, running, until
-from system.running import Gantry
 
 PASSWORD = "the-administrators-password"
 QUICK = {
