@@ -17,7 +17,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from chat import wire
@@ -28,6 +28,7 @@ from models_admin.models import Lease
 # A reply is first offered to the process whose page asked for it; after this others may take it.
 COURTESY = timedelta(seconds=1.5)
 GIVE_UP_AFTER = 5  # attempts that failed
+NEXT = F("revision") + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ def _begin(message: Message, lease: Lease, model: str) -> None:
         changes["handovers"] = message.handovers[
             :-1
         ]  # cut, and continued by the same model: no change of hands
-    Message.objects.filter(pk=message.pk, status=Status.QUEUED).update(**changes)
+    Message.objects.filter(pk=message.pk, status=Status.QUEUED).update(**changes, revision=NEXT)
     for name, value in changes.items():
         setattr(message, name, value)
 
@@ -206,7 +207,9 @@ def end(work: Work, status: Status, grown: Grown) -> bool:
     grown.fields = ALL
     now = timezone.now()
     with transaction.atomic():
-        changed = _held(work).update(status=status, finished_at=now, lease=None, **grown.changes())
+        changed = _held(work).update(
+            status=status, finished_at=now, lease=None, revision=NEXT, **grown.changes()
+        )
         gate.release([work.lease])
         if changed:
             Conversation.objects.filter(pk=work.conversation).update(updated_at=now)
@@ -238,10 +241,16 @@ def put_back(work: Work, grown: Grown, holder: str, *, failed: bool) -> bool:
 def _back_in_line(message: Message, text: str) -> dict[str, Any]:
     """The columns of a reply that goes back: stopped instead, if its reader has asked for that."""
     if message.stop_requested is not None:
-        return {"status": Status.STOPPED, "finished_at": timezone.now(), "lease": None}
+        return {"status": Status.STOPPED, "finished_at": timezone.now(), "lease": None, "revision": NEXT}
     begun = {"model": message.model, "upto": len(text)}
     handovers = [*message.handovers, begun] if text else message.handovers
-    return {"status": Status.QUEUED, "lease": None, "queued_at": timezone.now(), "handovers": handovers}
+    return {
+        "status": Status.QUEUED,
+        "lease": None,
+        "queued_at": timezone.now(),
+        "handovers": handovers,
+        "revision": NEXT,
+    }
 
 
 def revive() -> list[tuple[int, uuid.UUID]]:

@@ -19,6 +19,7 @@ from models_admin.consumers import Page
 from models_admin.hub import hub
 
 NOT_FOUND = 4404
+GROWTH = ('{"type":"delta"', '{"type":"block"')
 Frame = dict[str, Any]
 
 
@@ -26,6 +27,7 @@ class ChatConsumer(Page):
     """The socket of a conversation's owner."""
 
     conversation: uuid.UUID | None = None
+    _held: list[str] | None = None
 
     async def welcome(self) -> None:
         """Close with 4404 where the conversation is not this user's; else send `hello` and go on telling."""
@@ -44,11 +46,16 @@ class ChatConsumer(Page):
             "stop": self._on_stop,
             "resync": self._on_resync,
         }
-        told = await threads.read(wire.hello, wanted)
-        # From here to the sending nothing else runs: the page has its hello before anything that follows it.
+        self._held = []
         rooms.join(wanted, self)
+        told = await threads.read(wire.hello, wanted)
+        # From here to the sending nothing else runs. What changed during the reading comes after the hello, in its order;
+        # growth of a reply that streams here is in the hello.
+        held, self._held = self._held, None
         hub.sockets.add(self)
         await self.say(_hello(told, hub.snapshot))
+        for text in held:
+            await super().tell(text)
         if not _streams_here(wanted):
             dispatcher.watch([wanted], again=True)
 
@@ -56,6 +63,13 @@ class ChatConsumer(Page):
         if self.conversation is not None:
             rooms.leave(self.conversation, self)
         await super().disconnect(code)
+
+    async def tell(self, text: str) -> None:
+        """Send one JSON text to the page; before its hello, keep it."""
+        if self._held is None:
+            await super().tell(text)
+        elif not text.startswith(GROWTH):
+            self._held.append(text)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Obey one frame, or answer it with an `error` event; the socket stays open."""

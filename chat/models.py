@@ -59,6 +59,8 @@ class Message(models.Model):
     parent = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="children")
     role = models.CharField(max_length=16, choices=Role)
     status = models.CharField(max_length=16, choices=Status)
+    # Counts the moves from state to state, so that a page can tell an older snapshot that comes late.
+    revision = models.PositiveIntegerField(default=0)
     # The page's own name for a message that it sends, so that sending it again makes no second one.
     client_id = models.UUIDField(null=True)
     text = models.TextField(blank=True)

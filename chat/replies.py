@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from chat.models import OPEN, Conversation, Message, Role, Status
@@ -104,7 +105,9 @@ def stop(conversation_id: uuid.UUID, message_id: int) -> Done:
     with transaction.atomic():
         reply = _own(_locked(conversation_id), message_id, Role.ASSISTANT)
         waiting = Message.objects.filter(pk=reply.pk, status=Status.QUEUED)
-        if waiting.update(status=Status.STOPPED, stop_requested=now, finished_at=now):
+        if waiting.update(
+            status=Status.STOPPED, stop_requested=now, finished_at=now, revision=F("revision") + 1
+        ):
             return Done([reply.pk])
         Message.objects.filter(pk=reply.pk, status=Status.STREAMING).update(stop_requested=now)
     return Done([reply.pk] if reply.status not in OPEN else [], stop=reply.pk)

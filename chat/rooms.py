@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from chat import wire
+from chat.models import Status
 from models_admin import events, process, threads
 from models_admin.hub import Socket
 
@@ -54,9 +55,13 @@ class Rooms:
         events.send("room", conversation=str(conversation), texts=texts, origin=process.name())
 
     async def show(self, conversation: uuid.UUID, messages: Iterable[int]) -> None:
-        """Send whole messages, as the database has them, to all pages of the conversation."""
+        """Send whole messages, as the database has them, to all pages of the conversation.
+
+        Not those that stream: of these the process that relays them tells, and the database is behind it.
+        """
         for message in await threads.read(wire.messages, list(messages)):
-            await self.tell(conversation, {"type": "message", "message": message})
+            if message["status"] != Status.STREAMING:
+                await self.tell(conversation, {"type": "message", "message": message})
 
     def watch(self, conversations: Iterable[str]) -> list[uuid.UUID]:
         """Note that another process has pages of these; return the ones for which that is news."""

@@ -17,7 +17,7 @@ SHOWN = 200  # messages of a branch that a page is given at first
 def shown(message: Message, *, versions: list[int], position: int | None) -> dict[str, Any]:
     """Return the whole row for the page.
 
-    {"id", "client_id", "parent", "role", "status", "text", "html", "upto" (characters that the html covers), "reasoning",
+    {"id", "revision" (grows with each change of status: a lower one that comes late is old), "client_id", "parent", "role", "status", "text", "html", "upto" (characters that the html covers), "reasoning",
     "reasoning_seconds", "model", "handovers": [{"model", "upto"}], "queue_position" (1 = next), "usage", "finish_reason",
     "left_out" (oldest messages that the model was not given), "error", "error_kind", "created_at",
     "versions": {"index", "count", "ids"}}
@@ -25,6 +25,7 @@ def shown(message: Message, *, versions: list[int], position: int | None) -> dic
     html, upto = _html(message)
     return {
         "id": message.pk,
+        "revision": message.revision,
         "client_id": str(message.client_id) if message.client_id else None,
         "parent": message.parent_id,
         "role": message.role,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 from support.people import Person
-from support.tabby import Tabby
+from support.tabby import Tabby, until
 from system.running import Gantry
 
 
@@ -79,6 +79,7 @@ def test_a_reply_survives_its_web_process(
         there.answered(sent, ("streaming",))
         there.until(lambda each: any(len(m["text"]) > 300 for m in each.messages.values()), "some words")
         gantry.kill("web")
+        until(gantry.serves, "the successor")
         reply = there.answered(sent)
         assert reply["status"] == "complete"
         assert reply["text"] == "".join(f" w{n}" for n in range(1, 241))

@@ -15,6 +15,7 @@ def test_a_message_is_answered_by_the_loaded_model(tabby: Tabby, alice: Person) 
     assert reply["html"].startswith("<p>")
     assert reply["upto"] == len(reply["text"])
     assert reply["usage"]["completion_tokens"] > 0
+    assert page.resyncs == 0
     assert page.title == "Tell me about **Gantry**"
 
 

@@ -56,13 +56,41 @@ function hello(state, event) {
   if (event.backend) state.backend = event.backend;
   if (event.conversation) state.conversation = event.conversation;
   if (event.messages) {
-    state.messages = new Map(event.messages.map((each) => [each.id, held(each)]));
-    state.order = event.messages.map((each) => each.id);
-    state.earlier = Boolean(event.earlier);
+    const rows = event.messages.map((each) => freshest(state.messages.get(each.id), each));
+    const older = olderThan(state, rows[0]);
+    state.messages = new Map([...older, ...rows].map((each) => [each.id, each]));
+    state.order = [...state.messages.keys()];
+    state.earlier = Boolean(event.earlier) && (older.length ? state.earlier : true);
     state.greeted = true;
     changes.push(...event.messages.flatMap(acknowledged));
   }
   return changes;
+}
+
+/** Older messages that were fetched before, and still lead to `first`. */
+function olderThan(state, first) {
+  const at = first ? state.order.indexOf(first.id) : -1;
+  if (at <= 0 || state.order[at - 1] !== first.parent) return [];
+  return state.order.slice(0, at).map((id) => state.messages.get(id));
+}
+
+/** Put older messages in front; `earlier`: there are more of them. */
+export function prepend(state, { messages, earlier }) {
+  const first = state.messages.get(state.order[0]);
+  if (messages.length && first?.parent !== messages.at(-1).id) return []; // another branch is shown by now
+  const rows = messages.map(held);
+  state.messages = new Map([...rows.map((each) => [each.id, each]), ...state.messages]);
+  state.order = [...rows.map((each) => each.id), ...state.order];
+  state.earlier = earlier;
+  return [{ what: "all" }];
+}
+
+/** A snapshot may have been made before what is known already: it is then only good for what stands around the text. */
+function freshest(known, snapshot) {
+  const fresh = held(snapshot);
+  const older = (snapshot.revision ?? 0) - (known?.revision ?? 0);
+  if (!known || older > 0 || (older === 0 && fresh.length >= known.length)) return fresh;
+  return Object.assign(known, { versions: snapshot.versions, queue_position: snapshot.queue_position });
 }
 
 function message(state, snapshot) {
@@ -73,7 +101,7 @@ function message(state, snapshot) {
   // Snapshots of different processes may overtake each other: an older one tells nothing.
   if (known && (snapshot.revision ?? 0) < (state.messages.get(snapshot.id).revision ?? 0)) return changes;
   if (!known) state.order.push(snapshot.id);
-  state.messages.set(snapshot.id, held(snapshot));
+  state.messages.set(snapshot.id, freshest(state.messages.get(snapshot.id), snapshot));
   return [{ what: "message", id: snapshot.id, added: !known }, ...changes];
 }
 
