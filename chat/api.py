@@ -86,6 +86,11 @@ class Details(Listed):
     max_tokens: int | None
 
 
+class Earlier(Schema):
+    messages: list[dict[str, Any]]
+    earlier: bool
+
+
 class Problem(Schema):
     detail: str
 
@@ -175,6 +180,17 @@ def restore(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
     """Take a deletion back."""
     Conversation.objects.filter(pk=conversation_id, owner_id=request.user.pk).update(deleted_at=None)
     return _details(_own(request, conversation_id))
+
+
+@router.get("/conversations/{uuid:conversation_id}/messages", response={200: Earlier, **REFUSED})
+def earlier(
+    request: HttpRequest, conversation_id: uuid.UUID, before: Annotated[int, Query(ge=1, le=2**63 - 1)]
+) -> dict[str, Any]:
+    """List the messages that led to the message `before`, oldest first: what a long conversation's page shows next."""
+    try:
+        return conversations.earlier(_own(request, conversation_id), before)
+    except LookupError:
+        raise HttpError(404, "There is no such message in this conversation.") from None
 
 
 @router.get("/conversations/{uuid:conversation_id}/export.md", include_in_schema=False)

@@ -10,12 +10,14 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Q, QuerySet
 
+from chat import wire
 from chat.models import Conversation, Message, Role
 
 User = AbstractBaseUser | AnonymousUser
 
 PAGE = 60
 RESULTS = 40
+EARLIER = 100  # messages
 AROUND = 60  # characters of context on each side of what a search found
 
 
@@ -96,6 +98,21 @@ def _snippet(text: str, word: str) -> dict[str, str] | None:
         "match": text[at : at + len(word)],
         "after": text[at + len(word) : end] + ("…" if end < len(text) else ""),
     }
+
+
+def earlier(conversation: Conversation, before: int, limit: int = EARLIER) -> dict[str, Any]:
+    """Return {"messages", "earlier"}: those that led to the message `before`, oldest first, and whether there are more.
+
+    Each message as the socket tells it. Raises LookupError where the conversation has no message `before`.
+    """
+    parents = dict(conversation.messages.values_list("pk", "parent_id"))
+    at = parents[before]
+    path: list[int] = []
+    while at is not None and len(path) < limit:
+        path.append(at)
+        at = parents[at]
+    rows = {row["id"]: row for row in wire.messages(path, conversation.pk)}
+    return {"messages": [rows[pk] for pk in reversed(path)], "earlier": at is not None}
 
 
 def branch(conversation: Conversation) -> Iterator[Message]:

@@ -227,11 +227,33 @@ def test_a_conversation_is_exported_as_json_with_all_its_versions(client: Client
     assert data["title"] == "Trains"
 
 
+def test_the_messages_that_led_to_one_are_listed(client: Client, ada: User, theirs: Conversation) -> None:
+    mine = talk(ada, "Long")
+    for number in range(60):
+        last = said(mine, f"question {number}", f"answer {number}")
+    mine.messages.create(role="assistant", status="complete", text="another version", parent=last.parent)
+    path = f"/api/conversations/{mine.pk}/messages"
+    page = client.get(path, {"before": last.pk}).json()
+    assert page["earlier"] is True
+    assert len(page["messages"]) == 100
+    assert page["messages"][-1]["text"] == "question 59"
+    assert page["messages"][-1]["versions"]["count"] == 1
+    rest = client.get(path, {"before": page["messages"][0]["id"]}).json()
+    assert rest["earlier"] is False
+    assert [each["text"] for each in rest["messages"][:2]] == ["question 0", "answer 0"]
+    assert len(rest["messages"]) == 19
+    assert rest["messages"][1]["html"] == "<p>answer 0</p>\n"
+    assert theirs.head is not None
+    assert client.get(path, {"before": theirs.head.pk}).status_code == 404
+    assert client.get(path, {"before": "x"}).status_code == 422
+
+
 PATHS = [
     ("GET", ""),
     ("PATCH", ""),
     ("DELETE", ""),
     ("POST", "/restore"),
+    ("GET", "/messages?before=1"),
     ("GET", "/export.md"),
     ("GET", "/export.json"),
 ]

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.staticfiles import finders
+from django.template.loader import render_to_string
 from django.test import Client
 
 from chat.models import Conversation
@@ -191,3 +192,16 @@ def test_the_modules_import_only_what_exists() -> None:
         imported = re.findall(r'from "\./([\w.]+)"', Path(path).read_text())
         waiting |= {f"chat/{other}" for other in imported} - seen
     assert len(seen) > 10
+
+
+@pytest.mark.parametrize("template", ["404.html", "403.html", "500.html", "403_csrf.html"])
+def test_the_pages_for_trouble_need_nothing(template: str) -> None:
+    html = render_to_string(template)  # 500.html is rendered without a request
+    assert "<h1>" in html
+    assert "Traceback" not in html
+
+
+def test_a_form_from_an_old_page_is_explained(ada: User) -> None:
+    answer = Client(enforce_csrf_checks=True).post("/accounts/login/", {"username": "ada", "password": "x"})
+    assert answer.status_code == 403
+    assert "This form is too old" in answer.content.decode()

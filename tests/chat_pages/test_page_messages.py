@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from played_events import (
+    HERE,
     LLAMA,
     QWEN,
     READY,
@@ -231,6 +232,45 @@ def test_a_message_of_a_branch_that_is_not_shown_does_not_appear(site: Site) -> 
     site.say(message(streaming(9, "Hidden", 1)), delta(9, 6, "!"), message(asked(3, "Shown", 2)))
     expect(page.locator(".msg")).to_have_count(3)
     expect(page.locator("#messages")).not_to_contain_text("Hidden")
+
+
+def test_a_snapshot_that_comes_late_does_not_take_text_away(site: Site) -> None:
+    page = site.open(first=hello(QUESTION, streaming(2, "abc", 1, revision=2)))
+    site.say(delta(2, 3, "def"), message(streaming(2, "abcd", 1, revision=2)))
+    site.say(message(queued(2, 1, revision=1)), delta(2, 6, "g"))
+    expect(page.locator(".tail")).to_have_text("abcdefg")
+    site.say(message(replied(2, "ab", 1, revision=3)))
+    expect(page.locator(".prose")).to_have_text("ab")
+
+
+def test_a_reply_says_what_did_not_fit(site: Site) -> None:
+    page = site.open(first=hello(QUESTION, replied(2, "Well.", 1, left_out=4)))
+    expect(page.locator(".note")).to_contain_text("The 4 oldest messages did not fit")
+
+
+def talk(first: int, number: int) -> list[dict[str, Any]]:
+    """So many messages in a row, the first of them with this id."""
+    return [
+        (asked if each % 2 else replied)(each, f"message {each}", each - 1 or None)  # type: ignore[operator]
+        for each in range(first, first + number)
+    ]
+
+
+def test_older_messages_come_when_the_reader_goes_up_and_nothing_jumps(site: Site) -> None:
+    older = {"messages": talk(1, 40), "earlier": False}
+    site.served.answers["GET", f"/api/conversations/{HERE}/messages?before=41"] = (200, older)
+    page = site.open(first={**hello(*talk(41, 40)), "earlier": True})
+    expect(page.locator(".msg")).to_have_count(40)
+    page.evaluate("scroller.scrollTop = 0")
+    expect(page.locator(".msg")).to_have_count(80)
+    expect(page.locator("[data-id='41']")).to_be_in_viewport()
+    expect(page.locator("#earlier")).to_be_hidden()
+    assert page.locator(".msg").first.get_attribute("data-id") == "1"
+    site.say({**hello(*talk(43, 40)), "earlier": True})
+    expect(page.locator("[data-id='82']")).to_have_count(1)
+    expect(page.locator(".msg")).to_have_count(82)
+    site.say(hello(*talk(1, 2)))
+    expect(page.locator(".msg")).to_have_count(2)
 
 
 def test_regenerating_and_copying_a_reply(site: Site) -> None:

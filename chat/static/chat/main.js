@@ -11,7 +11,7 @@ import { setUpSearch } from "./search.js";
 import { setUpSettings } from "./settings.js";
 import { Sidebar } from "./sidebar.js";
 import { Socket } from "./socket.js";
-import { apply, initial, isOpen, last } from "./state.js";
+import { apply, initial, isOpen, last, prepend } from "./state.js";
 import { setUpTheme } from "./theme.js";
 import { toast } from "./toast.js";
 import { View } from "./view.js";
@@ -33,6 +33,7 @@ const resyncing = new Set();
 let settings = { system_prompt: "", temperature: null, max_tokens: null }; // of a conversation that has not begun
 let socket = null;
 let beginning = null;
+let fetching = false;
 
 // Messages ---------------------------------------------------------------------------------------------------------
 
@@ -44,6 +45,7 @@ const actions = {
   regenerate: (message) => now({ type: "regenerate", id: message.id }),
   select: (_, id) => now({ type: "select", id }),
   stop: (message) => now({ type: "stop", id: message.id }),
+  earlier: fetchEarlier,
   edit(message) {
     view.views.get(message.id).edit((text) => post({ type: "edit", id: message.id, text, client_id: uuid() }));
   },
@@ -132,6 +134,21 @@ function begin() {
     .finally(() => (beginning = null));
 }
 
+/** The reader comes near the first message that is shown, and there are older ones. */
+async function fetchEarlier() {
+  const [first] = state.order;
+  if (!state.earlier || !first || fetching) return;
+  fetching = true;
+  try {
+    const page = await call("GET", `/conversations/${state.conversation.id}/messages?before=${first}`);
+    for (const change of prepend(state, page)) react(change);
+  } catch (error) {
+    toast(error.message);
+  } finally {
+    fetching = false;
+  }
+}
+
 function stopOne() {
   const open = last(state, (each) => each.status === "streaming") ?? last(state, isOpen);
   if (open) now({ type: "stop", id: open.id });
@@ -203,6 +220,7 @@ function showTitle() {
   const { id, title } = state.conversation ?? {};
   if (!id) return;
   document.title = `${title} · Gantry`;
+  byId("heading").textContent = title;
   if (sidebar.rows.get(id)?.title !== title) sidebar.put({ id, title });
 }
 

@@ -1,7 +1,7 @@
 // One message on the page. What changes is touched, nothing else: blocks are appended, text nodes grow.
 
 import { autosize, h, icon, iconButton } from "./dom.js";
-import { count, place, seconds } from "./format.js";
+import { count, place, plural, seconds } from "./format.js";
 import { isOpen } from "./state.js";
 import { Tail } from "./tail.js";
 
@@ -100,6 +100,7 @@ export class MessageView {
   showStatus(message, hold) {
     this.shownStatus = statusOf(message, hold);
     const parts = [];
+    if (message.left_out) parts.push(h("p", { class: "note" }, `The ${plural(message.left_out, "oldest message")} did not fit into the model’s context and ${message.left_out === 1 ? "was" : "were"} left out.`));
     for (const { model } of message.handovers ?? []) {
       const next = message.status === "queued" ? "waiting to be continued" : `continued by ${message.model}`;
       parts.push(h("p", { class: "chip" }, icon("again"), `Begun by ${model}, ${next}`));

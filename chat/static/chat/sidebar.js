@@ -104,7 +104,7 @@ export class Sidebar {
       exported("json", "Export as JSON"),
       item("bin", "Delete", () => this.remove(row), true),
     );
-    document.body.append(element);
+    byId("sidebar").append(element);
     // The button's own click has been used to come here: the menu is opened by hand, and forgotten when it closes.
     const anchor = button.cloneNode();
     anchor.focus = () => button.focus();

@@ -5,7 +5,6 @@ import { described } from "./backend.js";
 import { MessageView, pendingView } from "./message.js";
 import { isOpen } from "./state.js";
 
-const LONG = 60; // messages, from which on those out of sight are not laid out
 const AT_END = 24; // pixels
 
 export class View {
@@ -26,6 +25,9 @@ export class View {
     const watch = new ResizeObserver(() => this.stick());
     watch.observe(this.scroller);
     watch.observe(byId("column"));
+    this.earlier = byId("earlier");
+    const near = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && actions.earlier(), { root: this.scroller, rootMargin: "600px 0px 0px" });
+    near.observe(this.earlier);
   }
 
   /** Take a change from `apply`; it is shown with the next frame. */
@@ -45,12 +47,22 @@ export class View {
 
   draw() {
     const hold = described(this.state.backend).hold;
-    if (this.whole) this.drawAll(hold);
+    if (this.whole) this.keepPlace(() => this.drawAll(hold));
     else for (const [id, what] of this.dirty) this.drawOne(id, what, hold);
     this.whole = false;
     this.dirty.clear();
     this.drawPending();
     this.stick();
+  }
+
+  /** Leave what the reader looks at where it is, whatever is put in front of it. */
+  keepPlace(draw) {
+    const seen = this.sticking ? null : [...this.views.values()].find((view) => view.element.getBoundingClientRect().bottom > 60)?.element;
+    const before = seen?.getBoundingClientRect().top;
+    this.scroller.style.overflowAnchor = "none"; // the browser would do the same once more
+    draw();
+    if (seen?.isConnected) this.scroller.scrollTop += seen.getBoundingClientRect().top - before;
+    requestAnimationFrame(() => (this.scroller.style.overflowAnchor = ""));
   }
 
   drawAll(hold) {
@@ -71,8 +83,7 @@ export class View {
       if (next !== view.element) this.list.insertBefore(view.element, next);
       before = view.element;
     }
-    byId("earlier").hidden = !this.state.earlier;
-    this.list.classList.toggle("long", this.state.order.length > LONG);
+    this.earlier.hidden = !this.state.earlier;
   }
 
   drawOne(id, what, hold) {
