@@ -60,6 +60,25 @@ class InTabby(admin.SimpleListFilter):
                 return queryset.filter(vanished_at=None) | queryset.filter(name=backend.row().model)
 
 
+class ByFamily(admin.SimpleListFilter):
+    """The values that there are; without the empty one, whose link would have no words."""
+
+    title = parameter_name = "family"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        known = TabbyModel.objects.exclude(**{self.parameter_name: ""}).order_by(self.parameter_name)
+        return [(value, value) for value in known.values_list(self.parameter_name, flat=True).distinct()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[TabbyModel]) -> QuerySet[TabbyModel]:
+        return queryset.filter(**{self.parameter_name: self.value()}) if self.value() else queryset
+
+
+class ByQuantization(ByFamily):
+    """The same by quantization."""
+
+    title = parameter_name = "quantization"
+
+
 class ModelForm(Form):
     """What an administrator adds to what TabbyAPI tells."""
 
@@ -100,7 +119,7 @@ class TabbyModelAdmin(ModelPages):
     """The Models page, and what can be noted about each model."""
 
     form = ModelForm
-    list_filter = (InTabby, "family", "quantization")
+    list_filter = (InTabby, ByFamily, ByQuantization)
     search_fields = ("name", "display_name", "family", "notes")
     list_per_page = 200
     ordering = ("name",)

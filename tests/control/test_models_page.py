@@ -94,6 +94,14 @@ def test_it_can_be_searched_and_filtered(admin_client: Client, catalog: Catalog)
         assert MISTRAL not in rows
 
 
+def test_every_filter_has_words(admin_client: Client, catalog: Catalog) -> None:
+    TabbyModel.objects.filter(name=LLAMA).update(family="", quantization="")
+    filters = html(admin_client).partition('id="changelist-filter"')[2]
+    assert "Qwen" in filters
+    assert 'href="?family="' not in filters
+    assert 'href="?quantization="' not in filters
+
+
 def test_in_mid_switch_it_shows_where_it_stands(admin_client: Client, catalog: Catalog) -> None:
     switch = running(State.LOADING, percent=57)
     page = html(admin_client)
