@@ -158,6 +158,8 @@ class ChatStream:
         self._deadline = 0.0
         self._response: aiohttp.ClientResponse | None = None
         self._closed = False
+        self._watch: asyncio.TimerHandle | None = None
+        self._waits = False
         self._decoder = SseDecoder()
         self._reader = ReplyReader(access)
 
@@ -170,6 +172,8 @@ class ChatStream:
     def close(self) -> None:
         """Close the connection now; iteration ends. May be called at any time, more than once."""
         self._closed = True
+        if self._watch is not None:
+            self._watch.cancel()
         if self._response is not None:
             self._response.close()
 
@@ -194,6 +198,7 @@ class ChatStream:
         reader = self._reader
         if self._response is None:
             self._response = await self._open()
+            self._look()
         while reader.failure is None and not reader.done:
             data = await self._receive(self._response)
             if not data:
@@ -252,16 +257,28 @@ class ChatStream:
         """Whatever has come, as soon as anything has; b'' at the end."""
         content = response.content
         try:
-            # What is there already costs no timer.
             data = content.read_nowait()
             if not data:
-                async with asyncio.timeout_at(self._deadline):
-                    data = await content.readany()
-        except TimeoutError as error:
-            raise self._stalled() from error
+                self._waits = True
+                data = await content.readany()
         except (RuntimeError, *_LOST) as error:  # aiohttp's RuntimeError: the connection was closed here
             raise StreamCut(f"The connection to TabbyAPI was lost while {DOING}") from error
+        finally:
+            self._waits = False
         return data
+
+    def _look(self) -> None:
+        """End a wait that has reached the deadline. One timer a stream, which follows the deadline: one a read costs more
+        than reading.
+        """
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if now < self._deadline:
+            self._watch = loop.call_at(self._deadline, self._look)
+        elif self._waits and self._response is not None:
+            self._response.content.set_exception(self._stalled())
+        else:
+            self._watch = loop.call_later(min(1.0, self._stall), self._look)  # what came is not taken yet
 
     def _ended(self) -> TabbyError:
         if self._decoder.junk:
