@@ -21,7 +21,7 @@ def sign_in(page: Page) -> None:
 def test_a_newcomer_switches_the_model_while_somebody_chats(
     tabby: Tabby, alice: Person, windows: Windows
 ) -> None:
-    tabby.state(seconds_per_module={"slow-13B": 0.1})
+    tabby.state(seconds_per_module={"slow-13B": 0.5})
 
     page = windows.open()
     sign_in(page)
@@ -50,9 +50,9 @@ def test_a_newcomer_switches_the_model_while_somebody_chats(
     expect(reply).to_contain_text("Model loading…")
     expect(page.locator("#gantry-banner")).to_contain_text(re.compile(r"Step 2: Loading slow-13B… \d+%"))
 
+    tabby.state(seconds_per_module={"slow-13B": 0.01})
     expect(page.locator("#gantry-banner")).to_contain_text("✓ Model switched successfully!")
     expect(page.locator("#result_list tbody tr", has_text="slow-13B")).to_contain_text("✓ Active")
-    expect(page.locator("#result_list")).to_have_text(re.compile("✓ Active"))
     status_is(reply, "complete")
     expect(reply.locator(".prose")).to_contain_text("slow-13B")
     expect(reply.locator(".meta")).to_contain_text("slow-13B")

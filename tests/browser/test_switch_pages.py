@@ -42,7 +42,7 @@ def onlooker(admin: Person) -> Person:
 def test_a_page_opened_in_mid_switch_shows_where_it_stands(
     tabby: Tabby, admin: Person, windows: Windows
 ) -> None:
-    tabby.state(seconds_per_module={"slow-13B": 0.15})
+    tabby.state(seconds_per_module={"slow-13B": 0.5})
     first = windows.open(admin, MODELS)
     second = windows.open(admin, MODELS)
     ask_to_switch(first, "slow-13B").get_by_role("button", name="Switch").click()
@@ -52,6 +52,7 @@ def test_a_page_opened_in_mid_switch_shows_where_it_stands(
     expect(first.locator("#gantry-banner")).to_contain_text(STEP_2)
     expect(first.locator("#gantry-banner progress")).to_be_visible()
     expect(first.get_by_role("link", name="Switch")).to_have_count(0)
+    tabby.state(seconds_per_module={"slow-13B": 0.01})
     for page in (first, second):
         expect(page.locator("#gantry-banner")).to_contain_text("✓ Model switched successfully!")
         expect(page.locator("#result_list tbody tr", has_text="slow-13B")).to_contain_text("✓ Active")
