@@ -133,6 +133,15 @@ def test_search_finds_words_in_titles_and_in_messages(
     assert titles(client.get("/api/conversations/search", {"q": "  "})) == []
 
 
+def test_what_others_said_does_not_crowd_out_what_is_mine(
+    client: Client, ada: User, theirs: Conversation
+) -> None:
+    said(talk(ada, "Mine", 99), "xylophone")
+    for number in range(45):
+        said(talk(theirs.owner, f"{number}"), "xylophone")
+    assert titles(client.get("/api/conversations/search", {"q": "xylophone"})) == ["Mine"]
+
+
 @pytest.mark.parametrize("query", ["100%", "a_b", "'; DROP TABLE chat_message; --", "\\"])
 def test_search_takes_every_character_as_itself(client: Client, ada: User, query: str) -> None:
     said(talk(ada, "other"), "100 and axb")
