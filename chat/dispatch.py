@@ -205,6 +205,7 @@ class Dispatcher:
         if self._ticks % REVIVE_EVERY == 0:
             await self._revive()
             await self._knock()
+            await rooms.catch_up()
         relayed = {live.work.conversation for live in self.lives.values()}
         self.watch([each for each in rooms.here() if each not in relayed])
 
@@ -255,11 +256,7 @@ class Dispatcher:
 
     def _hear_room(self, event: dict[str, Any]) -> None:
         if event["origin"] != process.name():
-            self._spawn(self._pass_on(uuid.UUID(event["conversation"]), event["texts"]))
-
-    async def _pass_on(self, conversation: uuid.UUID, texts: list[str]) -> None:
-        for text in texts:
-            await rooms.tell_here(conversation, text)
+            self._spawn(rooms.hear(uuid.UUID(event["conversation"]), event["texts"]))
 
     def watch(self, conversations: list[uuid.UUID], *, again: bool = False) -> None:
         """Tell other processes that pages here look at these; `again` asks for a whole snapshot once more."""

@@ -14,6 +14,8 @@ from chat.models import Status
 from models_admin import events, process, threads
 from models_admin.hub import Socket
 
+WHOLE = '{"type":"message"'
+MOST_TOLD = 10_000
 WATCH_SECONDS = 3.0  # how long another process' word that it has watchers counts
 
 
@@ -23,6 +25,7 @@ class Rooms:
     def __init__(self) -> None:
         self._sockets: dict[uuid.UUID, set[Socket]] = {}
         self._watched: dict[uuid.UUID, float] = {}
+        self._told: dict[int, int] = {}
 
     def join(self, conversation: uuid.UUID, socket: Socket) -> None:
         """Let `socket` be told, from now on."""
@@ -47,6 +50,7 @@ class Rooms:
     async def tell(self, conversation: uuid.UUID, event: dict[str, Any]) -> None:
         """Send one event to all pages of the conversation, wherever they are connected."""
         text = orjson.dumps(event).decode()
+        self.note(event)
         self.tell_elsewhere(conversation, [text])
         await self.tell_here(conversation, text)
 
@@ -62,6 +66,31 @@ class Rooms:
         for message in await threads.read(wire.messages, list(messages)):
             if message["status"] != Status.STREAMING:
                 await self.tell(conversation, {"type": "message", "message": message})
+
+    async def hear(self, conversation: uuid.UUID, texts: list[str]) -> None:
+        """Pass on what another process sent for this process' pages of the conversation."""
+        for text in texts:
+            if text.startswith(WHOLE):
+                self.note(orjson.loads(text))
+            await self.tell_here(conversation, text)
+
+    def note(self, event: dict[str, Any]) -> None:
+        """Remember which revision of a message the pages have been told of."""
+        if event["type"] == "message":
+            if len(self._told) > MOST_TOLD:
+                self._told.clear()
+            self._told[event["message"]["id"]] = event["message"]["revision"]
+
+    async def catch_up(self) -> None:
+        """Show this process' pages what has changed lately without their being told, as while Redis was down."""
+        if not self._sockets:
+            return
+        for conversation, message, revision in await threads.read(wire.changed_lately, self.here()):
+            if self._told.get(message) != revision:
+                for each in await threads.read(wire.messages, [message]):
+                    event = {"type": "message", "message": each}
+                    self.note(event)
+                    await self.tell_here(conversation, orjson.dumps(event).decode())
 
     def watch(self, conversations: Iterable[str]) -> list[uuid.UUID]:
         """Note that another process has pages of these; return the ones for which that is news."""

@@ -5,7 +5,11 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
+
+from django.db.models import Q
+from django.utils import timezone
 
 from chat.models import Conversation, Message, Role, Status
 from chat.rendering import Blocks
@@ -17,10 +21,10 @@ SHOWN = 200  # messages of a branch that a page is given at first
 def shown(message: Message, *, versions: list[int], position: int | None) -> dict[str, Any]:
     """Return the whole row for the page.
 
-    {"id", "revision" (grows with each change of status: a lower one that comes late is old), "client_id", "parent", "role", "status", "text", "html", "upto" (characters that the html covers), "reasoning",
-    "reasoning_seconds", "model", "handovers": [{"model", "upto"}], "queue_position" (1 = next), "usage", "finish_reason",
-    "left_out" (oldest messages that the model was not given), "error", "error_kind", "created_at",
-    "versions": {"index", "count", "ids"}}
+    {"id", "revision" (grows with each change of status: a lower one that comes late is old), "client_id", "parent",
+    "role", "status", "text", "html", "upto" (characters that the html covers), "reasoning", "reasoning_seconds", "model",
+    "handovers": [{"model", "upto"}], "queue_position" (1 = next), "usage", "finish_reason", "left_out" (oldest messages
+    that the model was not given), "error", "error_kind", "created_at", "versions": {"index", "count", "ids"}}
     """
     html, upto = _html(message)
     return {
@@ -94,6 +98,14 @@ def messages(ids: Iterable[int], within: uuid.UUID | None = None) -> list[dict[s
         shown(row, versions=siblings[row.conversation_id, row.parent_id], position=position(row))
         for row in rows
     ]
+
+
+def changed_lately(conversations: list[uuid.UUID]) -> list[tuple[uuid.UUID, int, int]]:
+    """Return (conversation, message, revision) of the replies in these that ended or were put back within a minute."""
+    since = timezone.now() - timedelta(minutes=1)
+    moved = Q(finished_at__gt=since) | Q(status=Status.QUEUED, queued_at__gt=since)
+    found = Message.objects.filter(moved, conversation__in=conversations, role=Role.ASSISTANT)
+    return list(found.values_list("conversation_id", "pk", "revision"))
 
 
 def position(message: Message) -> int | None:

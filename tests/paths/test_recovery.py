@@ -111,3 +111,15 @@ def test_a_queued_message_is_answered_although_nobody_looks(
     admin.switch("beta-8B-Q5")
     with alice.page(conversation) as page:
         assert page.answered(sent)["text"] == "later"
+
+
+def test_a_page_elsewhere_sees_the_end_although_redis_was_away(
+    tabby: Tabby, gantry: Gantry, alice: Person, second_url: str
+) -> None:
+    conversation = alice.conversation()
+    with alice.page(conversation) as here, alice.page(conversation, second_url) as there:
+        sent = here.say("[[tokens=60 rate=50]]")
+        there.answered(sent, ("streaming",))
+        with frozen(gantry.children()["redis"]):
+            assert here.answered(sent)["status"] == "complete"
+        assert there.answered(sent)["text"] == "".join(f" w{n}" for n in range(1, 61))
