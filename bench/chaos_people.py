@@ -8,6 +8,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -51,10 +52,11 @@ class Page:
         self._task = asyncio.create_task(self._live())
 
     async def close(self) -> None:
-        """Leave."""
+        """Leave; raises what went wrong in the page itself, if anything did."""
         if self._task is not None:
             self._task.cancel()
-            await asyncio.wait([self._task])
+            with suppress(asyncio.CancelledError):
+                await self._task
 
     # The socket -------------------------------------------------------------------------------------------------------
 
@@ -169,9 +171,17 @@ class Page:
             if message["parent"] != (self.order[-1] if self.order else None):
                 return  # of a branch that is not shown
             self.order.append(message["id"])
-        elif message["revision"] < self.messages[message["id"]]["revision"]:
-            return  # overtaken by a newer one
-        self.messages[message["id"]] = message
+        self.messages[message["id"]] = self._freshest(message)
+
+    def _freshest(self, message: dict[str, Any]) -> dict[str, Any]:
+        """What to show of a message: not a snapshot that was made before what is known already."""
+        known = self.messages.get(message["id"])
+        if known is None:
+            return message
+        newer = message.get("revision", 0) - known.get("revision", 0)
+        if newer > 0 or (newer == 0 and len(message["text"]) >= len(known["text"])):
+            return message
+        return known
 
     def _grow(self, event: dict[str, Any]) -> int | None:
         message = self.messages.get(event["id"])
