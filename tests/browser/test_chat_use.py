@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from support.people import PASSWORD, Person
-from support.tabby import Tabby
+from support.tabby import Tabby, until
 from windows import PHONE, Windows, conversation, has_word, model_is, replies, say, status_is
 
 HOSTILE = (
@@ -131,6 +131,7 @@ def test_everything_can_be_done_with_the_keyboard(tabby: Tabby, bob: Person, win
     keys.type(PASSWORD)
     keys.press("Enter")
     expect(page.locator("#composer-text")).to_be_focused()
+    model_is(page, "ready")
 
     keys.type("[[tokens=900 rate=30]]")
     keys.press("Shift+Enter")
@@ -176,3 +177,18 @@ def test_a_draft_survives_a_reload(tabby: Tabby, alice: Person, windows: Windows
     page.locator("#composer-text").fill("Half a thou")
     page.reload()
     expect(page.locator("#composer-text")).to_have_value("Half a thou")
+
+
+def test_what_is_typed_before_the_scripts_have_come_is_kept(
+    tabby: Tabby, alice: Person, windows: Windows
+) -> None:
+    held: list[Route] = []
+    page = windows.open(alice)
+    page.route("**/chat/composer.js", held.append)
+    page.goto("/", wait_until="commit")
+    page.locator("#composer-text").fill("I am quick")
+    until(lambda: bool(held) or page.evaluate("false"), "the request for the script")
+    held[0].continue_()
+    model_is(page, "ready")
+    expect(page.locator("#composer-text")).to_have_value("I am quick")
+    expect(page.locator("#send")).to_be_enabled()
