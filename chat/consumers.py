@@ -12,6 +12,7 @@ from django.conf import settings
 
 from chat import replies, wire
 from chat.dispatch import dispatcher
+from chat.models import Status
 from chat.replies import Done, Refused
 from chat.rooms import rooms
 from models_admin import events, threads
@@ -101,25 +102,20 @@ class ChatConsumer(Page):
     async def _on_send(self, frame: Frame) -> None:
         parent = _number(frame, "parent") if frame.get("parent") is not None else None
         text, client_id = _word(frame, "text"), _uuid(frame, "client_id")
-        await self._after(await threads.write(replies.send, self._here, client_id, text, parent))
+        await self._obey(replies.send, client_id, text, parent)
 
     async def _on_edit(self, frame: Frame) -> None:
         text, client_id = _word(frame, "text"), _uuid(frame, "client_id")
-        await self._after(
-            await threads.write(replies.edit, self._here, _number(frame, "id"), client_id, text)
-        )
+        await self._obey(replies.edit, _number(frame, "id"), client_id, text)
 
     async def _on_regenerate(self, frame: Frame) -> None:
-        await self._after(await threads.write(replies.regenerate, self._here, _number(frame, "id")))
+        await self._obey(replies.regenerate, _number(frame, "id"))
 
     async def _on_select(self, frame: Frame) -> None:
-        await self._after(await threads.write(replies.select, self._here, _number(frame, "id")))
+        await self._obey(replies.select, _number(frame, "id"))
 
     async def _on_stop(self, frame: Frame) -> None:
-        done = await threads.write(replies.stop, self._here, _number(frame, "id"))
-        if done.stop is not None and not dispatcher.stop_reply(done.stop):
-            events.send("stop", message=done.stop)
-        await self._after(done)
+        await self._obey(replies.stop, _number(frame, "id"))
 
     async def _on_resync(self, frame: Frame) -> None:
         wanted = _number(frame, "id")
@@ -137,16 +133,35 @@ class ChatConsumer(Page):
             raise RuntimeError("The socket has no conversation yet.")
         return self.conversation
 
-    async def _after(self, done: Done) -> None:
-        """Tell all pages of the conversation what changed, and have queued replies claimed."""
-        if done.titled:
-            row = await threads.read(wire.conversation_by_id, self._here)
-            await rooms.tell(self._here, {"type": "conversation", "conversation": row})
+    async def _obey(self, ask: Callable[..., Done], *facts: Any) -> None:
+        """Do what is asked, tell all pages of the conversation what changed, and have queued replies claimed."""
+        done, changes = await threads.write(_done, ask, self._here, *facts)
+        if done.stop is not None and not dispatcher.stop_reply(done.stop):
+            events.send("stop", message=done.stop)
+        for event in changes:
+            await rooms.tell(self._here, event)
         if done.rebranched:
-            await rooms.tell(self._here, _hello(await threads.read(wire.hello, self._here), hub.snapshot))
-        else:
-            await rooms.show(self._here, done.messages)
+            told = await threads.read(wire.hello, self._here)
+            await rooms.tell(self._here, _hello(told, hub.snapshot))
         dispatcher.wake()
+
+
+def _done(
+    ask: Callable[..., Done], conversation: uuid.UUID, *facts: Any
+) -> tuple[Done, list[dict[str, Any]]]:
+    """Do what is asked, and read what pages are to be told of it: one visit to the database for both."""
+    done = ask(conversation, *facts)
+    told: list[dict[str, Any]] = []
+    if done.titled:
+        told.append({"type": "conversation", "conversation": wire.conversation_by_id(conversation)})
+    if not done.rebranched:
+        # Of a reply that streams, the process that relays it tells: the database is behind it.
+        told += [
+            {"type": "message", "message": message}
+            for message in wire.messages(done.messages)
+            if message["status"] != Status.STREAMING
+        ]
+    return done, told
 
 
 def _hello(told: dict[str, Any], backend: dict[str, Any]) -> dict[str, Any]:

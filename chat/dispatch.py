@@ -132,6 +132,9 @@ class Dispatcher:
     async def _carry_out(self, live: Live) -> None:
         work = live.work
         try:
+            # The reply may be claimed before its sender's own page has been told of the message: they come in order.
+            if work.asked is not None:
+                await rooms.tell(work.conversation, {"type": "message", "message": work.asked})
             await rooms.tell(work.conversation, {"type": "message", "message": live.snapshot()})
             error = await live.run()
             await self._conclude(live, error)

@@ -85,19 +85,23 @@ def messages(ids: Iterable[int], within: uuid.UUID | None = None) -> list[dict[s
     """Return the given messages, in the order of their ids; only those of the conversation `within`, if given."""
     found = Message.objects.filter(pk__in=list(ids)).order_by("id")
     rows = list(found if within is None else found.filter(conversation=within))
-    siblings: dict[tuple[uuid.UUID, int | None], list[int]] = {}
-    for row in rows:
-        key = (row.conversation_id, row.parent_id)
-        if key not in siblings:
-            siblings[key] = list(
-                Message.objects.filter(conversation=row.conversation_id, parent=row.parent_id)
-                .order_by("id")
-                .values_list("pk", flat=True)
-            )
+    siblings = _siblings(rows)
     return [
         shown(row, versions=siblings[row.conversation_id, row.parent_id], position=position(row))
         for row in rows
     ]
+
+
+def _siblings(rows: list[Message]) -> dict[tuple[uuid.UUID, int | None], list[int]]:
+    """The versions beside each of the rows, itself included, oldest first: by conversation and parent."""
+    first = {row.conversation_id for row in rows if row.parent_id is None}
+    parents = {row.parent_id for row in rows if row.parent_id is not None}
+    found: dict[tuple[uuid.UUID, int | None], list[int]] = defaultdict(list)
+    beside = Q(parent__in=parents) | Q(parent=None, conversation__in=first)
+    every = Message.objects.filter(beside).order_by("id").values_list("conversation_id", "parent_id", "pk")
+    for conversation_id, parent, pk in every:
+        found[conversation_id, parent].append(pk)
+    return found
 
 
 def changed_lately(conversations: list[uuid.UUID]) -> list[tuple[uuid.UUID, int, int]]:

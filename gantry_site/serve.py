@@ -20,6 +20,7 @@ import uvloop
 # Far above the chat's longest message: the application sees one that is too long, and can explain.
 LARGEST_FRAME = 1024 * 1024
 CLOSE_SECONDS = 3
+SWITCH_SECONDS = 0.0005
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 logger = logging.getLogger(__name__)
@@ -30,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gantry_site.settings")
     from django.conf import settings  # noqa: PLC0415 (after the setting above)
 
+    # The event loop waits this long, and no longer, for a thread that works on the database to let it run.
+    sys.setswitchinterval(SWITCH_SECONDS)
     parser = argparse.ArgumentParser(
         prog="python -m gantry_site.serve", description="Serve Gantry's pages and sockets."
     )
