@@ -1,3 +1,20 @@
 """What all groups of tests share: the fixtures of a running Gantry, which starts when the first test asks for it."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
 pytest_plugins = ["support.system"]
+
+# Tests that share what is slow to start run one after the other in one process; the groups run side by side (make test).
+SHARED = {"browser": "gantry", "paths": "gantry"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each folder of tests, or what it shares with another, a process."""
+    here = Path(__file__).parent
+    for item in items:
+        folder = item.path.relative_to(here).parts[0]
+        item.add_marker(pytest.mark.xdist_group(SHARED.get(folder, folder)))
