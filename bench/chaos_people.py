@@ -132,8 +132,10 @@ class Page:
         return client_id
 
     def waits(self) -> int:
-        """How many messages of this page are not answered yet, by what it shows."""
-        return len(self.outbox) + sum(each["status"] in OPEN for each in self.messages.values())
+        """How many messages that were sent from this page have no reply yet, by what it shows."""
+        ended = {each["parent"] for each in self.messages.values() if each["status"] not in OPEN}
+        answered = sum(each["client_id"] in self.sent for pk, each in self.messages.items() if pk in ended)
+        return len(self.sent) - answered
 
     # Events -----------------------------------------------------------------------------------------------------------
 
