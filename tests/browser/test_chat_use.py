@@ -55,8 +55,8 @@ def test_an_overflowing_context_leaves_out_the_oldest_and_says_so(
 ) -> None:
     page = windows.open(alice, "/")
     model_is(page, "ready", "alpha-7B")
-    status_is(say(page, "[[echo]]" + "old words " * 600), "complete")
-    reply = say(page, "[[echo]]short again" + " and more words" * 300)
+    status_is(say(page, "[[echo rate=0]]" + "old words " * 600), "complete")
+    reply = say(page, "[[echo rate=0]]short again" + " and more words" * 300)
     status_is(reply, "complete")
     expect(reply).to_contain_text(re.compile(r"left out|not given", re.IGNORECASE))
 
@@ -184,7 +184,11 @@ def test_what_is_typed_before_the_scripts_have_come_is_kept(
 ) -> None:
     held: list[Route] = []
     page = windows.open(alice)
-    page.route("**/chat/composer.js", held.append)
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/chat/composer.js", hold)
     page.goto("/", wait_until="commit")
     page.locator("#composer-text").fill("I am quick")
     until(lambda: bool(held) or page.evaluate("false"), "the request for the script")
