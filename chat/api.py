@@ -12,7 +12,7 @@ from ninja import Query, Router, Schema, Status
 from ninja.errors import HttpError
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from chat import conversations
+from chat import conversations, replies
 from chat.models import Conversation
 from models_admin.auth import signed_in
 
@@ -172,6 +172,7 @@ def delete(request: HttpRequest, conversation_id: uuid.UUID) -> Status[Any]:
     conversation = _own(request, conversation_id)
     conversation.deleted_at = timezone.now()
     conversation.save(update_fields=["deleted_at"])
+    replies.stop_all(conversation.pk)
     return Status(204, None)
 
 

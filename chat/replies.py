@@ -14,7 +14,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from chat.models import OPEN, Conversation, Message, Role, Status
-from models_admin import process
+from models_admin import events, process
 
 TITLE_CHARS = 60
 
@@ -111,6 +111,14 @@ def stop(conversation_id: uuid.UUID, message_id: int) -> Done:
             return Done([reply.pk])
         Message.objects.filter(pk=reply.pk, status=Status.STREAMING).update(stop_requested=now)
     return Done([reply.pk] if reply.status not in OPEN else [], stop=reply.pk)
+
+
+def stop_all(conversation_id: uuid.UUID) -> None:
+    """Stop every open reply of a conversation that is no longer there to be read."""
+    opened = Message.objects.filter(conversation=conversation_id, status__in=OPEN)
+    for message in opened.values_list("pk", flat=True):
+        if stop(conversation_id, message).stop is not None:
+            events.send("stop", message=message)
 
 
 def title_of(text: str) -> str:

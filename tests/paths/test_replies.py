@@ -53,6 +53,15 @@ def test_a_queued_reply_stops_at_once(tabby: Tabby, admin: Person, alice: Person
     assert [each for each in tabby.log("/v1/chat/completions") if each["body"].get("stream")] == []
 
 
+def test_deleting_a_conversation_stops_what_it_waits_for(tabby: Tabby, alice: Person) -> None:
+    conversation = alice.conversation()
+    with alice.page(conversation) as page:
+        reply = page.answered(page.say("[[tokens=1000 rate=20]]"), ("streaming",))
+        assert alice.call("DELETE", f"/api/conversations/{conversation}").status_code == 204
+        page.until(lambda each: each.messages[reply["id"]]["status"] == "stopped", "the stop")
+    until(lambda: not tabby.state()["generations"], "the end of the generation")
+
+
 def test_a_page_that_comes_back_sees_the_text_so_far_and_goes_on(tabby: Tabby, alice: Person) -> None:
     conversation = alice.conversation()
     with alice.page(conversation) as page:
