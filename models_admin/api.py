@@ -188,7 +188,11 @@ def _explain(request: HttpRequest, error: Any) -> HttpResponse:
     for each in error.errors:
         where = ".".join(str(part) for part in each["loc"][2:]) or "the body"
         words.append(f"{where}: {each['msg']}")
-    example = ' Send JSON such as {"model_id": "Llama-3.1-8B-Instruct"}.' if request.path.endswith("/switch") else ""
+    example = (
+        ' Send JSON such as {"model_id": "Llama-3.1-8B-Instruct"}.'
+        if request.path.endswith("/switch")
+        else ""
+    )
     detail = "; ".join(words) + "." + example
     return api.create_response(request, {"detail": detail[:1000]}, status=422)
 

@@ -108,17 +108,20 @@ class Columns:
     @admin.display(description="Actions")
     def control(self, row: TabbyModel) -> str:
         """The button that this user may press for this row now."""
+        looks = ""
         if row.name == self.active:
             words, allowed, url = "Unload", self.may_unload, reverse("admin:models_admin_tabbymodel_unload")
+            looks = " gantry-plain"
         else:
             words, allowed = "Switch", self.may_switch and row.present
             url = reverse("admin:models_admin_tabbymodel_switch", args=[row.pk])
         if not allowed:
             return ""
         if self.running:
-            return format_html('<span class="gantry-button" aria-disabled="true">{}</span>', words)
+            return format_html('<span class="gantry-button{}" aria-disabled="true">{}</span>', looks, words)
         return format_html(
-            '<a class="gantry-button" href="{}" data-dialog aria-label="{} {}">{}</a>',
+            '<a class="gantry-button{}" href="{}" data-dialog aria-label="{} {}">{}</a>',
+            looks,
             url,
             words,
             row.name,

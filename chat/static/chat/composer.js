@@ -20,7 +20,7 @@ export class Composer {
     this.usual = this.hint.textContent;
     this.homeless = []; // sent texts that have no conversation yet: they stay in the draft until they have
     this.touch = matchMedia("(pointer: coarse)");
-    this.area.value = read(this.key, "");
+    this.area.value ||= read(this.key, "");
     this.area.addEventListener("input", () => this.changed());
     this.area.addEventListener("keydown", (event) => this.pressed(event));
     this.form.addEventListener("submit", (event) => {
