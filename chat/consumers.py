@@ -53,8 +53,9 @@ class ChatConsumer(Page):
         # From here to the sending nothing else runs. What changed during the reading comes after the hello, in its order;
         # growth of a reply that streams here is in the hello.
         held, self._held = self._held, None
+        rooms.greeted(wanted, told["messages"])
         hub.sockets.add(self)
-        await self.say(_hello(told, hub.snapshot))
+        await self.say(dispatcher.hello(told, hub.snapshot))
         for text in held:
             await super().tell(text)
         if not _streams_here(wanted):
@@ -142,7 +143,7 @@ class ChatConsumer(Page):
             await rooms.tell(self._here, event)
         if done.rebranched:
             told = await threads.read(wire.hello, self._here)
-            await rooms.tell(self._here, _hello(told, hub.snapshot))
+            await rooms.tell(self._here, dispatcher.hello(told, hub.snapshot))
         dispatcher.wake()
 
 
@@ -162,14 +163,6 @@ def _done(
             if message["status"] != Status.STREAMING
         ]
     return done, told
-
-
-def _hello(told: dict[str, Any], backend: dict[str, Any]) -> dict[str, Any]:
-    """The `hello` event from wire.hello(), with what has come since of the replies that stream here."""
-    shown = [
-        live.snapshot() if (live := dispatcher.lives.get(each["id"])) else each for each in told["messages"]
-    ]
-    return {"type": "hello", "backend": backend, **told, "messages": shown}
 
 
 def _streams_here(conversation: uuid.UUID) -> bool:

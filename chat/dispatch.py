@@ -13,9 +13,10 @@ import uuid
 from collections.abc import Coroutine
 from typing import Any
 
+import orjson
 from django.db import DatabaseError
 
-from chat import claims
+from chat import claims, wire
 from chat.models import Message, Status
 from chat.relay import Live, Verdict
 from chat.rooms import rooms
@@ -81,6 +82,13 @@ class Dispatcher:
             await asyncio.sleep(0.02)
         if self._tabby is not None:
             await self._tabby.aclose()
+
+    def hello(self, told: dict[str, Any], backend: dict[str, Any]) -> dict[str, Any]:
+        """The `hello` event from wire.hello(), with what has come since of the replies that stream here."""
+        shown = [
+            live.snapshot() if (live := self.lives.get(each["id"])) else each for each in told["messages"]
+        ]
+        return {"type": "hello", "backend": backend, **told, "messages": shown}
 
     def wake(self) -> None:
         """There may be something to claim."""
@@ -208,7 +216,7 @@ class Dispatcher:
         if self._ticks % REVIVE_EVERY == 0:
             await self._revive()
             await self._knock()
-            await rooms.catch_up()
+            await self._catch_up()
         relayed = {live.work.conversation for live in self.lives.values()}
         self.watch([each for each in rooms.here() if each not in relayed])
 
@@ -243,6 +251,12 @@ class Dispatcher:
         waits = snapshot["state"] in ("unreachable", "unloaded") and snapshot["switch"] is None
         if waits and await threads.read(claims.queued().exists):
             await self.look()
+
+    async def _catch_up(self) -> None:
+        """Show pages the whole conversation where they missed something: they have no place for what hangs behind that."""
+        for conversation in await rooms.missed():
+            hello = self.hello(await threads.read(wire.hello, conversation), hub.snapshot)
+            await rooms.tell_here(conversation, orjson.dumps(hello).decode())
 
     # What is heard --------------------------------------------------------------------------------------------------
 

@@ -81,16 +81,22 @@ class Rooms:
                 self._told.clear()
             self._told[event["message"]["id"]] = event["message"]["revision"]
 
-    async def catch_up(self) -> None:
-        """Show this process' pages what has changed lately without their being told, as while Redis was down."""
+    def greeted(self, conversation: uuid.UUID, messages: Iterable[dict[str, Any]]) -> None:
+        """Remember what a page's hello told, if that page is the only one here: others may have missed some of it."""
+        if len(self._sockets.get(conversation, ())) == 1:
+            for message in messages:
+                self.note({"type": "message", "message": message})
+
+    async def missed(self) -> list[uuid.UUID]:
+        """Conversations whose pages here were not told of what changed in them lately, as while Redis was down."""
         if not self._sockets:
-            return
-        for conversation, message, revision in await threads.read(wire.changed_lately, self.here()):
-            if self._told.get(message) != revision:
-                for each in await threads.read(wire.messages, [message]):
-                    event = {"type": "message", "message": each}
-                    self.note(event)
-                    await self.tell_here(conversation, orjson.dumps(event).decode())
+            return []
+        changed = await threads.read(wire.changed_lately, self.here())
+        missed = {
+            conversation for conversation, message, revision in changed if self._told.get(message) != revision
+        }
+        self._told |= {message: revision for _, message, revision in changed}
+        return list(missed)
 
     def watch(self, conversations: Iterable[str]) -> list[uuid.UUID]:
         """Note that another process has pages of these; return the ones for which that is news."""

@@ -10,7 +10,7 @@ from typing import Any
 from models_admin import narration, presence, process, threads
 from models_admin.models import Lease, State, Switch
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.05
 
 
 def _row(switch_id: int) -> Switch:
