@@ -12,7 +12,7 @@ from support.people import Person
 from support.tabby import Tabby
 from websockets.exceptions import InvalidStatus
 
-SOME = str(uuid.uuid4())
+SOME = "0b5e1c52-6f0e-4b44-9a53-5a1de0000001"
 
 
 def refused(page: Page, frame: str | bytes) -> dict[str, Any]:
