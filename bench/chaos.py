@@ -107,7 +107,7 @@ def _say(result: Result, took: float, count: int, of: int) -> None:
     met = "" if result.met else ", step not seen"
     print(
         f"{count:>3}/{of}  trial {plan.number:<4} {plan.step:<12} {plan.action:<15} right after {right:<7} "
-        f"{result.sent} sent, {result.failed} failed, {len(result.lost)} lost, {len(result.doubled)} doubled"
+        f"{result.sent} sent, {result.continued} continued, {result.failed} failed, {len(result.lost)} lost, {len(result.doubled)} doubled"
         f"{met} ({took:.0f} s)",
         flush=True,
     )
@@ -148,9 +148,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     asyncio.run(_until_ended(trials(plans, folder, database_url, chosen.users, results)))
     print(f"\n{table(results)}\n")
     good = sum(each.good for each in results)
-    sent, failed = sum(each.sent for each in results), sum(each.failed for each in results)
+    sent, continued, failed = (
+        sum(getattr(each, what) for each in results) for what in ("sent", "continued", "failed")
+    )
     print(
-        f"{good} of {len(results)} trials kept the promise; {sent:,} messages, of which {failed} replies failed honestly; "
+        f"{good} of {len(results)} trials kept the promise; {sent:,} messages; {continued} replies were begun by one "
+        f"model and ended by another, {failed} failed honestly; "
         f"{time.monotonic() - begun:.0f} s; seed {seed}"
     )
     if good == len(plans):

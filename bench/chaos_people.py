@@ -212,7 +212,11 @@ async def chat(page: Page, quiet: asyncio.Event) -> None:
     """Send messages and read the replies, in no hurry, until it is to be quiet."""
     dice = page.dice
     while not quiet.is_set():
-        await page.say(dice.randint(15, 90), dice.randint(60, 120))
+        # Every third reply takes longer than a switch waits for it, and is cut.
+        if dice.random() < 1 / 3:
+            await page.say(dice.randint(70, 120), dice.randint(35, 60))
+        else:
+            await page.say(dice.randint(10, 60), dice.randint(60, 120))
         patient = dice.random() < 0.75
         while not quiet.is_set() and page.waits() > (0 if patient else 1):
             await asyncio.sleep(0.05)

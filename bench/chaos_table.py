@@ -17,7 +17,7 @@ class Result:
     plan: Plan
     seconds: float | None
     sent: int = 0
-    answered: int = 0
+    continued: int = 0  # replies that one model began and another ended
     failed: int = 0  # honestly
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)

@@ -252,7 +252,7 @@ class Trial:
             plan=self.plan,
             seconds=seconds,
             sent=sum(len(page.sent) for page in self.pages),
-            answered=verdict.answered,
+            continued=verdict.continued,
             failed=verdict.failed,
             lost=verdict.lost,
             doubled=verdict.doubled,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import sqlite3
 import uuid
@@ -49,7 +50,7 @@ class Database:
             switches = ask("SELECT id, state, target FROM models_admin_switch ORDER BY id")
             leases = ask("SELECT subject, holder FROM models_admin_lease")
             messages = ask(
-                "SELECT id, conversation_id, parent_id, role, status, client_id, text, error, model, html "
+                "SELECT id, conversation_id, parent_id, role, status, client_id, text, error, model, html, handovers "
                 f"FROM chat_message WHERE id > {int(after)} ORDER BY id"
             )
         model, since = backend[0] if backend else ("", None)
@@ -123,12 +124,15 @@ class Row:
     error: str
     model: str
     html: str
+    continued: bool = False  # begun by a model, gone on with by another
 
 
 def _message(row: Sequence[Any]) -> Row:
-    pk, conversation, parent, role, status, client_id, text, error, model, html = row
+    pk, conversation, parent, role, status, client_id, text, error, model, html, handovers = row
     named = str(uuid.UUID(str(client_id))) if client_id else ""
-    return Row(pk, str(uuid.UUID(str(conversation))), parent, role, status, named, text, error, model, html)
+    begun = handovers if isinstance(handovers, list) else json.loads(handovers)
+    conversation = str(uuid.UUID(str(conversation)))
+    return Row(pk, conversation, parent, role, status, named, text, error, model, html, bool(begun))
 
 
 @dataclass
@@ -151,6 +155,7 @@ class Verdict:
     doubled: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     answered: int = 0
+    continued: int = 0  # of those, by another model than the one that began
     failed: int = 0
     errors: list[str] = field(default_factory=list)
 
@@ -199,6 +204,7 @@ def _judge_reply(reply: Row, words: int, verdict: Verdict) -> None:
         verdict.wrong.append(f"{name} was stopped by nobody")
     if reply.status == "complete":
         verdict.answered += 1
+        verdict.continued += reply.continued
         fits = reply.text == whole
     else:
         verdict.failed += 1

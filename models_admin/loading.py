@@ -11,22 +11,20 @@ from django.conf import settings
 
 from models_admin.pulse import Pulse
 from models_admin.tabby.client import TabbyClient
-from models_admin.tabby.errors import LoadFailed, StreamCut, TabbyError, TimedOut, Unreachable
+from models_admin.tabby.errors import (
+    ChangedOutside,
+    NothingThere,
+    StreamCut,
+    TabbyError,
+    TimedOut,
+    Unreachable,
+)
 from models_admin.tabby.wire import LoadProgress, ModelCard
 
 log = logging.getLogger(__name__)
 
 JOINS = 2  # how often a load whose connection broke is asked for again
 KNOCK_SECONDS = 0.5  # between two tries to reach TabbyAPI
-
-
-class WrongModel(LoadFailed):
-    """The load ended without an error, but another model is there, or none."""
-
-    kind = "wrong_model"
-    default_advice = (
-        "Somebody else may use this TabbyAPI. Look at what is loaded now, and switch again if needed."
-    )
 
 
 class Percentage:
@@ -98,13 +96,16 @@ class Loader:
     def verified(self, name: str) -> ModelCard | None:
         """Return the card of `name`, which TabbyAPI names and which has answered a token (SWITCH_PROBE).
 
-        '' stands for nothing loaded, and gives None. Raises WrongModel, or what the probe raised.
+        '' stands for nothing loaded, and gives None. Raises ChangedOutside, NothingThere, or what the probe raised.
         """
         card = self._client.current()
         found = card.id if card else ""
-        if found != name:
-            there = f"{found} is loaded" if found else "no model is loaded"
-            raise WrongModel(f"TabbyAPI reported no error, yet {there} instead of {name or 'nothing'}")
+        if found and found != name:
+            raise ChangedOutside(
+                f"TabbyAPI reported no error, yet {found} is loaded instead of {name or 'nothing'}"
+            )
+        if not found and name:
+            raise NothingThere(f"TabbyAPI reported no error, yet {name} is not loaded")
         if card and settings.SWITCH_PROBE:
             self._client.probe(settings.SWITCH_TIMEOUT)
         return card

@@ -20,20 +20,13 @@ from models_admin.models import ACTIVE, Source, State, Switch
 from models_admin.pulse import Pulse
 from models_admin.switching import Lost, move
 from models_admin.tabby.client import TabbyClient
-from models_admin.tabby.errors import KeyRefused, ModelMissing, TabbyError, Unreachable
+from models_admin.tabby.errors import ChangedOutside, KeyRefused, ModelMissing, TabbyError, Unreachable
 from models_admin.tabby.wire import ModelCard
 
 log = logging.getLogger(__name__)
 
 DRAIN_POLL = 0.1  # seconds between two looks at the leases
 UNTOUCHED = (State.QUEUED, State.DRAINING)  # states in which nothing has been changed yet
-
-
-class TakenOver(TabbyError):
-    """Somebody else changed the model while the switch ran."""
-
-    kind = "changed_outside"
-    default_advice = "Somebody else uses this TabbyAPI, or it switches models by itself (inline loading)."
 
 
 def run(switch_id: int) -> None:
@@ -127,7 +120,7 @@ class Run:
         if self.client.current() is not None:
             self.client.unload()
         if card := self.client.current():
-            raise TakenOver(f"{card.id} is loaded although TabbyAPI was told to unload")
+            raise ChangedOutside(f"{card.id} is loaded although TabbyAPI was told to unload")
         if self.switch.target or self.switch.cancel_requested_now():
             with transaction.atomic():
                 backend.set_loaded(None)

@@ -11,7 +11,9 @@ TabbyError
 │   └── ContextOverflow   context_overflow  the prompt is longer than the model's context
 ├── LoadFailed        load_failed       a load ended in an error
 │   ├── OutOfMemory       out_of_memory     the model does not fit the GPU's memory
-│   └── FilesBroken       files_broken      the model's files are damaged or incomplete
+│   ├── FilesBroken       files_broken      the model's files are damaged or incomplete
+│   └── NothingThere      nothing_there     no error, and yet no model is loaded
+├── ChangedOutside    changed_outside   somebody else changed what is loaded meanwhile
 ├── ServerFault       server_fault      5xx: TabbyAPI itself failed
 ├── Garbled           garbled           not TabbyAPI's protocol: HTML, no JSON, a wrong shape
 └── (a reply that ended badly)
@@ -155,6 +157,25 @@ class FilesBroken(LoadFailed):
 
     kind = "files_broken"
     default_advice = "The model's files are damaged or incomplete: download the model again."
+
+
+class NothingThere(LoadFailed):
+    """A load that ended without an error, after which no model is loaded."""
+
+    kind = "nothing_there"
+    default_advice = (
+        "Look into TabbyAPI's log: it may have crashed, or somebody else may have unloaded the model."
+    )
+
+
+class ChangedOutside(TabbyError):
+    """Somebody else loaded another model, or kept one from being unloaded, while Gantry changed it."""
+
+    kind = "changed_outside"
+    default_advice = (
+        "Somebody else uses this TabbyAPI, or it switches models by itself (inline loading). "
+        "Look at what is loaded now, and switch again if needed."
+    )
 
 
 class ServerFault(TabbyError):

@@ -134,3 +134,14 @@ def test_a_switch_to_the_loaded_model_changes_nothing(tabby: Tabby, admin: Perso
     assert reply["status"] == "complete"
     assert reply["handovers"] == []
     assert tabby.log("/v1/model/unload") == []
+
+
+def test_a_load_that_somebody_else_overtakes_is_told_and_not_undone(tabby: Tabby, admin: Person) -> None:
+    with admin.watch() as page:
+        number = admin.start_switch("slow-13B")
+        page.until(lambda each: (each.backend["switch"] or {}).get("percent", 0) > 5, "the load")
+        tabby.fault("model", "garbage", times=-1, body='{"id": "gamma-VL-7B", "parameters": {}}')
+        page.until(lambda each: (each.backend["last"] or {}).get("id") == number, "the end of the switch")
+    assert page.backend["last"]["state"] == "failed"
+    assert page.backend["last"]["error_kind"] == "changed_outside"
+    assert "gamma-VL-7B" in page.backend["last"]["error"]
