@@ -105,16 +105,14 @@ def _say(result: Result, took: float, count: int, of: int) -> None:
     plan = result.plan
     right = "never" if result.seconds is None else f"{result.seconds:.1f} s"
     met = "" if result.met else ", step not seen"
-    print(
-        f"{count:>3}/{of}  trial {plan.number:<4} {plan.step:<12} {plan.action:<15} right after {right:<7} "
-        f"{result.sent} sent, {result.continued} continued, {result.failed} failed, {len(result.lost)} lost, {len(result.doubled)} doubled"
-        f"{met} ({took:.0f} s)",
-        flush=True,
-    )
+    counts = f"{result.sent} sent, {result.continued} continued, {result.failed} failed"
+    bad = f"{len(result.lost)} lost, {len(result.doubled)} doubled"
+    where = f"trial {plan.number:<4} {plan.step:<12} {plan.action:<15}"
+    print(f"{count:>3}/{of}  {where} right after {right:<7} {counts}, {bad}{met} ({took:.0f} s)", flush=True)
     if not result.good:
         database = "DB=postgres " if os.environ.get("DATABASE_URL") else ""
-        wrong = [*result.lost, *result.doubled, *result.complaints] or [f"it took longer than {LIMIT:g} s"]
-        for line in wrong[:8]:
+        wrong = dict.fromkeys([*result.lost, *result.doubled, *result.complaints])
+        for line in list(wrong)[:8] or [f"it took longer than {LIMIT:g} s"]:
             print(f"         ✗ {line[:300]}")
         print(
             f"         again: make chaos {database}SEED={plan.seed} ONLY={plan.number}    log: {result.log}",
