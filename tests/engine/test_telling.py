@@ -1,0 +1,88 @@
+"""How long a switch will take, and the lines in which it is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from models_admin import expectations, narration
+from models_admin.models import Source, State, Switch
+
+pytestmark = pytest.mark.django_db
+
+
+def row(state: State, **facts: Any) -> Switch:
+    now = timezone.now()
+    usual: dict[str, Any] = {
+        "target": "new-7B",
+        "previous": "old-7B",
+        "source": Source.API,
+        "drain_seconds": 20,
+    }
+    return Switch.objects.create(**{**usual, "state": state, "started_at": now, "state_since": now, **facts})
+
+
+def lines(switch: Switch, *, worker: bool = True, replying: int = 0) -> list[str]:
+    return [line["text"] for line in narration.told(switch, worker=worker, replying=replying)["lines"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds"), [("a-3B", 7.5), ("a-7B", 20), ("a-13B", 45), ("a-70B", 90), ("a", 20)]
+)
+def test_without_a_past_the_usual_times_are_expected(name: str, seconds: float) -> None:
+    assert expectations.load_seconds(name) == seconds
+
+
+def test_a_models_own_past_is_expected_of_it() -> None:
+    for seconds in (10, 12, 50):
+        row(State.SUCCEEDED, seconds={"loading": seconds})
+    row(State.FAILED, seconds={"loading": 500})
+    assert expectations.load_seconds("new-7B") == 12
+
+
+def test_the_steps_are_told_as_users_were_promised() -> None:
+    assert lines(row(State.UNLOADING)) == ["Step 1: Unloading current model…"]
+    Switch.objects.all().delete()
+    assert lines(row(State.LOADING, percent=57, seconds={"unloading": 1})) == [
+        "Step 1: Unloading current model… 100%",
+        "Step 2: Loading new-7B… 57%",
+    ]
+    assert lines(row(State.SUCCEEDED, seconds={"unloading": 1, "loading": 2, "verifying": 0.1})) == [
+        "Step 1: Unloading current model… 100%",
+        "Step 2: Loading new-7B… 100%",
+        "✓ Model switched successfully!",
+    ]
+
+
+def test_with_nothing_to_unload_loading_is_the_first_step() -> None:
+    assert lines(row(State.LOADING, previous="", percent=3, seconds={"unloading": 0})) == [
+        "Step 1: Loading new-7B… 3%"
+    ]
+
+
+def test_waiting_says_for_what() -> None:
+    switch = row(State.DRAINING)
+    assert lines(switch, replying=3) == ["Waiting for 3 replies to finish (20 s left)"]
+    assert lines(switch, replying=1) == ["Waiting for 1 reply to finish (20 s left)"]
+    switch.state = State.QUEUED
+    assert lines(switch, worker=False) == ["Queued: no worker is answering"]
+
+
+def test_a_failure_says_what_is_loaded_now() -> None:
+    begun = {"unloading": 1, "loading": 2, "rolling_back": 3}
+    assert lines(row(State.FAILED, error="Too big.", result="old-7B", seconds=begun))[-2:] == [
+        "✗ Too big.",
+        "Rolled back: old-7B is loaded again",
+    ]
+    assert (
+        lines(row(State.FAILED, error="Too big.", result="", seconds=begun))[-1] == "No model is loaded now"
+    )
+    assert lines(row(State.FAILED, error="Out of reach.", result="old-7B"))[-1] == "old-7B is loaded"
+
+
+def test_a_change_from_outside_is_not_told_as_a_success_of_gantry() -> None:
+    assert lines(row(State.SUCCEEDED, source=Source.OUTSIDE)) == [
+        "new-7B was loaded by somebody else, not through Gantry"
+    ]
