@@ -110,8 +110,9 @@ def _fault(dice: random.Random, step: str, kind: str) -> dict[str, Any]:
             fault["kind"] = "cut_mid_line"
         case "500":
             fault |= {"kind": "status", "status": 500}
+        case "slow" if on == "load" or (on == "chat" and step != "verifying"):
+            fault["seconds"] = dice.uniform(0.05, 0.25)  # for each event of the stream
         case "slow":
-            # Of a stream: the pause between its events; else the wait for the answer.
-            streams = on in ("load", "chat") and step != "verifying"
-            fault["seconds"] = dice.uniform(0.05, 0.25) if streams else dice.uniform(0.5, 2.5)
+            # A pause before the answer; of the probe too, without making a reply behind it slow word by word.
+            fault |= {"kind": "hang" if on == "chat" else "slow", "seconds": dice.uniform(0.5, 2.5)}
     return fault
