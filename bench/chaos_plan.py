@@ -111,7 +111,9 @@ def _fault(dice: random.Random, step: str, kind: str) -> dict[str, Any]:
         case "500":
             fault |= {"kind": "status", "status": 500}
         case "slow" if on == "load" or (on == "chat" and step != "verifying"):
-            fault["seconds"] = dice.uniform(0.05, 0.25)  # for each event of the stream
+            fault["seconds"] = dice.uniform(0.03, 0.1) * (
+                2 if on == "load" else 1
+            )  # for each event of the stream
         case "slow":
             # A pause before the answer; of the probe too, without making a reply behind it slow word by word.
             fault |= {"kind": "hang" if on == "chat" else "slow", "seconds": dice.uniform(0.5, 2.5)}
