@@ -16,11 +16,13 @@ window.cuts = 0;
 window.WebSocket = class extends Real {
   constructor(...address) {
     super(...address);
-    setTimeout(() => {
+    const cut = () => {
       if (!window.flapping) return;
       window.cuts += 1;
       this.close();
-    }, 200);
+    };
+    // Closing one that is not open yet makes Chromium complain, as nothing of the page's would.
+    setTimeout(() => (this.readyState === Real.CONNECTING ? this.addEventListener("open", cut) : cut()), 200);
   }
 };
 """
