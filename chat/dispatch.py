@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 import orjson
@@ -56,6 +56,7 @@ class Dispatcher:
         self._tabby: AsyncTabby | None = None
         self._looking: asyncio.Task[bool] | None = None
         self._ticks = 0
+        self._strays: set[int] = set()
 
     def start(self) -> None:
         """Begin, in the running loop; a second call does nothing."""
@@ -124,6 +125,8 @@ class Dispatcher:
                 pass
             except DatabaseError as error:
                 log.warning("Replies cannot be claimed (%s): trying again", error)
+            except Exception:  # whatever it was, later messages must be answered
+                log.exception("Replies could not be claimed: trying again")
 
     async def _claim(self) -> None:
         while not self._stopping and await threads.read(claims.queued().exists):
@@ -206,6 +209,8 @@ class Dispatcher:
                 await self._tick()
             except DatabaseError as error:
                 log.warning("Replies cannot be looked after (%s): trying again", error)
+            except Exception:  # whatever it was, leases must be kept alive
+                log.exception("Replies could not be looked after: trying again")
 
     async def _tick(self) -> None:
         self._ticks += 1
@@ -229,6 +234,7 @@ class Dispatcher:
             return
         lives = list(self.lives.values())
         held = await threads.write(gate.touch, process.name())
+        await self._give_up_strays(held)
         for live in lives:
             if live.work.lease not in held:
                 live.end(Verdict.LOST)
@@ -236,6 +242,17 @@ class Dispatcher:
                 live.end(Verdict.LET_GO)
         for message in await threads.read(_to_stop, [live.work.message for live in lives]):
             self.stop_reply(message)
+
+    async def _give_up_strays(self, held: Iterable[int]) -> None:
+        """Release leases of replies that ended here in an error of ours: nobody must wait for them, and others may go on.
+
+        They are seen twice first, because one may just have been claimed, or be about to end.
+        """
+        strays = set(held) - {live.work.lease for live in self.lives.values()}
+        if forgotten := strays & self._strays:
+            log.warning("%s leases belong to no reply any more: released", len(forgotten))
+            await threads.write(gate.release, forgotten)
+        self._strays = strays - forgotten
 
     async def _revive(self) -> None:
         revived = await threads.write(claims.revive)

@@ -101,6 +101,9 @@ class Hub:
             except DatabaseError as error:
                 log.warning("The database cannot be read (%s): trying again", error)
                 await asyncio.sleep(RETRY_SECONDS)
+            except Exception:  # whatever it was, pages must go on being told
+                log.exception("The state could not be told: trying again")
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _tell(self, snapshot: dict[str, Any]) -> None:
         changed = _essence(snapshot) != _essence(self.snapshot)

@@ -1,0 +1,32 @@
+"""A lease whose reply ended in an error of Gantry's own is not kept alive by the process that holds it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from chat.dispatch import Dispatcher
+from models_admin import process, threads
+from models_admin.models import Lease
+
+
+def leases() -> set[int]:
+    return set(Lease.objects.values_list("pk", flat=True))
+
+
+def held(subject: str) -> int:
+    return Lease.objects.create(holder=process.name(), subject=subject).pk
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_lease_without_a_reply_is_released_and_the_others_stay() -> None:
+    kept, stray = await threads.write(held, "reply 1"), await threads.write(held, "reply 2")
+    dispatcher = Dispatcher()
+    live: Any = SimpleNamespace(work=SimpleNamespace(lease=kept, message=1), end=lambda verdict: None)
+    dispatcher.lives[1] = live
+    await dispatcher._look_at_leases()
+    assert await threads.read(leases) == {kept, stray}
+    await dispatcher._look_at_leases()
+    assert await threads.read(leases) == {kept}
