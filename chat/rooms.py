@@ -93,9 +93,14 @@ class Rooms:
             return []
         changed = await threads.read(wire.changed_lately, self.here())
         missed = {
-            conversation for conversation, message, revision in changed if self._told.get(message) != revision
+            conversation
+            for conversation, parent, message, revision in changed
+            # A reply whose question was missed was told to no purpose: pages had no place for it.
+            if self._told.get(message) != revision or parent not in self._told
         }
-        self._told |= {message: revision for _, message, revision in changed}
+        for _, parent, message, revision in changed:
+            self._told.setdefault(parent, 0)
+            self._told[message] = revision
         return list(missed)
 
     def watch(self, conversations: Iterable[str]) -> list[uuid.UUID]:

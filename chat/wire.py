@@ -104,12 +104,12 @@ def _siblings(rows: list[Message]) -> dict[tuple[uuid.UUID, int | None], list[in
     return found
 
 
-def changed_lately(conversations: list[uuid.UUID]) -> list[tuple[uuid.UUID, int, int]]:
-    """Return (conversation, message, revision) of the replies in these that ended or were put back within a minute."""
+def changed_lately(conversations: list[uuid.UUID]) -> list[tuple[uuid.UUID, int, int, int]]:
+    """Return (conversation, parent, message, revision) of the replies that ended or were put back within a minute."""
     since = timezone.now() - timedelta(minutes=1)
     moved = Q(finished_at__gt=since) | Q(status=Status.QUEUED, queued_at__gt=since)
     found = Message.objects.filter(moved, conversation__in=conversations, role=Role.ASSISTANT)
-    return list(found.values_list("conversation_id", "pk", "revision"))
+    return list(found.values_list("conversation_id", "parent_id", "pk", "revision"))
 
 
 def position(message: Message) -> int | None:
