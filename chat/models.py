@@ -101,6 +101,9 @@ class Message(models.Model):
         indexes = [
             models.Index(fields=["conversation", "id"]),
             models.Index(fields=["status", "id"], condition=Q(status__in=OPEN), name="open_replies"),
+            models.Index(
+                fields=["finished_at"], condition=Q(finished_at__isnull=False), name="ended_replies"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -148,6 +148,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3.0,
         "options": {"expires": 3},
     },
+    "follow the rules": {
+        "task": "models_admin.tasks.follow_rules",
+        "schedule": 5.0,
+        "options": {"expires": 5},
+    },
 }
 
 # Django ---------------------------------------------------------------------------------------------------------

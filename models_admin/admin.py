@@ -12,8 +12,8 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from models_admin import backend, names, options
-from models_admin.admin_pages import ModelPages
+from models_admin import backend, names, options, rule_admin  # noqa: F401 (registers itself)
+from models_admin.admin_pages import ModelPages, may_look
 from models_admin.banner import WHERE
 from models_admin.columns import Column, Columns, moment
 from models_admin.models import Source, Switch, TabbyModel
@@ -28,13 +28,6 @@ else:  # at run time they take no parameters
 admin.site.site_header = "Gantry"
 admin.site.site_title = "Gantry"
 admin.site.index_title = "Administration"
-
-OWN = ("switch", "unload", "manage")
-
-
-def may_look(request: HttpRequest) -> bool:
-    """Whether one of this application's own permissions lets the user see models and switches."""
-    return any(request.user.has_perm(f"models_admin.{name}") for name in (*OWN, "view_tabbymodel"))
 
 
 class InTabby(admin.SimpleListFilter):
@@ -94,9 +87,9 @@ class ModelForm(Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.initial["tags"] = ", ".join(self.instance.tags)
-        self.fields[
-            "load_options"
-        ].help_text = f"TabbyAPI's load options: {', '.join(sorted(options.CHECKS))}."
+        if "load_options" in self.fields:  # who may only look has no fields
+            words = f"TabbyAPI's load options: {', '.join(sorted(options.CHECKS))}."
+            self.fields["load_options"].help_text = words
 
     def clean_tags(self) -> list[str]:
         """Split the words at the commas."""
@@ -145,7 +138,11 @@ class TabbyModelAdmin(ModelPages):
         return False
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return may_look(request) or super().has_view_permission(request, obj)
+        """Whoever may enter the admin site sees the state; the history takes a permission."""
+        return self.admin_site.has_permission(request)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("models_admin.manage") or super().has_change_permission(request, obj)
@@ -178,7 +175,7 @@ class SwitchAdmin(HistoryAdmin):
 
     list_display = ("when", "change", "outcome", "took", "who", "reason")
     list_filter = ("state", "source")
-    search_fields = ("target", "previous", "error", "requested_by__username")
+    search_fields = ("target", "previous", "error", "rule", "requested_by__username")
     list_select_related = ("requested_by",)
     list_per_page = 50
     fields = (
@@ -219,7 +216,7 @@ class SwitchAdmin(HistoryAdmin):
     def who(self, row: Switch) -> str:
         """Who asked for it, and where."""
         who = row.requested_by.get_username() if row.requested_by else ""
-        where = WHERE[Source(row.source)]
+        where = f"rule: {row.rule}" if row.rule else WHERE[Source(row.source)]
         return f"{who} ({where})" if who else where
 
     @admin.display(description="Outcome", ordering="state")

@@ -40,6 +40,14 @@ def is_fragment(request: HttpRequest) -> bool:
     return request.headers.get("X-Requested-With") == "fragment"
 
 
+OWN = ("switch", "unload", "manage")
+
+
+def may_look(request: HttpRequest) -> bool:
+    """Whether one of this application's own permissions lets the user see the history and the rules."""
+    return any(request.user.has_perm(f"models_admin.{name}") for name in (*OWN, "view_tabbymodel"))
+
+
 class ModelPages(ModelAdmin):
     """The Models page and the pages behind its buttons."""
 
@@ -53,7 +61,7 @@ class ModelPages(ModelAdmin):
 
     def may_refresh(self, request: HttpRequest) -> bool:
         """Whether the user may have TabbyAPI asked for its models."""
-        return any(request.user.has_perm(f"models_admin.{name}") for name in ("switch", "unload", "manage"))
+        return any(request.user.has_perm(f"models_admin.{name}") for name in OWN)
 
     def get_urls(self) -> list[URLPattern]:
         pages = (

@@ -91,7 +91,7 @@ def _ended(last: dict[str, Any]) -> dict[str, Any]:
     if last["source"] == Source.OUTSIDE:
         text = f"Changed from outside Gantry: {last['target'] or 'no model'} was found loaded"
         return {**last, "ended": ended, "who": "", "lines": [{"text": text, "state": "waiting"}]}
-    where = WHERE[Source(last["source"])]
+    where = f"rule “{last['rule']}”" if last["rule"] else WHERE[Source(last["source"])]
     return {**last, "ended": ended, "who": f"asked for by {last['by']} ({where})" if last["by"] else where}
 
 

@@ -1,7 +1,8 @@
 """The control plane's rows: the cached catalog, what is loaded, each switch, each generation in flight.
 
 Who may write them: catalog.py writes TabbyModel; backend.py writes Backend; switching.py (with running.py, its worker
-side) writes Switch; gate.py writes Lease; presence.py writes Worker. Everybody may read.
+side) writes Switch; gate.py writes Lease; presence.py writes Worker; rules.py and the admin site write Rule. Everybody
+may read.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+
+from models_admin import rule_words
 
 
 class TabbyModel(models.Model):
@@ -65,6 +68,8 @@ class Backend(models.Model):
     epoch = models.PositiveBigIntegerField(default=0)
     # The model that somebody last chose, whatever has happened to TabbyAPI since (KEEP_MODEL=last loads it again).
     wanted = models.CharField(max_length=255, blank=True)
+    # When Gantry last started: a worker came, and no other was alive.
+    started_at = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name_plural = "backend"
@@ -116,6 +121,10 @@ class Switch(models.Model):
     cause = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="attempts"
     )
+    # The rule that asked for it, as it was called then; the rule itself may be changed or deleted since.
+    rule = models.CharField(max_length=255, blank=True)
+    # It gives way to people: not done if, once the gate is closed, a reply is in flight or somebody waits for one.
+    only_if_idle = models.BooleanField(default=False)
     drain_seconds = models.FloatField()
 
     state = models.CharField(max_length=16, choices=State, default=State.QUEUED)
@@ -190,3 +199,57 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Trigger(models.TextChoices):
+    """What a rule waits for."""
+
+    START = "start", "when Gantry starts"
+    IDLE = "idle", "when nobody uses it"
+    TIME = "time", "at a set time"
+
+
+def _weekdays() -> list[int]:
+    return [1, 2, 3, 4, 5]
+
+
+class Rule(models.Model):
+    """A switch that happens by itself. rules.py decides when; each leaves a Switch that names it.
+
+    An empty target is the last model at a start, else an unload. `days` are ISO weekdays (1 = Monday); `at` is a time of
+    day in TIME_ZONE.
+    """
+
+    name = models.CharField(max_length=100, blank=True)
+    trigger = models.CharField(max_length=8, choices=Trigger)
+    target = models.CharField(max_length=255, blank=True)
+    enabled = models.BooleanField(default=True)
+    days = models.JSONField(default=_weekdays)
+    at = models.TimeField(null=True, blank=True)
+    only_if_idle = models.BooleanField("only if idle", default=True)
+    idle_minutes = models.FloatField(default=15.0)
+    wait_minutes = models.PositiveIntegerField(default=60)
+
+    # Occasions up to this one are done with; None: none is.
+    handled_until = models.DateTimeField(null=True, editable=False)
+    # The occasion that has come while the switch cannot be made yet.
+    waits_for = models.DateTimeField(null=True, editable=False)
+    last_run = models.DateTimeField(null=True, editable=False)
+    # What came of the last run: a switch, or the words why there was none.
+    last_switch = models.ForeignKey(
+        Switch, null=True, editable=False, on_delete=models.SET_NULL, related_name="+"
+    )
+    note = models.TextField(blank=True, editable=False)
+
+    class Meta:
+        verbose_name = "automation rule"
+        ordering = ["trigger", "at", "id"]
+        default_permissions = ()  # `manage` is the permission for them
+
+    def __str__(self) -> str:
+        return self.name or self.words
+
+    @property
+    def words(self) -> str:
+        """What it does, such as “Weekdays at 08:00: switch to X, if idle”."""
+        return rule_words.words(self)

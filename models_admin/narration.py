@@ -22,7 +22,7 @@ def told(switch: Switch, *, worker: bool, replying: int) -> dict[str, Any]:
     """Return `switch` as pages and API show it.
 
     {"id", "kind": "switch"|"unload", "state", "target", "previous", "step", "steps", "percent" (of the step), "detail",
-    "eta_seconds", "elapsed_seconds", "by", "source", "error", "error_kind", "advice", "result", "cancel_requested",
+    "eta_seconds", "elapsed_seconds", "by", "source", "rule", "error", "error_kind", "advice", "result", "cancel_requested",
     "replies_cut", "seconds": {step: seconds}, "created_at", "finished_at", "lines": [{"text", "state"}]}
     """
     now = timezone.now()
@@ -45,6 +45,7 @@ def told(switch: Switch, *, worker: bool, replying: int) -> dict[str, Any]:
         "elapsed_seconds": round((end - (switch.started_at or switch.created_at)).total_seconds(), 1),
         "by": switch.requested_by.get_username() if switch.requested_by else "",
         "source": switch.source,
+        "rule": switch.rule,
         "error": switch.error,
         "error_kind": switch.error_kind,
         "advice": switch.advice,

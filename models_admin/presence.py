@@ -53,14 +53,16 @@ _beats: _Beats | None = None
 
 @signals.worker_ready.connect
 def start(**_: object) -> None:
-    """Begin to beat, and take over what a dead worker has left."""
+    """Begin to beat, and take over what a dead worker has left. The first worker asks TabbyAPI what there is."""
     global _beats  # noqa: PLW0603 (one worker a process, told by signals)
-    from models_admin import tasks  # noqa: PLC0415 (tasks needs Celery's app to be ready)
+    from models_admin import rules, tasks  # noqa: PLC0415 (tasks needs Celery's app to be ready)
 
-    beat()
+    starts = rules.note_start()
     _beats = _Beats()
     _beats.start()
     tasks.look_after.delay()
+    if starts:
+        tasks.refresh_catalog.delay()
 
 
 @signals.worker_shutting_down.connect

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from models_admin import backend, catalog, events, gate, switching
+from models_admin import backend, catalog, demand, events, gate, switching
 from models_admin.loading import Loader
 from models_admin.models import ACTIVE, Source, State, Switch
 from models_admin.pulse import Pulse
@@ -26,6 +26,7 @@ from models_admin.tabby.wire import ModelCard
 log = logging.getLogger(__name__)
 
 DRAIN_POLL = 0.1  # seconds between two looks at the leases
+NOT_IDLE = "not_idle"  # the error_kind of a switch that gave way to people
 UNTOUCHED = (State.QUEUED, State.DRAINING)  # states in which nothing has been changed yet
 
 
@@ -95,6 +96,8 @@ class Run:
 
     def drain(self) -> None:
         """Let replies in flight finish until the deadline, then have them let go; go on when no lease is left."""
+        if self._gives_way():
+            return
         deadline = self.switch.state_since + timedelta(seconds=self.switch.drain_seconds)
         while gate.remaining():
             if timezone.now() >= deadline:
@@ -102,6 +105,18 @@ class Run:
             time.sleep(DRAIN_POLL)
             self.pulse.check()
         move(self.switch, State.UNLOADING)
+
+    def _gives_way(self) -> bool:
+        """End a switch that is to be made only if nobody is there, if somebody is. Behind the gate, nobody comes in."""
+        with transaction.atomic():
+            known = backend.lock()
+            if not Switch.objects.filter(pk=self.switch.pk, only_if_idle=True).exists():
+                return False
+            if not (who := demand.in_use()):
+                return False
+            why = f"Not done, to disturb nobody: {who}."
+            move(self.switch, State.CANCELLED, result=known.model, error=why, error_kind=NOT_IDLE)
+        return True
 
     def _cut(self) -> None:
         """Tell every holder of a lease to let go, once; leases of processes that do not are dropped in the end."""

@@ -91,11 +91,14 @@ def request(
     user: AbstractBaseUser | AnonymousUser | None = None,
     options: Mapping[str, Any] | None = None,
     drain_seconds: float | None = None,
+    rule: str = "",
+    only_if_idle: bool = False,
 ) -> Switch:
     """Ask for `target` to be loaded ('' = unload), and return the Switch that will do it.
 
     A switch to the same target that is under way is returned instead of a new one. Raises UnknownModel, BadOptions
     or Conflict. `drain_seconds` is how long replies in flight may take (default DRAIN_TIMEOUT, 0 = none).
+    `rule` names the rule that asks; with `only_if_idle` the switch gives way to replies in flight and messages that wait.
     """
     load_options = _load_options(target, options)
     drain = settings.DRAIN_TIMEOUT if drain_seconds is None else max(0.0, min(drain_seconds, 3600.0))
@@ -111,6 +114,8 @@ def request(
                     source=source,
                     requested_by_id=getattr(user, "pk", None),
                     drain_seconds=drain,
+                    rule=rule[:255],
+                    only_if_idle=only_if_idle,
                 )
         except IntegrityError:
             running = active()
@@ -118,6 +123,8 @@ def request(
                 continue  # it ended between the two statements
             if running.target != target or running.state == State.ROLLING_BACK or running.cancel_requested:
                 raise Conflict(running) from None
+            if running.only_if_idle and not only_if_idle:  # now somebody wants it in any case
+                Switch.objects.filter(pk=running.pk).update(only_if_idle=False)
             return running
         log.info("Switch %s: %s asked for %s", switch.pk, source, target or "an unload")
         transaction.on_commit(partial(announce, switch))
@@ -218,9 +225,13 @@ def move(switch: Switch, new: State, **fields: Any) -> None:
 
 
 def succeed(switch: Switch, **loaded: Any) -> None:
-    """End the switch well: what is loaded (`card`, `options`) and the state change in one transaction."""
+    """End the switch well: what is loaded (`card`, `options`) and the state change in one transaction.
+
+    A model is wanted, whoever chose it. That none is, only a person decides: a rule's unload just frees memory.
+    """
+    wanted = bool(switch.target) or switch.source != Source.RULE
     with transaction.atomic():
-        backend.set_loaded(loaded["card"], loaded.get("options"), wanted=switch.source != Source.RULE)
+        backend.set_loaded(loaded["card"], loaded.get("options"), wanted=wanted)
         if switch.target:
             TabbyModel.objects.filter(name=switch.target).update(last_loaded=timezone.now())
         move(switch, State.SUCCEEDED, result=switch.target, percent=100)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from models_admin import catalog, recovery, running
+from models_admin import catalog, recovery, rules, running
 
 
 @shared_task
@@ -23,3 +23,9 @@ def refresh_catalog() -> None:
 def look_after() -> None:
     """Adopt switches that nobody carries out, and look again for a TabbyAPI that was out of reach."""
     recovery.look_after()
+
+
+@shared_task
+def follow_rules() -> None:
+    """Do what the automation rules say is due."""
+    rules.evaluate()

@@ -317,11 +317,25 @@ def test_the_server_refuses_whoever_lacks_the_permission(viewer: Client, catalog
     assert Switch.objects.count() == 1
 
 
-def test_staff_without_any_permission_see_nothing(catalog: Catalog, make_user: MakeUser) -> None:
+def test_staff_without_any_permission_see_the_state_and_nothing_else(
+    catalog: Catalog, make_user: MakeUser
+) -> None:
     client = Client()
     client.force_login(make_user("newcomer"))
-    assert client.get(PAGE).status_code == 403
+    page = html(client)
+    assert f"✓ {LLAMA} is loaded" in page
+    assert QWEN in page
+    for control in ("data-dialog", ">Refresh<", "switch_to_selected", 'name="_save"'):
+        assert control not in page + html(client, f"{PAGE}{catalog[QWEN].pk}/change/")
+    assert client.post(f"{PAGE}{catalog[QWEN].pk}/change/", {"display_name": "x"}).status_code == 403
     assert client.get("/admin/models_admin/switch/").status_code == 403
+    assert client.get("/admin/models_admin/rule/").status_code == 403
+
+
+def test_who_is_no_staff_does_not_come_in(catalog: Catalog, make_user: MakeUser) -> None:
+    client = Client()
+    client.force_login(make_user("somebody", "manage", is_staff=False))
+    assert client.get(PAGE).status_code == 302
 
 
 def test_models_are_neither_added_nor_deleted_by_hand(admin_client: Client, catalog: Catalog) -> None:

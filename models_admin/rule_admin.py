@@ -1,0 +1,141 @@
+"""The automation rules in the admin site: their list, and what came of each. The form is in rule_form.py."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from models_admin import demand, rule_words, rules
+from models_admin.admin_pages import may_look
+from models_admin.columns import moment
+from models_admin.models import Rule, State, Switch, Trigger
+from models_admin.rule_form import RuleForm
+
+if TYPE_CHECKING:
+    Base = admin.ModelAdmin[Rule]
+    AnyForm = forms.ModelForm[Rule]
+else:  # which takes no parameter at run time
+    Base = admin.ModelAdmin
+
+
+@admin.register(Rule)
+class RuleAdmin(Base):
+    """Who may manage models may change rules; who may see the history sees them."""
+
+    form = RuleForm
+    list_display = ("does", "next_run", "last_outcome", "enabled")
+    list_editable = ("enabled",)
+    list_select_related = ("last_switch",)
+    readonly_fields = ("does", "next_run", "last_outcome")
+    rule = (None, {"fields": ("name", "enabled", "trigger", "what")})
+    condition = ("Condition", {"fields": ("days", "at", "only_if_idle", "idle_minutes", "wait_minutes")})
+    so_far = ("So far", {"fields": ("next_run", "last_outcome")})
+
+    class Media:
+        css = {"all": ["models_admin/models.css", "models_admin/rules.css"]}
+        js = [forms.Script("models_admin/rules.js", type="module")]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Rule | None = None) -> Any:
+        if not self.has_change_permission(request):
+            return ((None, {"fields": ("does", "enabled", "next_run", "last_outcome")}),)
+        return (self.rule, self.condition, self.so_far) if obj else (self.rule, self.condition)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_look(request)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return may_look(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("models_admin.manage")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_add_permission(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_add_permission(request)
+
+    def save_model(self, request: HttpRequest, obj: Rule, form: AnyForm, change: bool) -> None:
+        """Write what was changed and nothing else: a worker may be writing what came of the rule."""
+        changed = ["target" if name == "what" else name for name in form.changed_data]
+        if set(changed) - {"name"}:
+            changed += rules.arm(obj)
+        obj.save(update_fields=changed if change else None)
+
+    @admin.display(description="Rule", ordering="trigger")
+    def does(self, row: Rule) -> SafeString:
+        """What it does, below its name if it has one."""
+        if row.name:
+            return format_html(
+                '<span class="gantry-name">{}</span><span class="gantry-quiet">{}</span>', row.name, row.words
+            )
+        return format_html('<span class="gantry-name">{}</span>', row.words)
+
+    @admin.display(description="Next run")
+    def next_run(self, row: Rule) -> str:
+        """When it will be followed, as far as can be told."""
+        if not row.enabled:
+            return format_html('<span class="gantry-quiet">{}</span>', "disabled")
+        match row.trigger:
+            case Trigger.START:
+                return "Waiting for TabbyAPI" if row.waits_for else "When Gantry starts next"
+            case Trigger.IDLE:
+                return _next_unload(row)
+            case _:
+                now = timezone.now()
+                if row.waits_for and now <= (end := rules.deadline(row, row.waits_for)):
+                    return format_html("Waiting until it can be done, at most until {}", moment(end))
+                due = rules.following(row, now)
+                return moment(due) if due else "never: it has no day"
+
+    @admin.display(description="Last run")
+    def last_outcome(self, row: Rule) -> str:
+        """When it was last followed, and what came of it."""
+        if row.last_run is None:
+            return "never"
+        if row.last_switch is None:
+            return format_html("{}: {}", moment(row.last_run), row.note or "its switch is no longer known.")
+        return format_html(
+            '{}: {} <a href="{}">Details</a>',
+            moment(row.last_run),
+            _outcome(row.last_switch),
+            reverse("admin:models_admin_switch_change", args=[row.last_switch.pk]),
+        )
+
+
+def _next_unload(rule: Rule) -> str:
+    minutes = rule_words.minutes(rule.idle_minutes)
+    since = rules.idle_since()
+    if since is None:
+        return "When a model is loaded and unused"
+    if rule.handled_until is not None and since <= rule.handled_until:
+        return f"{minutes} after the next reply or load"
+    if demand.in_use():
+        return f"{minutes} after the last reply"
+    return format_html("{}, if nobody writes", moment(since + timedelta(minutes=rule.idle_minutes)))
+
+
+def _outcome(switch: Switch) -> SafeString:
+    """How a rule's switch ended, in a few words."""
+    what = f"switch to {switch.target}" if switch.target else f"unload of {switch.previous or 'the model'}"
+    match switch.state:
+        case State.SUCCEEDED:
+            return format_html('<span class="gantry-badge gantry-good">✓</span> {}.', what)
+        case State.FAILED | State.CANCELLED:
+            tone = "bad" if switch.state == State.FAILED else "idle"
+            badge = format_html(
+                '<span class="gantry-badge gantry-{}">{}</span>', tone, switch.get_state_display()
+            )
+            return format_html("{} {}: {}", badge, what, switch.error)
+        case _:
+            return format_html(
+                '<span class="gantry-badge gantry-busy">{}</span> {}.', switch.get_state_display(), what
+            )

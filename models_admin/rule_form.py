@@ -1,0 +1,140 @@
+"""The form of an automation rule: what each trigger needs, and what is wrong with what was given."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.utils import timezone
+
+from models_admin import rule_words, rules
+from models_admin.models import Rule, TabbyModel, Trigger
+
+if TYPE_CHECKING:
+    Form = forms.ModelForm[Rule]
+else:  # which takes no parameter at run time
+    Form = forms.ModelForm
+
+LAST, UNLOAD, MODEL = (
+    "last",
+    "unload",
+    "model:",
+)  # values of the form's “what”; a model's name follows the last one
+SHORTEST = 0.05  # idle minutes
+
+
+def _choices(current: str) -> list[tuple[str, Any]]:
+    """What a rule can do: the present models, and the one that the rule names already."""
+    names = list(TabbyModel.objects.filter(vanished_at=None).values_list("name", flat=True))
+    models = [(f"{MODEL}{name}", name) for name in names]
+    if current and current not in names:
+        models.append((f"{MODEL}{current}", f"{current} (gone from TabbyAPI)"))
+    return [
+        ("", "---------"),
+        (LAST, "Load the last model"),
+        (UNLOAD, "Unload"),
+        ("Load or switch to", models),
+    ]
+
+
+class RuleForm(Form):
+    """When, what, and under which condition. Fields that the trigger does not use are left alone."""
+
+    what = forms.ChoiceField(
+        required=False,
+        help_text="At the start: the last model (the one that was chosen last) or a named one. "
+        "At a set time: a model, or Unload.",
+    )
+    days = forms.TypedMultipleChoiceField(
+        label="On",
+        coerce=int,
+        choices=list(rule_words.DAYS.items()),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+    class Meta:
+        model = Rule
+        fields = ("name", "enabled", "trigger", "days", "at", "only_if_idle", "idle_minutes", "wait_minutes")
+        labels = {
+            "trigger": "When",
+            "at": "At",
+            "idle_minutes": "Idle for (minutes)",
+            "wait_minutes": "Wait for that (minutes)",
+        }
+        help_texts = {
+            "name": "What the history calls it. Left empty: what it does, in words.",
+            "only_if_idle": "Nobody is interrupted: while a reply is being written or a message waits, the rule waits too.",
+            "idle_minutes": "How long no reply must have been written. An unload counts from the end of the last reply "
+            "or from the load, whichever was later.",
+            "wait_minutes": "How long after the set time it may still be done; then it is skipped until the next day. "
+            f"A rule always waits {rules.GRACE // timedelta(minutes=1)} minutes, for a running switch say.",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "what" not in self.fields or "at" not in self.fields:
+            return  # who may only look has no fields
+        rule = self.instance
+        self.fields["what"].choices = _choices(rule.target)  # type: ignore[attr-defined]
+        if rule.pk:
+            nothing = LAST if rule.trigger == Trigger.START else UNLOAD
+            self.initial["what"] = f"{MODEL}{rule.target}" if rule.target else nothing
+        self.fields[
+            "at"
+        ].help_text = f"Such as 08:00, in the time zone {timezone.get_default_timezone_name()}."
+        self.fields["wait_minutes"].widget.attrs["max"] = 1440
+
+    def clean(self) -> dict[str, Any]:
+        """Have what the trigger needs, and no second rule for the same moment."""
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        check = {
+            Trigger.START: self._check_start, Trigger.IDLE: self._check_idle, Trigger.TIME: self._check_time
+        }.get(given.get("trigger", ""))  # fmt: skip
+        if check is not None:
+            check(given)
+        if not self.errors:
+            what = given["what"]
+            self.instance.target = what.removeprefix(MODEL) if what.startswith(MODEL) else ""
+            self._check_twin(given)
+        return given
+
+    def _check_start(self, given: dict[str, Any]) -> None:
+        if given.get("what") == UNLOAD:
+            self.add_error("what", "At the start a model is loaded: choose the last one, or one by its name.")
+
+    def _check_idle(self, given: dict[str, Any]) -> None:
+        if given.get("what") not in ("", UNLOAD, None):
+            self.add_error("what", "When nobody uses it, the model is unloaded: choose Unload.")
+        minutes = given.get("idle_minutes")
+        if minutes is not None and not SHORTEST <= minutes <= 100_000:
+            self.add_error("idle_minutes", f"Give the minutes after which to unload, {SHORTEST:g} at least.")
+
+    def _check_time(self, given: dict[str, Any]) -> None:
+        if given.get("what") in ("", LAST):
+            self.add_error("what", "Choose the model to switch to, or Unload.")
+        if given.get("at") is None and "at" not in self.errors:
+            self.add_error("at", "Give the time of day, such as 08:00.")
+        if not given.get("days") and "days" not in self.errors:
+            self.add_error("days", "Choose at least one day.")
+        if (given.get("wait_minutes") or 0) > 1440:
+            self.add_error("wait_minutes", "Wait for a day (1440 minutes) at most: then it is due again.")
+        minutes = given.get("idle_minutes")
+        if minutes is not None and not 0 <= minutes <= 100_000:
+            self.add_error("idle_minutes", "Give minutes; 0 asks only whether it is idle at that moment.")
+
+    def _check_twin(self, given: dict[str, Any]) -> None:
+        """Two rules for the same moment would undo each other."""
+        if not given.get("enabled"):
+            return
+        others = Rule.objects.filter(enabled=True, trigger=given["trigger"]).exclude(pk=self.instance.pk)
+        if given["trigger"] == Trigger.TIME:
+            same = [each for each in others.filter(at=given["at"]) if set(each.days) & set(given["days"])]
+        else:
+            same = list(others[:1])
+        if same:
+            self.add_error(
+                None,
+                f"“{same[0]}” is due at the same time. Change that one or disable it, or disable this one.",
+            )
