@@ -204,9 +204,9 @@ class Worker(models.Model):
 class Trigger(models.TextChoices):
     """What a rule waits for."""
 
-    START = "start", "when Gantry starts"
-    IDLE = "idle", "when nobody uses it"
-    TIME = "time", "at a set time"
+    START = "start", "when Gantry starts: load a model"
+    IDLE = "idle", "when nobody uses the model: unload it"
+    TIME = "time", "at a set time: switch or unload"
 
 
 def _weekdays() -> list[int]:

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 
 from models_admin import demand, rule_words, rules
 from models_admin.admin_pages import may_look
 from models_admin.columns import moment
 from models_admin.models import Rule, State, Switch, Trigger
-from models_admin.rule_form import RuleForm
+from models_admin.rule_form import EnabledForm, RuleForm
 
 if TYPE_CHECKING:
     Base = admin.ModelAdmin[Rule]
@@ -48,6 +49,9 @@ class RuleAdmin(Base):
             return ((None, {"fields": ("does", "enabled", "next_run", "last_outcome")}),)
         return (self.rule, self.condition, self.so_far) if obj else (self.rule, self.condition)
 
+    def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return super().get_changelist_form(request, **{"form": EnabledForm, **kwargs})
+
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may_look(request)
 
@@ -62,6 +66,11 @@ class RuleAdmin(Base):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.has_add_permission(request)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().changelist_view(request, {"title": "Automation rules", **(extra_context or {})})
 
     def save_model(self, request: HttpRequest, obj: Rule, form: AnyForm, change: bool) -> None:
         """Write what was changed and nothing else: a worker may be writing what came of the rule."""
@@ -134,7 +143,8 @@ def _outcome(switch: Switch) -> SafeString:
             badge = format_html(
                 '<span class="gantry-badge gantry-{}">{}</span>', tone, switch.get_state_display()
             )
-            return format_html("{} {}: {}", badge, what, switch.error)
+            error = Truncator(switch.error).chars(160)  # all of it is behind “Details”
+            return format_html("{} {}: {}", badge, what, error)
         case _:
             return format_html(
                 '<span class="gantry-badge gantry-busy">{}</span> {}.', switch.get_state_display(), what

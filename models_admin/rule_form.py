@@ -24,6 +24,14 @@ LAST, UNLOAD, MODEL = (
 SHORTEST = 0.05  # idle minutes
 
 
+class EnabledForm(Form):
+    """A row of the list: whether the rule is followed."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["enabled"].widget.attrs["aria-label"] = f"Enabled: {self.instance}"
+
+
 def _choices(current: str) -> list[tuple[str, Any]]:
     """What a rule can do: the present models, and the one that the rule names already."""
     names = list(TabbyModel.objects.filter(vanished_at=None).values_list("name", flat=True))
@@ -49,6 +57,7 @@ class RuleForm(Form):
     days = forms.TypedMultipleChoiceField(
         label="On",
         coerce=int,
+        initial=[1, 2, 3, 4, 5],
         choices=list(rule_words.DAYS.items()),
         required=False,
         widget=forms.CheckboxSelectMultiple,
@@ -81,9 +90,11 @@ class RuleForm(Form):
         if rule.pk:
             nothing = LAST if rule.trigger == Trigger.START else UNLOAD
             self.initial["what"] = f"{MODEL}{rule.target}" if rule.target else nothing
-        self.fields[
-            "at"
-        ].help_text = f"Such as 08:00, in the time zone {timezone.get_default_timezone_name()}."
+        minutes = self.initial.get("idle_minutes", self.fields["idle_minutes"].initial)
+        if minutes is not None and float(minutes).is_integer():
+            self.initial["idle_minutes"] = int(minutes)  # 15, not 15.0
+        zone = timezone.get_default_timezone_name()
+        self.fields["at"].help_text = f"Such as 08:00, in the time zone {zone}."
         self.fields["wait_minutes"].widget.attrs["max"] = 1440
 
     def clean(self) -> dict[str, Any]:

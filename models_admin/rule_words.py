@@ -19,7 +19,8 @@ def words(rule: Rule) -> str:
         case "idle":
             return f"Unload when idle for {minutes(rule.idle_minutes)}"
         case _:
-            when = f"{days(rule.days)} at {rule.at:%H:%M}" if rule.at else days(rule.days)
+            at = f" at {rule.at.isoformat('seconds' if rule.at.second else 'minutes')}" if rule.at else ""
+            when = f"{days(rule.days)}{at}"
             what = f"switch to {rule.target}" if rule.target else "unload"
             return f"{when}: {what}{', if idle' if rule.only_if_idle else ''}"
 

@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(blank=True, max_length=100)),
-                ('trigger', models.CharField(choices=[('start', 'when Gantry starts'), ('idle', 'when nobody uses it'), ('time', 'at a set time')], max_length=8)),
+                ('trigger', models.CharField(choices=[('start', 'when Gantry starts: load a model'), ('idle', 'when nobody uses the model: unload it'), ('time', 'at a set time: switch or unload')], max_length=8)),
                 ('target', models.CharField(blank=True, max_length=255)),
                 ('enabled', models.BooleanField(default=True)),
                 ('days', models.JSONField(default=models_admin.models._weekdays)),

@@ -89,6 +89,7 @@ def test_each_rule_is_added_and_listed_in_words(
     rule = add(admin_client, form, **changes)
     assert (rule.words, rule.target) == (words, target)
     assert words in line(html(admin_client))
+    assert f'aria-label="Enabled: {words}"' in line(html(admin_client))
     assert words in LogEntry.objects.get().object_repr
 
 
@@ -154,7 +155,9 @@ def test_of_start_and_idle_there_is_one_each(admin_client: Client, catalog: Cata
 
 def test_a_rule_is_changed_in_its_form(admin_client: Client, catalog: Catalog) -> None:
     rule = add(admin_client, TIMED)
+    assert html(admin_client, f"{PAGE}add/").count("checked") == 5 + 2  # weekdays, enabled, only if idle
     page = html(admin_client, f"{PAGE}{rule.pk}/change/")
+    assert 'name="idle_minutes" value="5"' in page
     assert f'<option value="model:{QWEN}" selected' in page
     assert page.count('name="days"') == 7
     assert page.count("checked") == 5 + 2

@@ -83,7 +83,8 @@ def test_a_set_time_switches(tabby: Tabby, admin: Person, make_rule: MakeRule) -
         make_rule(trigger="time", at=f"{soon:%H:%M:%S}", what="model:beta-8B-Q5", idle_minutes="0")
         page.until(lambda each: each.backend["model"] == "beta-8B-Q5", "the model of the rule")
         page.until(lambda each: each.backend["last"], "the end")
-        assert page.backend["last"]["rule"] == f"Every day at {soon:%H:%M}: switch to beta-8B-Q5, if idle"
+        at = soon.time().isoformat("seconds" if soon.second else "minutes")
+        assert page.backend["last"]["rule"] == f"Every day at {at}: switch to beta-8B-Q5, if idle"
 
 
 def test_at_the_start_an_empty_tabbyapi_gets_the_model_of_the_rule(

@@ -14,11 +14,19 @@ const onlyIfIdle = document.getElementById("id_only_if_idle");
 
 const row = (name) => document.querySelector(`.form-row.field-${name}`);
 
+// What is hidden must not keep the form from being sent.
+function hide(element, hidden) {
+  element.hidden = hidden;
+  for (const input of hidden ? element.querySelectorAll("input") : []) {
+    if (!input.checkValidity()) input.value = input.defaultValue;
+  }
+}
+
 function show() {
   const used = USED[trigger.value] ?? [];
   for (const name of FIELDS) {
     const spared = trigger.value === "time" && OF_IDLE.includes(name) && !onlyIfIdle.checked;
-    if (row(name)) row(name).hidden = trigger.value !== "" && (!used.includes(name) || spared);
+    if (row(name)) hide(row(name), trigger.value !== "" && (!used.includes(name) || spared));
   }
   const condition = row("days")?.closest("fieldset");
   if (condition) condition.hidden = FIELDS.filter((name) => name !== "what").every((name) => row(name)?.hidden);
