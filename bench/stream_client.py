@@ -162,7 +162,8 @@ class Page(Socket):
             if self.keeps_backends:
                 self.backends.append((now, event))
         elif kind == "hello":
-            self.opened.set_result(None)
+            if not self.opened.done():  # another one comes where the page may have missed something
+                self.opened.set_result(None)
         elif kind == "error":
             self.fail(Broken(f"Gantry refused a frame: {event['detail']}"))
 

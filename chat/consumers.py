@@ -55,9 +55,9 @@ class ChatConsumer(Page):
         held, self._held = self._held, None
         rooms.greeted(wanted, told["messages"])
         hub.sockets.add(self)
-        await self.say(dispatcher.hello(told, hub.snapshot))
+        self.say(dispatcher.hello(told, hub.snapshot))
         for text in held:
-            await super().tell(text)
+            super().tell(text)
         if not _streams_here(wanted):
             dispatcher.watch([wanted], again=True)
 
@@ -66,10 +66,10 @@ class ChatConsumer(Page):
             rooms.leave(self.conversation, self)
         await super().disconnect(code)
 
-    async def tell(self, text: str) -> None:
+    def tell(self, text: str) -> None:
         """Send one JSON text to the page; before its hello, keep it."""
         if self._held is None:
-            await super().tell(text)
+            super().tell(text)
         elif not text.startswith(GROWTH):
             self._held.append(text)
 
@@ -88,7 +88,7 @@ class ChatConsumer(Page):
         except Refused as refusal:
             client_id = refusal.client_id or frame.get("client_id")
             error = {"type": "error", "code": refusal.code, "detail": refusal.detail}
-            await self.say({**error, "client_id": client_id} if isinstance(client_id, str) else error)
+            self.say({**error, "client_id": client_id} if isinstance(client_id, str) else error)
 
     def _count(self) -> None:
         """Raise Refused for more than FRAMES_PER_SECOND, measured over a moment."""
@@ -122,10 +122,10 @@ class ChatConsumer(Page):
         wanted = _number(frame, "id")
         live = dispatcher.lives.get(wanted)
         if live is not None and live.work.conversation == self.conversation:
-            await self.say({"type": "message", "message": live.snapshot()})
+            self.say({"type": "message", "message": live.snapshot()})
             return
         for message in await threads.read(wire.messages, [wanted], self._here):
-            await self.say({"type": "message", "message": message})
+            self.say({"type": "message", "message": message})
         dispatcher.watch([self._here], again=True)
 
     @property
@@ -140,10 +140,10 @@ class ChatConsumer(Page):
         if done.stop is not None and not dispatcher.stop_reply(done.stop):
             events.send("stop", message=done.stop)
         for event in changes:
-            await rooms.tell(self._here, event)
+            rooms.tell(self._here, event)
         if done.rebranched:
             told = await threads.read(wire.hello, self._here)
-            await rooms.tell(self._here, dispatcher.hello(told, hub.snapshot))
+            rooms.tell(self._here, dispatcher.hello(told, hub.snapshot))
         dispatcher.wake()
 
 

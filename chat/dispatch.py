@@ -145,8 +145,8 @@ class Dispatcher:
         try:
             # The reply may be claimed before its sender's own page has been told of the message: they come in order.
             if work.asked is not None:
-                await rooms.tell(work.conversation, {"type": "message", "message": work.asked})
-            await rooms.tell(work.conversation, {"type": "message", "message": live.snapshot()})
+                rooms.tell(work.conversation, {"type": "message", "message": work.asked})
+            rooms.tell(work.conversation, {"type": "message", "message": live.snapshot()})
             error = await live.run()
             await self._conclude(live, error)
         finally:
@@ -192,7 +192,7 @@ class Dispatcher:
         await _insist(claims.put_back, live.work, live.grown, process.name(), failed=failed)
 
     async def _end(self, live: Live, status: Status) -> None:
-        await _insist(claims.end, live.work, status, await live.finished())
+        await _insist(claims.end, live.work, status, live.finished())
 
     async def look(self) -> bool:
         """Ask TabbyAPI what is loaded; many who ask at once share one answer."""
@@ -273,7 +273,7 @@ class Dispatcher:
         """Show pages the whole conversation where they missed something: they have no place for what hangs behind that."""
         for conversation in await rooms.missed():
             hello = self.hello(await threads.read(wire.hello, conversation), hub.snapshot)
-            await rooms.tell_here(conversation, orjson.dumps(hello).decode())
+            rooms.tell_here(conversation, orjson.dumps(hello).decode())
 
     # What is heard --------------------------------------------------------------------------------------------------
 
@@ -290,7 +290,7 @@ class Dispatcher:
 
     def _hear_room(self, event: dict[str, Any]) -> None:
         if event["origin"] != process.name():
-            self._spawn(rooms.hear(uuid.UUID(event["conversation"]), event["texts"]))
+            rooms.hear(uuid.UUID(event["conversation"]), event["texts"])
 
     def watch(self, conversations: list[uuid.UUID], *, again: bool = False) -> None:
         """Tell other processes that pages here look at these; `again` asks for a whole snapshot once more."""
@@ -306,9 +306,7 @@ class Dispatcher:
         for live in self.lives.values():
             if live.work.conversation in asked:
                 live.flush_elsewhere()
-                self._spawn(
-                    rooms.tell(live.work.conversation, {"type": "message", "message": live.snapshot()})
-                )
+                rooms.tell(live.work.conversation, {"type": "message", "message": live.snapshot()})
 
 
 def _to_stop(messages: list[int]) -> list[int]:

@@ -62,7 +62,7 @@ class Clock:
             self.late = time.monotonic() - due > LATE_SECONDS
             for live in tuple(self._lives):
                 if live.holds_back:
-                    await live.flush()
+                    live.flush()
         self.late = False
         self._task = None
 
@@ -119,7 +119,7 @@ class Live:
             await asyncio.wait([self._stream])
         finally:
             clock.remove(self)
-        await self.flush()
+        self.flush()
         self.flush_elsewhere()
         return None if self._stream.cancelled() else self._stream.exception()
 
@@ -151,9 +151,9 @@ class Live:
         self.saved = True
         return self.grown
 
-    async def finished(self) -> Grown:
+    def finished(self) -> Grown:
         """What has come, with the last blocks rendered, ready to be written for good."""
-        await self._send_blocks(self._blocks.close())
+        self._send_blocks(self._blocks.close())
         self.flush_elsewhere()
         self.so_far()
         self.grown.html = self._blocks.html
@@ -179,7 +179,7 @@ class Live:
             async for delta in stream:
                 self._take(delta)
                 if self._first or not clock.late:
-                    await self.flush()
+                    self.flush()
 
     def _take(self, delta: Delta) -> None:
         if delta.reasoning:
@@ -198,37 +198,35 @@ class Live:
             self.grown.finish_reason = delta.finish_reason
         self.saved = False
 
-    async def flush(self) -> None:
+    def flush(self) -> None:
         """Send what is held back to the pages that look on."""
         if self._held_reasoning:
             text, self._held_reasoning = "".join(self._held_reasoning), []
             offset, self._reasoning_sent = self._reasoning_sent, self._reasoning_sent + len(text)
-            await self._send({"type": "delta", "id": self.work.message, "offset": offset, "reasoning": text})
+            self._send({"type": "delta", "id": self.work.message, "offset": offset, "reasoning": text})
         if self._held:
             text, self._held = "".join(self._held), []
             offset, self._sent = self._sent, self._sent + len(text)
             self._first = False
-            await self._send({"type": "delta", "id": self.work.message, "offset": offset, "text": text})
+            self._send({"type": "delta", "id": self.work.message, "offset": offset, "text": text})
         if self._held_blocks:
             blocks, self._held_blocks = self._held_blocks, []
-            await self._send_blocks(blocks)
+            self._send_blocks(blocks)
 
-    async def _send_blocks(self, blocks: list[Block]) -> None:
+    def _send_blocks(self, blocks: list[Block]) -> None:
         for block in blocks:
             self._html.append(block.html)
             self._upto = block.upto
-            await self._send(
-                {"type": "block", "id": self.work.message, "upto": block.upto, "html": block.html}
-            )
+            self._send({"type": "block", "id": self.work.message, "upto": block.upto, "html": block.html})
 
-    async def _send(self, event: dict[str, Any]) -> None:
+    def _send(self, event: dict[str, Any]) -> None:
         text = orjson.dumps(event).decode()
         if rooms.watched_elsewhere(self.work.conversation):
             self._elsewhere.append(text)
             if not self._flushing_elsewhere:
                 self._flushing_elsewhere = True
                 asyncio.get_running_loop().call_later(ELSEWHERE_SECONDS, self.flush_elsewhere)
-        await rooms.tell_here(self.work.conversation, text)
+        rooms.tell_here(self.work.conversation, text)
 
     def flush_elsewhere(self) -> None:
         """Send what waits for the pages of other processes; before a snapshot, which would overtake it."""

@@ -42,17 +42,17 @@ class Rooms:
         """Conversations that somebody looks at through this process."""
         return list(self._sockets)
 
-    async def tell_here(self, conversation: uuid.UUID, text: str) -> None:
+    def tell_here(self, conversation: uuid.UUID, text: str) -> None:
         """Send one JSON text to this process' pages of the conversation."""
         for socket in tuple(self._sockets.get(conversation, ())):
-            await socket.tell(text)
+            socket.tell(text)
 
-    async def tell(self, conversation: uuid.UUID, event: dict[str, Any]) -> None:
+    def tell(self, conversation: uuid.UUID, event: dict[str, Any]) -> None:
         """Send one event to all pages of the conversation, wherever they are connected."""
         text = orjson.dumps(event).decode()
         self.note(event)
         self.tell_elsewhere(conversation, [text])
-        await self.tell_here(conversation, text)
+        self.tell_here(conversation, text)
 
     def tell_elsewhere(self, conversation: uuid.UUID, texts: list[str]) -> None:
         """Send JSON texts to the pages that are connected to other processes."""
@@ -65,14 +65,14 @@ class Rooms:
         """
         for message in await threads.read(wire.messages, list(messages)):
             if message["status"] != Status.STREAMING:
-                await self.tell(conversation, {"type": "message", "message": message})
+                self.tell(conversation, {"type": "message", "message": message})
 
-    async def hear(self, conversation: uuid.UUID, texts: list[str]) -> None:
+    def hear(self, conversation: uuid.UUID, texts: list[str]) -> None:
         """Pass on what another process sent for this process' pages of the conversation."""
         for text in texts:
             if text.startswith(WHOLE):
                 self.note(orjson.loads(text))
-            await self.tell_here(conversation, text)
+            self.tell_here(conversation, text)
 
     def note(self, event: dict[str, Any]) -> None:
         """Remember which revision of a message the pages have been told of."""

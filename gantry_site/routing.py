@@ -14,9 +14,9 @@ from chat.consumers import ChatConsumer
 from chat.dispatch import dispatcher
 from models_admin.consumers import Page
 from models_admin.hub import hub
+from models_admin.line import Line, Send
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[..., Awaitable[None]]
 
 
@@ -42,6 +42,8 @@ def build(pages: Application) -> Application:
         start()
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            await routes({**scope, "line": Line(send)}, receive, send)
         else:
             await routes(scope, receive, send)
 

@@ -51,10 +51,13 @@ def daphne(bind: str, port: int, fd: int | None) -> int:
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     from daphne.endpoints import build_endpoint_description_strings  # noqa: PLC0415 (after the policy)
     from daphne.server import Server, reactor, twisted_loop  # noqa: PLC0415
+    from daphne.ws_protocol import WebSocketFactory  # noqa: PLC0415
     from twisted.internet.defer import Deferred  # noqa: PLC0415
 
     from gantry_site.asgi import application  # noqa: PLC0415 (loads Django, which imports Daphne)
+    from gantry_site.frames import SocketProtocol  # noqa: PLC0415 (imports Daphne)
 
+    WebSocketFactory.protocol = SocketProtocol
     where = {"file_descriptor": fd} if fd is not None else {"host": bind, "port": port}
     lifespan = Lifespan(application, twisted_loop)
     server = Server(

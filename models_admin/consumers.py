@@ -9,6 +9,7 @@ import orjson
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from models_admin.hub import hub
+from models_admin.line import Line
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,8 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
 
     async def connect(self) -> None:
         """Accept; close with 4401 where nobody is signed in; else send `hello` and go on telling."""
+        # What the page is told goes past the layers around this consumer: they have no say in it.
+        self._line: Line = self.scope["line"]
         await self.accept()
         user = self.scope.get("user")
         if user is None or not user.is_authenticated:
@@ -33,23 +36,23 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
         """Join the hub and send the first snapshot."""
         snapshot = await hub.current()
         hub.sockets.add(self)
-        await self.say({"type": "hello", "backend": snapshot})
+        self.say({"type": "hello", "backend": snapshot})
 
     async def disconnect(self, code: int) -> None:
         hub.sockets.discard(self)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Answer whatever the page sends with an error: this socket takes nothing."""
-        await self.say({"type": "error", "code": "unknown_type", "detail": "This socket takes no messages."})
+        self.say({"type": "error", "code": "unknown_type", "detail": "This socket takes no messages."})
 
-    async def say(self, event: dict[str, Any]) -> None:
+    def say(self, event: dict[str, Any]) -> None:
         """Send one event to this page."""
-        await self.tell(orjson.dumps(event).decode())
+        self.tell(orjson.dumps(event).decode())
 
-    async def tell(self, text: str) -> None:
-        """Send one JSON text to the page; a page that has just gone is no error."""
+    def tell(self, text: str) -> None:
+        """Send one JSON text to the page, without waiting for it; a page that has just gone is no error."""
         try:
-            await self.send(text_data=text)
+            self._line.put(text)
         except Exception as error:  # noqa: BLE001 (each server has its own exception for a socket that is closed)
             log.debug("A page has gone: %s", error)
             hub.sockets.discard(self)

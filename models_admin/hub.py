@@ -30,8 +30,8 @@ CLOCKWORK = ("elapsed_seconds", "eta_seconds")
 class Socket(Protocol):
     """What the hub needs of a consumer."""
 
-    async def tell(self, text: str) -> None:
-        """Send one JSON text to the page; never raises for a page that has gone."""
+    def tell(self, text: str) -> None:
+        """Send one JSON text to the page; never waits, and never raises for a page that has gone."""
 
 
 class Hub:
@@ -59,18 +59,17 @@ class Hub:
             self.snapshot = await threads.read(backend.snapshot)
         return self.snapshot
 
-    async def broadcast(self, event: dict[str, Any]) -> None:
+    def broadcast(self, event: dict[str, Any]) -> None:
         """Send one event to every socket of this process."""
         text = orjson.dumps(event).decode()
         for socket in list(self.sockets):
-            await socket.tell(text)
+            socket.tell(text)
 
     def _nudge(self, event: dict[str, Any]) -> None:
         self._changed.set()
 
     def _catalog(self, event: dict[str, Any]) -> None:
-        task = asyncio.ensure_future(self.broadcast({"type": "catalog"}))
-        task.add_done_callback(lambda done: done.exception())
+        self.broadcast({"type": "catalog"})
 
     async def _listen(self) -> None:
         """Take events from Redis for ever; whatever breaks is tried again."""
@@ -97,7 +96,7 @@ class Hub:
                 await asyncio.wait_for(self._changed.wait(), LOOK_SECONDS)
             self._changed.clear()
             try:
-                await self._tell(await threads.read(backend.snapshot))
+                self._tell(await threads.read(backend.snapshot))
             except DatabaseError as error:
                 log.warning("The database cannot be read (%s): trying again", error)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -105,12 +104,12 @@ class Hub:
                 log.exception("The state could not be told: trying again")
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _tell(self, snapshot: dict[str, Any]) -> None:
+    def _tell(self, snapshot: dict[str, Any]) -> None:
         changed = _essence(snapshot) != _essence(self.snapshot)
         self.snapshot = snapshot
         if not changed:
             return
-        await self.broadcast(snapshot)
+        self.broadcast(snapshot)
         for listener in self.listeners:
             listener(snapshot)
 

@@ -21,7 +21,7 @@ class Listener:
     def __init__(self) -> None:
         self.told: list[str] = []
 
-    async def tell(self, text: str) -> None:
+    def tell(self, text: str) -> None:
         self.told.append(text)
 
 
@@ -54,7 +54,7 @@ async def test_what_was_not_heard_is_found_once(heard: tuple[int, ...], missed: 
     conversation, texts = await threads.write(talk)
     rooms = Rooms()
     rooms.join(conversation, Listener())
-    await rooms.hear(conversation, [texts[index] for index in heard])
+    rooms.hear(conversation, [texts[index] for index in heard])
     assert await rooms.missed() == ([conversation] if missed else [])
     assert await rooms.missed() == []
 

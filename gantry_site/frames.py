@@ -1,0 +1,84 @@
+"""Daphne's side of a page's socket: a short way out, whatever its size, and an end for a reader who takes nothing."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from daphne.ws_protocol import WebSocketProtocol
+from twisted.internet.tcp import Server
+
+LARGEST_DIRECT = 0xFFFF  # bytes; what a two-byte length tells
+MOST_UNREAD = 8 * 1024 * 1024  # bytes, from the moment at which the reader fell behind
+WHOLE, TEXT = 0x80, 0x01
+
+
+class SocketProtocol(WebSocketProtocol):  # type: ignore[misc]  # daphne has no types
+    """A page's socket.
+
+    Twisted keeps what is written until its reactor next asks the system which sockets take something, two system calls
+    more for each frame. A token is one small frame, and the socket nearly always takes it at once.
+
+    Where it does not, Twisted keeps all that is written, however much. Here that has a bound, beyond which the connection is
+    cut. A page that is still there connects again, and is told everything as it is by then.
+    """
+
+    _unread: int | None = None  # bytes written since the reader fell behind; None while it keeps up
+
+    def onOpen(self) -> None:
+        """Ask the transport to say when the reader falls behind, and when it has caught up."""
+        super().onOpen()
+        self.transport.unregisterProducer()  # the HTTP channel as which the connection began
+        self.transport.registerProducer(self, True)
+
+    def pauseProducing(self) -> None:
+        """The reader has fallen behind; said again with each write until it has caught up."""
+        if self._unread is None:
+            self._unread = 0
+
+    def resumeProducing(self) -> None:
+        """The reader has taken everything."""
+        self._unread = None
+
+    def stopProducing(self) -> None:
+        """The connection has gone."""
+
+    def serverSend(self, content: Any, binary: bool = False) -> None:
+        """Send a message: now if the socket takes it, else as soon as it does."""
+        if self._unread is not None:
+            self._unread += len(content)
+            if self._unread > MOST_UNREAD:
+                self.dropConnection(abort=True)
+                return
+        if binary or self.state != self.STATE_OPEN or self._perMessageCompress is not None:
+            super().serverSend(content, binary)
+            return
+        data = content.encode()
+        if len(data) > LARGEST_DIRECT or self.send_queue or not _is_free(self.transport):
+            # As a frame: as a message it would have to be smaller than what a page may send.
+            self.sendFrame(opcode=TEXT, payload=data)
+            return
+        frame = _head(len(data)) + data
+        taken = self.transport.writeSomeData(frame)
+        if not isinstance(taken, int):  # the connection has gone, which the transport finds out by itself
+            taken = 0
+        if taken < len(frame):
+            self.transport.write(frame[taken:])
+
+
+def _head(length: int) -> bytes:
+    """The head of a server's frame that is a whole text message (RFC 6455, 5.2)."""
+    if length < 126:
+        return struct.pack("!BB", WHOLE | TEXT, length)
+    return struct.pack("!BBH", WHOLE | TEXT, 126, length)
+
+
+def _is_free(transport: Any) -> bool:
+    """Whether nothing that was written before waits in `transport`, a plain TCP connection."""
+    return (
+        isinstance(transport, Server)
+        and bool(transport.connected)
+        and not transport.disconnecting
+        and not transport.dataBuffer
+        and not transport._tempDataBuffer  # what has been written since the last turn
+    )
