@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from channels.generic.websocket import AsyncWebsocketConsumer
 
+from models_admin import sessions
 from models_admin.hub import hub
 from models_admin.line import Line
 
@@ -30,6 +31,7 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
         if user is None or not user.is_authenticated:
             await self.close(NOT_SIGNED_IN)
             return
+        self.visit = sessions.visit(self.scope)
         await self.welcome()
 
     async def welcome(self) -> None:
@@ -37,6 +39,11 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
         snapshot = await hub.current()
         hub.sockets.add(self)
         self.say({"type": "hello", "backend": snapshot})
+
+    async def sign_out(self) -> None:
+        """End the socket: the session that opened it holds no longer."""
+        hub.sockets.discard(self)
+        await self.close(NOT_SIGNED_IN)
 
     async def disconnect(self, code: int) -> None:
         hub.sockets.discard(self)

@@ -17,18 +17,24 @@ import orjson
 from channels.layers import get_channel_layer
 from django.db import DatabaseError
 
-from models_admin import backend, events, threads
+from models_admin import backend, events, sessions, threads
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 RETRY_SECONDS = 0.5
+SESSION_SECONDS = 1.5
 # What moves by itself with the clock, and is no reason to send a snapshot.
 CLOCKWORK = ("elapsed_seconds", "eta_seconds")
 
 
 class Socket(Protocol):
     """What the hub needs of a consumer."""
+
+    visit: sessions.Visit
+
+    async def sign_out(self) -> None:
+        """End the socket: its session holds no longer."""
 
     def tell(self, text: str) -> None:
         """Send one JSON text to the page; never waits, and never raises for a page that has gone."""
@@ -51,7 +57,8 @@ class Hub:
     def start(self) -> None:
         """Begin to listen, in the running loop; a second call does nothing."""
         if not self._tasks:
-            self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._look())]
+            work = (self._listen(), self._look(), self._see_who_has_gone())
+            self._tasks = [asyncio.create_task(each) for each in work]
 
     async def current(self) -> dict[str, Any]:
         """The snapshot, read now if there is none yet."""
@@ -103,6 +110,19 @@ class Hub:
             except Exception:  # whatever it was, pages must go on being told
                 log.exception("The state could not be told: trying again")
                 await asyncio.sleep(RETRY_SECONDS)
+
+    async def _see_who_has_gone(self) -> None:
+        """End the sockets whose session has ended, wherever that happened."""
+        while True:
+            await asyncio.sleep(SESSION_SECONDS)
+            here = {socket: socket.visit for socket in self.sockets}
+            try:
+                ended = await threads.read(sessions.ended, here.values()) if here else set()
+                for socket, visit in here.items():
+                    if visit in ended:
+                        await socket.sign_out()
+            except Exception as error:  # noqa: BLE001 (whatever it was, it is looked for again)
+                log.warning("Sessions could not be looked at (%s): trying again", error)
 
     def _tell(self, snapshot: dict[str, Any]) -> None:
         changed = _essence(snapshot) != _essence(self.snapshot)

@@ -1,0 +1,66 @@
+"""Whether the sessions behind open sockets still hold: a socket must not outlive the sign-in that opened it.
+
+Signing out, a changed password, an account that is closed or deleted, a session that has run out or was removed: all of
+these are in the database, whichever process they happened in. They are looked for together, in a query or two for all
+sockets of a process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth import HASH_SESSION_KEY, get_user_model
+from django.contrib.sessions.models import Session
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+
+AT_ONCE = 500  # keys in one query
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What a socket was opened with: the session's key, the user, and what the session holds of the user's password."""
+
+    key: str
+    user: int
+    proof: str
+
+
+def visit(scope: Any) -> Visit:
+    """The visit of a signed-in ASGI scope."""
+    session = scope["session"]
+    return Visit(session.session_key or "", scope["user"].pk, session.get(HASH_SESSION_KEY, ""))
+
+
+def ended(visits: Iterable[Visit]) -> set[Visit]:
+    """Those whose session holds no longer."""
+    asked = set(visits)
+    alive = _alive({each.key for each in asked})
+    proofs = _proofs({each.user for each in asked})
+    return {
+        each
+        for each in asked
+        if each.key not in alive
+        or not any(constant_time_compare(each.proof, proof) for proof in proofs.get(each.user, ()))
+    }
+
+
+def _alive(keys: set[str]) -> set[str]:
+    now, found, wanted = timezone.now(), set[str](), sorted(keys)
+    for start in range(0, len(wanted), AT_ONCE):
+        rows = Session.objects.filter(session_key__in=wanted[start : start + AT_ONCE], expire_date__gt=now)
+        found |= set(rows.values_list("session_key", flat=True))
+    return found
+
+
+def _proofs(users: set[int]) -> dict[int, tuple[str, ...]]:
+    """What a session of each active user must hold (with SECRET_KEY_FALLBACKS, one of several)."""
+    found: dict[int, tuple[str, ...]] = {}
+    wanted = sorted(users)
+    for start in range(0, len(wanted), AT_ONCE):
+        rows = get_user_model().objects.filter(pk__in=wanted[start : start + AT_ONCE], is_active=True)
+        for user in rows.only("pk", "password"):
+            found[user.pk] = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
+    return found
