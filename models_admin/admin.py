@@ -9,21 +9,17 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
 
-from models_admin import backend, names, options, rule_admin  # noqa: F401 (registers itself)
-from models_admin.admin_pages import ModelPages, may_look
-from models_admin.banner import WHERE
-from models_admin.columns import Column, Columns, moment
-from models_admin.models import Source, Switch, TabbyModel
-from models_admin.waiting import told
+from models_admin import backend, history_admin, names, rule_admin  # noqa: F401 (two register themselves)
+from models_admin.admin_pages import ModelPages
+from models_admin.columns import Column, Columns
+from models_admin.models import TabbyModel
+from models_admin.option_fields import NAMES, OptionFields
 
 if TYPE_CHECKING:
-    HistoryAdmin = admin.ModelAdmin[Switch]
     Form = forms.ModelForm[TabbyModel]
-else:  # at run time they take no parameters
-    HistoryAdmin, Form = admin.ModelAdmin, forms.ModelForm
+else:  # at run time it takes no parameter
+    Form = forms.ModelForm
 
 admin.site.site_header = "Gantry"
 admin.site.site_title = "Gantry"
@@ -72,39 +68,39 @@ class ByQuantization(ByFamily):
     title = parameter_name = "quantization"
 
 
-class ModelForm(Form):
+class ModelForm(OptionFields, Form):
     """What an administrator adds to what TabbyAPI tells."""
 
     tags = forms.CharField(
         required=False,
-        help_text=f"What it is good for, separated by commas; such as {', '.join(names.TAGS)}.",
+        widget=forms.TextInput(attrs={"class": "vTextField", "list": "gantry-tags"}),
     )
 
     class Meta:
         model = TabbyModel
-        fields = ("display_name", "tags", "notes", "visible", "load_options")
+        fields = ("display_name", "tags", "notes", "visible")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        instance = kwargs.get("instance")
+        super().__init__(*args, stored=instance.load_options if instance else {}, **kwargs)
         self.initial["tags"] = ", ".join(self.instance.tags)
-        if "load_options" in self.fields:  # who may only look has no fields
-            words = f"TabbyAPI's load options: {', '.join(sorted(options.CHECKS))}."
-            self.fields["load_options"].help_text = words
+        fitting = names.suggested_tags(self.instance.name) or list(names.TAGS)
+        self.fields[
+            "tags"
+        ].help_text = (
+            f"What it is good for, with commas between them. Going by its name: {', '.join(fitting)}."
+        )
 
     def clean_tags(self) -> list[str]:
         """Split the words at the commas."""
         tags = [word.strip() for word in self.cleaned_data["tags"].split(",")]
         return list(dict.fromkeys(filter(None, tags)))
 
-    def clean_load_options(self) -> dict[str, Any]:
-        """Have the options checked, so that a bad one is told here and not in the middle of a switch."""
-        given = self.cleaned_data["load_options"] or {}
-        if not isinstance(given, dict):
-            raise forms.ValidationError('Give an object, such as {"max_seq_len": 8192}.')
-        try:
-            return options.validated(given)
-        except ValueError as error:
-            raise forms.ValidationError(str(error)) from None
+    def save(self, commit: bool = True) -> TabbyModel:
+        """Write the options with the rest."""
+        self.instance.load_options = self.options
+        row: TabbyModel = super().save(commit=commit)
+        return row
 
 
 @admin.register(TabbyModel)
@@ -117,9 +113,16 @@ class TabbyModelAdmin(ModelPages):
     list_per_page = 200
     ordering = ("name",)
     actions = ("switch_to_selected",)
-    readonly_fields = ("name", "about", "first_seen", "last_seen", "vanished_at", "last_loaded")
+    readonly_fields = ("name", "about", "poor_name", "first_seen", "last_seen", "vanished_at", "last_loaded")
     fieldsets = (
-        (None, {"fields": ("name", "about", "display_name", "tags", "notes", "visible", "load_options")}),
+        (None, {"fields": ("name", "about", "poor_name", "display_name", "tags", "notes", "visible")}),
+        (
+            "Load options",
+            {
+                "fields": NAMES,
+                "description": "Used whenever this model is loaded. An empty field leaves it to TabbyAPI.",
+            },
+        ),
         ("Seen by Gantry", {"fields": ("first_seen", "last_seen", "vanished_at", "last_loaded")}),
     )
 
@@ -155,7 +158,12 @@ class TabbyModelAdmin(ModelPages):
             f"{row.parameters_b:g} billion parameters" if row.parameters_b else "",
             row.quantization,
         ]
-        return ", ".join(filter(None, parts)) or names.hint(row.name)
+        return ", ".join(filter(None, parts)) or "The name tells nothing about it."
+
+    @admin.display(description="Hint on its name")
+    def poor_name(self, row: TabbyModel) -> str:
+        """What could be better about the name."""
+        return names.hint(row.name) or "none: the name is descriptive"
 
     @admin.action(description="Switch to selected model", permissions=["switch"])
     def switch_to_selected(self, request: HttpRequest, queryset: QuerySet[TabbyModel]) -> HttpResponse | None:
@@ -167,82 +175,3 @@ class TabbyModelAdmin(ModelPages):
             )
             return None
         return HttpResponseRedirect(reverse("admin:models_admin_tabbymodel_switch", args=chosen))
-
-
-@admin.register(Switch)
-class SwitchAdmin(HistoryAdmin):
-    """The history of switches, to read."""
-
-    list_display = ("when", "change", "outcome", "took", "who", "reason")
-    list_filter = ("state", "source")
-    search_fields = ("target", "previous", "error", "rule", "requested_by__username")
-    list_select_related = ("requested_by",)
-    list_per_page = 50
-    fields = (
-        "when", "change", "outcome", "steps", "took", "who", "cause", "replies_cut",
-        "used_options", "error", "advice",
-    )  # fmt: skip
-    readonly_fields = fields
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        return super().changelist_view(request, {"title": "Switch history", **(extra_context or {})})
-
-    class Media:
-        css = {"all": ["models_admin/models.css"]}
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return may_look(request) or super().has_view_permission(request, obj)
-
-    @admin.display(description="When", ordering="created_at")
-    def when(self, row: Switch) -> SafeString:
-        return moment(row.created_at)
-
-    @admin.display(description="From → to", ordering="target")
-    def change(self, row: Switch) -> SafeString:
-        return format_html("{} → <strong>{}</strong>", row.previous or "nothing", row.target or "nothing")
-
-    @admin.display(description="By", ordering="requested_by__username")
-    def who(self, row: Switch) -> str:
-        """Who asked for it, and where."""
-        who = row.requested_by.get_username() if row.requested_by else ""
-        where = f"rule: {row.rule}" if row.rule else WHERE[Source(row.source)]
-        return f"{who} ({where})" if who else where
-
-    @admin.display(description="Outcome", ordering="state")
-    def outcome(self, row: Switch) -> SafeString:
-        tone = {"succeeded": "good", "failed": "bad", "cancelled": "idle"}.get(row.state, "busy")
-        return format_html('<span class="gantry-badge gantry-{}">{}</span>', tone, row.get_state_display())
-
-    @admin.display(description="Took")
-    def took(self, row: Switch) -> str:
-        """The seconds of all steps, and in the detail of each."""
-        total = sum(row.seconds.values())
-        return f"{total:.1f} s" if row.seconds else "–"
-
-    @admin.display(description="Error")
-    def reason(self, row: Switch) -> str:
-        return row.error if len(row.error) <= 120 else f"{row.error[:118]}…"
-
-    @admin.display(description="Steps")
-    def steps(self, row: Switch) -> SafeString:
-        """The lines that were shown while it ran, and the seconds of each state."""
-        lines = format_html_join("", "<li>{}</li>", ((line["text"],) for line in told(row.pk)["lines"]))
-        seconds = ", ".join(
-            f"{state.replace('_', ' ')} {spent:.1f} s" for state, spent in row.seconds.items()
-        )
-        return format_html('<ol class="gantry-lines">{}</ol><p class="gantry-quiet">{}</p>', lines, seconds)
-
-    @admin.display(description="Options")
-    def used_options(self, row: Switch) -> str:
-        return ", ".join(f"{name} {value}" for name, value in row.options.items()) or "none"

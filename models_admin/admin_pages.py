@@ -17,9 +17,10 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
-from models_admin import backend, catalog, expectations, names, switching
+from models_admin import backend, catalog, demand, expectations, names, switching
 from models_admin.banner import banner
 from models_admin.models import Source, State, Switch, TabbyModel
+from models_admin.option_fields import NAMES, Once
 from models_admin.tabby.client import TabbyClient
 
 if TYPE_CHECKING:
@@ -125,8 +126,9 @@ class ModelPages(ModelAdmin):
         """GET: what a switch to this model would mean. POST: ask for it."""
         _require(allowed=self.has_switch_permission(request))
         model = get_object_or_404(TabbyModel, pk=pk)
-        if request.method == "POST":
-            return self._ask(request, model.name, model)
+        chosen = Once(request.POST if request.method == "POST" else None, stored=model.load_options)
+        if request.method == "POST" and chosen.is_valid():
+            return self._ask(request, model.name, model, _once(chosen))
         snapshot = backend.snapshot()
         unload = expectations.unload_seconds() if snapshot["model"] else 0.0
         return self._confirm(
@@ -137,7 +139,10 @@ class ModelPages(ModelAdmin):
             button="Switch" if snapshot["model"] else "Load",
             seconds=round(unload + expectations.load_seconds(model.name)),
             known=Switch.objects.filter(target=model.name, state=State.SUCCEEDED).exists(),
-            vram=names.vram_gb(model.parameters_b, model.bits),
+            vram=(vram := names.vram_gb(model.parameters_b, model.bits)),
+            too_big=vram is not None and 0 < settings.GANTRY_VRAM_GB < vram,
+            vram_gb=settings.GANTRY_VRAM_GB,
+            form=chosen,
             obstacle=_obstacle(snapshot, model),
         )
 
@@ -176,10 +181,12 @@ class ModelPages(ModelAdmin):
                 )
         return self._back()
 
-    def _ask(self, request: HttpRequest, target: str, model: TabbyModel | None) -> HttpResponse:
+    def _ask(
+        self, request: HttpRequest, target: str, model: TabbyModel | None, once: dict[str, Any] | None = None
+    ) -> HttpResponse:
         """Ask for a switch, and go back to the Models page, which shows it."""
         try:
-            switch = switching.request(target, source=Source.ADMIN, user=request.user)
+            switch = switching.request(target, source=Source.ADMIN, user=request.user, **(once or {}))
         except switching.Refused as error:
             messages.error(request, str(error))
         else:
@@ -196,7 +203,7 @@ class ModelPages(ModelAdmin):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "snapshot": snapshot,
-            "waiting": snapshot.get("waiting", 0),
+            "demand": demand.now(),
             "drain_seconds": round(settings.DRAIN_TIMEOUT),
             "vram_rule": names.VRAM_RULE,
             "fragment": is_fragment(request),
@@ -210,6 +217,12 @@ class ModelPages(ModelAdmin):
 
     def _back(self) -> HttpResponseRedirect:
         return HttpResponseRedirect(reverse("admin:models_admin_tabbymodel_changelist"))
+
+
+def _once(form: Once) -> dict[str, Any]:
+    """What request() is to be given of a form: options that were emptied are left out this time."""
+    emptied = {name: None for name in NAMES if name in form.data}
+    return {"options": {**emptied, **form.options}, "drain_seconds": form.cleaned_data["drain_seconds"]}
 
 
 def _require(*, allowed: bool) -> None:

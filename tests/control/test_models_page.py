@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from models_admin.demand import Demand
 from models_admin.models import Backend, Lease, Source, State, Switch, TabbyModel, Worker
 
 PAGE = "/admin/models_admin/tabbymodel/"
@@ -347,9 +348,9 @@ def test_models_are_neither_added_nor_deleted_by_hand(admin_client: Client, cata
 def test_what_is_noted_about_a_model_is_checked(admin_client: Client, catalog: Catalog) -> None:
     path = f"{PAGE}{catalog[QWEN].pk}/change/"
     form = {"display_name": "Coder", "tags": "coding, fast, coding", "notes": "", "visible": "on"}
-    bad = admin_client.post(path, {**form, "load_options": '{"cache_size": 1000}'})
+    bad = admin_client.post(path, {**form, "cache_size": "1000"})
     assert "multiple of 256" in bad.content.decode()
-    assert admin_client.post(path, {**form, "load_options": '{"cache_size": 1024}'}).status_code == 302
+    assert admin_client.post(path, {**form, "cache_size": "1024"}).status_code == 302
     row = TabbyModel.objects.get(name=QWEN)
     assert (row.display_name, row.tags, row.load_options) == (
         "Coder",
@@ -377,3 +378,61 @@ def test_the_site_is_gantry_and_leads_to_the_chat(admin_client: Client, catalog:
     page = html(admin_client, "/admin/")
     assert ">Gantry</a>" in page
     assert '<a href="/">View site</a>' in page
+
+
+def test_load_options_can_be_chosen_for_once(admin_client: Client, catalog: Catalog) -> None:
+    TabbyModel.objects.filter(name=QWEN).update(load_options={"cache_mode": "Q8", "max_seq_len": 4096})
+    path = f"{PAGE}{catalog[QWEN].pk}/switch/"
+    shown = html(admin_client, path)
+    assert 'value="Q8"' in shown
+    assert 'value="4096"' in shown
+    bad = admin_client.post(path, {"cache_mode": "Q8", "cache_size": "1000", "gpu_split": "20; x"})
+    assert bad.status_code == 200
+    assert "multiple of 256" in bad.content.decode()
+    assert "numbers with commas" in bad.content.decode()
+    assert not Switch.objects.exists()
+    chosen = {
+        "cache_mode": "",
+        "max_seq_len": "2048",
+        "gpu_split": "20, 22.5",
+        "vision": "false",
+        "drain_seconds": "3",
+    }
+    assert admin_client.post(path, chosen).status_code == 302
+    switch = Switch.objects.get()
+    assert switch.options == {"max_seq_len": 2048, "gpu_split": [20, 22.5], "vision": False}
+    assert switch.drain_seconds == 3
+    assert TabbyModel.objects.get(name=QWEN).load_options == {"cache_mode": "Q8", "max_seq_len": 4096}
+
+
+def test_without_a_choice_the_stored_options_are_used(admin_client: Client, catalog: Catalog) -> None:
+    TabbyModel.objects.filter(name=QWEN).update(load_options={"cache_mode": "Q8"})
+    assert admin_client.post(f"{PAGE}{catalog[QWEN].pk}/switch/").status_code == 302
+    assert Switch.objects.get().options == {"cache_mode": "Q8"}
+
+
+def test_what_a_form_does_not_show_of_an_option_is_kept(admin_client: Client, catalog: Catalog) -> None:
+    draft = {"draft_model_name": "small", "draft_cache_mode": "Q4"}
+    TabbyModel.objects.filter(name=QWEN).update(load_options={"draft_model": draft})
+    path = f"{PAGE}{catalog[QWEN].pk}/change/"
+    assert admin_client.post(path, {"tags": "", "draft_model": "smaller"}).status_code == 302
+    kept = TabbyModel.objects.get(name=QWEN).load_options["draft_model"]
+    assert kept == {"draft_model_name": "smaller", "draft_cache_mode": "Q4"}
+
+
+def test_a_model_that_will_not_fit_is_warned_of(
+    admin_client: Client, catalog: Catalog, settings: Any
+) -> None:
+    path = f"{PAGE}{catalog[QWEN].pk}/switch/"
+    settings.GANTRY_VRAM_GB = 4.0
+    assert "will probably not fit" in html(admin_client, path)
+    for enough in (24.0, 0.0):
+        settings.GANTRY_VRAM_GB = enough
+        assert "will probably not fit" not in html(admin_client, path)
+
+
+def test_messages_that_wait_are_told_before_a_switch(
+    admin_client: Client, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models_admin.demand._tell", lambda: Demand(waiting=3, people=2))
+    assert "3 messages waiting, of 2 people" in html(admin_client, f"{PAGE}{catalog[QWEN].pk}/switch/")

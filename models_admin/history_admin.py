@@ -1,0 +1,197 @@
+"""The history of switches in the admin site: to read, to take along as CSV, and as pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from models_admin import plots
+from models_admin.admin_pages import may_look
+from models_admin.banner import WHERE
+from models_admin.columns import moment
+from models_admin.models import Source, Switch
+from models_admin.waiting import told
+
+if TYPE_CHECKING:
+    HistoryAdmin = admin.ModelAdmin[Switch]
+else:  # at run time it takes no parameter
+    HistoryAdmin = admin.ModelAdmin
+
+MOST_EXPORTED = 100_000
+CSV_COLUMNS = (
+    "number", "asked", "started", "ended", "by", "from", "to", "outcome", "loaded after it", "replies cut", "options",
+    "seconds", "error",
+)  # fmt: skip
+
+
+def _cell(value: Any) -> Any:
+    """A value that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+class ByModel(admin.SimpleListFilter):
+    """The models that were switched to."""
+
+    title = "model"
+    parameter_name = "target"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        names = (
+            Switch.objects.exclude(target="").order_by("target").values_list("target", flat=True).distinct()
+        )
+        return [(name, name) for name in names[:50]]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Switch]) -> QuerySet[Switch]:
+        return queryset.filter(target=self.value()) if self.value() else queryset
+
+
+@admin.register(Switch)
+class SwitchAdmin(HistoryAdmin):
+    """The history of switches, to read."""
+
+    list_display = ("when", "change", "outcome", "took", "who", "reason")
+    list_filter = ("state", "source", "created_at", ByModel)
+    search_fields = ("target", "previous", "error", "rule", "requested_by__username")
+    list_select_related = ("requested_by",)
+    list_per_page = 50
+    fields = (
+        "when", "change", "outcome", "steps", "took", "who", "cause", "replies_cut",
+        "used_options", "error", "advice",
+    )  # fmt: skip
+    readonly_fields = fields
+
+    def get_urls(self) -> list[URLPattern]:
+        own = [
+            path(f"{name}/", self.admin_site.admin_view(view), name=f"models_admin_switch_{name}")
+            for name, view in (("export", self.export_view), ("plots", self.plots_view))
+        ]
+        return [*own, *super().get_urls()]
+
+    def export_view(self, request: HttpRequest) -> HttpResponse:
+        """The history as CSV, filtered and searched as the list is."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        rows = self.get_changelist_instance(request).get_queryset(request).select_related("requested_by")
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(CSV_COLUMNS)
+        for row in rows[:MOST_EXPORTED]:
+            writer.writerow([_cell(value) for value in self._exported(row)])
+        name = f"switches-{timezone.now():%Y-%m-%d}.csv"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8", headers=headers)
+
+    def _exported(self, row: Switch) -> tuple[Any, ...]:
+        times = (row.created_at, row.started_at, row.finished_at)
+        return (
+            row.pk,
+            *(each.isoformat(timespec="milliseconds") if each else "" for each in times),
+            self.who(row),
+            row.previous,
+            row.target,
+            row.state,
+            "" if row.result is None else row.result,
+            row.replies_cut,
+            json.dumps(row.options) if row.options else "",
+            json.dumps(row.seconds) if row.seconds else "",
+            row.error,
+        )
+
+    def plots_view(self, request: HttpRequest) -> HttpResponse:
+        """Load times per model, and what was loaded when."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        loads, load_axis, load_height = plots.load_times()
+        stays, labels, failures, day_axis, stay_height = plots.timeline()
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Load times and timeline",
+            "width": plots.WIDTH,
+            "left": plots.LABELS,
+            "days": plots.DAYS,
+            "loads": loads,
+            "load_axis": load_axis,
+            "load_height": load_height,
+            "stays": stays,
+            "labels": labels,
+            "failures": failures,
+            "day_axis": day_axis,
+            "stay_height": stay_height,
+        }
+        return TemplateResponse(request, "admin/models_admin/switch/plots.html", context)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().changelist_view(request, {"title": "Switch history", **(extra_context or {})})
+
+    class Media:
+        css = {"all": ["models_admin/models.css"]}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_look(request) or super().has_view_permission(request, obj)
+
+    @admin.display(description="When", ordering="created_at")
+    def when(self, row: Switch) -> SafeString:
+        return moment(row.created_at)
+
+    @admin.display(description="From → to", ordering="target")
+    def change(self, row: Switch) -> SafeString:
+        return format_html("{} → <strong>{}</strong>", row.previous or "nothing", row.target or "nothing")
+
+    @admin.display(description="By", ordering="requested_by__username")
+    def who(self, row: Switch) -> str:
+        """Who asked for it, and where."""
+        who = row.requested_by.get_username() if row.requested_by else ""
+        where = f"rule: {row.rule}" if row.rule else WHERE[Source(row.source)]
+        return f"{who} ({where})" if who else where
+
+    @admin.display(description="Outcome", ordering="state")
+    def outcome(self, row: Switch) -> SafeString:
+        tone = {"succeeded": "good", "failed": "bad", "cancelled": "idle"}.get(row.state, "busy")
+        return format_html('<span class="gantry-badge gantry-{}">{}</span>', tone, row.get_state_display())
+
+    @admin.display(description="Took")
+    def took(self, row: Switch) -> str:
+        """The seconds of all steps, and in the detail of each."""
+        total = sum(row.seconds.values())
+        return f"{total:.1f} s" if row.seconds else "–"
+
+    @admin.display(description="Error")
+    def reason(self, row: Switch) -> str:
+        return row.error if len(row.error) <= 120 else f"{row.error[:118]}…"
+
+    @admin.display(description="Steps")
+    def steps(self, row: Switch) -> SafeString:
+        """The lines that were shown while it ran, and the seconds of each state."""
+        lines = format_html_join("", "<li>{}</li>", ((line["text"],) for line in told(row.pk)["lines"]))
+        seconds = ", ".join(
+            f"{state.replace('_', ' ')} {spent:.1f} s" for state, spent in row.seconds.items()
+        )
+        return format_html('<ol class="gantry-lines">{}</ol><p class="gantry-quiet">{}</p>', lines, seconds)
+
+    @admin.display(description="Options")
+    def used_options(self, row: Switch) -> str:
+        return ", ".join(f"{name} {value}" for name, value in row.options.items()) or "none"

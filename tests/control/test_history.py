@@ -1,0 +1,98 @@
+"""The history taken along as CSV, and as pictures."""
+
+from __future__ import annotations
+
+import csv
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from control_rows import LLAMA, QWEN
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from models_admin.models import Source, State, Switch, TabbyModel
+
+HISTORY = "/admin/models_admin/switch/"
+Catalog = dict[str, TabbyModel]
+
+
+def ended(target: str, hours_ago: float, *, state: State = State.SUCCEEDED, **facts: Any) -> Switch:
+    """A switch that ended so long ago."""
+    when = timezone.now() - timedelta(hours=hours_ago)
+    defaults: dict[str, Any] = {
+        "source": Source.ADMIN,
+        "result": target if state == State.SUCCEEDED else "",
+        "seconds": {"loading": 12.5},
+        "drain_seconds": 20,
+    }
+    return Switch.objects.create(
+        target=target, state=state, created_at=when, finished_at=when, **{**defaults, **facts}
+    )
+
+
+def exported(client: Client, query: str = "") -> list[dict[str, str]]:
+    answer = client.get(f"{HISTORY}export/{query}")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/csv")
+    assert "attachment" in answer.headers["Content-Disposition"]
+    return list(csv.DictReader(answer.content.decode().splitlines()))
+
+
+def test_the_export_has_what_the_list_is_filtered_to(admin_client: Client, catalog: Catalog) -> None:
+    who = User.objects.get(username="admin")
+    ended(LLAMA, 3, requested_by=who, options={"cache_mode": "Q8"}, replies_cut=2)
+    ended(QWEN, 2, state=State.FAILED, error="CUDA out of memory")
+    newest, oldest = exported(admin_client)
+    assert (newest["to"], newest["outcome"], newest["error"]) == (QWEN, "failed", "CUDA out of memory")
+    assert (oldest["by"], oldest["replies cut"], oldest["options"]) == (
+        "admin (admin site)",
+        "2",
+        '{"cache_mode": "Q8"}',
+    )
+    assert [row["to"] for row in exported(admin_client, "?state__exact=failed")] == [QWEN]
+    assert [row["to"] for row in exported(admin_client, f"?target={LLAMA}")] == [LLAMA]
+    assert [row["to"] for row in exported(admin_client, "?q=memory")] == [QWEN]
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t"], ids=["equals", "plus", "minus", "at", "tab"])
+def test_no_cell_is_a_formula(admin_client: Client, catalog: Catalog, first: str) -> None:
+    ended(f"{first}cmd|x", 1, error=f"{first}HYPERLINK()")
+    row = exported(admin_client)[0]
+    assert row["to"].startswith("'")
+    assert row["error"].startswith("'")
+
+
+def test_pictures_of_an_empty_and_of_a_full_history(
+    admin_client: Client, catalog: Catalog, django_assert_max_num_queries: Any
+) -> None:
+    empty = admin_client.get(f"{HISTORY}plots/").content.decode()
+    assert "gantry-plot" not in empty
+    assert "No model has been loaded through Gantry yet" in empty
+    for number in range(30):
+        ended((LLAMA, QWEN)[number % 2], 40 - number, seconds={"loading": 10.0 + number})
+    ended("lost-70B", 1.5, state=State.FAILED, result=QWEN)
+    ended("somebody-7B", 1, source=Source.OUTSIDE, seconds={})
+    with django_assert_max_num_queries(12):
+        page = admin_client.get(f"{HISTORY}plots/").content.decode()
+    assert page.count("<circle") == 30
+    assert page.count('class="gantry-median"') == 2
+    assert page.count('class="gantry-stay"') == 31
+    assert page.count('class="gantry-stay-outside"') == 1
+    assert "lost-70B failed" in page
+    assert "<td>24.0 s</td>" in page  # Llama's median
+    drawn = page[page.index("gantry-plot") :]
+    assert "style=" not in drawn
+
+
+def test_names_in_pictures_are_only_text(admin_client: Client, catalog: Catalog) -> None:
+    ended("<script>alert(1)</script>", 1)
+    assert "<script>alert" not in admin_client.get(f"{HISTORY}plots/").content.decode()
+
+
+def test_who_may_not_look_gets_neither(make_user: Any, catalog: Catalog) -> None:
+    client = Client()
+    client.force_login(make_user("nobody"))
+    assert client.get(f"{HISTORY}plots/").status_code == 403
+    assert client.get(f"{HISTORY}export/").status_code == 403
