@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
+from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from models_admin import findings
 
 # Everything comes from this server: no inline script, no other origin. `data:` images are the admin site's own icons.
 POLICY = "; ".join(
@@ -33,6 +38,48 @@ class Health:
         if request.path_info == "/healthz":
             return HttpResponse("ok\n", content_type="text/plain")
         return self.get_response(request)
+
+
+class Readiness:
+    """Answers GET /readyz: what this Gantry needs, each by name, and whether this process can serve people.
+
+    {"ready", "status": "ok"|"degraded"|"down", "checks": {"database"|"redis"|"worker"|"tabbyapi": {"ok", "says"}}}. 503
+    only where the database does not answer: without the others people can read, write and queue messages, and it would help
+    nobody to take every web process out of service. `/readyz?all` is 503 where anything is amiss, for alarms.
+    """
+
+    sync_capable = True
+    async_capable = False
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+        self._known: dict[str, Any] = {}
+        self._until = 0.0
+        self._asking = threading.Lock()
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path_info != "/readyz":
+            return self.get_response(request)
+        known = self._answer()
+        well = known["status"] == "ok" if "all" in request.GET else known["ready"]
+        return JsonResponse(known, status=200 if well else 503, headers={"Cache-Control": "no-store"})
+
+    def _answer(self) -> dict[str, Any]:
+        """At most once a second anew, however many ask."""
+        with self._asking:
+            if time.monotonic() >= self._until:
+                found = findings.readiness()
+                ready = found["database"].level == "ok"
+                well = all(each.level == "ok" for each in found.values())
+                self._known = {
+                    "ready": ready,
+                    "status": "ok" if well else "degraded" if ready else "down",
+                    "checks": {
+                        name: {"ok": each.level == "ok", "says": each.title} for name, each in found.items()
+                    },
+                }
+                self._until = time.monotonic() + 1
+            return self._known
 
 
 class SecurityHeaders:

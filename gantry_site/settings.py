@@ -74,6 +74,7 @@ SWITCH_MAX_SECONDS = env.float("SWITCH_MAX_SECONDS", default=900.0)
 SWITCH_PROBE = env.bool("SWITCH_PROBE", default=True)
 DRAIN_TIMEOUT = env.float("DRAIN_TIMEOUT", default=20.0)
 REFRESH_INTERVAL = env.float("REFRESH_INTERVAL", default=60.0)
+GANTRY_VRAM_GB = env.float("GANTRY_VRAM_GB", default=0.0)
 KEEP_MODEL = env.str("KEEP_MODEL", default="")
 
 # How long a silent process is believed to live (seconds). A lease, a running switch and a worker each show a heartbeat
@@ -172,6 +173,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "gantry_site.middleware.Health",
+    "gantry_site.middleware.Readiness",
     "django.middleware.security.SecurityMiddleware",
     "gantry_site.middleware.SecurityHeaders",
     "whitenoise.middleware.WhiteNoiseMiddleware",

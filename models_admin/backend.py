@@ -64,6 +64,11 @@ def set_reachable() -> None:
     )
 
 
+def set_findings(findings: list[dict[str, str]]) -> bool:
+    """Write what is wrong with TabbyAPI, shaped as findings.Finding.as_dict() says; whether that is news."""
+    return bool(Backend.objects.filter(pk=row().pk).exclude(findings=findings).update(findings=findings))
+
+
 def set_catalog_read() -> None:
     """Write that the catalog was read just now."""
     Backend.objects.filter(pk=row().pk).update(catalog_at=timezone.now())
@@ -90,7 +95,8 @@ def snapshot() -> dict[str, Any]:
     """Return the `backend` event: all that a page shows of TabbyAPI and of the switch under way.
 
     {"type", "state": "ready"|"switching"|"unloaded"|"unreachable", "model" ('' = none), "loaded_at", "context" (tokens),
-    "parameters", "options", "unreachable_since", "trouble", "advice", "catalog_at", "worker" (one is alive),
+    "parameters", "options", "unreachable_since", "trouble", "advice", "findings" (shaped as findings.Finding.as_dict()
+    says), "catalog_at", "worker" (one is alive),
     "replying" (generations in flight), "switch": None | {…}, "last": None | {…} (ended within the last hour)};
     the two switches are shaped as narration.told() says, times are ISO 8601.
     """
@@ -114,6 +120,7 @@ def snapshot() -> dict[str, Any]:
         "unreachable_since": narration.iso(backend.unreachable_since),
         "trouble": backend.trouble,
         "advice": backend.advice,
+        "findings": backend.findings,
         "catalog_at": narration.iso(backend.catalog_at),
         "worker": worker,
         "replying": replying,

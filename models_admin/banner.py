@@ -56,6 +56,7 @@ def key(snapshot: dict[str, Any]) -> str:
         switch.get("state", ""),
         "cancelled" if switch.get("cancel_requested") else "",
         str(last.get("id", "")),
+        ",".join(each["id"] for each in snapshot["findings"]),
     )
     return "|".join(parts)
 

@@ -64,6 +64,8 @@ class Backend(models.Model):
     trouble = models.TextField(blank=True)
     advice = models.TextField(blank=True)
     catalog_at = models.DateTimeField(null=True)
+    # What is wrong with TabbyAPI or its keys, shaped as findings.Finding.as_dict() says.
+    findings = models.JSONField(default=list)
     # Counts changes of what is loaded. Who asked TabbyAPI before the last change must not write what it heard.
     epoch = models.PositiveBigIntegerField(default=0)
     # The model that somebody last chose, whatever has happened to TabbyAPI since (KEEP_MODEL=last loads it again).

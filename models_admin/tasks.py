@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from models_admin import catalog, recovery, rules, running
+from models_admin import catalog, findings, recovery, rules, running
 
 
 @shared_task
@@ -17,6 +17,7 @@ def run_switch(switch_id: int) -> None:
 def refresh_catalog() -> None:
     """Ask TabbyAPI for its models and for what is loaded."""
     catalog.refresh()
+    findings.remember()
 
 
 @shared_task

@@ -48,14 +48,18 @@ def told(switch_id: int) -> dict[str, Any]:
     return narration.told(switch, worker=presence.a_worker_is_alive(), replying=Lease.objects.count())
 
 
-def follow(switch_id: int) -> Iterator[dict[str, Any]]:
-    """Yield the switch, shaped as narration.told() says, at every change, the ended one last."""
+def follow(switch_id: int, patience: float | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the switch, shaped as narration.told() says, at every change, the ended one last.
+
+    It ends after `patience` seconds even if the switch has not.
+    """
     shown: list[Any] = []
+    end = time.monotonic() + (float("inf") if patience is None else patience)
     while True:
         switch = told(switch_id)
         if switch["lines"] != shown:
             shown = switch["lines"]
             yield switch
-        if switch["finished_at"]:
+        if switch["finished_at"] or time.monotonic() > end:
             return
         time.sleep(POLL_SECONDS)

@@ -10,7 +10,7 @@ import pytest
 from control_rows import LLAMA, MISTRAL, QWEN, Worked, running
 from django.core.management import CommandError, call_command
 
-from models_admin.management.commands.switch_model import Screen
+from models_admin.console import Screen
 from models_admin.models import Backend, Source, State, Switch, TabbyModel, Worker
 
 Catalog = dict[str, TabbyModel]
@@ -112,7 +112,7 @@ def test_drain_is_a_number_of_seconds(catalog: Catalog, drain: str) -> None:
 def test_ctrl_c_leaves_it_running_where_nobody_can_be_asked(
     catalog: Catalog, transactional_db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(switch_id: int) -> Any:
+    def interrupt(switch_id: int, patience: float | None = None) -> Any:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("models_admin.waiting.follow", interrupt)
@@ -127,7 +127,7 @@ def test_ctrl_c_can_cancel(catalog: Catalog, transactional_db: None, monkeypatch
 
     follow, interrupted = waiting.follow, []
 
-    def interrupt_once(switch_id: int) -> Any:
+    def interrupt_once(switch_id: int, patience: float | None = None) -> Any:
         if not interrupted:
             interrupted.append(switch_id)
             raise KeyboardInterrupt

@@ -26,6 +26,7 @@ function key(snapshot) {
     running?.state ?? "",
     running?.cancel_requested ? "cancelled" : "",
     last?.id ?? "",
+    snapshot.findings.map((finding) => finding.id).join(","),
   ].join("|");
 }
 

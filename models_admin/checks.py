@@ -1,0 +1,78 @@
+"""Django's system checks: settings that cannot work, told with a hint at every start; and what is known of TabbyAPI.
+
+None of them needs the network. `manage.py check --database default` says what the workers last saw of TabbyAPI; `manage.py
+doctor` asks it, and everything else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DatabaseError
+
+from models_admin.models import Backend
+from models_admin.tabby.access import Access
+from models_admin.tabby.errors import TabbyError
+
+POSITIVE = (
+    "SWITCH_TIMEOUT",
+    "SWITCH_MAX_SECONDS",
+    "REFRESH_INTERVAL",
+    "HEARTBEAT_TTL",
+    "REPLY_STALL_TIMEOUT",
+)
+
+
+@register()
+def the_settings(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    """Settings that cannot work."""
+    found: list[CheckMessage] = []
+    access = Access(settings.TABBY_HOST, settings.TABBY_ADMIN_KEY, settings.TABBY_API_KEY)
+    try:
+        access.base  # noqa: B018 (raises)
+    except TabbyError as error:
+        found.append(Error(error.what, hint=error.advice, id="gantry.E001"))
+    try:
+        access.headers()
+    except TabbyError as error:
+        found.append(Error(error.what, hint=error.advice, id="gantry.E002"))
+    if not settings.TABBY_ADMIN_KEY and not settings.TABBY_SANDBOX:
+        found.append(
+            Warning(
+                "TABBY_ADMIN_KEY is not set",
+                hint="Set it to the admin_key of TabbyAPI's api_tokens.yml, unless TabbyAPI runs with disable_auth.",
+                id="gantry.W001",
+            )
+        )
+    found += [
+        Error(f"{name} must be more than 0", hint="It is in seconds; see .env.example.", id="gantry.E003")
+        for name in POSITIVE
+        if getattr(settings, name) <= 0
+    ]
+    if settings.DRAIN_TIMEOUT < 0:
+        found.append(
+            Error("DRAIN_TIMEOUT must not be less than 0", hint="0 lets no reply finish.", id="gantry.E004")
+        )
+    return found
+
+
+@register(Tags.database)
+def tabbyapi_as_last_seen(app_configs: Any, databases: Any = None, **_: Any) -> list[CheckMessage]:
+    """What the workers last saw of TabbyAPI, by the database; only where one is named (`check --database default`)."""
+    if not databases:
+        return []
+    try:
+        row = Backend.objects.filter(pk=1).first()
+    except DatabaseError:  # it has no tables yet
+        return []
+    if row is None:
+        return []
+    found: list[CheckMessage] = []
+    if row.unreachable_since is not None:
+        found.append(Warning(row.trouble, hint=row.advice, id="gantry.W010"))
+    for each in row.findings:
+        words = f"{each['title']}: {each['detail']}"
+        found.append(Warning(words, hint=each["hint"], id=f"gantry.{each['id']}"))
+    return found

@@ -1,0 +1,340 @@
+"""What is wrong with an installation, or may become so: for `manage.py doctor`, checks, /readyz and the Models page.
+
+Each examination asks one thing and says what it saw, in the system's own words, and what to do. None of them changes
+anything, none waits for more than some seconds, and none shows a key. They may be made while everything is down.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import redis
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+from models_admin import backend, events, presence, process
+from models_admin.models import Source, Switch, Worker
+from models_admin.tabby.client import TabbyClient
+from models_admin.tabby.errors import KeyRefused, TabbyError
+
+Level = Literal["ok", "warning", "error"]
+
+PATIENCE_SECONDS = 3.0  # for each answer of TabbyAPI or Redis
+LITTLE_SPACE, HARDLY_SPACE = 2 * 1024**3, 200 * 1024**2  # bytes
+CLOCK_SECONDS = 2.0
+LATELY = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`id` names the examination; `title` says what was found, `detail` in whose words, `hint` what to do."""
+
+    id: str
+    level: Level
+    title: str
+    detail: str = ""
+    hint: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """Plain data: {"id", "level", "title", "detail", "hint"}."""
+        return asdict(self)
+
+
+def everything() -> Iterator[Finding]:
+    """Examine all there is, one finding at least for each subject; what cannot be asked is said to be so."""
+    yield disk()
+    yield from database()
+    yield redis_server()
+    yield from clocks()
+    yield workers()
+    yield beat()
+    yield from tabbyapi()
+
+
+def readiness() -> dict[str, Finding]:
+    """What a running Gantry needs, by name, without asking TabbyAPI: what the workers heard of it is in the database."""
+    if (found := _database_answers()).level == "error":
+        unknown = {"worker": "a worker", "tabbyapi": "TabbyAPI"}
+        return {
+            "database": found,
+            "redis": redis_server(),
+            **{
+                name: Finding(name, "error", f"Whether {what} answers is not known")
+                for name, what in unknown.items()
+            },
+        }
+    return {"database": found, "redis": redis_server(), "worker": workers(), "tabbyapi": _tabbyapi_as_known()}
+
+
+# The machine ----------------------------------------------------------------------------------------------------
+
+
+def disk() -> Finding:
+    """Whether GANTRY_DATA_DIR can be written, and has space left."""
+    folder = Path(settings.DATA_DIR)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        hint = "Make it, and let it belong to the user that runs Gantry; or set GANTRY_DATA_DIR to another folder."
+        return Finding("disk", "error", f"The data folder {folder} cannot be written", _words(error), hint)
+    left = f"{free / 1024**3:.1f} GB free in {folder}"
+    if free < LITTLE_SPACE:
+        level: Level = "error" if free < HARDLY_SPACE else "warning"
+        hint = "Make room: without it, messages cannot be saved."
+        return Finding("disk", level, "Little space is left", left, hint)
+    return Finding("disk", "ok", "The data folder can be written", left)
+
+
+def database() -> Iterator[Finding]:
+    """Whether the database answers, has all migrations, and an administrator."""
+    found = _database_answers()
+    yield found
+    if found.level == "error":
+        return
+    executor = MigrationExecutor(connection)
+    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if missing:
+        names = ", ".join(f"{migration.app_label}.{migration.name}" for migration, _ in missing[:5])
+        yield Finding(
+            "migrations", "error", f"{len(missing)} migrations have not been applied", names,
+            "Run `manage.py migrate` (`manage.py up` does it at its start).",
+        )  # fmt: skip
+        return
+    yield Finding("migrations", "ok", "All migrations have been applied")
+    if get_user_model().objects.filter(is_superuser=True, is_active=True).exists():
+        yield Finding("accounts", "ok", "There is an administrator")
+    else:
+        yield Finding(
+            "accounts", "error", "Nobody can administer this Gantry", "No active account is a superuser.",
+            "Run `manage.py createsuperuser`.",
+        )  # fmt: skip
+
+
+def _database_answers() -> Finding:
+    engine = settings.DATABASES[DEFAULT_DB_ALIAS]["ENGINE"].rpartition(".")[2]
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        hint = "Check that the database runs and that DATABASE_URL is right."
+        return Finding("database", "error", f"The database ({engine}) does not answer", _words(error), hint)
+    return Finding("database", "ok", f"The database answers ({engine})")
+
+
+def redis_server() -> Finding:
+    """Whether Redis answers."""
+    try:
+        with _redis() as server:
+            server.ping()
+    except (redis.RedisError, OSError) as error:
+        hint = "Start Redis, or check REDIS_URL. Without it chats go on, but switches begin late and pages follow late."
+        return Finding("redis", "error", "Redis does not answer", _words(error), hint)
+    return Finding("redis", "ok", "Redis answers")
+
+
+def _redis() -> redis.Redis:
+    return redis.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=PATIENCE_SECONDS, socket_connect_timeout=PATIENCE_SECONDS
+    )
+
+
+def clocks() -> Iterator[Finding]:
+    """Whether the clocks of this machine, Redis and the database agree: heartbeats are compared across machines."""
+    apart: dict[str, float] = {}
+    try:
+        with _redis() as server:
+            seconds, micro = server.time()
+        apart["Redis"] = seconds + micro / 1e6 - time.time()
+    except (redis.RedisError, OSError):
+        pass  # said elsewhere
+    if connection.vendor == "postgresql":
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
+                apart["the database"] = float(cursor.fetchone()[0]) - time.time()
+        except DatabaseError:
+            pass  # said elsewhere
+    for name, difference in apart.items():
+        if abs(difference) > CLOCK_SECONDS:
+            where = "ahead" if difference > 0 else "behind"
+            yield Finding(
+                "clock", "warning", f"The clock of {name} is {abs(difference):.0f} s {where}",
+                "A living process on another machine may be taken for dead.", "Let all machines take the time from NTP.",
+            )  # fmt: skip
+            return
+    if apart:
+        yield Finding("clock", "ok", f"The clocks of {' and '.join(apart)} agree with this one")
+
+
+# Gantry's other processes ---------------------------------------------------------------------------------------
+
+
+def workers() -> Finding:
+    """Whether a worker has shown that it is alive."""
+    try:
+        count = Worker.objects.filter(seen_at__gte=process.oldest_alive()).count()
+        last = Worker.objects.order_by("-seen_at").first()
+    except DatabaseError as error:
+        return Finding("worker", "error", "Whether a worker is alive is not known", _words(error))
+    if count:
+        return Finding("worker", "ok", "A worker is alive" if count == 1 else f"{count} workers are alive")
+    seen = (
+        f"The last one was seen {timezone.now() - last.seen_at} ago." if last else "None has ever been seen."
+    )
+    hint = "Start one: `celery -A gantry_site worker` (`manage.py up` starts one). Until then switches wait."
+    return Finding("worker", "error", "No worker is answering", seen, hint)
+
+
+def beat() -> Finding:
+    """Whether what is to be done regularly is done: the catalog is read every REFRESH_INTERVAL."""
+    try:
+        row = backend.row()
+        judged = row.unreachable_since is None and presence.a_worker_is_alive()
+    except DatabaseError as error:
+        return Finding("beat", "error", "Whether the regular tasks run is not known", _words(error))
+    read_at = row.catalog_at
+    late = timedelta(seconds=3 * settings.REFRESH_INTERVAL + 10)
+    if not judged:
+        return Finding(
+            "beat", "ok", "Regular tasks are not judged while TabbyAPI or the workers do not answer"
+        )
+    if read_at is None or timezone.now() - read_at > late:
+        seen = (
+            f"The catalog was last read at {read_at:%Y-%m-%d %H:%M:%S %Z}."
+            if read_at
+            else "The catalog was never read."
+        )
+        hint = "Start Celery's beat, once: `celery -A gantry_site beat` (`manage.py up` starts it)."
+        return Finding("beat", "error", "The regular tasks do not run", seen, hint)
+    return Finding("beat", "ok", "The regular tasks run")
+
+
+# TabbyAPI -------------------------------------------------------------------------------------------------------
+
+
+def tabbyapi() -> Iterator[Finding]:
+    """Ask TabbyAPI itself: is it there, what may the key do, which models are there, who changes them."""
+    with TabbyClient(
+        settings.TABBY_HOST, settings.TABBY_ADMIN_KEY, settings.TABBY_API_KEY, read_timeout=PATIENCE_SECONDS
+    ) as client:
+        yield from of_tabbyapi(client)
+
+
+def of_tabbyapi(client: TabbyClient) -> Iterator[Finding]:
+    """What `client` finds of TabbyAPI, and what the history says of it."""
+    asked: tuple[Callable[[TabbyClient], Finding], ...] = (_reached, _key, _folder)
+    for ask in asked:
+        try:
+            found = ask(client)
+        except TabbyError as error:
+            yield _failed(error)
+            return
+        yield found
+        if found.level == "error":
+            return
+    yield from changed_by_others()
+
+
+def _reached(client: TabbyClient) -> Finding:
+    if issues := client.healthy():
+        hint = "Look into TabbyAPI's log; the issues stay until it is restarted."
+        return Finding("tabbyapi", "warning", "TabbyAPI reports issues", "; ".join(issues)[:500], hint)
+    return Finding("tabbyapi", "ok", "TabbyAPI answers", _address())
+
+
+def _key(client: TabbyClient) -> Finding:
+    if client.permission() != "admin":
+        return Finding(
+            "key", "error", "The key may not switch models", "TabbyAPI says that it is an API key, not the admin key.",
+            "Set TABBY_ADMIN_KEY to the admin_key of TabbyAPI's api_tokens.yml.",
+        )  # fmt: skip
+    return Finding("key", "ok", "The key may switch models")
+
+
+def _folder(client: TabbyClient) -> Finding:
+    models = client.models()
+    if not models:
+        return Finding(
+            "models", "warning", "TabbyAPI lists no models", "Its answer to /v1/models is an empty list.",
+            "Put a model's directory into TabbyAPI's model folder (model_dir in its config.yml), or mend that setting.",
+        )  # fmt: skip
+    return Finding("models", "ok", "TabbyAPI lists its models", f"{len(models)} in its model folder")
+
+
+def changed_by_others() -> Iterator[Finding]:
+    """Whether something else has changed the loaded model lately: somebody, or TabbyAPI by itself."""
+    try:
+        found = list(
+            Switch.objects.filter(source=Source.OUTSIDE, created_at__gt=timezone.now() - LATELY).values_list(
+                "target", flat=True
+            )[:50]
+        )
+    except DatabaseError:
+        return
+    loads = [name for name in found if name]
+    if loads:
+        times = "once" if len(loads) == 1 else f"{len(loads)} times"
+        yield Finding(
+            "outside", "warning", f"Models were loaded {times} within a day, and not by Gantry", f"The last was {loads[0]}.",
+            "If nobody did that, TabbyAPI does: with inline_model_loading, a chat that names a model switches to it. "
+            "Set it to false in TabbyAPI's config.yml, and let other programs chat through a TabbyAPI of their own.",
+        )  # fmt: skip
+
+
+def _failed(error: TabbyError) -> Finding:
+    if isinstance(error, KeyRefused):
+        missing = not (settings.TABBY_ADMIN_KEY or settings.TABBY_API_KEY)
+        title = "No key for TabbyAPI is set" if missing else "TabbyAPI refuses the key"
+        return Finding("key", "error", title, str(error), error.advice)
+    return Finding(
+        "tabbyapi", "error", "TabbyAPI does not answer as it should", f"{_address()}: {error}", error.advice
+    )
+
+
+def _tabbyapi_as_known() -> Finding:
+    row = backend.row()
+    if row.unreachable_since is not None:
+        return Finding("tabbyapi", "error", "TabbyAPI does not answer", row.trouble, row.advice)
+    if row.seen_at is None:
+        return Finding("tabbyapi", "error", "TabbyAPI has not answered yet")
+    return Finding(
+        "tabbyapi", "ok", "TabbyAPI answers", f"{row.model} is loaded" if row.model else "no model is loaded"
+    )
+
+
+def _address() -> str:
+    """TabbyAPI's address without a name or password that may be in it."""
+    try:
+        parts = urlsplit(settings.TABBY_HOST)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    except ValueError:
+        return "TABBY_HOST"
+
+
+def _words(error: Exception) -> str:
+    """The first line of an error's own words, without what a URL may carry."""
+    words = str(error).strip().split("\n")[0][:300] or type(error).__name__
+    for url in (settings.REDIS_URL, str(settings.DATABASES[DEFAULT_DB_ALIAS].get("PASSWORD") or "")):
+        if url:
+            words = words.replace(url, "•••")
+    return words
+
+
+def remember() -> None:
+    """Ask TabbyAPI, and write what is wrong with it into the Backend row, for pages to show."""
+    worth_telling = [each for each in tabbyapi() if each.level != "ok" and each.id != "tabbyapi"]
+    if backend.set_findings([each.as_dict() for each in worth_telling]):
+        events.backend_changed()

@@ -1,0 +1,24 @@
+"""`manage.py models`: list TabbyAPI's models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from models_admin import console
+
+
+class Command(console.Command):
+    help = "List the models in TabbyAPI's model folder; ✓ marks the one that is loaded."
+    epilog = """\
+examples:
+  manage.py models
+  manage.py models --json | jq -r '.models[] | select(.active) | .id'
+"""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="as one JSON object")
+
+    def act(self, options: dict[str, Any]) -> None:
+        console.list_models(self, as_json=options["json"])

@@ -1,0 +1,30 @@
+"""`manage.py refresh_models`: ask TabbyAPI for its models now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from models_admin import catalog, console
+
+
+class Command(console.Command):
+    help = "Ask TabbyAPI for its models and for what is loaded, and write both down."
+    epilog = """\
+examples:
+  manage.py refresh_models
+
+exit status:
+  0    the list is new
+  1    TabbyAPI could not be asked; the list is as it was
+"""
+
+    def act(self, options: dict[str, Any]) -> None:
+        found = catalog.refresh()
+        if found.error:
+            raise CommandError(f"The list is as it was: {found.error} {found.error.advice}")
+        for mark, names in (("+", found.added), ("-", found.vanished)):
+            for name in names:
+                self.stdout.write(f"{mark} {name}")
+        self.stdout.write(f"{len(console.rows())} models.")

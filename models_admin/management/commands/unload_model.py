@@ -1,0 +1,20 @@
+"""`manage.py unload_model`: have a worker unload the model, and watch it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models_admin import console
+
+
+class Command(console.ChangingCommand):
+    help = "Unload the model that TabbyAPI runs, which frees the GPU's memory. Messages wait until one is loaded again."
+    epilog = f"""\
+examples:
+  manage.py unload_model
+  manage.py unload_model --drain 0
+
+{console.STATUS}"""
+
+    def act(self, options: dict[str, Any]) -> None:
+        self.change("", options)
