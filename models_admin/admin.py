@@ -73,7 +73,7 @@ class ModelForm(OptionFields, Form):
 
     tags = forms.CharField(
         required=False,
-        widget=forms.TextInput(attrs={"class": "vTextField", "list": "gantry-tags"}),
+        widget=forms.TextInput(attrs={"class": "vTextField"}),
     )
 
     class Meta:
@@ -84,12 +84,9 @@ class ModelForm(OptionFields, Form):
         instance = kwargs.get("instance")
         super().__init__(*args, stored=instance.load_options if instance else {}, **kwargs)
         self.initial["tags"] = ", ".join(self.instance.tags)
-        fitting = names.suggested_tags(self.instance.name) or list(names.TAGS)
-        self.fields[
-            "tags"
-        ].help_text = (
-            f"What it is good for, with commas between them. Going by its name: {', '.join(fitting)}."
-        )
+        fitting = names.suggested_tags(self.instance.name)
+        such = f"Going by its name: {', '.join(fitting)}" if fitting else f"Such as {', '.join(names.TAGS)}"
+        self.fields["tags"].help_text = f"What it is good for, with commas between them. {such}."
 
     def clean_tags(self) -> list[str]:
         """Split the words at the commas."""

@@ -137,7 +137,7 @@ class ModelPages(ModelAdmin):
             model=model,
             title=f"Switch to {model.name}?" if snapshot["model"] else f"Load {model.name}?",
             button="Switch" if snapshot["model"] else "Load",
-            seconds=round(unload + expectations.load_seconds(model.name)),
+            seconds=max(1, round(unload + expectations.load_seconds(model.name))),
             known=Switch.objects.filter(target=model.name, state=State.SUCCEEDED).exists(),
             vram=(vram := names.vram_gb(model.parameters_b, model.bits)),
             too_big=vram is not None and 0 < settings.GANTRY_VRAM_GB < vram,
@@ -157,7 +157,7 @@ class ModelPages(ModelAdmin):
             snapshot,
             title=f"Unload {snapshot['model']}?" if snapshot["model"] else "Unload?",
             button="Unload",
-            seconds=round(expectations.unload_seconds()),
+            seconds=max(1, round(expectations.unload_seconds())),
             obstacle=_obstacle(snapshot, None),
         )
 

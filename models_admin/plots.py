@@ -5,6 +5,7 @@ Both are bounded: the newest switches, the models loaded last. Coordinates are S
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
@@ -74,7 +75,8 @@ def load_times() -> tuple[list[Loads], list[Mark], int]:
     for target, seconds in past.order_by("-id").values_list("target", "seconds")[:MOST_SWITCHES]:
         if target in found or len(found) < MOST_MODELS:
             found.setdefault(target, []).append(float(seconds["loading"]))
-    longest = max((max(each) for each in found.values()), default=1.0) or 1.0
+    longest = max((max(each) for each in found.values()), default=0.0) or 1.0
+    step = _step(longest)
 
     def place(seconds: float) -> float:
         return round(LABELS + SPAN * seconds / longest, 1)
@@ -84,8 +86,15 @@ def load_times() -> tuple[list[Loads], list[Mark], int]:
         for number, (model, seconds) in enumerate(found.items())
     ]
     height = ROW * (len(rows) + 2)
-    axis = [Mark(f"{longest * part / 4:.3g} s", place(longest * part / 4), height - 8) for part in range(5)]
+    ticks = [step * number for number in range(int(longest / step) + 1)]
+    axis = [Mark(f"{tick:g} s", place(tick), height - 8) for tick in ticks]
     return rows, axis, height
+
+
+def _step(longest: float) -> float:
+    """A round distance between the marks of an axis that has at most five of them behind the first."""
+    size = 10.0 ** math.floor(math.log10(longest / 5))
+    return next(round(size * times, 9) for times in (1, 2, 5, 10) if longest / (size * times) <= 5)
 
 
 def timeline() -> tuple[list[Stay], list[Mark], list[Mark], list[Mark], int]:
