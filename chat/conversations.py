@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import connection
 from django.db.models import Q, QuerySet
 
 from chat import wire
@@ -71,8 +73,8 @@ def search(user: User, query: str) -> list[dict[str, Any]]:
     in_title = Q()
     in_text = Q(conversation__owner_id=user.pk, conversation__deleted_at=None)
     for word in words:
-        in_title &= Q(title__icontains=word)
-        in_text &= Q(text__icontains=word)
+        in_title &= _has("title", word)
+        in_text &= _has("text", word)
     newest = (
         Message.objects.filter(in_text)
         .order_by("-conversation__updated_at", "-pk")
@@ -86,6 +88,13 @@ def search(user: User, query: str) -> list[dict[str, Any]]:
     texts = dict(Message.objects.filter(pk__in=said.values()).values_list("conversation_id", "text"))
     rows = owned(user).filter(in_title | Q(pk__in=list(said))).order_by("-updated_at")[:RESULTS]
     return [{**shown(row), "snippet": _snippet(texts.get(row.pk, ""), words[0])} for row in rows]
+
+
+def _has(column: str, word: str) -> Q:
+    """Whether the column has the word, in capitals or not. SQLite's own comparison knows the capitals of English only."""
+    if word.isascii() or connection.vendor != "sqlite":
+        return Q((f"{column}__icontains", word))
+    return Q((f"{column}__iregex", re.escape(word)))
 
 
 def _snippet(text: str, word: str) -> dict[str, str] | None:

@@ -133,6 +133,12 @@ def test_search_finds_words_in_titles_and_in_messages(
     assert titles(client.get("/api/conversations/search", {"q": "  "})) == []
 
 
+@pytest.mark.parametrize("query", ["über äpfel", "ÜBER", "größe"], ids=["small", "capitals", "sharp s"])
+def test_search_knows_the_capitals_of_other_languages(client: Client, ada: User, query: str) -> None:
+    said(talk(ada, "Obst"), "Ein Gespräch Über ÄPFEL und ihre Größe (ca. 7 cm)")
+    assert titles(client.get("/api/conversations/search", {"q": query})) == ["Obst"]
+
+
 def test_what_others_said_does_not_crowd_out_what_is_mine(
     client: Client, ada: User, theirs: Conversation
 ) -> None:
