@@ -41,9 +41,11 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
         self.say({"type": "hello", "backend": snapshot})
 
     async def sign_out(self) -> None:
-        """End the socket: the session that opened it holds no longer."""
-        hub.sockets.discard(self)
-        await self.close(NOT_SIGNED_IN)
+        """End the socket: the session that opened it holds no longer. A page that has just gone is no error."""
+        try:
+            await self.close(NOT_SIGNED_IN)
+        except Exception as error:  # noqa: BLE001 (each server has its own exception for a socket that is closed)
+            log.debug("A page has gone: %s", error)
 
     async def disconnect(self, code: int) -> None:
         hub.sockets.discard(self)

@@ -53,6 +53,7 @@ class Hub:
         self.listeners: list[Callable[[dict[str, Any]], None]] = []
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._leaving: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Begin to listen, in the running loop; a second call does nothing."""
@@ -120,9 +121,16 @@ class Hub:
                 ended = await threads.read(sessions.ended, here.values()) if here else set()
                 for socket, visit in here.items():
                     if visit in ended:
-                        await socket.sign_out()
+                        self._sign_out(socket)
             except Exception as error:  # noqa: BLE001 (whatever it was, it is looked for again)
                 log.warning("Sessions could not be looked at (%s): trying again", error)
+
+    def _sign_out(self, socket: Socket) -> None:
+        """End a socket, without waiting for a reader who may take nothing."""
+        self.sockets.discard(socket)
+        task = asyncio.create_task(socket.sign_out())
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
 
     def _tell(self, snapshot: dict[str, Any]) -> None:
         changed = _essence(snapshot) != _essence(self.snapshot)
