@@ -125,6 +125,7 @@ def _width(page: Page) -> int:
 def test_everything_can_be_done_with_the_keyboard(tabby: Tabby, bob: Person, windows: Windows) -> None:
     page = windows.open()
     page.goto("/")
+    expect(page.locator("#id_username")).to_be_focused()
     keys = page.keyboard
     keys.type("bob")
     keys.press("Tab")
