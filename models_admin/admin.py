@@ -68,6 +68,22 @@ class ByQuantization(ByFamily):
     title = parameter_name = "quantization"
 
 
+class ByTag(admin.SimpleListFilter):
+    """The tags that there are. They are words in a list, which not every database can search: the catalog is small."""
+
+    title = parameter_name = "tag"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        known = TabbyModel.objects.filter(vanished_at=None).values_list("tags", flat=True)
+        return [(tag, tag) for tag in sorted({tag for tags in known for tag in tags}, key=str.lower)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[TabbyModel]) -> QuerySet[TabbyModel]:
+        if not (wanted := self.value()):
+            return queryset
+        known = TabbyModel.objects.values_list("pk", "tags")
+        return queryset.filter(pk__in=[pk for pk, tags in known if wanted in tags])
+
+
 class ModelForm(OptionFields, Form):
     """What an administrator adds to what TabbyAPI tells."""
 
@@ -105,7 +121,7 @@ class TabbyModelAdmin(ModelPages):
     """The Models page, and what can be noted about each model."""
 
     form = ModelForm
-    list_filter = (InTabby, ByFamily, ByQuantization)
+    list_filter = (InTabby, ByTag, ByFamily, ByQuantization)
     search_fields = ("name", "display_name", "family", "notes")
     list_per_page = 200
     ordering = ("name",)

@@ -17,7 +17,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
-from models_admin import backend, catalog, demand, expectations, names, switching
+from models_admin import backend, catalog, demand, expectations, findings, names, switching
 from models_admin.banner import banner
 from models_admin.models import Source, State, Switch, TabbyModel
 from models_admin.option_fields import NAMES, Once
@@ -96,7 +96,6 @@ class ModelPages(ModelAdmin):
             "may_refresh": self.may_refresh(request),
             "may_unload": self.has_unload_permission(request),
             "may_cancel": running is not None and self._may_cancel(request, running["target"]),
-            "tabby_host": settings.TABBY_HOST,
             **(extra_context or {}),
         }
         response = super().changelist_view(request, context)
@@ -110,6 +109,8 @@ class ModelPages(ModelAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         found = catalog.refresh()
+        if not found.error:
+            findings.remember()
         if found.error:
             messages.error(request, f"The list is as it was: {found.error} {found.error.advice}")
         elif not found.added and not found.vanished:
@@ -240,7 +241,9 @@ def _refresh_quickly() -> None:
         settings.TABBY_HOST, settings.TABBY_ADMIN_KEY, settings.TABBY_API_KEY, read_timeout=PATIENCE_SECONDS
     )
     with client:
-        catalog.refresh(client)
+        found = catalog.refresh(client)
+        if found.error is None and not TabbyModel.objects.filter(vanished_at=None).exists():
+            findings.remember(client)  # the page shows what TabbyAPI answers
 
 
 def _obstacle(snapshot: dict[str, Any], model: TabbyModel | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from django.contrib import admin
+from django.db.models import F
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -13,7 +14,7 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from models_admin import backend, names, switching
+from models_admin import backend, expectations, names, switching
 from models_admin.models import State, TabbyModel
 
 Column = Callable[[TabbyModel], str | bool]
@@ -33,12 +34,14 @@ class Columns:
         self.active = row.model
         self.reachable = row.unreachable_since is None
         self.running = switching.active()
+        self.loads = expectations.load_medians()
         self.may_switch = request.user.has_perm("models_admin.switch")
         self.may_unload = request.user.has_perm("models_admin.unload")
 
     def shown(self) -> list[str | Column]:
         """The columns, in their order; without the buttons for who may press none."""
-        columns: list[str | Column] = [self.model, self.status, self.size, self.last_loaded]
+        columns: list[str | Column] = [self.model, self.status, self.parameters, self.quantization]
+        columns += [self.memory, self.usual, self.last_loaded, self.tags]
         return [*columns, self.control] if self.may_switch or self.may_unload else columns
 
     @admin.display(description="Model", ordering="name")
@@ -83,27 +86,47 @@ class Columns:
             case _:
                 return ""
 
-    @admin.display(description="Size", ordering="parameters_b")
-    def size(self, row: TabbyModel) -> str:
-        """Parameters, quantization and the memory that they probably need, as far as the name tells."""
-        parts = []
-        if row.parameters_b is not None:
-            small = row.parameters_b < 1
-            parts.append(f"{row.parameters_b * 1000:.0f}M" if small else f"{row.parameters_b:.3g}B")
-        if row.quantization:
-            parts.append(row.quantization)
-        size = format_html('<span class="gantry-fact">{}</span>', " · ".join(parts) or "–")
-        if (need := names.vram_gb(row.parameters_b, row.bits)) is None:
-            return size
-        rule = f"An estimate: {names.VRAM_RULE}."
-        return size + format_html(
-            ' <span class="gantry-fact gantry-quiet" title="{}">≈ {} GB VRAM</span>', rule, f"{need:g}"
+    @admin.display(description="Parameters", ordering="parameters_b", empty_value="–")
+    def parameters(self, row: TabbyModel) -> str:
+        """How many there are, as far as the name tells."""
+        if row.parameters_b is None:
+            return ""
+        return f"{row.parameters_b * 1000:.0f}M" if row.parameters_b < 1 else f"{row.parameters_b:.3g}B"
+
+    @admin.display(description="Quantization", ordering="quantization", empty_value="–")
+    def quantization(self, row: TabbyModel) -> str:
+        """As the name has it."""
+        return row.quantization
+
+    @admin.display(description="VRAM", ordering=F("parameters_b") * F("bits"), empty_value="–")
+    def memory(self, row: TabbyModel) -> str:
+        """The memory that it probably needs."""
+        need = names.vram_gb(row.parameters_b, row.bits)
+        if need is None:
+            return ""
+        return format_html('<span title="An estimate: {}.">≈ {} GB</span>', names.VRAM_RULE, f"{need:g}")
+
+    @admin.display(description="Loads in")
+    def usual(self, row: TabbyModel) -> str:
+        """The usual seconds of a load: of its own past, else of models of its size."""
+        if row.name in self.loads:
+            seconds, times = self.loads[row.name]
+            of = f"The median of its last {times} loads" if times > 1 else "Its only load so far"
+            return format_html('<span title="{}">{} s</span>', of, f"{max(1.0, seconds):.0f}")
+        return format_html(
+            '<span class="gantry-quiet" title="Usual for its size: it has not been loaded by Gantry yet">≈ {} s</span>',
+            f"{expectations.usual_seconds(row.name):.0f}",
         )
 
     @admin.display(description="Last loaded", ordering="last_loaded")
     def last_loaded(self, row: TabbyModel) -> str:
         """When TabbyAPI last had it loaded, as far as Gantry saw."""
         return moment(row.last_loaded) if row.last_loaded else "never"
+
+    @admin.display(description="Tags", empty_value="–")
+    def tags(self, row: TabbyModel) -> str:
+        """What it is good for."""
+        return ", ".join(row.tags)
 
     @admin.display(description="Actions")
     def control(self, row: TabbyModel) -> str:

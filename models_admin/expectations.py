@@ -9,6 +9,7 @@ from models_admin import names
 from models_admin.models import State, Switch
 
 PAST = 20  # how many past switches count
+PAST_OF_ALL = 2000  # and of all models together, where each one's are wanted
 UNLOAD_SECONDS = 3.5
 # Up to how many billion parameters: the usual seconds (the middle of the ranges in the published guide).
 LOAD_SECONDS = ((4.5, 7.5), (9.5, 20.0), (24.0, 45.0), (float("inf"), 90.0))
@@ -18,10 +19,23 @@ def load_seconds(name: str) -> float:
     """Expected seconds to load the model `name`."""
     past = Switch.objects.filter(target=name, state=State.SUCCEEDED, seconds__has_key="loading")
     known = [seconds["loading"] for seconds in past.values_list("seconds", flat=True)[:PAST]]
-    if known:
-        return float(median(known))
+    return float(median(known)) if known else usual_seconds(name)
+
+
+def usual_seconds(name: str) -> float:
+    """The usual seconds to load a model of the size that `name` tells."""
     size = names.read(name).parameters_b or 7.0
     return next(seconds for limit, seconds in LOAD_SECONDS if size <= limit)
+
+
+def load_medians() -> dict[str, tuple[float, int]]:
+    """Of each model that Gantry has loaded: the median seconds of its last loads, and how many these were."""
+    past = Switch.objects.filter(state=State.SUCCEEDED, seconds__has_key="loading")
+    known: dict[str, list[float]] = {}
+    for target, seconds in past.values_list("target", "seconds")[:PAST_OF_ALL]:
+        if len(loads := known.setdefault(target, [])) < PAST:
+            loads.append(seconds["loading"])
+    return {target: (float(median(loads)), len(loads)) for target, loads in known.items()}
 
 
 def unload_seconds() -> float:
@@ -34,6 +48,14 @@ def unload_seconds() -> float:
 @lru_cache(maxsize=64)
 def _of(switch_id: int, target: str) -> tuple[float, float]:
     return unload_seconds(), load_seconds(target) if target else 0.0
+
+
+def slow(switch: Switch, elapsed_in_state: float) -> bool:
+    """Whether `switch` loads for much longer than expected."""
+    if switch.state != State.LOADING:
+        return False
+    _, load = _of(switch.pk, switch.target)
+    return elapsed_in_state > max(2 * load, load + 10)
 
 
 def remaining(switch: Switch, elapsed_in_state: float) -> int | None:

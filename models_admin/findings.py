@@ -267,8 +267,9 @@ def _key(client: TabbyClient) -> Finding:
 def _folder(client: TabbyClient) -> Finding:
     models = client.models()
     if not models:
+        answer = f"To GET {_address()}/v1/models it answers {client.models_answer()}"
         return Finding(
-            "models", "warning", "TabbyAPI lists no models", "Its answer to /v1/models is an empty list.",
+            "models", "warning", "TabbyAPI lists no models", answer,
             "Put a model's directory into TabbyAPI's model folder (model_dir in its config.yml), or mend that setting.",
         )  # fmt: skip
     return Finding("models", "ok", "TabbyAPI lists its models", f"{len(models)} in its model folder")
@@ -333,8 +334,9 @@ def _words(error: Exception) -> str:
     return words
 
 
-def remember() -> None:
+def remember(client: TabbyClient | None = None) -> None:
     """Ask TabbyAPI, and write what is wrong with it into the Backend row, for pages to show."""
-    worth_telling = [each for each in tabbyapi() if each.level != "ok" and each.id != "tabbyapi"]
+    found = of_tabbyapi(client) if client else tabbyapi()
+    worth_telling = [each for each in found if each.level != "ok" and each.id != "tabbyapi"]
     if backend.set_findings([each.as_dict() for each in worth_telling]):
         events.backend_changed()

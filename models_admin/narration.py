@@ -10,6 +10,10 @@ from django.utils import timezone
 from models_admin import expectations
 from models_admin.models import ENDED, Source, State, Switch
 
+SLOW = (
+    "Loading takes longer than usual. The model may be too big for the GPU's memory, so that part of it runs on the CPU, "
+    "or its files are on a hard disk or a network drive. A smaller quantization, an SSD or a local copy helps."
+)
 WORKING = (State.UNLOADING, State.LOADING, State.VERIFYING)
 
 
@@ -48,7 +52,7 @@ def told(switch: Switch, *, worker: bool, replying: int) -> dict[str, Any]:
         "rule": switch.rule,
         "error": switch.error,
         "error_kind": switch.error_kind,
-        "advice": switch.advice,
+        "advice": switch.advice or (SLOW if expectations.slow(switch, in_state) else ""),
         "result": switch.result,
         "cancel_requested": switch.cancel_requested is not None,
         "replies_cut": switch.replies_cut,

@@ -24,7 +24,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from models_admin import backend, events, options, process
+from models_admin import admin_log, backend, events, options, process
 from models_admin.models import ACTIVE, ENDED, GATED, Source, State, Switch, TabbyModel
 
 if TYPE_CHECKING:
@@ -212,8 +212,10 @@ def move(switch: Switch, new: State, **fields: Any) -> None:
         mine = Switch.objects.filter(pk=switch.pk, owner=switch.owner, state=old)
         if mine.update(**changes) != 1:
             raise Lost
-    for name, value in changes.items():
-        setattr(switch, name, value)
+        for name, value in changes.items():
+            setattr(switch, name, value)
+        if new in ENDED:
+            admin_log.write(switch)
     log.info(
         "Switch %s: %s → %s%s",
         switch.pk,
@@ -253,7 +255,10 @@ def cancel(switch: Switch, *, user: AbstractBaseUser | AnonymousUser | None) -> 
             error=f"Cancelled by {who} before anything was changed.",
             error_kind="cancelled",
         )
-        if not done:
+        if done:
+            switch.refresh_from_db()
+            admin_log.write(switch)
+        else:
             under_way = Switch.objects.filter(
                 pk=switch.pk, state__in=(State.UNLOADING, State.LOADING, State.VERIFYING)
             )
@@ -270,7 +275,7 @@ def record(
 ) -> Switch:
     """Write a history row for a change that was not a switch of its own: one from outside, or a rollback."""
     now = timezone.now()
-    return Switch.objects.create(
+    switch = Switch.objects.create(
         **{
             "target": target,
             "previous": previous,
@@ -283,3 +288,6 @@ def record(
             **fields,
         }
     )
+    if switch.cause_id is None:
+        admin_log.write(switch)
+    return switch

@@ -21,6 +21,7 @@ from models_admin.tabby.errors import (
     ServerFault,
     TabbyError,
     TimedOut,
+    clean_words,
     says_no_model,
 )
 from models_admin.tabby.loading import LoadStream
@@ -84,6 +85,13 @@ class TabbyClient:
     def models(self) -> list[str]:
         """The names of all models in TabbyAPI's model folder (with an API key: of the loaded one), sorted."""
         return wire.read_models(self._json("GET", "/v1/models", "listing the models"))
+
+    def models_answer(self) -> str:
+        """The first 300 characters of what TabbyAPI answers when it is asked for its models, for a person to look at."""
+        status, body = self._call("GET", "/v1/models", "listing the models")
+        if status != 200:
+            raise self._access.failure(status, "listing the models", body)
+        return self._access.clean(clean_words(body[:1200].decode(errors="replace"))[:300])
 
     def current(self) -> wire.ModelCard | None:
         """The loaded model; None if there is none, which is also TabbyAPI's answer all through a load."""

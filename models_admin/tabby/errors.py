@@ -136,8 +136,9 @@ class LoadFailed(TabbyError):
 
     kind = "load_failed"
     default_advice = (
-        "Look into TabbyAPI's log; try to load the model there by hand, and restart TabbyAPI if that "
-        "fails too."
+        "Usual causes: too little GPU memory, damaged files (download the model again), or TabbyAPI crashed "
+        "(restart it). Look into TabbyAPI's log; see whether the model's directory is there, and whether "
+        "loading it there by hand works."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -37,11 +38,49 @@ def test_it_shows_what_is_loaded_and_what_could_be(admin_client: Client, catalog
     assert f"✓ {LLAMA} is loaded" in page
     assert "context 8,192 tokens" in page
     assert page.count("✓ Active") == 1
-    assert "7B · Q5<" in page
-    assert "≈ 5.7 GB VRAM" in page
+    assert '<td class="field-parameters">7B</td><td class="field-quantization">Q5</td>' in page
+    assert "≈ 5.7 GB</span>" in page
     assert url(catalog, QWEN) in page
     assert url(catalog, LLAMA) not in page
     assert f"{PAGE}unload/" in page
+
+
+def test_it_tells_how_long_each_usually_loads(admin_client: Client, catalog: Catalog) -> None:
+    for seconds in (11.0, 12.0, 40.0):
+        running(
+            State.SUCCEEDED,
+            finished_at=timezone.now(),
+            result=QWEN,
+            seconds={"unloading": 1, "loading": seconds},
+        )
+    page = html(admin_client)
+    assert '<span title="The median of its last 3 loads">12 s</span>' in page
+    assert page.count("≈ 20 s") == 2
+
+
+def test_it_can_be_filtered_by_tag(admin_client: Client, catalog: Catalog) -> None:
+    TabbyModel.objects.filter(name=QWEN).update(tags=["coding", "größer"])
+    TabbyModel.objects.filter(name=MISTRAL).update(tags=["coding2"])
+    page = html(admin_client)
+    assert '<td class="field-tags">coding, größer</td>' in page
+    assert "?tag=coding2" in page
+    for tag in ("coding", "größer"):
+        rows = (
+            html(admin_client, f"{PAGE}?tag={tag}").partition('id="result_list"')[2].partition("</table>")[0]
+        )
+        assert QWEN in rows
+        assert MISTRAL not in rows
+        assert LLAMA not in rows
+
+
+@pytest.mark.parametrize(("spent", "told"), [(30, False), (41, True)])
+def test_a_load_that_takes_much_longer_than_usual_is_explained(
+    admin_client: Client, catalog: Catalog, spent: int, told: bool
+) -> None:
+    running(State.LOADING, percent=5, state_since=timezone.now() - timedelta(seconds=spent))
+    page = html(admin_client)
+    assert ("Loading takes longer than usual." in page) is told
+    assert ("a hard disk or a network drive" in page) is told
 
 
 def test_with_nothing_loaded_it_says_so(admin_client: Client, catalog: Catalog) -> None:

@@ -94,6 +94,11 @@ def test_an_empty_folder_and_a_model_that_changes_by_itself(
     tabby.state(models=[])
     _, found, _ = examined(gantry)
     assert found["models"]["level"] == "warning"
+    assert '/v1/models it answers {"object":"list","data":[]}' in found["models"]["detail"]
+    admin.post_form("/admin/models_admin/tabbymodel/refresh/")
+    page = admin.get("/admin/models_admin/tabbymodel/").text
+    assert "TabbyAPI lists no models." in page
+    assert "/v1/models it answers {&quot;object&quot;" in page
     tabby.reset()
     with admin.watch() as page:
         tabby.state(loaded="beta-8B-Q5")

@@ -58,6 +58,8 @@ function showProgress() {
     return item;
   });
   box.querySelector("[data-lines]").replaceChildren(...lines);
+  const advice = box.querySelector("[data-advice]");
+  if (advice.textContent !== running.advice) advice.textContent = running.advice;
   const bar = box.querySelector("progress");
   if (running.state === "loading" || running.percent) bar.value = running.percent;
   else bar.removeAttribute("value");
