@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import datetime
 
 from django.contrib import admin
-from django.db.models import F
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -40,16 +39,17 @@ class Columns:
 
     def shown(self) -> list[str | Column]:
         """The columns, in their order; without the buttons for who may press none."""
-        columns: list[str | Column] = [self.model, self.status, self.parameters, self.quantization]
-        columns += [self.memory, self.usual, self.last_loaded, self.tags]
+        columns: list[str | Column] = [self.model, self.status, self.size, self.usual, self.last_loaded]
         return [*columns, self.control] if self.may_switch or self.may_unload else columns
 
     @admin.display(description="Model", ordering="name")
     def model(self, row: TabbyModel) -> str:
-        """The name, with the display name below it and a hint on a poor one."""
+        """The name; below it the display name, its tags and a hint on a poor name."""
         lines = [format_html('<span class="gantry-name">{}</span>', row.name)]
         if row.display_name and row.display_name != row.name:
             lines.append(format_html('<span class="gantry-quiet">{}</span>', row.display_name))
+        if row.tags:
+            lines.append(format_html('<span class="gantry-quiet">{}</span>', ", ".join(row.tags)))
         if hint := names.hint(row.name):
             lines.append(format_html('<span class="gantry-hint" title="{}">poor name</span>', hint))
         return mark_safe("".join(lines))  # noqa: S308 (each part is escaped above)
@@ -86,25 +86,20 @@ class Columns:
             case _:
                 return ""
 
-    @admin.display(description="Parameters", ordering="parameters_b", empty_value="–")
-    def parameters(self, row: TabbyModel) -> str:
-        """How many there are, as far as the name tells."""
-        if row.parameters_b is None:
-            return ""
-        return f"{row.parameters_b * 1000:.0f}M" if row.parameters_b < 1 else f"{row.parameters_b:.3g}B"
-
-    @admin.display(description="Quantization", ordering="quantization", empty_value="–")
-    def quantization(self, row: TabbyModel) -> str:
-        """As the name has it."""
-        return row.quantization
-
-    @admin.display(description="VRAM", ordering=F("parameters_b") * F("bits"), empty_value="–")
-    def memory(self, row: TabbyModel) -> str:
-        """The memory that it probably needs."""
-        need = names.vram_gb(row.parameters_b, row.bits)
-        if need is None:
-            return ""
-        return format_html('<span title="An estimate: {}.">≈ {} GB</span>', names.VRAM_RULE, f"{need:g}")
+    @admin.display(description="Size", ordering="parameters_b", empty_value="–")
+    def size(self, row: TabbyModel) -> str:
+        """Parameters, quantization and the memory that they probably need, as far as the name tells."""
+        count = row.parameters_b
+        facts = [] if count is None else [f"{count * 1000:.0f}M" if count < 1 else f"{count:.3g}B"]
+        facts += [row.quantization] if row.quantization else []
+        size = format_html('<span class="gantry-fact">{}</span>', " · ".join(facts)) if facts else ""
+        if (need := names.vram_gb(count, row.bits)) is None:
+            return size
+        return size + format_html(
+            ' <span class="gantry-fact gantry-quiet" title="An estimate: {}.">≈ {} GB VRAM</span>',
+            names.VRAM_RULE,
+            f"{need:g}",
+        )
 
     @admin.display(description="Loads in")
     def usual(self, row: TabbyModel) -> str:
@@ -122,11 +117,6 @@ class Columns:
     def last_loaded(self, row: TabbyModel) -> str:
         """When TabbyAPI last had it loaded, as far as Gantry saw."""
         return moment(row.last_loaded) if row.last_loaded else "never"
-
-    @admin.display(description="Tags", empty_value="–")
-    def tags(self, row: TabbyModel) -> str:
-        """What it is good for."""
-        return ", ".join(row.tags)
 
     @admin.display(description="Actions")
     def control(self, row: TabbyModel) -> str:

@@ -38,8 +38,8 @@ def test_it_shows_what_is_loaded_and_what_could_be(admin_client: Client, catalog
     assert f"✓ {LLAMA} is loaded" in page
     assert "context 8,192 tokens" in page
     assert page.count("✓ Active") == 1
-    assert '<td class="field-parameters">7B</td><td class="field-quantization">Q5</td>' in page
-    assert "≈ 5.7 GB</span>" in page
+    assert "7B · Q5<" in page
+    assert "≈ 5.7 GB VRAM" in page
     assert url(catalog, QWEN) in page
     assert url(catalog, LLAMA) not in page
     assert f"{PAGE}unload/" in page
@@ -62,7 +62,7 @@ def test_it_can_be_filtered_by_tag(admin_client: Client, catalog: Catalog) -> No
     TabbyModel.objects.filter(name=QWEN).update(tags=["coding", "größer"])
     TabbyModel.objects.filter(name=MISTRAL).update(tags=["coding2"])
     page = html(admin_client)
-    assert '<td class="field-tags">coding, größer</td>' in page
+    assert ">coding, größer<" in page
     assert "?tag=coding2" in page
     for tag in ("coding", "größer"):
         rows = (
