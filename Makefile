@@ -4,7 +4,7 @@ BIN := .venv/bin
 SHELL := /bin/bash
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos lint format screenshots clean
+.PHONY: help run test chaos schemathesis lint format screenshots clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-13s %s\n' "$$name" "$$text"; done
@@ -24,6 +24,9 @@ bench: .venv/.dev ## Measure the chat against TabbyAPI itself; SERVER=uvicorn or
 
 bench-switch: .venv/.dev ## Measure a switch, and how soon pages see it, against bare calls
 	$(BIN)/python -m bench.switch $(ARGS)
+
+schemathesis: .venv/.dev ## Try the HTTP API against its own description, and say what came of it; EXAMPLES=200
+	$(BIN)/python -m bench.schema $(or $(EXAMPLES),100)
 
 lint: .venv/.dev ## Check format, style and types
 	$(BIN)/ruff format --check .

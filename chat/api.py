@@ -10,11 +10,12 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from ninja import Query, Router, Schema, Status
 from ninja.errors import HttpError
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from chat import conversations, replies
 from chat.models import Conversation
 from models_admin.auth import signed_in
+from models_admin.shapes import problems
 
 router = Router(auth=signed_in, tags=["conversations"])
 
@@ -22,8 +23,8 @@ Title = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00]*$")
 ]
 Prompt = Annotated[str, StringConstraints(max_length=20_000, pattern=r"^[^\x00]*$")]
-Temperature = Annotated[float, Field(ge=0, le=5)]
-Tokens = Annotated[int, Field(ge=1, le=1_000_000)]
+Temperature = Annotated[float, Field(ge=0, le=5, strict=True)]
+Tokens = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 
 
 class New(BaseModel):
@@ -43,7 +44,7 @@ class Change(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     title: Title | None = None
-    pinned: bool | None = None
+    pinned: StrictBool | None = None
     system_prompt: Prompt | None = None
     temperature: Temperature | None = None
     max_tokens: Tokens | None = None
@@ -91,13 +92,6 @@ class Earlier(Schema):
     earlier: bool
 
 
-class Problem(Schema):
-    detail: str
-
-
-REFUSED = {401: Problem, 403: Problem, 404: Problem, 422: Problem}
-
-
 def _own(request: HttpRequest, conversation_id: uuid.UUID) -> Conversation:
     found = conversations.owned(request.user).filter(pk=conversation_id).first()
     if found is None:
@@ -114,7 +108,7 @@ def _details(conversation: Conversation) -> dict[str, Any]:
     }
 
 
-@router.get("/conversations", response={200: Page, **REFUSED})
+@router.get("/conversations", response={200: Page, **problems(422)}, operation_id="list_conversations")
 def listed(
     request: HttpRequest, before: str = "", limit: Annotated[int, Query(ge=1, le=200)] = conversations.PAGE
 ) -> dict[str, Any]:
@@ -125,7 +119,9 @@ def listed(
         raise HttpError(422, "before: send the `next` of an earlier page, as it was given.") from None
 
 
-@router.post("/conversations", response={201: Created, **REFUSED})
+@router.post(
+    "/conversations", response={201: Created, **problems(400, 413, 422)}, operation_id="create_conversation"
+)
 def create(request: HttpRequest, body: New | None = None) -> Status[Any]:
     """Begin a conversation."""
     new, owner = body or New(), request.user.pk or 0  # who got here has signed in
@@ -139,19 +135,29 @@ def create(request: HttpRequest, body: New | None = None) -> Status[Any]:
     return Status(201, {"id": made.pk, "title": str(made)})
 
 
-@router.get("/conversations/search", response={200: Results, **REFUSED})
+@router.get(
+    "/conversations/search", response={200: Results, **problems(422)}, operation_id="search_conversations"
+)
 def search(request: HttpRequest, q: Annotated[str, Query(max_length=200)]) -> dict[str, Any]:
     """Find conversations by words of their titles and messages."""
     return {"results": conversations.search(request.user, q.replace("\0", ""))}
 
 
-@router.get("/conversations/{uuid:conversation_id}", response={200: Details, **REFUSED})
+@router.get(
+    "/conversations/{uuid:conversation_id}",
+    response={200: Details, **problems(404)},
+    operation_id="show_conversation",
+)
 def show(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
     """Show one conversation's title and settings."""
     return _details(_own(request, conversation_id))
 
 
-@router.patch("/conversations/{uuid:conversation_id}", response={200: Details, **REFUSED})
+@router.patch(
+    "/conversations/{uuid:conversation_id}",
+    response={200: Details, **problems(400, 404, 413, 422)},
+    operation_id="change_conversation",
+)
 def change(request: HttpRequest, conversation_id: uuid.UUID, body: Change) -> dict[str, Any]:
     """Rename or pin a conversation, or change what its replies are asked with."""
     conversation = _own(request, conversation_id)
@@ -166,7 +172,11 @@ def change(request: HttpRequest, conversation_id: uuid.UUID, body: Change) -> di
     return _details(conversation)
 
 
-@router.delete("/conversations/{uuid:conversation_id}", response={204: None, **REFUSED})
+@router.delete(
+    "/conversations/{uuid:conversation_id}",
+    response={204: None, **problems(404)},
+    operation_id="delete_conversation",
+)
 def delete(request: HttpRequest, conversation_id: uuid.UUID) -> Status[Any]:
     """Delete a conversation. `restore` brings it back."""
     conversation = _own(request, conversation_id)
@@ -176,14 +186,22 @@ def delete(request: HttpRequest, conversation_id: uuid.UUID) -> Status[Any]:
     return Status(204, None)
 
 
-@router.post("/conversations/{uuid:conversation_id}/restore", response={200: Details, **REFUSED})
+@router.post(
+    "/conversations/{uuid:conversation_id}/restore",
+    response={200: Details, **problems(404)},
+    operation_id="restore_conversation",
+)
 def restore(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
     """Take a deletion back."""
     Conversation.objects.filter(pk=conversation_id, owner_id=request.user.pk).update(deleted_at=None)
     return _details(_own(request, conversation_id))
 
 
-@router.get("/conversations/{uuid:conversation_id}/messages", response={200: Earlier, **REFUSED})
+@router.get(
+    "/conversations/{uuid:conversation_id}/messages",
+    response={200: Earlier, **problems(404, 422)},
+    operation_id="list_earlier_messages",
+)
 def earlier(
     request: HttpRequest, conversation_id: uuid.UUID, before: Annotated[int, Query(ge=1, le=2**63 - 1)]
 ) -> dict[str, Any]:

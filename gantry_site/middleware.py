@@ -1,4 +1,4 @@
-"""What happens to every request: a sign of life before anything else, and the headers that each page carries."""
+"""What happens to every request: waiting outside of threads, a sign of life, and the headers that each page carries."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from asgiref.sync import SyncToAsync, async_to_sync, iscoroutinefunction, sync_to_async
+from django.db import connections
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.utils.decorators import sync_and_async_middleware
 
 from models_admin import findings
+from models_admin.http import Later
 
 # Everything comes from this server: no inline script, no other origin. `data:` images are the admin site's own icons.
 POLICY = "; ".join(
@@ -23,6 +27,50 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+
+
+@sync_and_async_middleware
+def later(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Waits for answers that take time, and lets streams run, in the event loop: outermost, where no thread is held.
+
+    Everything inside it (the other middleware, the view) runs in a thread that the request has to itself. Here that is
+    over; the thread ends and its database connection is given back before the waiting begins.
+    """
+    if iscoroutinefunction(get_response):
+
+        async def asynchronous(request: HttpRequest) -> HttpResponseBase:
+            response: HttpResponseBase = await get_response(request)
+            if isinstance(response, Later):
+                await _free_thread()
+                return await response.result()
+            if isinstance(response, StreamingHttpResponse) and response.is_async:
+                await _free_thread()
+            return response
+
+        return asynchronous
+
+    def synchronous(request: HttpRequest) -> HttpResponseBase:
+        response: HttpResponseBase = get_response(request)
+        return async_to_sync(response.result)() if isinstance(response, Later) else response
+
+    return synchronous
+
+
+async def _free_thread() -> None:
+    """End the thread of the request at hand. asgiref makes another one, should it be needed again."""
+    await sync_to_async(_close_connections)()
+    context = SyncToAsync.thread_sensitive_context.get(None)
+    if context is None:
+        return
+    executor = SyncToAsync.context_to_thread_executor.pop(context, None)
+    if executor is not None:
+        executor.shutdown(wait=False)
+
+
+def _close_connections() -> None:
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:  # as in a test
+            connection.close()
 
 
 class Health:

@@ -154,6 +154,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 5.0,
         "options": {"expires": 5},
     },
+    "forget old Idempotency-Keys": {
+        "task": "models_admin.tasks.forget_repeat_keys",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
 }
 
 # Django ---------------------------------------------------------------------------------------------------------
@@ -172,6 +177,7 @@ INSTALLED_APPS = [
     "gantry_site",
 ]
 MIDDLEWARE = [
+    "gantry_site.middleware.later",
     "gantry_site.middleware.Health",
     "gantry_site.middleware.Readiness",
     "django.middleware.security.SecurityMiddleware",

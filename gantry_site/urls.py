@@ -7,6 +7,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 
 from chat.api import router
+from models_admin import api_docs
 from models_admin.api import api
 
 api.add_router("", router)
@@ -16,6 +17,7 @@ urlpatterns = [
     path("accounts/login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
+    path("api/docs", api_docs.view(api), name="api-docs"),
     path("api/", api.urls),
     path("", include("chat.urls")),
 ]

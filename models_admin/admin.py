@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from models_admin import backend, history_admin, names, rule_admin  # noqa: F401 (two register themselves)
+from models_admin import backend, history_admin, names, rule_admin, tokens_admin  # noqa: F401 (some register themselves)
 from models_admin.admin_pages import ModelPages
 from models_admin.columns import Column, Columns
 from models_admin.models import TabbyModel

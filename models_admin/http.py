@@ -1,8 +1,13 @@
-"""The manners that every address under /api/ has: JSON for whatever goes wrong, HEAD and OPTIONS answered."""
+"""The manners that every address under /api/ has: JSON for whatever goes wrong, HEAD and OPTIONS answered, one schema.
+
+An answer that has to be waited for is a `Later`: the view returns it at once, and the outermost middleware waits, in the
+event loop. So whoever waits for a switch holds no thread and no database connection.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any
@@ -11,11 +16,56 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from django.urls import URLPattern, URLResolver, re_path
 from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
+from ninja.errors import HttpError
+from ninja.openapi.schema import OpenAPISchema
+from ninja.operation import Operation
 from ninja.renderers import JSONRenderer
+
+from models_admin.shapes import SENTENCES
+
+log = logging.getLogger(__name__)
+
+
+COMPACT = {"separators": (",", ":"), "ensure_ascii": False}
 
 
 class _Compact(JSONRenderer):
-    json_dumps_params = {"separators": (",", ":"), "ensure_ascii": False}
+    json_dumps_params = COMPACT
+
+
+def answer(status: int, body: dict[str, Any]) -> HttpResponse:
+    """Return a response as the API's views make them."""
+    content_type = "application/json; charset=utf-8"
+    return JsonResponse(body, json_dumps_params=COMPACT, content_type=content_type, status=status)
+
+
+def broken(request: HttpRequest, error: Exception) -> HttpResponse:
+    """Answer a request that met an error of our own, and write that down."""
+    log.error("%s %s failed", request.method, request.path, exc_info=error)
+    return answer(500, {"detail": "Something went wrong in Gantry itself; its log says what."})
+
+
+class Later(HttpResponse):
+    """Stands for a response that takes time: `work` returns it, or raises HttpError. It never leaves this server."""
+
+    def __init__(self, request: HttpRequest, work: Callable[[], Awaitable[HttpResponseBase]]) -> None:
+        super().__init__()
+        self.request = request
+        self.work = work
+
+    async def result(self) -> HttpResponseBase:
+        """Return the real response, with the headers and cookies that this one was given on its way."""
+        try:
+            response = await self.work()
+        except HttpError as error:
+            response = answer(error.status_code, {"detail": str(error)})
+        except Exception as error:  # noqa: BLE001 (no view's handlers are around it any more)
+            response = broken(self.request, error)
+        for name, value in self.items():
+            if name not in ("Content-Type", "Content-Length"):
+                response.headers.setdefault(name, value)
+        response.cookies.update(self.cookies)
+        return response
 
 
 class Api(NinjaAPI):
@@ -23,6 +73,13 @@ class Api(NinjaAPI):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(renderer=_Compact(), **settings)
+        self._schema: OpenAPISchema | None = None
+
+    def get_openapi_schema(self, **how: Any) -> OpenAPISchema:
+        """Return the OpenAPI document; it is made once, since nothing in it changes while Gantry runs."""
+        if self._schema is None:
+            self._schema = _Document(self, self.get_root_path({}))
+        return self._schema
 
     def _get_urls(self) -> list[URLResolver | URLPattern]:
         urls = super()._get_urls()
@@ -30,6 +87,31 @@ class Api(NinjaAPI):
             if isinstance(pattern, URLPattern):
                 pattern.callback = _unknown if pattern.name == "api-root" else _mannered(pattern.callback)
         return [*urls, re_path(r"", _unknown)]
+
+
+class _Document(OpenAPISchema):
+    """The OpenAPI document, with what ninja leaves to be said."""
+
+    def operation_details(self, operation: Operation) -> dict[str, Any]:
+        """Take the docstring's first sentence for the summary."""
+        summary, _, more = (operation.description or operation.summary).partition(".")
+        details = super().operation_details(operation)
+        return {**details, "summary": " ".join(summary.split()), "description": more.strip()}
+
+    def responses(self, operation: Operation) -> dict[int, dict[str, Any]]:
+        """Say in a sentence what each status means."""
+        declared = super().responses(operation)
+        for status, response in declared.items():
+            response["description"] = SENTENCES[status]
+        return declared
+
+    def operation_security(self, operation: Operation) -> list[dict[str, Any]] | None:
+        """Name the scope that a token needs."""
+        schemes = super().operation_security(operation)
+        for scheme, auth in zip(schemes or [], operation.auth_callbacks, strict=True):
+            if scope := getattr(auth, "scope", None):
+                scheme[type(auth).__name__] = [str(scope)]
+        return schemes
 
 
 @csrf_exempt
@@ -73,8 +155,13 @@ def _finished(request: HttpRequest, response: HttpResponseBase, *, head: bool) -
             return HttpResponse(status=204, headers={"Allow": ", ".join(allowed)})
         detail = f"{method} is not possible here; use {' or '.join(sorted(known))}."
         response = JsonResponse({"detail": detail}, status=405, headers={"Allow": ", ".join(allowed)})
+    if response.status_code == 401 and getattr(request, "takes_tokens", False):
+        response.headers["WWW-Authenticate"] = 'Bearer realm="Gantry"'
     if head and isinstance(response, HttpResponse):
         length = str(len(response.content))
         response.content = b""
         response.headers["Content-Length"] = length
+    elif head:
+        response.close()
+        response = HttpResponse(status=response.status_code, headers=dict(response.items()))
     return response

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from models_admin import catalog, findings, recovery, rules, running
+from models_admin import catalog, findings, idempotency, recovery, rules, running
 
 
 @shared_task
@@ -30,3 +30,9 @@ def look_after() -> None:
 def follow_rules() -> None:
     """Do what the automation rules say is due."""
     rules.evaluate()
+
+
+@shared_task
+def forget_repeat_keys() -> None:
+    """Delete the Idempotency-Keys that count no more."""
+    idempotency.forget()

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from django.db.models import QuerySet
+
 from models_admin import narration, presence, process, threads
 from models_admin.models import Lease, State, Switch
 
@@ -33,19 +35,35 @@ def _abandoned(switch: Switch) -> bool:
     return untouched and not presence.a_worker_is_alive()
 
 
+def _look(switch_id: int) -> tuple[Switch, bool]:
+    switch = _row(switch_id)
+    return switch, _abandoned(switch)
+
+
 async def ended(switch_id: int) -> Switch:
     """Return the switch once it has ended; raise NoWorker where nobody is there to begin it."""
-    while (switch := await threads.read(_row, switch_id)).active:
-        if await threads.read(_abandoned, switch):
+    while True:
+        switch, abandoned = await threads.read(_look, switch_id)
+        if not switch.active:
+            return switch
+        if abandoned:
             raise NoWorker(switch_id)
         await asyncio.sleep(POLL_SECONDS)
-    return switch
 
 
 def told(switch_id: int) -> dict[str, Any]:
     """The switch as it is now, shaped as narration.told() says. Raises Switch.DoesNotExist."""
     switch = _row(switch_id)
     return narration.told(switch, worker=presence.a_worker_is_alive(), replying=Lease.objects.count())
+
+
+def told_all(rows: QuerySet[Switch]) -> list[dict[str, Any]]:
+    """These switches as they are now, in their order, each shaped as narration.told() says."""
+    worker, replying = presence.a_worker_is_alive(), Lease.objects.count()
+    return [
+        narration.told(switch, worker=worker, replying=replying)
+        for switch in rows.select_related("requested_by")
+    ]
 
 
 def follow(switch_id: int, patience: float | None = None) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -53,6 +54,13 @@ class Person:
     def switch_row(self, number: int) -> dict[str, Any]:
         row: dict[str, Any] = self.call("GET", f"/api/admin/switches/{number}").json()
         return row
+
+    def token(self, *scopes: str, name: str = "a script", **fields: str) -> str:
+        """Make an API token in the admin site, and take it from the page that shows it."""
+        page = self.post_form("/admin/models_admin/token/add/", name=name, scopes=scopes, **fields)
+        found = re.search(r'id="token"[^>]* value="([^"]+)"', page.text)
+        assert found, page.text[:2000]
+        return found[1]
 
     def conversation(self) -> str:
         """A new conversation's id."""

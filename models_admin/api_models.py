@@ -1,0 +1,89 @@
+"""/api/models for everybody, /api/admin/models for administrators: what there is, and what is loaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from ninja import Router
+from ninja.errors import HttpError
+
+from models_admin import backend, catalog
+from models_admin.auth import LOOKING, may, require, to_read, to_switch
+from models_admin.models import TabbyModel
+from models_admin.shapes import Active, Models, ModelsFacts, Refreshed, problems
+
+router = Router()
+
+
+def shown_to(user: Any) -> QuerySet[TabbyModel]:
+    """The models that a user is shown: those in the catalog, without a permission only those visible in chat."""
+    present = TabbyModel.objects.filter(vanished_at=None)
+    return present if may(user, *LOOKING) else present.filter(visible=True)
+
+
+def _facts(row: TabbyModel, active: str) -> dict[str, Any]:
+    return {
+        "id": row.name,
+        "name": str(row),
+        "active": row.name == active,
+        "tags": row.tags,
+        "notes": row.notes,
+        "parameters_b": row.parameters_b,
+        "quantization": row.quantization,
+        "visible": row.visible,
+    }
+
+
+@router.get(
+    "/models", auth=to_read, response={200: ModelsFacts, **problems()}, operation_id="list_models_in_chat"
+)
+def in_chat(request: HttpRequest) -> dict[str, Any]:
+    """List the models that you are shown in chat, with what is noted about each. Any user may."""
+    active = backend.row().model
+    return {"models": [_facts(each, active) for each in shown_to(request.user)]}
+
+
+@router.get(
+    "/models/active", auth=to_read, response={200: Active, **problems()}, operation_id="show_active_model"
+)
+def active(request: HttpRequest) -> dict[str, Any]:
+    """Show which model is loaded. Any user may."""
+    now = backend.snapshot()
+    row = shown_to(request.user).filter(name=now["model"]).first()
+    facts = _facts(row, now["model"]) if row else None
+    return {
+        "state": now["state"],
+        "model": facts,
+        "loaded_at": now["loaded_at"] if facts else None,
+        "context": now["context"] if facts else None,
+    }
+
+
+@router.get("/admin/models", auth=to_read, response={200: Models, **problems()}, operation_id="list_models")
+def models(request: HttpRequest) -> dict[str, Any]:
+    """List the models in TabbyAPI's catalog, and say which one is loaded."""
+    require(request, *LOOKING)
+    if catalog.stale() and backend.row().unreachable_since is None:
+        catalog.refresh()
+    active = backend.row().model
+    present = TabbyModel.objects.filter(vanished_at=None)
+    return {
+        "models": [{"id": each.name, "name": str(each), "active": each.name == active} for each in present]
+    }
+
+
+@router.post(
+    "/admin/models/refresh",
+    auth=to_switch,
+    response={200: Refreshed, **problems(502)},
+    operation_id="refresh_models",
+)
+def refresh(request: HttpRequest) -> dict[str, Any]:
+    """Ask TabbyAPI for its models now, and for what is loaded. (Gantry does so by itself every REFRESH_INTERVAL.)"""
+    require(request, "switch", "unload", "manage")
+    found = catalog.refresh()
+    if found.error:
+        raise HttpError(502, f"The list is as it was: {found.error} {found.error.advice}".strip())
+    return {"added": found.added, "vanished": found.vanished}

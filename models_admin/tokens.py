@@ -1,0 +1,87 @@
+"""Tokens for scripts: made, found again, revoked. Only this module writes them.
+
+A token is `gantry_` and 32 random bytes; the database keeps its SHA-256. A slow hash would add nothing: no list of likely
+tokens exists that somebody could try.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import models
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from models_admin.models import Token
+
+PREFIX = "gantry_"
+LONGEST = 200  # characters; what is longer is no token, and not worth hashing
+USE_IS_NOTED_AFTER = timedelta(minutes=1)
+
+
+class Scope(models.TextChoices):
+    """What a token may be used for, within what its user may do."""
+
+    READ = "read", "Read: models, what is loaded, switches"
+    SWITCH = "switch", "Switch: switch, unload, cancel, refresh"
+
+
+class Invalid(Exception):
+    """No token that counts; str() is a sentence for whoever sent it, and never has the token in it."""
+
+
+def make(
+    user: AbstractBaseUser, name: str, scopes: Iterable[str], expires_at: datetime | None = None
+) -> tuple[Token, str]:
+    """Make a token of `user`; return its row, and the token itself, which nobody can ask for again."""
+    token = PREFIX + secrets.token_urlsafe(32)
+    row = Token.objects.create(
+        user_id=user.pk,
+        name=name,
+        scopes=sorted({Scope(scope).value for scope in scopes}),
+        digest=_digest(token),
+        expires_at=expires_at,
+    )
+    return row, token
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def find(token: str) -> Token:
+    """Return the row of a token that counts now, with its user, and note that it was used. Raises Invalid."""
+    known = token.startswith(PREFIX) and len(token) <= LONGEST
+    row = Token.objects.select_related("user").filter(digest=_digest(token)).first() if known else None
+    if row is None:
+        raise Invalid("This token is not known. Make one in the admin site, under “API tokens”.")
+    if row.revoked_at is not None:
+        raise Invalid(f"The token “{row}” was revoked.")
+    if row.expires_at is not None and row.expires_at <= timezone.now():
+        raise Invalid(f"The token “{row}” has expired. Make a new one in the admin site.")
+    if not row.user.is_active:
+        raise Invalid(f"The user of the token “{row}” is no longer active.")
+    _note_use(row)
+    return row
+
+
+def valid(pk: int) -> QuerySet[Token]:
+    """The token with this number, if it counts now."""
+    unexpired = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+    return Token.objects.filter(unexpired, pk=pk, revoked_at=None, user__is_active=True)
+
+
+def _note_use(row: Token) -> None:
+    now = timezone.now()
+    if row.last_used is None or row.last_used <= now - USE_IS_NOTED_AFTER:
+        unnoted = Q(last_used=None) | Q(last_used__lte=now - USE_IS_NOTED_AFTER)
+        Token.objects.filter(unnoted, pk=row.pk).update(last_used=now)
+
+
+def revoke(rows: QuerySet[Token]) -> int:
+    """Make these tokens count no more, at once and for good; return how many did until now."""
+    return rows.filter(revoked_at=None).update(revoked_at=timezone.now())

@@ -1,0 +1,155 @@
+"""API tokens: made and shown once in the admin site, kept as a hash, good for what they are for and no longer."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from control_rows import LLAMA, QWEN, MakeUser
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from models_admin import tokens
+from models_admin.models import Switch, TabbyModel, Token
+
+PAGE = "/admin/models_admin/token/"
+LIST, SWITCH = "/api/admin/models", "/api/admin/models/switch"
+Catalog = dict[str, TabbyModel]
+
+
+def made(client: Client, *scopes: str, **form: str) -> str:
+    page = client.post(f"{PAGE}add/", {"name": "nightly", "scopes": scopes, **form})
+    assert page.status_code == 200, page
+    assert "no-store" in page["Cache-Control"]
+    found = re.search(r'id="token"[^>]* value="([^"]+)"', page.content.decode())
+    assert found
+    return found[1]
+
+
+def ask(path: str, token: str, body: Any = None, **headers: str) -> Any:
+    """As a script does: no cookie."""
+    sent = {"Authorization": f"Bearer {token}", **headers}
+    client = Client(enforce_csrf_checks=True)
+    if body is None:
+        return client.get(path, headers=sent)
+    return client.post(
+        path, body, content_type="application/json", headers={"Prefer": "respond-async", **sent}
+    )
+
+
+def test_a_token_lets_a_script_in_as_its_user(admin_client: Client, catalog: Catalog) -> None:
+    token = made(admin_client, "read", "switch")
+    assert ask(LIST, token).json()["models"][0] == {"id": LLAMA, "name": LLAMA, "active": True}
+    assert ask(SWITCH, token, {"model_id": QWEN}).status_code == 202
+    assert Switch.objects.get().requested_by == User.objects.get(username="admin")
+    assert Token.objects.get().last_used is not None
+
+
+def test_it_is_shown_once_and_kept_as_a_hash(admin_client: Client, catalog: Catalog) -> None:
+    token = made(admin_client, "read")
+    row = Token.objects.get()
+    assert token not in str(row.__dict__)
+    assert len(token) > 40
+    for page in (PAGE, f"{PAGE}{row.pk}/change/", "/admin/", f"{PAGE}{row.pk}/history/"):
+        text = admin_client.get(page, follow=True).content.decode()
+        assert token not in text
+        assert row.digest not in text
+
+
+def test_a_scope_is_a_limit(admin_client: Client, catalog: Catalog) -> None:
+    reads, switches = made(admin_client, "read"), made(admin_client, "switch")
+    refused = ask(SWITCH, reads, {"model_id": QWEN})
+    assert refused.status_code == 403
+    assert "lacks the scope “switch”" in refused.json()["detail"]
+    assert ask(LIST, switches).status_code == 403
+    assert not Switch.objects.exists()
+
+
+def test_a_token_can_do_no_more_than_its_user(catalog: Catalog, make_user: MakeUser) -> None:
+    client = Client()
+    client.force_login(make_user("looker", "view_tabbymodel"))
+    token = made(client, "read", "switch")
+    assert ask(LIST, token).status_code == 200
+    assert "lacks the permission" in ask(SWITCH, token, {"model_id": QWEN}).json()["detail"]
+
+
+def test_what_ends_a_token(admin_client: Client, catalog: Catalog) -> None:
+    token = made(admin_client, "read")
+    row = Token.objects.get()
+    for change, back, why in (
+        ({"revoked_at": timezone.now()}, {"revoked_at": None}, "revoked"),
+        ({"expires_at": timezone.now()}, {"expires_at": None}, "expired"),
+    ):
+        Token.objects.update(**change)
+        answer = ask(LIST, token)
+        assert (answer.status_code, answer["WWW-Authenticate"]) == (401, 'Bearer realm="Gantry"')
+        assert why in answer.json()["detail"]
+        Token.objects.update(**back)
+        assert ask(LIST, token).status_code == 200
+    User.objects.update(is_active=False)
+    assert ask(LIST, token).status_code == 401
+    User.objects.update(is_active=True)
+    admin_client.post(f"{PAGE}{row.pk}/revoke/")
+    assert ask(LIST, token).status_code == 401
+
+
+@pytest.mark.parametrize("token", ["", "x", "gantry_x", "gantry_" + "x" * 10_000, "gantry_ä", "gantry_a b"])
+def test_what_is_no_token_is_401(catalog: Catalog, token: str) -> None:
+    answer = ask(LIST, token)
+    assert answer.status_code == 401
+    assert "WWW-Authenticate" in answer
+
+
+def test_a_wrong_token_is_not_mended_by_a_cookie(admin_client: Client, catalog: Catalog) -> None:
+    assert admin_client.get(LIST, headers={"Authorization": "Bearer gantry_wrong"}).status_code == 401
+    assert admin_client.get(LIST, headers={"Authorization": "Basic YTpi"}).status_code == 200
+
+
+def test_a_token_needs_no_origin_and_opens_no_conversations(admin_client: Client, catalog: Catalog) -> None:
+    token = made(admin_client, "read", "switch")
+    assert ask(LIST, token, Origin="https://elsewhere.example").status_code == 200
+    assert ask("/api/conversations", token).status_code == 401
+
+
+def test_everybody_sees_and_revokes_only_their_own(
+    admin_client: Client, catalog: Catalog, make_user: MakeUser
+) -> None:
+    client = Client()
+    client.force_login(make_user("looker", "view_tabbymodel"))
+    theirs, mine = made(admin_client, "read"), made(client, "read", name="mine")
+    other = Token.objects.get(user__username="admin")
+    assert "nightly" not in client.get(PAGE).content.decode()
+    assert client.post(f"{PAGE}{other.pk}/revoke/").status_code == 404
+    client.post(PAGE, {"action": "revoke_selected", "_selected_action": [other.pk]})
+    assert ask(LIST, theirs).status_code == 200
+    assert "mine" in admin_client.get(PAGE).content.decode()
+    admin_client.post(PAGE, {"action": "revoke_selected", "_selected_action": [other.pk + 1]})
+    assert ask(LIST, mine).status_code == 401
+
+
+def test_nothing_is_changed_or_deleted(admin_client: Client, catalog: Catalog) -> None:
+    made(admin_client, "read")
+    page = f"{PAGE}{Token.objects.get().pk}/"
+    assert admin_client.post(f"{page}change/", {"name": "x", "scopes": ["switch"]}).status_code == 403
+    assert admin_client.post(f"{page}delete/", {"post": "yes"}).status_code == 403
+    assert admin_client.get(f"{page}revoke/").status_code == 405
+
+
+def test_a_token_that_would_be_dead_at_birth_is_refused(admin_client: Client, catalog: Catalog) -> None:
+    form = {"name": "x", "scopes": ["read"], "expires_at_0": "2020-01-01", "expires_at_1": "00:00"}
+    assert "over already" in admin_client.post(f"{PAGE}add/", form).content.decode()
+    assert not Token.objects.exists()
+
+
+def test_use_is_noted_once_a_minute(catalog: Catalog, make_user: MakeUser) -> None:
+    row, token = tokens.make(make_user("a"), "x", ["read"])
+    tokens.find(token)
+    first = Token.objects.get().last_used
+    tokens.find(token)
+    assert Token.objects.get().last_used == first
+    Token.objects.update(last_used=timezone.now() - timedelta(minutes=2))
+    tokens.find(token)
+    assert Token.objects.get(pk=row.pk).last_used != first
