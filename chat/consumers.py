@@ -18,6 +18,7 @@ from chat.rooms import rooms
 from models_admin import events, threads
 from models_admin.consumers import Page
 from models_admin.hub import hub
+from models_admin.wish_news import news
 
 NOT_FOUND = 4404
 GROWTH = ('{"type":"delta"', '{"type":"block"')
@@ -58,6 +59,7 @@ class ChatConsumer(Page):
         self.say(dispatcher.hello(told, hub.snapshot))
         for text in held:
             super().tell(text)
+        news.join(self)
         if not _streams_here(wanted):
             dispatcher.watch([wanted], again=True)
 

@@ -31,6 +31,7 @@ def chat(request: HttpRequest, conversation_id: uuid.UUID | None = None) -> Http
         "user": person,
         "conversation": conversations.shown(conversation) if conversation else None,
         "list": conversations.page(request.user),
+        "may_switch": request.user.has_perm("models_admin.switch"),
         "max_chars": settings.MESSAGE_MAX_CHARS,
     }
     return render(request, "chat/chat.html", {"conversation": conversation, "person": person, "boot": boot})

@@ -15,6 +15,7 @@ from chat.dispatch import dispatcher
 from models_admin.consumers import Page
 from models_admin.hub import hub
 from models_admin.line import Line, Send
+from models_admin.wish_news import news
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Application = Callable[..., Awaitable[None]]
@@ -23,6 +24,7 @@ Application = Callable[..., Awaitable[None]]
 def start() -> None:
     """Begin this process' share of the work, in the running loop: hear events, answer queued messages."""
     hub.start()
+    news.start()
     dispatcher.start()
 
 

@@ -9,8 +9,10 @@ from django.urls import include, path
 from chat.api import router
 from models_admin import api_docs
 from models_admin.api import api
+from models_admin.wishes_api import router as wishes_router
 
 api.add_router("", router)
+api.add_router("", wishes_router)
 
 
 urlpatterns = [

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from models_admin import backend, history_admin, names, rule_admin, tokens_admin  # noqa: F401 (some register themselves)
+from models_admin import backend, history_admin, names, rule_admin, tokens_admin, wish_admin
 from models_admin.admin_pages import ModelPages
 from models_admin.columns import Column, Columns
 from models_admin.models import TabbyModel
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     Form = forms.ModelForm[TabbyModel]
 else:  # at run time it takes no parameter
     Form = forms.ModelForm
+
+__all__ = ["history_admin", "rule_admin", "tokens_admin", "wish_admin"]  # which register themselves
 
 admin.site.site_header = "Gantry"
 admin.site.site_title = "Gantry"
@@ -138,6 +140,13 @@ class TabbyModelAdmin(ModelPages):
         ),
         ("Seen by Gantry", {"fields": ("first_seen", "last_seen", "vanished_at", "last_loaded")}),
     )
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().changelist_view(
+            request, {"requests": wish_admin.box(request), **(extra_context or {})}
+        )
 
     def get_list_display(self, request: HttpRequest) -> list[str | Column]:
         # The changelist asks several times during a request, and compares what it is given.

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from models_admin import narration, presence
+from models_admin import narration, presence, showcase, wish_ends
 from models_admin.models import ENDED, GATED, Backend, Lease, Switch
 from models_admin.tabby.errors import TabbyError
 from models_admin.tabby.wire import ModelCard
@@ -54,6 +54,8 @@ def set_loaded(
     for name, value in changes.items():
         setattr(backend, name, value)
     backend.save()
+    if card:
+        wish_ends.loaded(card.id)
 
 
 def set_reachable() -> None:
@@ -94,9 +96,9 @@ def _state(backend: Backend, running: Switch | None) -> str:
 def snapshot() -> dict[str, Any]:
     """Return the `backend` event: all that a page shows of TabbyAPI and of the switch under way.
 
-    {"type", "state": "ready"|"switching"|"unloaded"|"unreachable", "model" ('' = none), "loaded_at", "context" (tokens),
-    "parameters", "options", "unreachable_since", "trouble", "advice", "findings" (shaped as findings.Finding.as_dict()
-    says), "catalog_at", "worker" (one is alive),
+    {"type", "state": "ready"|"switching"|"unloaded"|"unreachable", "model" ('' = none), "about" (the model as
+    showcase.shown() says, or None), "loaded_at", "context" (tokens), "parameters", "options", "unreachable_since",
+    "trouble", "advice", "findings" (shaped as findings.Finding.as_dict() says), "catalog_at", "worker" (one is alive),
     "replying" (generations in flight), "switch": None | {…}, "last": None | {…} (ended within the last hour)};
     the two switches are shaped as narration.told() says, times are ISO 8601.
     """
@@ -113,6 +115,7 @@ def snapshot() -> dict[str, Any]:
         "type": "backend",
         "state": _state(backend, running),
         "model": backend.model,
+        "about": showcase.about(backend.model),
         "loaded_at": narration.iso(backend.loaded_at),
         "context": backend.parameters.get("max_seq_len"),
         "parameters": backend.parameters,

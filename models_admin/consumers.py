@@ -11,6 +11,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from models_admin import sessions
 from models_admin.hub import hub
 from models_admin.line import Line
+from models_admin.wish_news import news
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +36,15 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
         await self.welcome()
 
     async def welcome(self) -> None:
-        """Join the hub and send the first snapshot."""
+        """Join the hub and send the first snapshot; the user's requests follow."""
         snapshot = await hub.current()
         hub.sockets.add(self)
         self.say({"type": "hello", "backend": snapshot})
+        news.join(self)
 
     async def sign_out(self) -> None:
         """End the socket: the session that opened it holds no longer. A page that has just gone is no error."""
+        news.leave(self)
         try:
             await self.close(NOT_SIGNED_IN)
         except Exception as error:  # noqa: BLE001 (each server has its own exception for a socket that is closed)
@@ -49,6 +52,7 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
 
     async def disconnect(self, code: int) -> None:
         hub.sockets.discard(self)
+        news.leave(self)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Answer whatever the page sends with an error: this socket takes nothing."""

@@ -83,6 +83,11 @@ def catalog_changed() -> None:
     send("catalog")
 
 
+def wishes_changed() -> None:
+    """Somebody has asked for a model, or a request was answered."""
+    send("wishes")
+
+
 def let_go() -> None:
     """Leases were revoked: their holders must close their streams."""
     send("let_go")

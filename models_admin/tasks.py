@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from models_admin import catalog, findings, idempotency, recovery, rules, running
+from models_admin import catalog, findings, idempotency, recovery, rules, running, wish_ends
 
 
 @shared_task
@@ -22,8 +22,9 @@ def refresh_catalog() -> None:
 
 @shared_task
 def look_after() -> None:
-    """Adopt switches that nobody carries out, and look again for a TabbyAPI that was out of reach."""
+    """Adopt switches that nobody carries out, look again for a TabbyAPI that was out of reach, close requests."""
     recovery.look_after()
+    wish_ends.look_after()
 
 
 @shared_task

@@ -15,7 +15,12 @@ export function described(backend) {
     return plain("unloaded", "Model not available", "An administrator must load one", "Model not available: an administrator must load one");
   }
   const context = backend.context ? `${Math.round(backend.context / 1024)}k context` : "";
-  return plain("ready", model, context, "");
+  return plain("ready", title(backend), context, "");
+}
+
+/** What the loaded model is called: an administrator's name for it, or its own. */
+function title({ model, about }) {
+  return about?.id === model ? about.name : model;
 }
 
 function plain(state, name, detail, hold) {
@@ -60,10 +65,10 @@ function progress(running, part) {
 export function ended(before, now) {
   const last = now?.last;
   if (!last || !before || before.last?.id === last.id || before.switch?.id !== last.id) return "";
-  const kept = now.model ? ` ${now.model} answers.` : "";
+  const kept = now.model ? ` ${title(now)} answers.` : "";
   if (last.state === "failed") return `Switching to ${last.target || "no model"} failed: ${last.error || "no reason was given"}.${kept}`.replace("..", ".");
   if (last.state === "cancelled") return `The switch to ${last.target} was cancelled.${kept}`;
-  return last.target ? `${last.target} is ready.` : "The model was unloaded.";
+  return last.target ? `${last.target === now.model ? title(now) : last.target} is ready.` : "The model was unloaded.";
 }
 
 function time(iso) {

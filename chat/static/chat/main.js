@@ -6,7 +6,9 @@ import { Banner } from "./banner.js";
 import { Composer } from "./composer.js";
 import { byId, copyText, h, uuid } from "./dom.js";
 import { setUpMenu } from "./menu.js";
+import { Models } from "./models.js";
 import { Outbox } from "./outbox.js";
+import { Requests } from "./requests.js";
 import { setUpSearch } from "./search.js";
 import { setUpSettings } from "./settings.js";
 import { Sidebar } from "./sidebar.js";
@@ -15,13 +17,7 @@ import { apply, initial, isOpen, last, prepend } from "./state.js";
 import { setUpTheme } from "./theme.js";
 import { toast } from "./toast.js";
 import { View } from "./view.js";
-
-const SUGGESTIONS = [
-  ["Explain an idea", "how a hash table finds things so fast", "Explain to a beginner how a hash table finds things so fast, with a small example."],
-  ["Write some code", "a Python script that renames photos by date", "Write a Python script that renames the photos in a folder by the date on which they were taken."],
-  ["Improve a text", "make an e-mail shorter and friendlier", "Make this e-mail shorter and friendlier:\n\n"],
-  ["Think it through", "weigh the pros and cons of a decision", "Help me weigh the pros and cons of this decision:\n\n"],
-];
+import { Welcome } from "./welcome.js";
 
 const AT_ONCE = 10; // frames
 
@@ -81,6 +77,14 @@ const composer = new Composer(boot.conversation?.id ?? null, boot.max_chars, {
     return Boolean(message);
   },
 });
+
+const requests = new Requests(() => state.backend?.model ?? "");
+const models = new Models(requests, boot.may_switch);
+const welcome = new Welcome((text) => composer.put(text), () => models.open(), boot.may_switch);
+requests.onchange = () => {
+  models.draw();
+  showWelcome();
+};
 
 /** Send a frame that is only worth sending now. */
 function now(frame) {
@@ -170,6 +174,8 @@ function connect() {
       if (is.is === "lost" && is.tries > 1) showModel();
     },
     onevent(event) {
+      if (event.type === "requests") requests.take(event.requests);
+      if (event.type === "catalog") models.refresh();
       const before = state.backend;
       for (const change of apply(state, event)) react(change);
       if (event.type === "hello" && fresh) {
@@ -231,6 +237,8 @@ function showModel() {
   byId("model-detail").textContent = detail;
   byId("progress").hidden = progress === null;
   byId("progress-bar").style.transform = `scaleX(${progress ?? 0})`;
+  models.take(state.backend);
+  requests.draw();
   composer.area.placeholder = kind === "ready" ? `Message ${name}` : "Message the model";
   // Percentages are for the eyes; a listener hears each state once.
   const spoken = name.replace(/ \d+%/, "");
@@ -240,14 +248,7 @@ function showModel() {
 function showWelcome() {
   const empty = state.order.length === 0 && outbox.frames.length === 0 && (!state.conversation || state.greeted);
   byId("welcome").hidden = !empty;
-}
-
-function setUpWelcome() {
-  byId("welcome-words").textContent = "Ask anything, or begin with one of these.";
-  const buttons = SUGGESTIONS.map(([title, words, text]) =>
-    h("li", {}, h("button", { type: "button", class: "suggestion", onclick: () => composer.put(text) }, h("strong", {}, title), h("span", {}, words))),
-  );
-  byId("suggestions").append(...buttons);
+  welcome.show(described(state.backend).state === "unloaded", requests.anyOpen);
 }
 
 async function saveSettings(changed) {
@@ -290,7 +291,6 @@ setUpTheme([...document.querySelectorAll("[data-theme-choice]")]);
 setUpKeys(setUpSearch(() => [...sidebar.rows.values()].sort((one, other) => other.updated_at.localeCompare(one.updated_at))));
 setUpSettings(() => state.conversation ?? settings, saveSettings);
 setUpCopyButtons();
-setUpWelcome();
 sidebar.ontitle = (title) => {
   state.conversation.title = title;
   showTitle();

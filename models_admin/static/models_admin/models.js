@@ -6,7 +6,7 @@
 import { follow } from "./socket.js";
 
 const FRAGMENT = { headers: { "X-Requested-With": "fragment" } };
-const PARTS = ["gantry-state", "gantry-work", "gantry-outcome", "gantry-notes"];
+const PARTS = ["gantry-state", "gantry-work", "gantry-outcome", "gantry-requests", "gantry-notes"];
 const dialog = document.getElementById("gantry-dialog");
 let newest = null; // the last snapshot that came
 let heard = 0; // when it came (performance.now())
@@ -33,7 +33,7 @@ function key(snapshot) {
 // What came from the socket ------------------------------------------------------------------------------------
 
 function take(event) {
-  if (event.type === "catalog") {
+  if (event.type === "catalog" || event.type === "asked") {
     update();
     return;
   }
@@ -179,7 +179,7 @@ async function ask(address) {
 }
 
 document.addEventListener("submit", (event) => {
-  if (!event.target.closest("#gantry-dialog, #gantry-banner, .gantry-refresh")) return;
+  if (!event.target.closest("#gantry-dialog, #gantry-banner, #gantry-requests, .gantry-refresh")) return;
   for (const button of event.target.querySelectorAll("button")) button.disabled = true;
 });
 

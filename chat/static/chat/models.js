@@ -1,0 +1,231 @@
+// The dialog behind the model's name: what is loaded, in the administrators' words, and what could be.
+
+import { call } from "./api.js";
+import { described } from "./backend.js";
+import { byId, h } from "./dom.js";
+import { when } from "./requests.js";
+
+const LONGEST = 300; // characters of a reason
+const MANY = 8; // models that can be looked over without a filter
+
+export class Models {
+  /** `requests`: what this user has asked for; `maySwitch`: they need not ask. */
+  constructor(requests, maySwitch) {
+    Object.assign(this, { requests, maySwitch, backend: null, rows: new Map(), offered: null });
+    this.dialog = byId("models");
+    this.now = byId("models-now");
+    this.list = byId("models-list");
+    this.filter = byId("models-filter");
+    byId("model").addEventListener("click", () => this.open());
+    byId("models-close").addEventListener("click", () => this.dialog.close());
+    this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.dialog.close());
+    this.dialog.addEventListener("close", () => this.forget());
+    this.filter.addEventListener("input", () => this.sift());
+  }
+
+  open() {
+    if (this.dialog.open) return;
+    this.tell("Looking up the models…");
+    this.showNow();
+    this.dialog.showModal();
+    this.fetch();
+  }
+
+  forget() {
+    this.rows.clear();
+    this.list.replaceChildren();
+    this.offered = null;
+    this.filter.value = "";
+    this.filter.hidden = true;
+    this.say("");
+  }
+
+  /** What the server's model does has changed. */
+  take(backend) {
+    const before = this.backend;
+    this.backend = backend;
+    if (!this.dialog.open) return;
+    this.showNow();
+    if (before?.model === backend?.model) this.draw();
+    else this.fetch();
+  }
+
+  /** Models have come or gone, or what is noted about them has changed. */
+  refresh() {
+    if (this.dialog.open) this.fetch();
+  }
+
+  async fetch() {
+    try {
+      this.offered = await this.requests.offered();
+    } catch (error) {
+      this.tell(error.message);
+      return;
+    }
+    this.draw();
+  }
+
+  /** Instead of the list. */
+  tell(words) {
+    byId("models-empty").textContent = words;
+  }
+
+  /** What came of something: a toast would be behind the dialog. */
+  say(words) {
+    const said = byId("models-said");
+    said.textContent = words;
+    said.hidden = !words;
+  }
+
+  showNow() {
+    const { about, model, context } = this.backend ?? {};
+    const { state, name, detail } = described(this.backend);
+    this.now.dataset.state = state;
+    if (state !== "ready") {
+      const next = state === "unloaded" && (this.maySwitch ? "Load one of these." : "Messages wait until an administrator loads one: ask for the one you need.");
+      this.now.replaceChildren(h("h3", {}, name), h("p", { class: "facts" }, next || detail));
+      return;
+    }
+    const facts = [about && about.name !== model && model, about?.size, context && `${context.toLocaleString("en")} tokens of context`];
+    const notes = about?.notes && h("p", { class: "notes" }, about.notes);
+    const parts = [h("h3", {}, name), h("p", { class: "facts" }, facts.filter(Boolean).join(" · ")), tags(about?.tags), notes];
+    this.now.replaceChildren(...parts.filter(Boolean));
+  }
+
+  draw() {
+    if (!this.offered) return;
+    const others = this.offered.filter((each) => each.id !== this.backend?.model);
+    const shown = new Set(others.map((each) => each.id));
+    for (const [id, row] of this.rows) {
+      if (shown.has(id)) continue;
+      row.element.remove();
+      this.rows.delete(id);
+    }
+    for (const model of others) {
+      let row = this.rows.get(model.id);
+      if (!row) {
+        row = new Row(this);
+        this.rows.set(model.id, row);
+        this.list.append(row.element);
+      }
+      row.show(model, this.requests.open(model.id), this.backend?.switch);
+    }
+    this.filter.hidden = others.length <= MANY && !this.filter.value;
+    this.tell(others.length ? "" : "There are no other models.");
+    this.sift();
+  }
+
+  sift() {
+    const wanted = this.filter.value.trim().toLowerCase();
+    for (const { element, model } of this.rows.values()) {
+      element.hidden = ![model.name, model.id, ...model.tags].some((each) => each.toLowerCase().includes(wanted));
+    }
+  }
+}
+
+class Row {
+  constructor(models) {
+    this.models = models;
+    this.words = h("div", { class: "offer-words" });
+    this.buttons = h("div", { class: "offer-buttons" });
+    this.element = h("li", { class: "offer" }, this.words, this.buttons);
+    this.shown = "";
+  }
+
+  show(model, request, running) {
+    this.model = model;
+    this.request = request;
+    const loading = running?.target === model.id;
+    const shown = JSON.stringify([model, request, loading, Boolean(running)]);
+    if (shown === this.shown) return;
+    this.shown = shown;
+    const facts = [model.name !== model.id && model.id, model.size].filter(Boolean).join(" · ");
+    const asked = request && h("p", { class: "asked" }, `You asked for it (${when(request.asked_at)})`, request.reason && ": “", request.reason && h("bdi", {}, request.reason), request.reason && "”");
+    this.words.replaceChildren(...[h("h3", {}, model.name), facts && h("p", { class: "facts" }, facts), tags(model.tags), model.notes && h("p", { class: "notes" }, model.notes), asked].filter(Boolean));
+    const focused = this.buttons.contains(document.activeElement);
+    this.buttons.replaceChildren(...(loading ? [h("span", { class: "facts" }, "Loading now…")] : this.controls(running)));
+    if (focused) this.buttons.querySelector("button, a")?.focus();
+  }
+
+  controls(running) {
+    const { model, request } = this;
+    if (model.switch_url) return running ? [] : [h("a", { class: "button small", href: model.switch_url, "aria-label": `Switch to ${model.name}…` }, "Switch…")];
+    if (this.models.maySwitch) return running ? [] : [button("Switch…", `Switch to ${model.name}…`, () => this.confirm())];
+    if (!request) return [button("Ask for it", `Ask for ${model.name}`, () => this.ask())];
+    return [
+      button("Change", `Change the reason of asking for ${model.name}`, () => this.ask()),
+      button("Withdraw", `Withdraw the request for ${model.name}`, () => this.attempt(() => this.models.requests.withdraw(this.request), (problem) => this.models.say(problem))),
+    ];
+  }
+
+  ask() {
+    const area = h("textarea", { rows: 2, maxlength: LONGEST, id: "reason", "aria-describedby": "reason-help" });
+    area.value = this.request?.reason ?? "";
+    const fields = [
+      h("label", { for: "reason" }, `Why ${this.model.name}?`),
+      h("p", { class: "help", id: "reason-help" }, "A few words for the administrators; may be left empty."),
+      area,
+    ];
+    this.form(fields, this.request ? "Save" : "Send request", async () => this.models.say(await this.models.requests.ask(this.model.id, area.value)));
+    area.focus();
+    area.form.scrollIntoView({ block: "nearest" });
+  }
+
+  /** Who may switch but not enter the admin site is asked here. */
+  confirm() {
+    const words = "It will answer everybody from then on. Replies in flight get a moment to finish; messages sent meanwhile wait.";
+    const form = this.form([h("p", { class: "help" }, words)], "Switch", async () => {
+      await call("POST", "/admin/models/switch", { model_id: this.model.id }, { Prefer: "respond-async" });
+      this.models.dialog.close();
+    });
+    form.querySelector("button").focus();
+  }
+
+  form(fields, verb, act) {
+    for (const open of this.models.list.querySelectorAll("form")) open.remove();
+    const problem = h("p", { class: "alert bad", role: "alert", hidden: true });
+    const send = h("button", { class: "button small primary", type: "submit" }, verb);
+    const close = () => {
+      form.remove();
+      this.buttons.querySelector("button, a")?.focus();
+    };
+    const form = h("form", { class: "offer-form" }, ...fields, problem, h("div", { class: "offer-buttons" }, send, button("Cancel", null, close)));
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.attempt(() => act().then(close), (words) => {
+        problem.textContent = words;
+        problem.hidden = false;
+      });
+    });
+    form.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      event.preventDefault(); // the form goes, the dialog stays
+      event.stopPropagation();
+      close();
+    });
+    this.element.append(form);
+    return form;
+  }
+
+  /** Do something, and not again before it is done. Buttons stay enabled: one that is disabled loses the focus. */
+  async attempt(act, failed) {
+    if (this.busy) return;
+    this.busy = true;
+    this.models.say("");
+    try {
+      await act();
+    } catch (error) {
+      failed(error.message);
+    } finally {
+      this.busy = false;
+    }
+  }
+}
+
+function button(words, label, onclick) {
+  return h("button", { type: "button", class: "button small", "aria-label": label, onclick }, words);
+}
+
+function tags(words) {
+  return words?.length ? h("ul", { class: "tags", "aria-label": "Good for" }, ...words.map((each) => h("li", {}, each))) : null;
+}

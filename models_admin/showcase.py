@@ -1,0 +1,33 @@
+"""A model as people who chat are shown it: the words that administrators gave it, and its size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models_admin.models import TabbyModel
+
+
+def shown(model: TabbyModel) -> dict[str, Any]:
+    """Return {"id", "name" (to read), "tags": [words], "notes" (for users), "size" (such as “7B · Q5”; '' = unknown)}."""
+    return {
+        "id": model.name,
+        "name": str(model),
+        "tags": model.tags,
+        "notes": model.notes,
+        "size": size(model),
+    }
+
+
+def size(model: TabbyModel) -> str:
+    """Parameters and quantization, as far as they are known."""
+    parts = []
+    if model.parameters_b is not None:
+        millions = model.parameters_b < 1
+        parts.append(f"{model.parameters_b * 1000:.0f}M" if millions else f"{model.parameters_b:.3g}B")
+    return " · ".join([*parts, model.quantization] if model.quantization else parts)
+
+
+def about(name: str) -> dict[str, Any] | None:
+    """Return shown() for the model of that name; None if the catalog never had it."""
+    model = TabbyModel.objects.filter(name=name).first() if name else None
+    return shown(model) if model else None

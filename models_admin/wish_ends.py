@@ -1,0 +1,52 @@
+"""How requests for a model end: each once, by a guarded UPDATE. And what ends them without anybody's answer."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from models_admin import events
+from models_admin.models import ACTIVE, Backend, Switch, TabbyModel, Wish, WishState
+
+KEPT = timedelta(days=90)  # requests that have ended
+
+
+def end(which: Q, state: WishState, **fields: Any) -> int:
+    """End the open wishes that `which` names, and write `fields`; return how many there were."""
+    now = timezone.now()
+    wishes = Wish.objects.filter(which, state=WishState.OPEN)
+    ended = wishes.update(**{"state": state, "ended_at": now, "changed_at": now, **fields})
+    if ended:
+        transaction.on_commit(events.wishes_changed)
+    return ended
+
+
+def loaded(name: str) -> None:
+    """The model is loaded, whoever had it loaded: grant the requests for it. Call in the transaction that says so."""
+    end(Q(target=name), WishState.GRANTED)
+
+
+def look_after() -> None:
+    """Grant what is loaded, close what is gone or overdue, and forget what ended long ago.
+
+    A request for the loaded model is open where a switch was about to take that model away. If the switch is then
+    cancelled, nothing is loaded anew: that is seen here.
+    """
+    now = timezone.now()
+    wanted = set(Wish.objects.filter(state=WishState.OPEN).values_list("target", flat=True))
+    if wanted:
+        model = Backend.objects.filter(pk=1).values_list("model", flat=True).first()
+        if model in wanted and not Switch.objects.filter(state__in=ACTIVE).exists():
+            loaded(model)
+        present = TabbyModel.objects.filter(name__in=wanted, vanished_at=None)
+        if gone := wanted - set(present.values_list("name", flat=True)):
+            end(Q(target__in=gone), WishState.GONE)
+        end(Q(asked_at__lt=now - timedelta(days=settings.REQUEST_DAYS)), WishState.EXPIRED)
+    forgotten = Wish.objects.filter(ended_at__lt=now - KEPT)
+    if forgotten.exists():
+        forgotten.delete()

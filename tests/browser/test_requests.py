@@ -1,0 +1,72 @@
+"""Somebody asks for a model in the chat; an administrator switches to it, or declines, with one click; the asker is told."""
+
+from __future__ import annotations
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+from support.people import Person
+from support.tabby import Tabby
+from windows import MODELS, PHONE, Windows, model_is
+
+WISHED = "beta-8B-Q5"
+
+
+def ask(page: Page, reason: str) -> None:
+    page.locator("#model").click()
+    dialog = page.get_by_role("dialog", name="Models")
+    dialog.get_by_role("button", name=f"Ask for {WISHED}").click()
+    dialog.get_by_label(f"Why {WISHED}?").fill(reason)
+    dialog.get_by_role("button", name="Send request").click()
+    expect(dialog).to_contain_text("The administrators see that you ask for")
+    expect(dialog.get_by_role("button", name=f"Withdraw the request for {WISHED}")).to_be_visible()
+
+
+def serious(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [each["id"] for each in found if each["impact"] in ("serious", "critical")]
+
+
+def test_a_request_is_granted_with_one_click_and_the_asker_is_told(
+    tabby: Tabby, admin: Person, alice: Person, windows: Windows
+) -> None:
+    models = windows.open(admin, MODELS)
+    chat = windows.open(alice, "/")
+    model_is(chat, "ready")
+    ask(chat, "for <b>code</b> & tables")
+    assert serious(chat) == []
+    requests = models.locator("#gantry-requests")
+    expect(requests).to_contain_text(f"alice asks for {WISHED}")
+    expect(requests).to_contain_text("for <b>code</b> & tables")
+    assert serious(models) == []
+    requests.get_by_role("button", name=f"Switch to {WISHED}").click()
+    expect(models.locator("#gantry-banner")).to_contain_text("✓ Model switched successfully!")
+    expect(requests).not_to_contain_text("asks for")
+    chat.get_by_role("dialog", name="Models").get_by_role("button", name="Close").click()
+    notice = chat.locator("#notices")
+    expect(notice).to_contain_text(f"{WISHED} is loaded, as you asked.")
+    notice.get_by_role("button", name="Put away").click()
+    expect(notice).not_to_contain_text("as you asked")
+    again = windows.open(alice, "/")
+    model_is(again, "ready", WISHED)
+    expect(again.locator("#notices")).not_to_contain_text("as you asked")
+
+
+def test_who_was_away_is_told_at_the_next_visit_why_it_was_declined(
+    tabby: Tabby, admin: Person, alice: Person, windows: Windows
+) -> None:
+    chat = windows.open(alice, "/", size=PHONE)
+    model_is(chat, "ready")
+    ask(chat, "")
+    chat.context.close()
+    models = windows.open(admin, MODELS)
+    models.get_by_role("link", name=f"Decline the request of alice for {WISHED}").click()
+    dialog = models.locator("#gantry-dialog")
+    dialog.get_by_label("Why").fill("Too slow for everybody else.")
+    dialog.get_by_role("button", name="Decline").click()
+    expect(models.locator(".messagelist")).to_contain_text("alice is told")
+    back = windows.open(alice, "/", size=PHONE)
+    notice = back.locator("#notices")
+    expect(notice).to_contain_text("declined: “Too slow for everybody else.”")
+    assert serious(back) == []
+    notice.get_by_role("button", name="Put away").click()
+    expect(notice).not_to_contain_text("declined")

@@ -1,0 +1,176 @@
+"""Users' requests for a model, as administrators see and decline them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from control_rows import MISTRAL, QWEN, MakeUser, running
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from models_admin import wishes
+from models_admin.models import State, TabbyModel, Wish, WishState
+
+MODELS = "/admin/models_admin/tabbymodel/"
+PAGE = "/admin/models_admin/wish/"
+SCRIPT = "<script>alert(1)</script>"
+FRAGMENT = {"HTTP_X_REQUESTED_WITH": "fragment"}
+Catalog = dict[str, TabbyModel]
+
+
+def html(client: Client, path: str, **headers: str) -> str:
+    response = client.get(path, **headers)
+    assert response.status_code == 200
+    return str(response.content.decode())
+
+
+def box(client: Client, **headers: str) -> str:
+    """The Models page's part about requests."""
+    return html(client, MODELS, **headers).partition('id="gantry-requests"')[2].partition("</section>")[0]
+
+
+def as_user(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def ann(make_user: MakeUser) -> User:
+    return make_user("ann", is_staff=False)
+
+
+@pytest.fixture
+def wish(catalog: Catalog, ann: User) -> Wish:
+    made = wishes.ask(ann.pk, QWEN, f"for my code {SCRIPT}")
+    assert made is not None
+    return made
+
+
+def test_the_models_page_shows_who_asks_for_what_and_why(wish: Wish, admin_client: Client) -> None:
+    for shown in (box(admin_client), box(admin_client, **FRAGMENT)):
+        assert "<strong>ann</strong> asks for" in shown
+        assert QWEN in shown
+        assert "for my code &lt;script&gt;alert(1)&lt;/script&gt;" in shown
+        assert SCRIPT not in shown
+        pk = TabbyModel.objects.get(name=QWEN).pk
+        assert f'href="{MODELS}{pk}/switch/" data-dialog' in shown
+        assert f'href="{PAGE}{wish.pk}/decline/" data-dialog' in shown
+
+
+def test_without_requests_the_models_page_has_no_box(catalog: Catalog, admin_client: Client) -> None:
+    page = html(admin_client, MODELS)
+    assert 'id="gantry-requests"' in page  # the place for one
+    assert "gantry-requests-title" not in page
+
+
+def test_the_box_shows_the_first_few_and_links_to_the_rest(
+    wish: Wish, admin_client: Client, make_user: MakeUser
+) -> None:
+    for number in range(6):
+        wishes.ask(make_user(f"user{number}").pk, QWEN)
+    shown = box(admin_client)
+    assert re.findall(r"<strong>(\w+)</strong> asks", shown) == ["ann", "user0", "user1", "user2", "user3"]
+    assert '<span class="gantry-count">7</span>' in shown
+    assert "2 more" in shown
+
+
+def test_no_switch_is_offered_while_one_runs_or_to_a_model_that_is_gone(
+    wish: Wish, admin_client: Client
+) -> None:
+    made = running(State.LOADING, target=MISTRAL)
+    assert ">Switch<" not in box(admin_client)
+    made.delete()
+    assert ">Switch<" in box(admin_client)
+    TabbyModel.objects.filter(name=QWEN).update(vanished_at=timezone.now())
+    assert ">Switch<" not in box(admin_client)
+    assert ">Decline<" in box(admin_client)
+
+
+@pytest.mark.parametrize(
+    "permissions", [(), ("view_tabbymodel",), ("unload",)], ids=["none", "view", "unload"]
+)
+def test_who_may_not_switch_or_manage_sees_no_requests(
+    wish: Wish, make_user: MakeUser, permissions: tuple[str, ...]
+) -> None:
+    client = as_user(make_user("nils", *permissions))
+    assert "gantry-requests-title" not in html(client, MODELS)
+    assert client.get(PAGE).status_code == 403
+    for method in (client.get, client.post):
+        assert method(f"{PAGE}{wish.pk}/decline/").status_code == 403
+    assert Wish.objects.get().state == WishState.OPEN
+
+
+def test_who_may_manage_only_can_decline_and_not_switch(wish: Wish, make_user: MakeUser) -> None:
+    client = as_user(make_user("mia", "manage"))
+    for shown in (box(client), html(client, PAGE)):
+        assert ">Decline<" in shown
+        assert ">Switch<" not in shown
+
+
+def test_a_request_is_declined_with_a_few_words(wish: Wish, admin_client: Client, ann: User) -> None:
+    page = f"{PAGE}{wish.pk}/decline/"
+    form = html(admin_client, page)
+    assert "Decline this request?" in form
+    assert SCRIPT not in form
+    response = admin_client.post(page, {"answer": f"Not today.\n{SCRIPT}"}, follow=True)
+    assert response.redirect_chain == [(PAGE, 302)]
+    assert "Declined. ann is told." in response.content.decode()
+    [told] = wishes.news([ann.pk])[ann.pk]
+    assert (told["state"], told["answer"]) == ("declined", f"Not today. {SCRIPT}")
+    entry = LogEntry.objects.get()
+    assert (entry.get_change_message(), entry.user.username) == ("Declined.", "admin")
+    ended = html(admin_client, f"{PAGE}?state=declined")
+    assert "by admin: “Not today. &lt;script&gt;alert(1)&lt;/script&gt;”" in ended
+    assert "ann" not in html(admin_client, PAGE).partition('id="changelist"')[2]
+
+
+def test_declining_from_the_models_page_leads_back_there(wish: Wish, admin_client: Client) -> None:
+    page = f"{PAGE}{wish.pk}/decline/"
+    fragment = html(admin_client, page, **FRAGMENT)
+    assert "<html" not in fragment
+    assert '<input type="hidden" name="models" value="1">' in fragment
+    assert admin_client.post(page, {"models": "1", "answer": ""})["Location"] == MODELS
+
+
+def test_a_request_that_has_ended_is_not_declined(wish: Wish, admin_client: Client, ann: User) -> None:
+    wishes.withdraw(ann.pk, wish.pk)
+    page = f"{PAGE}{wish.pk}/decline/"
+    assert "has ended already" in html(admin_client, page)
+    response = admin_client.post(page, {"answer": "no"}, follow=True)
+    assert "has ended already" in response.content.decode()
+    assert Wish.objects.get().state == WishState.WITHDRAWN
+    assert not LogEntry.objects.exists()
+
+
+def test_words_that_are_too_long_are_sent_back(wish: Wish, admin_client: Client) -> None:
+    response = admin_client.post(f"{PAGE}{wish.pk}/decline/", {"answer": "x" * 301})
+    assert "at most 300 characters" in response.content.decode()
+    assert Wish.objects.get().state == WishState.OPEN
+
+
+def test_the_list_shows_open_requests_and_others_when_asked(
+    wish: Wish, admin_client: Client, make_user: MakeUser
+) -> None:
+    other = wishes.ask(make_user("ben").pk, MISTRAL)
+    assert other is not None
+    wishes.withdraw(other.user_id, other.pk)
+    page = html(admin_client, PAGE)
+    assert "for my code &lt;script&gt;" in page
+    pk = TabbyModel.objects.get(name=QWEN).pk
+    assert f'formaction="{MODELS}{pk}/switch/"' in page
+    assert MISTRAL not in page
+    everything = html(admin_client, f"{PAGE}?state=all")
+    assert MISTRAL in everything
+    assert QWEN in everything
+    assert "ben" in html(admin_client, f"{PAGE}?state=all&q=mistral")
+
+
+def test_requests_cannot_be_added_changed_or_deleted(wish: Wish, admin_client: Client) -> None:
+    assert admin_client.get(f"{PAGE}add/").status_code == 403
+    assert admin_client.get(f"{PAGE}{wish.pk}/delete/").status_code == 403
+    assert admin_client.post(f"{PAGE}{wish.pk}/change/", {"state": "granted"}).status_code == 403
+    assert Wish.objects.get().target == QWEN
