@@ -128,6 +128,7 @@ def uvicorn(bind: str, port: int, fd: int | None) -> int:
         lifespan="on",
         log_config=None,
         access_log=False,
+        proxy_headers=False,  # addresses.py decides whom to believe
         ws_max_size=LARGEST_FRAME,
         ws_per_message_deflate=False,  # small frames grow by it, and it costs more than it saves
         timeout_graceful_shutdown=CLOSE_SECONDS,

@@ -190,6 +190,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "gantry_site.sign_in_pages.SignIns",
 ]
 ROOT_URLCONF = "gantry_site.urls"
 ASGI_APPLICATION = "gantry_site.asgi.application"
@@ -211,6 +212,12 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
+# Sign-ins that go wrong: so many with one name, or with any, from one place; then a pause (seconds). See sign_in.py.
+SIGN_IN_ATTEMPTS = env.int("SIGN_IN_ATTEMPTS", default=5)
+SIGN_IN_ATTEMPTS_PER_ADDRESS = env.int("SIGN_IN_ATTEMPTS_PER_ADDRESS", default=50)
+SIGN_IN_COOL_OFF = env.float("SIGN_IN_COOL_OFF", default=300.0)
+# Whose X-Forwarded-For is believed: addresses and networks.
+TRUSTED_PROXIES = env.list("GANTRY_TRUSTED_PROXIES", default=[])
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "login"

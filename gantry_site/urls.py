@@ -7,16 +7,19 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 
 from chat.api import router
+from gantry_site.sign_in_pages import AdminSignInForm, SignInForm
 from models_admin import api_docs
 from models_admin.api import api
 from models_admin.wishes_api import router as wishes_router
 
 api.add_router("", router)
 api.add_router("", wishes_router)
+admin.site.login_form = AdminSignInForm
+sign_in = LoginView.as_view(authentication_form=SignInForm, redirect_authenticated_user=True)
 
 
 urlpatterns = [
-    path("accounts/login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("accounts/login/", sign_in, name="login"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
     path("api/docs", api_docs.view(api), name="api-docs"),

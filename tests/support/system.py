@@ -22,6 +22,8 @@ QUICK = {
     "HEARTBEAT_TTL": "3",
     "REPLY_STALL_TIMEOUT": "2",
     "FRAMES_PER_SECOND": "200",
+    "SIGN_IN_ATTEMPTS": "3",
+    "GANTRY_TRUSTED_PROXIES": "127.0.0.9",
 }
 
 

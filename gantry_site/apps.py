@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class GantrySiteConfig(AppConfig):
+    name = "gantry_site"
+    verbose_name = "Site"
+
+    def ready(self) -> None:
+        from gantry_site import checks  # noqa: F401, PLC0415 (registers them)

@@ -1,0 +1,42 @@
+"""Django's system checks of how the site is reached."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+
+@register()
+def proxies_and_sign_ins(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    """Settings of sign-ins that cannot work."""
+    found: list[CheckMessage] = []
+    for word in settings.TRUSTED_PROXIES:
+        try:
+            ip_network(word.strip(), strict=False)
+        except ValueError:
+            hint = "Give addresses or networks, with commas between them: 10.0.0.7,172.16.0.0/12"
+            found.append(
+                Error(f"GANTRY_TRUSTED_PROXIES: {word!r} is no address", hint=hint, id="gantry.E010")
+            )
+    for name in ("SIGN_IN_ATTEMPTS", "SIGN_IN_ATTEMPTS_PER_ADDRESS", "SIGN_IN_COOL_OFF"):
+        if getattr(settings, name) < 1:
+            hint = "Nobody could sign in, or everybody could try without end."
+            found.append(Error(f"{name} must be at least 1", hint=hint, id="gantry.E011"))
+    return found
+
+
+@register(Tags.security, deploy=True)
+def people_behind_a_proxy(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    """Behind a proxy that nobody named, everybody has the proxy's address."""
+    if not settings.HTTPS or settings.TRUSTED_PROXIES:
+        return []
+    hint = (
+        "Set it to the address from which the proxy reaches Gantry. Until then all people count as one "
+        "place, and one of them who mistypes passwords can keep the others from signing in for a while."
+    )
+    return [
+        Warning("HTTPS is on, and GANTRY_TRUSTED_PROXIES names no proxy", hint=hint, id="gantry.W011"),
+    ]

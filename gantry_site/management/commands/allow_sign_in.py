@@ -1,0 +1,34 @@
+"""`manage.py allow_sign_in`: let somebody try again who gave too many wrong passwords."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from gantry_site import sign_in
+from gantry_site.addresses import read
+
+
+class Command(BaseCommand):
+    """Forget what was counted of sign-ins that went wrong."""
+
+    help = "Forgets sign-ins that went wrong, so that people need not wait: of a name, at an address, or all."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("username", nargs="?", default="", help="of this user, wherever it was tried")
+        parser.add_argument(
+            "--address", default="", metavar="ADDRESS", help="at this address, as the log has it"
+        )
+        parser.add_argument("--all", action="store_true", help="of everybody")
+
+    def handle(self, *args: Any, username: str, address: str, all: bool, **options: Any) -> None:
+        if all == bool(username or address):
+            raise CommandError("Say whose: a user's name, --address, or --all.")
+        if address and read(address) is None:
+            raise CommandError(f"{address} is no address.")
+        count = sign_in.forget(username, address)
+        self.stdout.write(
+            f"{count} count{'' if count == 1 else 's'} forgotten." if count else "None was counted."
+        )

@@ -1,0 +1,27 @@
+"""What the site itself keeps: how many sign-ins went wrong lately."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class SignInCount(models.Model):
+    """How often somebody from `source` gave a wrong password, until `ends_at`; see sign_in.py.
+
+    A digest stands for the name that was typed, which may be anything, a password too. '' counts all names together.
+    """
+
+    name = models.CharField(max_length=64, blank=True)
+    source = models.CharField(max_length=80)
+    failures = models.PositiveIntegerField(default=0)
+    ends_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["source", "name"], name="one_sign_in_count"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.failures} from {self.source}"
