@@ -28,6 +28,10 @@ bench-switch: .venv/.dev ## Measure a switch, and how soon pages see it, against
 schemathesis: .venv/.dev ## Try the HTTP API against its own description, and say what came of it; EXAMPLES=200
 	$(BIN)/python -m bench.schema $(or $(EXAMPLES),100)
 
+audit: .venv/.made ## Look the pinned packages up in the list of known vulnerabilities (needs the internet)
+	@[ -x .venv/audit/bin/pip-audit ] || { python3 -m venv .venv/audit && .venv/audit/bin/python -m pip install --quiet pip-audit==2.10.1; }
+	.venv/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
+
 lint: .venv/.dev ## Check format, style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -54,8 +54,14 @@ class Finding:
 def everything() -> Iterator[Finding]:
     """Examine all there is, one finding at least for each subject; what cannot be asked is said to be so."""
     yield disk()
-    yield from database()
+    of_database = list(database())
+    yield from of_database
     yield redis_server()
+    if of_database[0].level == "error":  # each question more would wait for it in vain
+        yield from clocks(with_database=False)
+        yield from (_unknown("worker", "a worker"), _unknown("beat", "beat"))
+        yield from tabbyapi(with_history=False)
+        return
     yield from clocks()
     yield workers()
     yield beat()
@@ -69,12 +75,13 @@ def readiness() -> dict[str, Finding]:
         return {
             "database": found,
             "redis": redis_server(),
-            **{
-                name: Finding(name, "error", f"Whether {what} answers is not known")
-                for name, what in unknown.items()
-            },
+            **{name: _unknown(name, what) for name, what in unknown.items()},
         }
     return {"database": found, "redis": redis_server(), "worker": workers(), "tabbyapi": _tabbyapi_as_known()}
+
+
+def _unknown(name: str, what: str) -> Finding:
+    return Finding(name, "error", f"Whether {what} answers is not known", "The database would say it.")
 
 
 # The machine ----------------------------------------------------------------------------------------------------
@@ -151,7 +158,7 @@ def _redis() -> redis.Redis:
     )
 
 
-def clocks() -> Iterator[Finding]:
+def clocks(*, with_database: bool = True) -> Iterator[Finding]:
     """Whether the clocks of this machine, Redis and the database agree: heartbeats are compared across machines."""
     apart: dict[str, float] = {}
     try:
@@ -160,7 +167,7 @@ def clocks() -> Iterator[Finding]:
         apart["Redis"] = seconds + micro / 1e6 - time.time()
     except (redis.RedisError, OSError):
         pass  # said elsewhere
-    if connection.vendor == "postgresql":
+    if with_database and connection.vendor == "postgresql":
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
@@ -225,15 +232,15 @@ def beat() -> Finding:
 # TabbyAPI -------------------------------------------------------------------------------------------------------
 
 
-def tabbyapi() -> Iterator[Finding]:
+def tabbyapi(*, with_history: bool = True) -> Iterator[Finding]:
     """Ask TabbyAPI itself: is it there, what may the key do, which models are there, who changes them."""
     with TabbyClient(
         settings.TABBY_HOST, settings.TABBY_ADMIN_KEY, settings.TABBY_API_KEY, read_timeout=PATIENCE_SECONDS
     ) as client:
-        yield from of_tabbyapi(client)
+        yield from of_tabbyapi(client, with_history=with_history)
 
 
-def of_tabbyapi(client: TabbyClient) -> Iterator[Finding]:
+def of_tabbyapi(client: TabbyClient, *, with_history: bool = True) -> Iterator[Finding]:
     """What `client` finds of TabbyAPI, and what the history says of it."""
     asked: tuple[Callable[[TabbyClient], Finding], ...] = (_reached, _key, _folder)
     for ask in asked:
@@ -245,7 +252,8 @@ def of_tabbyapi(client: TabbyClient) -> Iterator[Finding]:
         yield found
         if found.level == "error":
             return
-    yield from changed_by_others()
+    if with_history:
+        yield from changed_by_others()
 
 
 def _reached(client: TabbyClient) -> Finding:

@@ -89,6 +89,21 @@ def test_who_only_chats_sees_the_state_on_the_socket_and_can_do_nothing(tabby: T
     assert tabby.state()["loaded"] == "alpha-7B"
 
 
+def test_a_permission_that_is_taken_away_ends_at_once(tabby: Tabby, admin: Person) -> None:
+    former = made_staff(admin, add_user(admin, "fred"), "Model operators")
+    with former.watch() as watched:  # a page that stays open
+        tabby.state(seconds_per_module={"beta-8B-Q5": 0.2})
+        number = former.start_switch("beta-8B-Q5")
+        made_staff(admin, former)
+        for control in ("data-dialog", ">Refresh<", ">Cancel<"):
+            assert control not in former.get(MODELS).text
+        for path in ("unload/", "refresh/", f"cancel/{number}/"):
+            assert former.post_form(MODELS + path).status_code == 403
+        _refused_by_the_api(former)
+        tabby.state(seconds_per_module={"beta-8B-Q5": 0.0})
+        watched.until(lambda each: each.backend["model"] == "beta-8B-Q5", "what was begun")
+
+
 def _refused_by_the_api(person: Person) -> None:
     assert person.switch("beta-8B-Q5").status_code == 403
     for method, path in (("POST", "models/unload"), ("DELETE", "switches/1"), ("GET", "switches/1")):
