@@ -20,7 +20,7 @@ from chat import claims, wire
 from chat.models import Message, Status
 from chat.relay import Live, Verdict
 from chat.rooms import rooms
-from models_admin import backend, catalog, events, gate, process, threads
+from models_admin import backend, catalog, events, gate, process, tally, threads
 from models_admin.hub import hub
 from models_admin.tabby.aclient import AsyncTabby
 from models_admin.tabby.errors import (
@@ -190,9 +190,14 @@ class Dispatcher:
     async def _put_back(self, live: Live, *, failed: bool) -> None:
         live.so_far()
         await _insist(claims.put_back, live.work, live.grown, process.name(), failed=failed)
+        tally.count("replies:cut")
 
     async def _end(self, live: Live, status: Status) -> None:
         await _insist(claims.end, live.work, status, live.finished())
+        tally.count(f"replies:{status.value}")
+        usage = live.grown.usage or {}
+        for kind in ("prompt", "completion"):
+            tally.count(f"tokens:{kind}", usage.get(f"{kind}_tokens") or 0)
 
     async def look(self) -> bool:
         """Ask TabbyAPI what is loaded; many who ask at once share one answer."""

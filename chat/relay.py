@@ -18,6 +18,7 @@ import orjson
 from chat.claims import Grown, Work
 from chat.rendering import Block, Blocks
 from chat.rooms import rooms
+from models_admin import tally
 from models_admin.tabby.aclient import AsyncTabby
 from models_admin.tabby.errors import ContextOverflow
 from models_admin.tabby.wire import Delta
@@ -94,6 +95,7 @@ class Live:
         self._elsewhere: list[str] = []
         self._flushing_elsewhere = False
         self._first = True
+        self._last_arrival = 0.0  # time.monotonic() of it; 0 before the first
         self._thinking_since: float | None = None
         self._stream: asyncio.Task[None] | None = None
 
@@ -174,9 +176,16 @@ class Live:
                 return
 
     async def _relay_once(self, prompt: list[dict[str, str]]) -> None:
+        asked = time.monotonic()
         opened = self._tabby.stream_chat(prompt, params=self.work.params, prefix=self.work.text)
         async with opened as stream:
             async for delta in stream:
+                now = time.monotonic()
+                if self._last_arrival:
+                    tally.TOKEN_DELAY.observe(now - self._last_arrival)
+                else:
+                    tally.FIRST_TOKEN.observe(now - asked)
+                self._last_arrival = now
                 self._take(delta)
                 if self._first or not clock.late:
                     self.flush()

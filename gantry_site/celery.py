@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from celery import Celery
+from celery import Celery, Task
+from celery.signals import setup_logging, task_prerun
+
+from models_admin import trace
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gantry_site.settings")
 
 app = Celery("gantry")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def _leave_logging_alone(**_: Any) -> None:
+    """Django's settings say what is logged and how; without this, Celery would set a level of its own."""
+
+
+@task_prerun.connect
+def _traced(task: Task, **_: Any) -> None:
+    """Work for the request that asked for the task, as far as log lines are concerned."""
+    trace.request_id.set(trace.taken((task.request.headers or {}).get("request_id") or ""))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hmac
+import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import SyncToAsync, async_to_sync, iscoroutinefunction, sync_to_async
+from django.conf import settings
 from django.db import connections
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.utils.decorators import sync_and_async_middleware
 
-from models_admin import findings
+from gantry_site.addresses import read
+from models_admin import findings, metrics, trace
 from models_admin.http import Later
 
 # Everything comes from this server: no inline script, no other origin. `data:` images are the admin site's own icons.
@@ -27,6 +31,44 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+
+
+access = logging.getLogger("gantry.access")
+UNREMARKABLE = ("/healthz", "/readyz", "/metrics", "/static/")
+
+
+@sync_and_async_middleware
+def traced(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Gives each request an id, which its log lines and its answer (X-Request-ID) carry, and writes down what was asked.
+
+    An id that comes along is taken over, if it is well formed.
+    """
+    if iscoroutinefunction(get_response):
+
+        async def asynchronous(request: HttpRequest) -> HttpResponseBase:
+            with trace.request(request.headers.get("X-Request-ID", "")) as name:
+                begun = time.monotonic()
+                response: HttpResponseBase = await get_response(request)
+                return _noted(request, response, name, begun)
+
+        return asynchronous
+
+    def synchronous(request: HttpRequest) -> HttpResponseBase:
+        with trace.request(request.headers.get("X-Request-ID", "")) as name:
+            begun = time.monotonic()
+            return _noted(request, get_response(request), name, begun)
+
+    return synchronous
+
+
+def _noted(request: HttpRequest, response: HttpResponseBase, name: str, begun: float) -> HttpResponseBase:
+    response.headers["X-Request-ID"] = name
+    if not request.path_info.startswith(UNREMARKABLE):
+        ms = round((time.monotonic() - begun) * 1000, 1)
+        path = request.path_info[:300]  # without the query, which may hold what people search for
+        facts = {"method": request.method, "path": path, "status": response.status_code, "ms": ms}
+        access.info("%s %s %s", request.method, path, response.status_code, extra=facts)
+    return response
 
 
 @sync_and_async_middleware
@@ -128,6 +170,44 @@ class Readiness:
                 }
                 self._until = time.monotonic() + 1
             return self._known
+
+
+class Metrics:
+    """Answers GET /metrics, in Prometheus' text format, to who may read it (see _may_read)."""
+
+    sync_capable = True
+    async_capable = False
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path_info != "/metrics":
+            return self.get_response(request)
+        if status := self._refused(request):
+            says = (
+                "Send METRICS_TOKEN as “Authorization: Bearer …”.\n"
+                if status == 401
+                else "Only programs on this machine may read this. Set METRICS_TOKEN to let others in.\n"
+            )
+            headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+            return HttpResponse(
+                says, status=status, content_type="text/plain; charset=utf-8", headers=headers
+            )
+        text, content_type = metrics.exposition()
+        return HttpResponse(text, content_type=content_type, headers={"Cache-Control": "no-store"})
+
+    def _refused(self, request: HttpRequest) -> int:
+        """401 or 403 for who may not read; 0 for who may. What came through a proxy does not come from this machine."""
+        if settings.METRICS_TOKEN:
+            sent = request.headers.get("Authorization", "").encode()
+            right = f"Bearer {settings.METRICS_TOKEN}".encode()
+            return 0 if hmac.compare_digest(sent, right) else 401
+        proxied = any(
+            name in request.headers for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
+        )
+        address = read(request.META.get("REMOTE_ADDR", ""))
+        return 0 if address is not None and address.is_loopback and not proxied else 403
 
 
 class SecurityHeaders:

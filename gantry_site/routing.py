@@ -12,6 +12,7 @@ from django.urls import path
 
 from chat.consumers import ChatConsumer
 from chat.dispatch import dispatcher
+from models_admin import tally, trace
 from models_admin.consumers import Page
 from models_admin.hub import hub
 from models_admin.line import Line, Send
@@ -25,6 +26,7 @@ def start() -> None:
     """Begin this process' share of the work, in the running loop: hear events, answer queued messages."""
     hub.start()
     news.start()
+    tally.start()
     dispatcher.start()
 
 
@@ -45,7 +47,8 @@ def build(pages: Application) -> Application:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "websocket":
-            await routes({**scope, "line": Line(send)}, receive, send)
+            with trace.request(""):
+                await routes({**scope, "line": Line(send)}, receive, send)
         else:
             await routes(scope, receive, send)
 
@@ -58,4 +61,5 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             await dispatcher.stop()
+            await tally.flush()
             return

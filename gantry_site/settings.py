@@ -178,9 +178,11 @@ INSTALLED_APPS = [
     "gantry_site",
 ]
 MIDDLEWARE = [
+    "gantry_site.middleware.traced",
     "gantry_site.middleware.later",
     "gantry_site.middleware.Health",
     "gantry_site.middleware.Readiness",
+    "gantry_site.middleware.Metrics",
     "django.middleware.security.SecurityMiddleware",
     "gantry_site.middleware.SecurityHeaders",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -247,20 +249,33 @@ TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_TZ = True
 USE_I18N = False
 
+LOG_FORMAT = env.str("LOG_FORMAT", default="text")
+# Who may read /metrics: whoever has this token; where it is not set, programs on this machine.
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s", "datefmt": "%H:%M:%S"}
+        "text": {
+            "()": "gantry_site.logs.Text",
+            "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
+            "datefmt": "%H:%M:%S",
+        },
+        "json": {"()": "gantry_site.logs.Json"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "json" if LOG_FORMAT == "json" else "text",
+        }
+    },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django.channels.server": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
         "daphne": {"level": "WARNING"},
-        "celery.worker.strategy": {"level": "WARNING"},
-        "celery.app.trace": {"level": "WARNING"},
-        "celery.beat": {"level": "WARNING"},
+        "gantry.access": {"level": "INFO" if LOG_FORMAT == "json" else "WARNING"},
+        "celery": {"level": "WARNING"},
+        "kombu": {"level": "WARNING"},
     },
 }

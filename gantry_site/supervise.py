@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -37,8 +38,9 @@ COLORS = (36, 33, 32, 35, 34, 96, 93, 92)
 class Log:
     """Prints the children's output, whole lines, each behind the name of its child."""
 
-    def __init__(self, stream: TextIO, names: Sequence[str]) -> None:
+    def __init__(self, stream: TextIO, names: Sequence[str], *, as_json: bool = False) -> None:
         self.stream = stream
+        self.as_json = as_json
         self.names = list(names)
         self.width = max(len(name) for name in [*names, "gantry"])
         self.colored = stream.isatty() and "NO_COLOR" not in os.environ
@@ -60,16 +62,31 @@ class Log:
 
     def say(self, text: str, name: str = "gantry") -> None:
         """Print `text` behind `name`."""
-        prefix = f"{name:<{self.width}} |"
-        if self.colored:
-            color = COLORS[self.names.index(name) % len(COLORS)] if name in self.names else 1
-            prefix = f"\033[{color}m{prefix}\033[0m"
         try:
-            self.stream.write(f"{prefix} {text}\n")
+            self.stream.write(f"{_as_event(text, name) if self.as_json else self._as_line(text, name)}\n")
             self.stream.flush()
         except OSError:
             self.unread = True
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+
+    def _as_line(self, text: str, name: str) -> str:
+        prefix = f"{name:<{self.width}} |"
+        if self.colored:
+            color = COLORS[self.names.index(name) % len(COLORS)] if name in self.names else 1
+            prefix = f"\033[{color}m{prefix}\033[0m"
+        return f"{prefix} {text}"
+
+
+def _as_event(text: str, name: str) -> str:
+    """One JSON object: what a child wrote as one gets its name; a line of another program becomes one."""
+    try:
+        event = json.loads(text)
+    except ValueError:
+        event = None
+    if not isinstance(event, dict):
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        event = {"time": now, "level": "INFO", "logger": name, "message": text}
+    return json.dumps({**event, "process": name}, ensure_ascii=False)
 
 
 def supervise(

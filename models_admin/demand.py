@@ -15,11 +15,14 @@ from models_admin import gate
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Messages that wait for a reply, how many people have one waiting or being written, and when a reply last ended."""
+    """Messages that wait for a reply, since when the oldest does, how many people have one waiting or being written, and
+    when a reply last ended.
+    """
 
     waiting: int = 0
     people: int = 0
     last_reply: datetime | None = None
+    oldest: datetime | None = None
 
 
 _tell: Callable[[], Demand] = Demand

@@ -17,6 +17,8 @@ from typing import Any
 from celery import Task
 from channels.layers import get_channel_layer
 
+from models_admin import trace
+
 log = logging.getLogger(__name__)
 
 GROUP = "web"
@@ -96,9 +98,11 @@ def let_go() -> None:
 def nudge_worker(task: Task, *args: Any) -> None:
     """Start `task` in a worker, from a thread that may wait for Redis; what gets lost is found by recovery."""
 
+    headers = {"request_id": trace.request_id.get()}
+
     def publish() -> None:
         try:
-            task.delay(*args)
+            task.apply_async(args, headers=headers)
         except Exception as error:  # noqa: BLE001 (kombu raises whatever its transport does)
             log.warning("Redis did not take the task %s (%s): a worker will find it", task.name, error)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextvars import copy_context
 from types import TracebackType
 from typing import Self
 
@@ -32,7 +33,10 @@ class Pulse:
         self._limits = (0.0, 0.0)
         self._ended = False
         self._lost = False
-        self._thread = threading.Thread(target=self._run, name=f"pulse of switch {switch.pk}", daemon=True)
+        mine = copy_context().run  # its log lines say for which switch
+        self._thread = threading.Thread(
+            target=mine, args=(self._run,), name=f"pulse of switch {switch.pk}", daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from models_admin import backend, catalog, demand, events, gate, switching
+from models_admin import backend, catalog, demand, events, gate, switching, trace
 from models_admin.loading import Loader
 from models_admin.models import ACTIVE, Source, State, Switch
 from models_admin.pulse import Pulse
@@ -36,13 +36,14 @@ def run(switch_id: int) -> None:
     if switch is None:
         return
     client = TabbyClient.from_settings()
-    try:
-        with Pulse(switch) as pulse:
-            Run(switch, client, pulse).to_the_end()
-    except Lost:
-        log.info("Switch %s: no longer carried out here", switch_id)
-    finally:
-        client.close()
+    with trace.switch(switch_id):
+        try:
+            with Pulse(switch) as pulse:
+                Run(switch, client, pulse).to_the_end()
+        except Lost:
+            log.info("Switch %s: no longer carried out here", switch_id)
+        finally:
+            client.close()
 
 
 class Run:

@@ -54,7 +54,8 @@ class Command(BaseCommand):
         with _only_one(run / "up.lock"), _sandbox_host(run / "tabby_host") as sandbox_port:
             password = prepared()
             listed = children(webs=webs, workers=workers, sandbox_port=sandbox_port)
-            log = Log(sys.stdout, [child.name for child in listed])
+            names = [child.name for child in listed]
+            log = Log(sys.stdout, names, as_json=settings.LOG_FORMAT == "json")
             supervise(listed, folder=run, log=log, each_turn=_Banner(log, sandbox_port, password))
         log.say("everything has ended")
 

@@ -1,0 +1,78 @@
+"""How log lines look, as text or as JSON, and what never stands in one: keys, tokens, passwords.
+
+Gantry's own code logs none. What is hidden here is what other people's errors repeat.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+from models_admin import trace
+
+HIDDEN = "•••"
+LONGEST = 8000  # characters of a message
+_TOKENS = re.compile(r"(?i)(bearer\s+)[^\s\"',;]{6,}|(session_id=)[^\s\"',;]+|(gantry_)[A-Za-z0-9_-]{20,}")
+_ORDINARY = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "data"}
+
+
+@cache
+def _secrets() -> tuple[str, ...]:
+    """What the settings hold and nobody is to read, the longest first."""
+    from django.conf import settings  # noqa: PLC0415 (this module is imported to configure logging)
+
+    words = [settings.SECRET_KEY, settings.TABBY_ADMIN_KEY, settings.TABBY_API_KEY, settings.ADMIN_PASSWORD]
+    words += [settings.METRICS_TOKEN, str(settings.DATABASES["default"].get("PASSWORD") or "")]
+    with suppress(ValueError):
+        words.append(urlsplit(settings.REDIS_URL).password or "")
+    return tuple(sorted({word for word in words if len(word) >= 6}, key=len, reverse=True))
+
+
+def redacted(text: str) -> str:
+    """Return `text` without the keys and passwords of the settings, and without what looks like a token."""
+    for word in _secrets():
+        text = text.replace(word, HIDDEN)
+    return _TOKENS.sub(lambda found: f"{found[1] or found[2] or found[3]}{HIDDEN}", text)
+
+
+class Text(logging.Formatter):
+    """A line for people. A message is one line: what somebody sent cannot pass for a line of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = " ⏎ ".join(record.message.splitlines())
+        return super().formatMessage(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
+
+
+class Json(logging.Formatter):
+    """One JSON object a line.
+
+    {"time" (UTC, ISO 8601), "level", "logger", "message", "request_id" and "switch_id" where there is one, "exception" (a
+    traceback), and what the event has of its own, such as "status" and "ms" of a request}
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage()[:LONGEST],
+        }
+        if request := trace.request_id.get():
+            line["request_id"] = request
+        if (switch := trace.switch_id.get()) is not None:
+            line["switch_id"] = switch
+        for name, value in vars(record).items():
+            if name not in _ORDINARY and isinstance(value, (str, int, float, bool)):
+                line.setdefault(name, value)
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return redacted(json.dumps(line, ensure_ascii=False))

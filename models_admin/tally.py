@@ -1,0 +1,94 @@
+"""What web processes count while they relay: replies, tokens, how soon they come. Kept in Redis, for all processes together.
+
+Counting is an addition in this process' memory, from its event loop's thread alone. Once a second what has come is added
+to one hash in Redis; while Redis is away it is kept. A process that is killed takes at most its last second along.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from bisect import bisect_left
+from collections import Counter
+from typing import Any
+
+import redis
+import redis.asyncio
+from django.conf import settings
+
+log = logging.getLogger(__name__)
+
+KEY = "gantry:tally"
+FLUSH_SECONDS = 1.0
+
+_counts: Counter[str] = Counter()
+_task: asyncio.Task[None] | None = None
+
+
+class Histogram:
+    """Counts durations (seconds) by size. In Redis its fields are NAME:BOUND, NAME:inf and NAME:sum."""
+
+    def __init__(self, name: str, *bounds: float) -> None:
+        self.name = name
+        self.bounds = bounds
+        self.fields = [f"{name}:{bound:g}" for bound in bounds] + [f"{name}:inf"]
+
+    def observe(self, seconds: float) -> None:
+        """Count one."""
+        _counts[self.fields[bisect_left(self.bounds, seconds)]] += 1
+        _counts[f"{self.name}:sum"] += seconds  # type: ignore[assignment]
+
+    def read(self, kept: dict[str, float]) -> tuple[list[tuple[str, float]], float]:
+        """Return Prometheus' cumulative buckets and the sum, of what all() has returned."""
+        buckets, total = [], 0.0
+        for field, bound in zip(self.fields, [*(f"{each:g}" for each in self.bounds), "+Inf"], strict=True):
+            total += kept.get(field, 0.0)
+            buckets.append((bound, total))
+        return buckets, kept.get(f"{self.name}:sum", 0.0)
+
+
+FIRST_TOKEN = Histogram("first_token", 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+TOKEN_DELAY = Histogram("token_delay", 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+
+
+def count(field: str, by: float = 1) -> None:
+    """Add to a counter, named such as “replies:complete”."""
+    _counts[field] += by  # type: ignore[assignment]
+
+
+def start() -> None:
+    """Begin to write down what is counted, in the running loop; a second call does nothing."""
+    global _task  # noqa: PLW0603 (one a process)
+    if _task is None or _task.done():
+        _task = asyncio.create_task(_flush_for_ever())
+
+
+async def _flush_for_ever() -> None:
+    while True:
+        await asyncio.sleep(FLUSH_SECONDS)
+        await flush()
+
+
+async def flush() -> None:
+    """Add what was counted to what Redis keeps; where Redis does not take it, keep it for the next time."""
+    if not _counts:
+        return
+    taken = dict(_counts)
+    _counts.clear()
+    wait: Any = settings.REDIS_WAIT
+    server = redis.asyncio.Redis.from_url(settings.REDIS_URL, **wait)
+    try:
+        async with server, server.pipeline(transaction=True) as pipe:
+            for field, by in taken.items():
+                pipe.hincrbyfloat(KEY, field, by)
+            await pipe.execute()
+    except (redis.RedisError, OSError, TimeoutError) as error:
+        log.debug("What was counted stays here: Redis does not take it (%s)", error)
+        _counts.update(taken)
+
+
+def all_counts() -> dict[str, float]:
+    """Return what all processes have counted, by field. Raises redis.RedisError or OSError."""
+    wait: Any = settings.REDIS_WAIT
+    with redis.Redis.from_url(settings.REDIS_URL, decode_responses=True, **wait) as server:
+        return {field: float(value) for field, value in server.hgetall(KEY).items()}
