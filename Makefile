@@ -44,6 +44,9 @@ format: .venv/.dev ## Format, and repair what can be repaired
 screenshots: .venv/.dev ## Take the pictures of the README anew (needs chromium)
 	$(BIN)/python docs/screenshots.py
 
+operations: .venv/.dev ## Follow docs/operations.md to the letter in an empty folder (needs nginx, and ports 8000-8002 and 8443)
+	$(BIN)/python docs/follow.py
+
 clean: ## Remove .venv and caches; the data in var/ stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis staticfiles test-results
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

@@ -32,6 +32,7 @@ PHONE = {"width": 390, "height": 844}
 ADMIN_PASSWORD = "only-for-the-pictures"  # noqa: S105 (of a Gantry that lives as long as this script)
 MODELS = "/admin/models_admin/tabbymodel/"
 NEXT = "Qwen2.5-Coder-7B-Instruct"
+WISHED = "Mistral-7B-Instruct-v0.3-Q5"
 TOO_BIG = "Llama-3.3-70B-Instruct-Q4_K_M"
 EARLIER = (
     "Which wine goes with mushrooms?",
@@ -164,6 +165,9 @@ def switch_pictures(camera: Camera, admin: Person, mara: Person, tabby: Tabby, a
     dark_admin.goto(MODELS)
     chat.goto(address)
     expect(chat.locator("#model")).to_have_attribute("data-state", "ready")
+    confirm(admin_page, TOO_BIG)
+    camera.shoot(admin_page, "models-confirm-too-big")
+    admin_page.keyboard.press("Escape")
     dialog = confirm(admin_page, NEXT)
     camera.shoot(admin_page, "models-confirm")
     dialog.get_by_role("button", name="Switch").click()
@@ -212,6 +216,47 @@ def failure_pictures(camera: Camera, admin: Person) -> None:
     dark.context.close()
 
 
+def history_pictures(camera: Camera, admin: Person) -> None:
+    """What has been done, as a list and as plots."""
+    for scheme in ("light", "dark"):
+        page = camera.page(admin, scheme)
+        page.goto("/admin/models_admin/switch/plots/")
+        expect(page.locator("svg").first).to_be_visible()
+        camera.shoot(page, f"history-plots-{scheme}")
+        page.context.close()
+    page = camera.page(admin)
+    page.goto("/admin/models_admin/switch/")
+    expect(page.locator("#result_list")).to_be_visible()
+    camera.shoot(page, "history")
+    page.context.close()
+
+
+def request_pictures(camera: Camera, admin: Person, mara: Person) -> None:
+    """Somebody asks for a model, and an administrator sees it."""
+    page = camera.page(mara)
+    page.goto("/")
+    page.locator("#model").click()
+    dialog = page.get_by_role("dialog", name="Models")
+    dialog.get_by_role("button", name=f"Ask for {WISHED}").click()
+    dialog.get_by_label(f"Why {WISHED}?").fill("The newsletter is due: it writes the better stories.")
+    camera.shoot(page, "chat-ask")
+    dialog.get_by_role("button", name="Send request").click()
+    models = camera.page(admin)
+    models.goto(MODELS)
+    expect(models.locator("#gantry-requests")).to_contain_text("mara asks for")
+    camera.shoot(models, "models-request")
+    for each in (page, models):
+        each.context.close()
+
+
+def docs_pictures(camera: Camera) -> None:
+    page = camera.page(None)
+    page.goto("/api/docs#switch_model")
+    expect(page.get_by_role("heading", name="The HTTP API")).to_be_attached()
+    camera.shoot(page, "api-docs")
+    page.context.close()
+
+
 def unloaded_pictures(camera: Camera, admin: Person, mara: Person, address: str) -> None:
     answer = admin.call("POST", "/api/admin/models/unload")
     if answer.status_code != 200:
@@ -238,7 +283,7 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         data = Path(folder)
-        with Gantry(data, GANTRY_ADMIN_PASSWORD=ADMIN_PASSWORD) as gantry:
+        with Gantry(data, GANTRY_ADMIN_PASSWORD=ADMIN_PASSWORD, GANTRY_VRAM_GB="24") as gantry:
             tabby = Tabby((data / "run" / "tabby_host").read_text().strip())
             admin = Person(gantry.url, "admin", ADMIN_PASSWORD)
             mara = add_user(admin, "mara")
@@ -250,6 +295,9 @@ def main() -> None:
             address = chat_pictures(camera, mara)
             switch_pictures(camera, admin, mara, tabby, address)
             failure_pictures(camera, admin)
+            history_pictures(camera, admin)
+            request_pictures(camera, admin, mara)
+            docs_pictures(camera)
             unloaded_pictures(camera, admin, mara, address)
             browser.close()
             gantry.end()

@@ -114,14 +114,14 @@ class SwitchAdmin(HistoryAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         loads, load_axis, load_height = plots.load_times()
-        stays, labels, failures, day_axis, stay_height = plots.timeline()
+        stays, labels, failures, day_axis, stay_height, start = plots.timeline()
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Load times and timeline",
             "width": plots.WIDTH,
             "left": plots.LABELS,
-            "days": plots.DAYS,
+            "start": start,
             "loads": loads,
             "load_axis": load_axis,
             "load_height": load_height,

@@ -16,7 +16,10 @@ from models_admin.models import ENDED, Source, State, Switch
 
 WIDTH, LABELS, ROW = 960, 250, 26
 MOST_SWITCHES, MOST_MODELS, DAYS = 2000, 15, 14
-SPAN = WIDTH - LABELS - 20
+SPAN = WIDTH - LABELS - 30
+# Between two marks of the timeline: the first with which there are few.
+STEPS = [timedelta(minutes=each) for each in (5, 10, 30, 60, 180, 360, 720, 1440, 2880)]
+MOST_MARKS = 7
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,11 @@ def _step(longest: float) -> float:
     return next(round(size * times, 9) for times in (1, 2, 5, 10) if longest / (size * times) <= 5)
 
 
-def timeline() -> tuple[list[Stay], list[Mark], list[Mark], list[Mark], int]:
-    """Return the stays, the rows' labels, the failures, the marks of the days, and the picture's height."""
+def timeline() -> tuple[list[Stay], list[Mark], list[Mark], list[Mark], int, datetime]:
+    """Return the stays, the rows' labels, the failures, the marks of the time, the picture's height and when it begins.
+
+    It goes back DAYS, or to the first change if that is later.
+    """
     now = timezone.now()
     start = now - timedelta(days=DAYS)
 
@@ -110,6 +116,8 @@ def timeline() -> tuple[list[Stay], list[Mark], list[Mark], list[Mark], int]:
         .order_by("-finished_at")
         .values_list("finished_at", "result", "state", "source", "target")[:MOST_SWITCHES]
     )
+    if len(ended) < MOST_SWITCHES and ended and ended[-1][0]:
+        start = max(start, min(ended[-1][0], now - timedelta(minutes=20)) - timedelta(minutes=1))
     stays: list[Stay] = []
     rows: dict[str, int] = {}
     until = now
@@ -128,7 +136,14 @@ def timeline() -> tuple[list[Stay], list[Mark], list[Mark], list[Mark], int]:
         for finished, _, state, _, target in ended
         if state == State.FAILED and finished is not None and finished > start
     ]
-    days = [now - timedelta(days=number) for number in range(0, DAYS + 1, 2)]
-    axis = [Mark(timezone.localtime(day).strftime("%d %b"), place(day), height - 8) for day in days]
     labels = [Mark(name, LABELS - 10, y + 4) for name, y in rows.items()]
-    return stays, labels, failures, axis, height
+    axis = [Mark(text, place(moment), height - 8) for moment, text in _moments(start, now)]
+    return stays, labels, failures, axis, height, start
+
+
+def _moments(start: datetime, now: datetime) -> list[tuple[datetime, str]]:
+    """Moments between the two, newest first, evenly apart, in words."""
+    step = next((each for each in STEPS if (now - start) / each <= MOST_MARKS), STEPS[-1])
+    words = "%d %b" if step >= timedelta(days=1) else "%H:%M"
+    moments = [now - number * step for number in range(int((now - start) / step) + 1)]
+    return [(moment, timezone.localtime(moment).strftime(words)) for moment in moments]
