@@ -7,15 +7,19 @@ from typing import Any
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
-from channels.security.websocket import AllowedHostsOriginValidator
+from channels.security.websocket import WebsocketDenier
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
 from django.urls import path
 
 from chat.consumers import ChatConsumer
 from chat.dispatch import dispatcher
+from gantry_site.bodies import bounded
 from models_admin import tally, trace
 from models_admin.consumers import Page
 from models_admin.hub import hub
 from models_admin.line import Line, Send
+from models_admin.origins import is_ours
 from models_admin.wish_news import news
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -39,7 +43,7 @@ def build(pages: Application) -> Application:
         ]
     )
     routes = ProtocolTypeRouter(
-        {"http": pages, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(sockets))}
+        {"http": bounded(pages), "websocket": from_our_pages(AuthMiddlewareStack(sockets))}
     )
 
     async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -53,6 +57,21 @@ def build(pages: Application) -> Application:
             await routes(scope, receive, send)
 
     return application
+
+
+def from_our_pages(sockets: Application) -> Application:
+    """Return `sockets` for Gantry's own pages only: others are refused with 403, and so is who names no page."""
+    denied = WebsocketDenier.as_asgi()
+
+    async def checked(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        said = {
+            name: value.decode("latin-1") for name, value in scope["headers"] if name in (b"host", b"origin")
+        }
+        host, origin = said.get(b"host", ""), said.get(b"origin", "")
+        known = validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)
+        await (sockets if known and is_ours(origin, host) else denied)(scope, receive, send)
+
+    return checked
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

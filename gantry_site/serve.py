@@ -49,15 +49,18 @@ def main(argv: list[str] | None = None) -> int:
 def daphne(bind: str, port: int, fd: int | None) -> int:
     """Serve with Daphne."""
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    from daphne.endpoints import build_endpoint_description_strings  # noqa: PLC0415 (after the policy)
+    from daphne import http_protocol  # noqa: PLC0415 (after the policy)
+    from daphne.endpoints import build_endpoint_description_strings  # noqa: PLC0415
     from daphne.server import Server, reactor, twisted_loop  # noqa: PLC0415
     from daphne.ws_protocol import WebSocketFactory  # noqa: PLC0415
     from twisted.internet.defer import Deferred  # noqa: PLC0415
 
     from gantry_site.asgi import application  # noqa: PLC0415 (loads Django, which imports Daphne)
+    from gantry_site.daphne_requests import BoundedRequest  # noqa: PLC0415 (imports Daphne)
     from gantry_site.frames import SocketProtocol  # noqa: PLC0415 (imports Daphne)
 
     WebSocketFactory.protocol = SocketProtocol
+    http_protocol.WebRequest = BoundedRequest
     where = {"file_descriptor": fd} if fd is not None else {"host": bind, "port": port}
     lifespan = Lifespan(application, twisted_loop)
     server = Server(
@@ -128,6 +131,7 @@ def uvicorn(bind: str, port: int, fd: int | None) -> int:
         lifespan="on",
         log_config=None,
         access_log=False,
+        h11_max_incomplete_event_size=32 * 1024,
         proxy_headers=False,  # addresses.py decides whom to believe
         ws_max_size=LARGEST_FRAME,
         ws_per_message_deflate=False,  # small frames grow by it, and it costs more than it saves

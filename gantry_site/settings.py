@@ -178,13 +178,13 @@ INSTALLED_APPS = [
     "gantry_site",
 ]
 MIDDLEWARE = [
+    "gantry_site.middleware.security_headers",
     "gantry_site.middleware.traced",
     "gantry_site.middleware.later",
     "gantry_site.middleware.Health",
     "gantry_site.middleware.Readiness",
     "gantry_site.middleware.Metrics",
     "django.middleware.security.SecurityMiddleware",
-    "gantry_site.middleware.SecurityHeaders",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -226,19 +226,26 @@ LOGOUT_REDIRECT_URL = "login"
 
 SESSION_COOKIE_NAME = "session_id"
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"
 HTTPS = env.bool("HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 31_536_000
+    # Whoever comes by plain HTTP is sent on, but for scripts on this machine: they would not follow.
     SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^api/"]
 # What a browser is told of this host's subdomains, or of its whole domain for its preload list, is not Gantry's to decide.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "gantry_site.debug.Filter"
+
+# Bounds of a request (bytes, and a form's fields). Nothing is uploaded to Gantry.
+DATA_UPLOAD_MAX_MEMORY_SIZE = FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
+DATA_UPLOAD_MAX_NUMBER_FILES = 10
 
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True  # served from the packages: nothing has to be collected before a start

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth import get_user
@@ -21,6 +20,7 @@ from ninja.security.http import HttpAuthBase
 
 from models_admin import tokens
 from models_admin.models import Token
+from models_admin.origins import is_ours
 
 LOOKING = ("view_tabbymodel", "switch", "unload", "manage")
 
@@ -29,7 +29,7 @@ def from_elsewhere(request: HttpRequest) -> bool:
     """Whether a browser says that a page of another site made this request."""
     origin = request.headers.get("Origin")
     if origin is not None:
-        return not (urlsplit(origin).netloc == request.get_host() or origin in settings.CSRF_TRUSTED_ORIGINS)
+        return not is_ours(origin, request.get_host())
     return request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
 
 

@@ -1,0 +1,87 @@
+"""Requests have a bound, whatever they claim to be: a body that goes over it is refused before it is kept.
+
+Django has a limit too, but first it takes all of a body, into a file. Here more is refused as soon as it is announced, or
+comes. Daphne takes a whole body before it calls the application: daphne_requests.py does the same one step earlier.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from django.conf import settings
+from django.template.loader import render_to_string
+
+from gantry_site.middleware import HEADERS
+
+LONGEST_HEAD = 32 * 1024  # bytes of address and headers; Daphne takes 16 KB, others take what comes at once
+LINGER_SECONDS = 2.0  # for who goes on sending: a connection closed at once would lose the answer on its way
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Application = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
+
+
+class _TooLarge(Exception):
+    """More has come than a body may have."""
+
+
+def bounded(application: Application) -> Application:
+    """Return `application` (for HTTP) with a bound on what it is given."""
+
+    async def outer(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        head = sum(len(name) + len(value) for name, value in scope["headers"])
+        if head + len(scope["path"]) + len(scope["query_string"]) > LONGEST_HEAD:
+            await send({"type": "http.response.start", "status": 431, "headers": [(b"connection", b"close")]})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        if _announced(scope["headers"]) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            await _refuse(scope, receive, send)
+            return
+        size = 0
+
+        async def counted() -> dict[str, Any]:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+                raise _TooLarge
+            return message
+
+        try:
+            await application(scope, counted, send)
+        except _TooLarge:  # while the application reads, which it does before it answers
+            await _refuse(scope, receive, send)
+
+    return outer
+
+
+def _announced(headers: list[tuple[bytes, bytes]]) -> int:
+    said = next((value for name, value in headers if name == b"content-length"), b"")
+    return int(said[:19]) if said.isdigit() else 0
+
+
+def answer(path: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """The headers and the body of a 413: JSON for the API, else a page."""
+    if path.startswith("/api/"):
+        kind, text = "application/json", json.dumps({"detail": "The body is too big."})
+    else:
+        kind, text = "text/html; charset=utf-8", render_to_string("413.html")
+    body = text.encode()
+    headers = {**HEADERS, "Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close"}
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()], body
+
+
+async def _refuse(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    headers, body = answer(scope["path"])
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    try:
+        async with asyncio.timeout(LINGER_SECONDS):
+            while (message := await receive())["type"] == "http.request" and message.get("more_body"):
+                pass
+    except TimeoutError:
+        pass
+    await send({"type": "http.response.body", "body": b""})

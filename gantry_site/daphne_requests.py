@@ -1,0 +1,52 @@
+"""Daphne's side of a request: the bound on its body, before Daphne keeps it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from daphne.http_protocol import WebRequest
+from django.conf import settings
+
+from gantry_site.bodies import LINGER_SECONDS, answer
+
+
+class BoundedRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
+    """Daphne's side of a request: a body that is too large is answered when it is announced, or has grown so far."""
+
+    _size = 0
+    _refused = False
+
+    def gotLength(self, length: int | None) -> None:
+        """Make ready for a body of so many bytes (None: not announced)."""
+        if length is not None and length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            self._refuse()
+        super().gotLength(0 if self._refused else length)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Keep a part of the body."""
+        self._size += len(data)
+        if not self._refused and self._size > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            self._refuse()
+        if not self._refused:
+            super().handleContentChunk(data)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """Everything has come: have it answered, unless it has been."""
+        if self._refused:
+            self.channel.loseConnection()
+        else:
+            super().requestReceived(command, path, version)
+
+    def _refuse(self) -> None:
+        from twisted.internet import reactor  # noqa: PLC0415 (by now serve.py has installed it)
+
+        self._refused = True
+        self.requestHeaders.removeHeader(b"expect")
+        path: bytes = self.channel._path
+        headers, body = answer(path.decode("ascii", "replace"))
+        lines = [b"%s: %s\r\n" % each for each in headers]
+        channel = self.channel
+        channel.transport.write(b"".join([b"HTTP/1.1 413 Content Too Large\r\n", *lines, b"\r\n", body]))
+        # By then it has read what was under way, or is not worth waiting for.
+        loop: Any = reactor
+        loop.callLater(LINGER_SECONDS, channel.transport.abortConnection)
