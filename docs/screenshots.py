@@ -1,12 +1,13 @@
 """Takes the pictures in docs/images anew: `make screenshots`.
 
 Starts the demo (`manage.py up` with its sandbox) in a folder of its own, tells the story of a switch with two people, and
-photographs it with the machine's Chromium. Nothing is staged but the pace: the model that is switched to loads slowly
-enough for all pictures of one load.
+photographs it with the machine's Chromium. Two things are staged: the model that is switched to loads slowly enough for all
+pictures of one load, and a history of twelve days is written into the database beforehand.
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 import time
@@ -90,6 +91,38 @@ def until(check: Callable[[], Any], what: str) -> None:
         if time.monotonic() > end:
             raise SystemExit(f"Waited {PATIENCE / 1000:g} s for {what}.")
         time.sleep(0.05)
+
+
+HISTORY = """
+from datetime import timedelta
+from django.utils import timezone
+from models_admin.models import Source, State, Switch
+LLAMA, QWEN, MISTRAL = "Llama-3.1-8B-Instruct", "Qwen2.5-Coder-7B-Instruct", "Mistral-7B-Instruct-v0.3-Q5"
+TOO_BIG, GEMMA = "Llama-3.3-70B-Instruct-Q4_K_M", "gemma-2-9b-it-Q4"
+now, loaded = timezone.now(), ""
+for number, (days, target, source) in enumerate((
+    (12, LLAMA, "admin"), (11.6, QWEN, "rule"), (11.2, LLAMA, "rule"), (10.6, QWEN, "rule"), (10.1, LLAMA, "api"),
+    (9.6, QWEN, "rule"), (9.1, TOO_BIG, "admin"), (8.6, "", "rule"), (8.2, QWEN, "api"), (6.4, MISTRAL, "admin"),
+    (5.6, GEMMA, "outside"), (5.2, LLAMA, "admin"), (4.6, QWEN, "rule"), (4.1, LLAMA, "rule"), (3.6, QWEN, "rule"),
+    (2.9, MISTRAL, "command"), (2.1, QWEN, "api"), (1.6, LLAMA, "rule"), (1.1, QWEN, "rule"), (0.4, LLAMA, "admin"),
+)):
+    at, big = now - timedelta(days=days), target == TOO_BIG
+    load = {"loading": 16 + len(target) % 7 + 1.3 * (number % 4)} if target and not big and source != "outside" else {}
+    Switch.objects.create(
+        target=target, previous=loaded, source=source, drain_seconds=20, created_at=at, started_at=at, state_since=at,
+        finished_at=at + timedelta(seconds=30), state=State.FAILED if big else State.SUCCEEDED,
+        rule="Coding on weekdays" if source == "rule" else "", result=loaded if big else target,
+        seconds={} if source == "outside" else {"draining": 1.5, "unloading": 2.4 + number % 3, **load},
+        error="CUDA out of memory. Tried to allocate 896.00 MiB." if big else "",
+    )
+    loaded = loaded if big else target
+"""
+
+
+def have_switched(gantry: Gantry) -> None:
+    """Twelve days of history, so that the plots show what they are for."""
+    command = [sys.executable, "manage.py", "shell", "-c", HISTORY]
+    subprocess.run(command, cwd=ROOT, env=gantry.env, check=True, capture_output=True)
 
 
 def have_talked(mara: Person) -> None:
@@ -289,6 +322,7 @@ def main() -> None:
             mara = add_user(admin, "mara")
             browser = launch(playwright)
             camera = Camera(browser, gantry.url)
+            have_switched(gantry)
             have_talked(mara)
             sign_in_pictures(camera)
             idle_pictures(camera, admin)
