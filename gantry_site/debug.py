@@ -1,10 +1,18 @@
-"""What a page with a traceback (DEBUG=true) hides: besides Django's own choice, addresses, which may carry a password."""
+"""What a page with a traceback (DEBUG=true) hides: besides Django's own choice, addresses, which may carry a password.
+
+And the keys themselves wherever else they stand: such a page shows the variables of every function on the way, such as the
+headers of a request to TabbyAPI.
+"""
 
 from __future__ import annotations
 
 import re
+from html import escape
 
-from django.views.debug import SafeExceptionReporterFilter
+from django.utils.safestring import SafeString, mark_safe
+from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
+
+from gantry_site.logs import HIDDEN, redacted, secrets
 
 
 class Filter(SafeExceptionReporterFilter):
@@ -14,3 +22,16 @@ class Filter(SafeExceptionReporterFilter):
         SafeExceptionReporterFilter.hidden_settings.pattern + "|URL|CHANNEL_LAYERS|TABBY_HOST",
         flags=re.IGNORECASE,
     )
+
+
+class Reporter(ExceptionReporter):
+    """Django's page and text, without what the settings keep secret."""
+
+    def get_traceback_html(self) -> SafeString:
+        page = str(super().get_traceback_html())
+        for word in secrets():
+            page = page.replace(escape(word), HIDDEN)
+        return mark_safe(redacted(page))  # noqa: S308 (safe as it came, and less than that)
+
+    def get_traceback_text(self) -> SafeString:
+        return mark_safe(redacted(super().get_traceback_text()))  # noqa: S308

@@ -23,7 +23,7 @@ _ORDINARY = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 @cache
-def _secrets() -> tuple[str, ...]:
+def secrets() -> tuple[str, ...]:
     """What the settings hold and nobody is to read, the longest first."""
     from django.conf import settings  # noqa: PLC0415 (this module is imported to configure logging)
 
@@ -36,7 +36,7 @@ def _secrets() -> tuple[str, ...]:
 
 def redacted(text: str) -> str:
     """Return `text` without the keys and passwords of the settings, and without what looks like a token."""
-    for word in _secrets():
+    for word in secrets():
         text = text.replace(word, HIDDEN)
     return _TOKENS.sub(lambda found: f"{found[1] or found[2] or found[3]}{HIDDEN}", text)
 

@@ -241,6 +241,7 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "gantry_site.debug.Filter"
+DEFAULT_EXCEPTION_REPORTER = "gantry_site.debug.Reporter"
 
 # Bounds of a request (bytes, and a form's fields). Nothing is uploaded to Gantry.
 DATA_UPLOAD_MAX_MEMORY_SIZE = FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
