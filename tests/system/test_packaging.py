@@ -157,3 +157,28 @@ class TestMake:
         said = (tmp_path / "said").read_text().splitlines()
         assert [line.partition(" -r ")[0].split()[-1] for line in said if "manage.py" in line] == ["up", "up"]
         assert len([line for line in said if "pip install" in line]) == 2, "one failed, one did; no third"
+
+    @pytest.mark.parametrize(
+        ("says", "status", "asked"),
+        [
+            ("No known vulnerabilities found", 0, True),
+            ("Found 1 known vulnerability in 1 package", 1, True),
+            ("ERROR: Django: Dependency not found on PyPI and could not be audited", 1, False),
+            ("Max retries exceeded with url: /pypi/Django/json", 1, False),
+        ],
+        ids=["clean", "found", "not-found", "unreachable"],
+    )
+    def test_an_audit_that_could_not_ask_says_so(
+        self, tmp_path: Path, says: str, status: int, *, asked: bool
+    ) -> None:
+        for name in ("Makefile", "constraints.txt"):
+            shutil.copy(ROOT / name, tmp_path)
+        for name, script in (("bin/python", ""), ("audit/bin/pip-audit", f"echo '{says}'; exit {status}")):
+            program = tmp_path / ".venv" / name
+            program.parent.mkdir(parents=True)
+            program.write_text(f"#!/bin/sh\n{script}\n")
+            program.chmod(0o755)
+        done = subprocess.run(["make", "audit"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert (done.returncode == 0) == (status == 0)
+        assert says in done.stdout
+        assert ("NOT AUDITED" not in done.stdout) == asked
