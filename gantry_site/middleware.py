@@ -6,14 +6,14 @@ import hmac
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from asgiref.sync import SyncToAsync, async_to_sync, iscoroutinefunction, sync_to_async
+from asgiref.sync import SyncToAsync, iscoroutinefunction, sync_to_async
 from django.conf import settings
 from django.db import connections
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
-from django.utils.decorators import sync_and_async_middleware
+from django.utils.decorators import async_only_middleware, sync_and_async_middleware
 
 from gantry_site.addresses import read
 from models_admin import findings, metrics, trace
@@ -80,31 +80,25 @@ def _noted(request: HttpRequest, response: HttpResponseBase, name: str, begun: f
     return response
 
 
-@sync_and_async_middleware
-def later(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """Waits for answers that take time, and lets streams run, in the event loop: outermost, where no thread is held.
+@async_only_middleware
+def later(get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) -> Callable[[HttpRequest], Any]:
+    """Waits for answers that take time, and lets streams run, in the event loop, where no thread is held.
 
     Everything inside it (the other middleware, the view) runs in a thread that the request has to itself. Here that is
-    over; the thread ends and its database connection is given back before the waiting begins.
+    over; the thread ends and its database connection is given back before the waiting begins. It is asynchronous only:
+    one that could be both would be run in the thread too, because what is inside of it is synchronous.
     """
-    if iscoroutinefunction(get_response):
 
-        async def asynchronous(request: HttpRequest) -> HttpResponseBase:
-            response: HttpResponseBase = await get_response(request)
-            if isinstance(response, Later):
-                await _free_thread()
-                return await response.result()
-            if isinstance(response, StreamingHttpResponse) and response.is_async:
-                await _free_thread()
-            return response
+    async def waited(request: HttpRequest) -> HttpResponseBase:
+        response = await get_response(request)
+        if isinstance(response, Later):
+            await _free_thread()
+            return await response.result()
+        if isinstance(response, StreamingHttpResponse) and response.is_async:
+            await _free_thread()
+        return response
 
-        return asynchronous
-
-    def synchronous(request: HttpRequest) -> HttpResponseBase:
-        response: HttpResponseBase = get_response(request)
-        return async_to_sync(response.result)() if isinstance(response, Later) else response
-
-    return synchronous
+    return waited
 
 
 async def _free_thread() -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterator
 from typing import Any
 
+from django.db import DatabaseError
 from django.db.models import QuerySet
 
 from models_admin import narration, presence, process, threads
 from models_admin.models import Lease, State, Switch
+
+log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
 
@@ -40,10 +44,36 @@ def _look(switch_id: int) -> tuple[Switch, bool]:
     return switch, _abandoned(switch)
 
 
+_watched: dict[int, asyncio.Task[Switch]] = {}
+
+
 async def ended(switch_id: int) -> Switch:
-    """Return the switch once it has ended; raise NoWorker where nobody is there to begin it."""
+    """Return the switch once it has ended; raise NoWorker where nobody is there to begin it.
+
+    However many wait for it in this process, the database is asked for all of them together.
+    """
+    watch = _watched.get(switch_id)
+    if watch is None or watch.done() or watch.get_loop() is not asyncio.get_running_loop():
+        watch = _watched[switch_id] = asyncio.create_task(_until_ended(switch_id))
+        watch.add_done_callback(lambda done: _forget(switch_id, done))
+    return await asyncio.shield(watch)
+
+
+def _forget(switch_id: int, watch: asyncio.Task[Switch]) -> None:
+    if _watched.get(switch_id) is watch:
+        del _watched[switch_id]
+    if not watch.cancelled():
+        watch.exception()  # those who waited may all have gone
+
+
+async def _until_ended(switch_id: int) -> Switch:
     while True:
-        switch, abandoned = await threads.read(_look, switch_id)
+        try:
+            switch, abandoned = await threads.read(_look, switch_id)
+        except DatabaseError as error:
+            log.warning("Switch %s cannot be looked at (%s): trying again", switch_id, error)
+            await asyncio.sleep(1)
+            continue
         if not switch.active:
             return switch
         if abandoned:
