@@ -77,6 +77,7 @@ def _write(listed: list[str]) -> tuple[list[str], list[str]]:
     added = [name for name in listed if name not in known or known[name] is not None]
     vanished = [name for name, gone in known.items() if gone is None and name not in set(listed)]
     with transaction.atomic():
+        backend.lock()  # before the models' rows, as a switch that ends does: else each could wait for the other
         for name in listed:
             if name not in known:
                 facts = names.read(name)
