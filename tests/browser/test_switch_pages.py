@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from paths.test_permissions import made_staff
 from playwright.sync_api import expect
 from support.people import Person, add_user
 from support.tabby import Tabby
@@ -60,6 +61,25 @@ def test_without_the_permission_there_are_no_buttons(
     for name in ("Switch", "Unload", "Refresh"):
         expect(page.locator("#content").get_by_role("link", name=name, exact=True)).to_have_count(0)
         expect(page.locator("#content").get_by_role("button", name=name, exact=True)).to_have_count(0)
+
+
+def test_what_is_taken_away_vanishes_from_an_open_page(tabby: Tabby, admin: Person, windows: Windows) -> None:
+    olaf = made_staff(admin, add_user(admin, "olaf"), "Model operators")
+    page = windows.open(olaf, MODELS)
+    buttons = page.locator("#content").get_by_role("link", name=re.compile("^(Switch|Unload|Load)"))
+    expect(buttons.first).to_be_visible()
+    tabby.state(seconds_per_module={"slow-13B": 0.2})
+    admin.start_switch("slow-13B")
+    cancel = page.get_by_role("button", name="Cancel")
+    expect(cancel).to_be_visible()
+    made_staff(admin, olaf)
+    tabby.state(seconds_per_module={"slow-13B": 0.01})
+    expect(page.locator("#gantry-banner")).to_contain_text("slow-13B is loaded")
+    expect(buttons).to_have_count(0)
+    expect(cancel).to_have_count(0)
+    made_staff(admin, olaf, staff=False)
+    admin.start_switch("beta-8B-Q5")
+    expect(page.locator("#content")).to_contain_text("not authorized to access this page")
 
 
 def test_an_unloaded_model_is_told_and_the_next_one_answers_what_waits(

@@ -12,8 +12,8 @@ MODELS = "/admin/models_admin/tabbymodel/"
 USERS = "/admin/auth/user/"
 
 
-def made_staff(admin: Person, person: Person, *groups: str) -> Person:
-    """Let `person` into the admin site, and into these groups, by the admin site's own form."""
+def made_staff(admin: Person, person: Person, *groups: str, staff: bool = True) -> Person:
+    """Let `person` into the admin site (or not), and into these groups, by the admin site's own form."""
     found = re.search(rf'{USERS}(\d+)/change/">{person.name}<', admin.get(f"{USERS}?q={person.name}").text)
     assert found
     page = f"{USERS}{found[1]}/change/"
@@ -24,7 +24,7 @@ def made_staff(admin: Person, person: Person, *groups: str) -> Person:
     fields = {
         "username": person.name,
         "is_active": "on",
-        "is_staff": "on",
+        **({"is_staff": "on"} if staff else {}),
         "groups": [choices[group] for group in groups],
         "date_joined_0": "2026-01-01",
         "date_joined_1": "00:00:00",

@@ -95,7 +95,11 @@ async function fetchAndReplace() {
   let page;
   try {
     const answer = await fetch(location.href, FRAGMENT);
-    if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
+    if (answer.status === 403 || answer.redirected) {
+      location.reload(); // what may be seen has been taken away meanwhile: the page says so
+      return;
+    }
+    if (!answer.ok) throw new Error(String(answer.status));
     page = new DOMParser().parseFromString(await answer.text(), "text/html");
   } catch {
     return; // the socket tells of what keeps us away; its next event leads here again
