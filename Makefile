@@ -33,7 +33,7 @@ audit: .venv/.made ## Look the pinned packages up in the list of known vulnerabi
 	@.venv/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt 2>&1 | tee .venv/audit/said; \
 	  [ $${PIPESTATUS[0]} = 0 ] && exit 0; \
 	  grep -q 'not found on PyPI\|Max retries\|Connection\|timed out' .venv/audit/said && \
-	    echo 'NOT AUDITED: pypi.org itself, which knows of vulnerabilities, cannot be asked from here.'; exit 1
+	    echo 'NOT AUDITED: the services that know of vulnerabilities cannot be reached from here.'; exit 1
 
 lint: .venv/.dev ## Check format, style and types
 	$(BIN)/ruff format --check .

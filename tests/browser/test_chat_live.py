@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from held_sockets import held_sockets
 from playwright.sync_api import Page, WebSocketRoute, expect
 from support.people import Person
 from support.tabby import Tabby, until
@@ -46,6 +47,18 @@ def test_a_page_reloaded_in_mid_stream_goes_on(tabby: Tabby, alice: Person, wind
     status_is(reply, "stopped")
     words = words_of(reply)
     assert words == counted(len(words))
+
+
+def test_a_first_message_may_be_faster_than_its_pages_socket(
+    tabby: Tabby, alice: Person, windows: Windows
+) -> None:
+    with held_sockets(windows.url) as held:
+        page = windows.open(alice, "/", url=held.url)
+        page.locator("#composer-text").fill("[[tokens=3]]")
+        page.locator("#send").click()
+        conversation(page)  # a browser complains of a socket that is closed before it was open
+        held.let_go()
+        status_is(replies(page).first, "complete")
 
 
 def test_two_pages_show_the_same_through_two_processes(

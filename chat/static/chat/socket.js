@@ -55,7 +55,7 @@ export class Socket {
     document.removeEventListener("visibilitychange", this.onwake);
     clearTimeout(this.timer);
     clearTimeout(this.patience);
-    this.socket?.close();
+    if (this.socket) leave(this.socket);
   }
 
   connect() {
@@ -84,8 +84,7 @@ export class Socket {
   drop() {
     const socket = this.socket;
     this.socket = null;
-    socket.onmessage = socket.onclose = null;
-    socket.close();
+    leave(socket);
     this.lost(1006);
   }
 
@@ -105,4 +104,11 @@ export class Socket {
     this.timer = setTimeout(() => this.connect(), retryIn);
     this.onstate({ is: "lost", retryIn, tries: this.tries });
   }
+}
+
+/** Close a connection that nobody listens to any more; one that is still being made, when it has been made: browsers complain otherwise. */
+function leave(socket) {
+  socket.onmessage = socket.onclose = null;
+  if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+  else socket.close();
 }
