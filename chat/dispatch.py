@@ -52,7 +52,7 @@ class Dispatcher:
         self.lives: dict[int, Live] = {}
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._started = self._stopping = False
+        self._started = self._stopping = self._claiming = False
         self._tabby: AsyncTabby | None = None
         self._looking: asyncio.Task[bool] | None = None
         self._ticks = 0
@@ -77,9 +77,9 @@ class Dispatcher:
     async def stop(self) -> None:
         """Put all replies back for other processes, and end."""
         self._stopping = True
-        for live in list(self.lives.values()):
-            live.end(Verdict.LET_GO)
-        while self.lives:
+        while self.lives or self._claiming:
+            for live in list(self.lives.values()):
+                live.end(Verdict.LET_GO)
             await asyncio.sleep(0.02)
         if self._tabby is not None:
             await self._tabby.aclose()
@@ -119,6 +119,7 @@ class Dispatcher:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), TICK_SECONDS)
             self._wake.clear()
+            self._claiming = True
             try:
                 await self._claim()
             except gate.Closed:
@@ -127,6 +128,8 @@ class Dispatcher:
                 log.warning("Replies cannot be claimed (%s): trying again", error)
             except Exception:  # whatever it was, later messages must be answered
                 log.exception("Replies could not be claimed: trying again")
+            finally:
+                self._claiming = False
 
     async def _claim(self) -> None:
         while not self._stopping and await threads.read(claims.queued().exists):

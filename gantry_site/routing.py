@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -24,6 +26,8 @@ from models_admin.wish_news import news
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Application = Callable[..., Awaitable[None]]
+
+END_SECONDS = 3  # for replies to be put back; who comes too late is taken for dead, and others take over
 
 
 def start() -> None:
@@ -77,8 +81,15 @@ def from_our_pages(sockets: Application) -> Application:
 async def _lifespan(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
+        ends = message["type"] == "lifespan.shutdown"
+        if ends:  # before the answer: a server that has it ends the loop
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(_tidy_up(), END_SECONDS)
         await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            await dispatcher.stop()
-            await tally.flush()
+        if ends:
             return
+
+
+async def _tidy_up() -> None:
+    await dispatcher.stop()
+    await tally.flush()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -12,9 +11,9 @@ from urllib.parse import urlsplit
 import pytest
 from support.page import PATIENCE
 from support.people import Person
-from support.system import QUICK
-from support.tabby import Tabby, until
-from system.running import Gantry, Process, environment, free_port
+from support.system import web_process
+from support.tabby import Tabby
+from system.running import Gantry
 from websockets.client import ClientProtocol
 from websockets.protocol import OPEN
 from websockets.uri import parse_uri
@@ -26,13 +25,8 @@ MORE_THAN_WAITS = 40  # of those
 @pytest.fixture(params=["daphne", "uvicorn"])
 def third_url(request: pytest.FixtureRequest, gantry: Gantry) -> Iterator[str]:
     """One more web process of the running Gantry."""
-    port = free_port()
-    env = {**gantry.env, **environment(gantry.folder, port, **QUICK)}
-    env |= {name: gantry.env[name] for name in ("TABBY_HOST", "TABBY_ADMIN_KEY")}
-    command = (sys.executable, "-m", "gantry_site.serve", f"--server={request.param}", f"--port={port}")
-    with Process(*command, env=env) as web:
-        until(lambda: gantry.serves(port), "the web process")
-        yield f"http://127.0.0.1:{port}"
+    with web_process(gantry, request.param) as (web, url):
+        yield url
         web.end()
 
 

@@ -6,10 +6,12 @@ A pytest plugin, named in tests/conftest.py: all tests of whole paths and of pag
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
-from system.running import Gantry
+from system.running import Gantry, Process, environment, free_port
 
 from support.people import Person, add_user
 from support.tabby import ADMIN_KEY, Tabby, running, until
@@ -41,6 +43,18 @@ def gantry(tmp_path_factory: pytest.TempPathFactory, _sandbox: Tabby) -> Iterato
     with Gantry(folder, "--webs=2", **settings, **QUICK) as process:
         yield process
         process.end()
+
+
+@contextmanager
+def web_process(gantry: Gantry, server: str) -> Iterator[tuple[Process, str]]:
+    """One more web process of `gantry`, served by this server; and its URL."""
+    port = free_port()
+    env = {**gantry.env, **environment(gantry.folder, port, **QUICK)}
+    env |= {name: gantry.env[name] for name in ("TABBY_HOST", "TABBY_ADMIN_KEY")}
+    command = (sys.executable, "-m", "gantry_site.serve", f"--server={server}", f"--port={port}")
+    with Process(*command, env=env) as web:
+        until(lambda: gantry.serves(port), "the web process")
+        yield web, f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,54 @@
+"""A dispatcher that is stopped while it claims: what it gets is put back like the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import uuid
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from chat import claims, dispatch
+from chat.dispatch import Dispatcher
+from chat.relay import Verdict
+
+
+async def test_a_reply_that_is_being_claimed_is_put_back_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    claiming, may_claim = threading.Event(), threading.Event()
+    ended: list[Verdict] = []
+
+    class Played:
+        def __init__(self, work: Any, tabby: Any) -> None:
+            self.work = work
+            self.over = asyncio.Event()
+
+        def end(self, verdict: Verdict) -> None:
+            ended.append(verdict)
+            self.over.set()
+
+    def claim(holder: str, room: int) -> list[Any]:
+        claiming.set()
+        assert may_claim.wait(30)
+        return [SimpleNamespace(message=1, conversation=uuid.uuid4(), asked=None)]
+
+    async def carry_out(live: Any) -> None:
+        await live.over.wait()
+        del dispatcher.lives[1]
+
+    dispatcher = Dispatcher()
+    monkeypatch.setattr(claims, "queued", lambda: SimpleNamespace(exists=lambda: True))
+    monkeypatch.setattr(claims, "claim", claim)
+    monkeypatch.setattr(dispatch, "Live", Played)
+    monkeypatch.setattr(dispatcher, "_carry_out", carry_out)
+    monkeypatch.setattr(dispatcher, "_tabby", SimpleNamespace(aclose=lambda: asyncio.sleep(0)))
+    claimer = asyncio.create_task(dispatcher._claim_for_ever())
+    dispatcher.wake()
+    assert await asyncio.to_thread(claiming.wait, 30)
+    stopping = asyncio.create_task(dispatcher.stop())
+    await asyncio.sleep(0)
+    may_claim.set()
+    await asyncio.wait_for(stopping, 30)
+    claimer.cancel()
+    assert ended == [Verdict.LET_GO]
