@@ -18,7 +18,7 @@ from models_admin import demand, rule_words, rules
 from models_admin.admin_pages import may_look
 from models_admin.columns import moment
 from models_admin.models import Rule, State, Switch, Trigger
-from models_admin.rule_form import EnabledForm, RuleForm
+from models_admin.rule_form import EnabledForm, EnabledForms, RuleForm
 
 if TYPE_CHECKING:
     Base = admin.ModelAdmin[Rule]
@@ -51,6 +51,9 @@ class RuleAdmin(Base):
 
     def get_changelist_form(self, request: HttpRequest, **kwargs: Any) -> Any:
         return super().get_changelist_form(request, **{"form": EnabledForm, **kwargs})
+
+    def get_changelist_formset(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return super().get_changelist_formset(request, **{"formset": EnabledForms, **kwargs})
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may_look(request)

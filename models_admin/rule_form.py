@@ -13,8 +13,10 @@ from models_admin.models import Rule, TabbyModel, Trigger
 
 if TYPE_CHECKING:
     Form = forms.ModelForm[Rule]
-else:  # which takes no parameter at run time
+    FormSet = forms.BaseModelFormSet[Rule, Form]
+else:  # which take no parameter at run time
     Form = forms.ModelForm
+    FormSet = forms.BaseModelFormSet
 
 LAST, UNLOAD, MODEL = (
     "last",
@@ -30,6 +32,21 @@ class EnabledForm(Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["enabled"].widget.attrs["aria-label"] = f"Enabled: {self.instance}"
+
+
+class EnabledForms(FormSet):
+    """The rows of the list."""
+
+    def clean(self) -> None:
+        """Have no second rule for the same moment enabled, as it will be with all rows saved."""
+        super().clean()
+        shown = {form.instance.pk: form.instance for form in self.forms}
+        rest = Rule.objects.filter(enabled=True).exclude(pk__in=shown)
+        enabled = [*(each for each in shown.values() if each.enabled), *rest]
+        for form in self.forms:
+            rule = form.instance
+            if "enabled" in form.changed_data and rule.enabled and (twin := rules.twin(rule, enabled)):
+                form.add_error(None, _due_at_once(twin))
 
 
 def _choices(current: str) -> list[tuple[str, Any]]:
@@ -136,16 +153,10 @@ class RuleForm(Form):
             self.add_error("idle_minutes", "Give minutes; 0 asks only whether it is idle at that moment.")
 
     def _check_twin(self, given: dict[str, Any]) -> None:
-        """Two rules for the same moment would undo each other."""
-        if not given.get("enabled"):
-            return
-        others = Rule.objects.filter(enabled=True, trigger=given["trigger"]).exclude(pk=self.instance.pk)
-        if given["trigger"] == Trigger.TIME:
-            same = [each for each in others.filter(at=given["at"]) if set(each.days) & set(given["days"])]
-        else:
-            same = list(others[:1])
-        if same:
-            self.add_error(
-                None,
-                f"“{same[0]}” is due at the same time. Change that one or disable it, or disable this one.",
-            )
+        rule = Rule(pk=self.instance.pk, **{name: given[name] for name in ("trigger", "at", "days")})
+        if given.get("enabled") and (twin := rules.twin(rule, Rule.objects.filter(enabled=True))):
+            self.add_error(None, _due_at_once(twin))
+
+
+def _due_at_once(twin: Rule) -> str:
+    return f"“{twin}” is due at the same time. Change that one or disable it, or disable this one."

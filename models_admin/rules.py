@@ -82,6 +82,19 @@ def arm(rule: Rule) -> list[str]:
     return ["handled_until", "waits_for"]
 
 
+def twin(rule: Rule, others: Iterable[Rule]) -> Rule | None:
+    """The first of the others that is due at the same moment as `rule`, if one is: the two would undo each other."""
+    for each in others:
+        same_time = each.at == rule.at and set(each.days) & set(rule.days)
+        if (
+            each.pk != rule.pk
+            and each.trigger == rule.trigger
+            and (rule.trigger != Trigger.TIME or same_time)
+        ):
+            return each
+    return None
+
+
 def deadline(rule: Rule, occasion: datetime) -> datetime:
     """Until when a rule with a set time may still be followed."""
     waits = timedelta(minutes=rule.wait_minutes) if rule.only_if_idle else timedelta()

@@ -228,6 +228,17 @@ def test_enabling_a_rule_in_the_list_counts_from_then(admin_client: Client, cata
     assert not rule.enabled
 
 
+def test_the_list_enables_no_two_rules_for_one_moment(admin_client: Client, catalog: Catalog) -> None:
+    disabled, enabled = add(admin_client, {**IDLE, "enabled": ""}), add(admin_client, IDLE, name="second")
+    form = {"form-TOTAL_FORMS": "2", "form-INITIAL_FORMS": "2", "_save": "Save"}
+    form |= {"form-0-id": str(disabled.pk), "form-1-id": str(enabled.pk), "form-0-enabled": "on"}
+    told = admin_client.post(PAGE, {**form, "form-1-enabled": "on"}).content.decode()
+    assert "“second” is due at the same time. Change that one or disable it" in told
+    assert list(Rule.objects.filter(enabled=True)) == [enabled]
+    admin_client.post(PAGE, form)  # one for the other
+    assert list(Rule.objects.filter(enabled=True)) == [disabled]
+
+
 def test_a_new_name_is_no_new_rule(admin_client: Client, catalog: Catalog) -> None:
     rule = add(admin_client, TIMED)
     Rule.objects.update(handled_until=datetime(2020, 1, 1, tzinfo=UTC))
