@@ -15,6 +15,7 @@ from chat.dispatch import Dispatcher
 from chat.relay import Verdict
 
 
+@pytest.mark.django_db(transaction=True)  # the threads look after the connections that they keep
 async def test_a_reply_that_is_being_claimed_is_put_back_too(monkeypatch: pytest.MonkeyPatch) -> None:
     claiming, may_claim = threading.Event(), threading.Event()
     ended: list[Verdict] = []
