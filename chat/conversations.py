@@ -11,6 +11,8 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import connection
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Collate, Upper
+from django.db.models.lookups import Contains
 
 from chat import wire
 from chat.models import Conversation, Message, Role
@@ -91,10 +93,15 @@ def search(user: User, query: str) -> list[dict[str, Any]]:
 
 
 def _has(column: str, word: str) -> Q:
-    """Whether the column has the word, in capitals or not. SQLite's own comparison knows the capitals of English only."""
-    if word.isascii() or connection.vendor != "sqlite":
+    """Whether the column has the word, in capitals or not.
+
+    SQLite's own comparison knows the capitals of English only, and so does PostgreSQL's in a database with the locale C.
+    """
+    if word.isascii():
         return Q((f"{column}__icontains", word))
-    return Q((f"{column}__iregex", re.escape(word)))
+    if connection.vendor == "sqlite":
+        return Q((f"{column}__iregex", re.escape(word)))
+    return Q(Contains(Upper(Collate(column, "und-x-icu")), word.upper()))
 
 
 def _snippet(text: str, word: str) -> dict[str, str] | None:
