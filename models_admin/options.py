@@ -12,7 +12,7 @@ from typing import Any
 
 CACHE_MODE = re.compile(r"FP16|Q8|Q6|Q4|[2-8],[2-8]")
 TEMPLATE = re.compile(r"[\w.\- ]{1,100}")
-NAME = re.compile(r"[^\x00-\x1f\x7f/\\]{1,255}")
+NAME = re.compile(r"[^\x00-\x1f\x7f/\\\ud800-\udfff]{1,255}")
 
 
 def _whole(low: int, high: int, multiple: int = 1) -> Callable[[Any], str]:
@@ -57,13 +57,23 @@ def _rope_alpha(value: Any) -> str:
     return "" if value == "auto" else _number(0.01, 1000)(value) and "“auto” or a number from 0.01 to 1000"
 
 
+_DRAFT: Mapping[str, Callable[[Any], str]] = {
+    "draft_model_name": _words(NAME, "the name of a directory"),
+    "draft_rope_scale": _number(0.01, 1000),
+    "draft_rope_alpha": _rope_alpha,
+    "draft_cache_mode": _words(CACHE_MODE, "a cache mode such as Q8"),
+}
+
+
 def _draft(value: Any) -> str:
-    if not isinstance(value, dict) or not isinstance(value.get("draft_model_name"), str):
+    if not isinstance(value, dict) or "draft_model_name" not in value:
         return "an object with draft_model_name"
-    if _words(NAME, "x")(value["draft_model_name"]):
-        return "an object whose draft_model_name is the name of a directory"
-    unknown = set(value) - {"draft_model_name", "draft_rope_scale", "draft_rope_alpha", "draft_cache_mode"}
-    return f"an object without {', '.join(sorted(unknown))}" if unknown else ""
+    if unknown := set(value) - set(_DRAFT):
+        return f"an object without {', '.join(sorted(unknown))[:60]}"
+    for name, each in value.items():
+        if wanted := _DRAFT[name](each):
+            return f"an object whose {name} is {wanted}"
+    return ""
 
 
 # {option: check}; a check returns what the value should be, or '' if it is right.

@@ -40,6 +40,7 @@ NEXT: dict[State, tuple[State, ...]] = {
     State.VERIFYING: (State.SUCCEEDED, State.ROLLING_BACK),
     State.ROLLING_BACK: (State.FAILED, State.CANCELLED),
 }
+TRIES = 10  # to become the one switch that is under way, while others begin and end
 CANCELLABLE_AT_ONCE = (State.QUEUED, State.DRAINING)
 
 
@@ -102,6 +103,7 @@ def request(
     """
     load_options = _load_options(target, options)
     drain = settings.DRAIN_TIMEOUT if drain_seconds is None else max(0.0, min(drain_seconds, 3600.0))
+    tries = 0
     while True:
         try:
             with transaction.atomic():
@@ -118,9 +120,11 @@ def request(
                     only_if_idle=only_if_idle,
                 )
         except IntegrityError:
-            running = active()
-            if running is None:
+            running, tries = active(), tries + 1
+            if running is None and tries < TRIES:
                 continue  # it ended between the two statements
+            if running is None:
+                raise  # it is something else that the database will not have
             if running.target != target or running.state == State.ROLLING_BACK or running.cancel_requested:
                 raise Conflict(running) from None
             if running.only_if_idle and not only_if_idle:  # now somebody wants it in any case

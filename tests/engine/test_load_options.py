@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db import IntegrityError
 
 from models_admin.models import Source, Switch, TabbyModel
 from models_admin.options import validated
@@ -21,7 +22,7 @@ GOOD = {
     "chunk_size": 2048,
     "prompt_template": "chatml",
     "vision": False,
-    "draft_model": {"draft_model_name": "small"},
+    "draft_model": {"draft_model_name": "small", "draft_rope_alpha": "auto", "draft_cache_mode": "Q8"},
 }
 
 
@@ -49,6 +50,10 @@ def test_options_without_a_value_are_left_out() -> None:
         ("prompt_template", "../../etc/passwd"),
         ("draft_model", {"draft_model_name": "../x"}),
         ("draft_model", {}),
+        ("draft_model", {"draft_model_name": "\ud800"}),
+        ("draft_model", {"draft_model_name": "small", "draft_rope_scale": float("nan")}),
+        ("draft_model", {"draft_model_name": "small", "draft_rope_alpha": float("inf")}),
+        ("draft_model", {"draft_model_name": "small", "draft_cache_mode": "Q\x00"}),
         ("rope_scale", float("inf")),
         ("model_name", "other"),
         ("skip_queue", True),
@@ -73,3 +78,10 @@ def test_a_models_own_options_are_used_and_overridden_for_once(monkeypatch: pyte
     TabbyModel.objects.create(name="new", load_options={"cache_mode": "Q4", "max_seq_len": 4096})
     switch = request("new", source=Source.API, options={"max_seq_len": 8192})
     assert switch.options == {"cache_mode": "Q4", "max_seq_len": 8192}
+
+
+@pytest.mark.django_db
+def test_a_row_that_the_database_refuses_is_not_tried_for_ever() -> None:
+    TabbyModel.objects.create(name="new")
+    with pytest.raises(IntegrityError):
+        request("new", source=None)  # type: ignore[arg-type]
