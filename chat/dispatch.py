@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import Coroutine, Iterable
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, ParamSpec, TypeVar
 
 import orjson
 from django.db import DatabaseError
@@ -35,6 +35,9 @@ from models_admin.tabby.errors import (
 )
 
 log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 TICK_SECONDS = 1.0
 BATCH = 16  # replies claimed in one transaction
@@ -192,11 +195,12 @@ class Dispatcher:
 
     async def _put_back(self, live: Live, *, failed: bool) -> None:
         live.so_far()
-        await _insist(claims.put_back, live.work, live.grown, process.name(), failed=failed)
-        tally.count("replies:cut")
+        if await _insist(claims.put_back, live.work, live.grown, process.name(), failed=failed):
+            tally.count("replies:cut")
 
     async def _end(self, live: Live, status: Status) -> None:
-        await _insist(claims.end, live.work, status, live.finished())
+        if not await _insist(claims.end, live.work, status, live.finished()):
+            return  # another process has taken it over, and counts it
         tally.count(f"replies:{status.value}")
         usage = live.grown.usage or {}
         for kind in ("prompt", "completion"):
@@ -322,16 +326,14 @@ def _to_stop(messages: list[int]) -> list[int]:
     return list(wanted.values_list("pk", flat=True))
 
 
-async def _insist(function: Any, *args: Any, **kwargs: Any) -> None:
+async def _insist(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Write to the database, however long it takes until that works: the reply's text is only here."""
     while True:
         try:
-            await threads.write(function, *args, **kwargs)
+            return await threads.write(function, *args, **kwargs)
         except DatabaseError as error:
             log.warning("A reply's end cannot be written (%s): trying again", error)
             await asyncio.sleep(TICK_SECONDS)
-        else:
-            return
 
 
 def _explain(live: Live, error: BaseException) -> None:

@@ -34,7 +34,8 @@ def bounded(application: Application) -> Application:
     async def outer(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         head = sum(len(name) + len(value) for name, value in scope["headers"])
         if head + len(scope["path"]) + len(scope["query_string"]) > LONGEST_HEAD:
-            await send({"type": "http.response.start", "status": 431, "headers": [(b"connection", b"close")]})
+            headers = _raw({**HEADERS, "Content-Length": "0", "Connection": "close"})
+            await send({"type": "http.response.start", "status": 431, "headers": headers})
             await send({"type": "http.response.body", "body": b""})
             return
         if _announced(scope["headers"]) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
@@ -71,7 +72,11 @@ def answer(path: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
         kind, text = "text/html; charset=utf-8", render_to_string("413.html")
     body = text.encode()
     headers = {**HEADERS, "Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close"}
-    return [(name.lower().encode(), value.encode()) for name, value in headers.items()], body
+    return _raw(headers), body
+
+
+def _raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
 async def _refuse(scope: dict[str, Any], receive: Receive, send: Send) -> None:

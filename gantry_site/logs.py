@@ -18,7 +18,10 @@ from models_admin import trace
 
 HIDDEN = "•••"
 LONGEST = 8000  # characters of a message
-_TOKENS = re.compile(r"(?i)(bearer\s+)[^\s\"',;]{6,}|(session_id=)[^\s\"',;]+|(gantry_)[A-Za-z0-9_-]{20,}")
+_TOKENS = re.compile(
+    r"(?i)(bearer\s+)[^\s\"',;]{6,}|(session_id=)[^\s\"',;]+|(gantry_)[A-Za-z0-9_-]{20,}"
+    r"|(://[^\s\"'/:@]*:)[^\s\"'/@]+(?=@)"  # the password in an address
+)
 _ORDINARY = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "data"}
 
 
@@ -28,17 +31,20 @@ def secrets() -> tuple[str, ...]:
     from django.conf import settings  # noqa: PLC0415 (this module is imported to configure logging)
 
     words = [settings.SECRET_KEY, settings.TABBY_ADMIN_KEY, settings.TABBY_API_KEY, settings.ADMIN_PASSWORD]
-    words += [settings.METRICS_TOKEN, str(settings.DATABASES["default"].get("PASSWORD") or "")]
+    database = settings.DATABASES["default"]
+    words += [settings.METRICS_TOKEN, str(database.get("PASSWORD") or "")]
     with suppress(ValueError):
         words.append(urlsplit(settings.REDIS_URL).password or "")
-    return tuple(sorted({word for word in words if len(word) >= 6}, key=len, reverse=True))
+    # A password that is the user's name, as in docker-compose.yml, is no secret: hiding it would hide the word everywhere.
+    known = {"gantry", database.get("USER"), database.get("NAME")}
+    return tuple(sorted({word for word in words if len(word) >= 6} - known, key=len, reverse=True))
 
 
 def redacted(text: str) -> str:
     """Return `text` without the keys and passwords of the settings, and without what looks like a token."""
     for word in secrets():
         text = text.replace(word, HIDDEN)
-    return _TOKENS.sub(lambda found: f"{found[1] or found[2] or found[3]}{HIDDEN}", text)
+    return _TOKENS.sub(lambda found: f"{next(filter(None, found.groups()))}{HIDDEN}", text)
 
 
 class Text(logging.Formatter):
@@ -64,7 +70,7 @@ class Json(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage()[:LONGEST],
+            "message": redacted(record.getMessage()[:LONGEST]),
         }
         if request := trace.request_id.get():
             line["request_id"] = request
@@ -72,7 +78,7 @@ class Json(logging.Formatter):
             line["switch_id"] = switch
         for name, value in vars(record).items():
             if name not in _ORDINARY and isinstance(value, (str, int, float, bool)):
-                line.setdefault(name, value)
+                line.setdefault(name, redacted(value) if isinstance(value, str) else value)
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return redacted(json.dumps(line, ensure_ascii=False))
+            line["exception"] = redacted(self.formatException(record.exc_info))
+        return json.dumps(line, ensure_ascii=False)

@@ -210,7 +210,16 @@ class Metrics:
             name in request.headers for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
         )
         address = read(request.META.get("REMOTE_ADDR", ""))
-        return 0 if address is not None and address.is_loopback and not proxied else 403
+        here = address is not None and address.is_loopback and _by_a_local_name(request)
+        return 0 if here and not proxied else 403
+
+
+def _by_a_local_name(request: HttpRequest) -> bool:
+    """Whether this machine was asked for as itself. A page in a browser on it may have another name lead here."""
+    name = request.META.get("HTTP_HOST", "").lower()
+    host = name.partition("]")[0].lstrip("[") if name.startswith("[") else name.partition(":")[0]
+    address = read(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
 
 
 @sync_and_async_middleware

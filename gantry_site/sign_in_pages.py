@@ -19,15 +19,22 @@ from gantry_site import sign_in
 class SignInForm(AuthenticationForm):
     """Name and password; raises Throttled, which is no error of the form, after too many tries."""
 
+    attempt: sign_in.Attempt | None = None
+
     def clean(self) -> dict[str, Any]:
         username, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
         if self.request is None or not username or not password:
             return super().clean()
-        attempt = sign_in.begin(self.request, username)
+        self.attempt = attempt = sign_in.begin(self.request, username)
         cleaned = super().clean()
-        attempt.succeeded()
         self.request.device_cookie = sign_in.device_cookie(attempt)  # type: ignore[attr-defined]
         return cleaned
+
+    def confirm_login_allowed(self, user: Any) -> None:
+        """The password was right, which is all that is counted; whether the user may come in here is another question."""
+        if self.attempt is not None:
+            self.attempt.succeeded()
+        super().confirm_login_allowed(user)
 
 
 class AdminSignInForm(SignInForm, AdminAuthenticationForm):

@@ -9,6 +9,7 @@ import threading
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
+from itertools import product
 
 import redis
 from django.db import DatabaseError
@@ -18,8 +19,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from models_admin import backend, demand, process, tally
-from models_admin.models import ACTIVE, Lease, Source, Switch, Wish, WishState, Worker
+from models_admin.models import ACTIVE, ENDED, Lease, Source, Switch, Wish, WishState, Worker
 
+_KINDS = [
+    *product(("switch", "unload"), (Source.ADMIN, Source.API, Source.COMMAND, Source.RULE)),
+    ("switch", Source.KEEP),
+    ("rollback", Source.ROLLBACK),
+]
 STEP_BOUNDS = (0.1, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 900)
 
 
@@ -106,7 +112,10 @@ class _Switches:
 
     def _forget(self) -> None:
         self._seen = 0
-        self._ended: Counter[tuple[str, str, str]] = Counter()
+        # All that may come stand there from the beginning, as 0: else nobody would see the first one as an increase.
+        self._ended: Counter[tuple[str, str, str]] = Counter(
+            {(kind, state.value, source.value): 0 for kind, source in _KINDS for state in ENDED}
+        )
         self._steps: dict[str, list[float]] = {}  # counts by bound, then the sum
         self._drift = self._cut = 0
 
@@ -114,8 +123,9 @@ class _Switches:
         """Yield what has ended, with what is new since the last time."""
         running = Switch.objects.filter(state__in=ACTIVE)
         with self._lock:
-            end = running.aggregate(pk=Min("pk"))["pk"]
+            # In this order: a switch that comes between the two is not among those that have ended.
             newest = Switch.objects.aggregate(pk=Max("pk"))["pk"] or 0
+            end = running.aggregate(pk=Min("pk"))["pk"]
             if newest < self._seen:
                 self._forget()  # another database: a restored one
             self._add(newest if end is None else end - 1)

@@ -12,4 +12,8 @@ def is_ours(origin: str, host: str) -> bool:
 
     The port counts: another program on the same machine is another site, although cookies do not tell the two apart.
     """
-    return urlsplit(origin).netloc.lower() == host.lower() or origin in settings.CSRF_TRUSTED_ORIGINS
+    try:
+        netloc = urlsplit(origin).netloc
+    except ValueError:  # such as "http://["
+        return False
+    return netloc.lower() == host.lower() or origin in settings.CSRF_TRUSTED_ORIGINS

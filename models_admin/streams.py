@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 PER_USER = 8  # in one web process
 LOOK_SECONDS = 1.0
 PING_SECONDS = 15.0
+ALLOWED_SECONDS = 2.0  # between two looks whether the reader may still look
 LAST = "ended"  # the id of the last event
 ABOUT = (
     "Server-sent events. The `data` of each is the whole switch, as `GET /api/admin/switches/{switch_id}` shows it, so that "
@@ -55,7 +56,7 @@ class Stream:
     _opening = threading.Lock()
 
     def __init__(self, switch_id: int, user_id: int, allowed: Callable[[], bool]) -> None:
-        """`allowed` is asked now and then, in a thread, whether the user may still look. Raises TooMany."""
+        """`allowed` is asked every ALLOWED_SECONDS, in a thread, whether the user may still look. Raises TooMany."""
         self.switch_id = switch_id
         self.user_id = user_id
         self.allowed = allowed
@@ -81,9 +82,13 @@ class Stream:
     async def _events(self, changed: asyncio.Event) -> AsyncIterator[bytes]:
         clock = asyncio.get_running_loop().time
         shown: dict[str, Any] | None = None
-        said_at = clock()
+        said_at = asked_at = clock()
         while True:
             changed.clear()
+            if clock() - asked_at >= ALLOWED_SECONDS:
+                asked_at = clock()
+                if not await self._may_go_on():
+                    return
             switch = await self._look()
             if switch and (essence := _essence(switch)) != shown:
                 shown, said_at = essence, clock()
@@ -92,11 +97,16 @@ class Stream:
                     return
             elif clock() - said_at >= PING_SECONDS:
                 said_at = clock()
-                if not await threads.read(self.allowed):
-                    return
                 yield b": still there\n\n"
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), LOOK_SECONDS)
+
+    async def _may_go_on(self) -> bool:
+        try:
+            return await threads.read(self.allowed)
+        except DatabaseError as error:  # then there is nothing to see either
+            log.warning("Whether a stream may go on cannot be looked up (%s): trying again", error)
+            return True
 
     async def _look(self) -> dict[str, Any] | None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -19,30 +20,30 @@ _readers = ThreadPoolExecutor(3, thread_name_prefix="read")
 _outside = ThreadPoolExecutor(2, thread_name_prefix="tabby")
 
 
-def _managed(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def _run(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    """Do it in a thread of the pool, which logs with the ids of the request and the switch at hand."""
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(pool, copy_context().run, partial(_managed, work))
+
+
+def _managed(work: Callable[[], T]) -> T:
     close_old_connections()
     try:
-        return function(*args, **kwargs)
+        return work()
     finally:
         close_old_connections()
 
 
 async def write(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a function that writes to the database, one at a time in this process."""
-    return await asyncio.get_running_loop().run_in_executor(
-        _writer, partial(_managed, function, *args, **kwargs)
-    )
+    return await _run(_writer, partial(function, *args, **kwargs))
 
 
 async def read(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a function that only reads the database."""
-    return await asyncio.get_running_loop().run_in_executor(
-        _readers, partial(_managed, function, *args, **kwargs)
-    )
+    return await _run(_readers, partial(function, *args, **kwargs))
 
 
 async def ask(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a function that waits for TabbyAPI, apart from the threads that the database needs."""
-    return await asyncio.get_running_loop().run_in_executor(
-        _outside, partial(_managed, function, *args, **kwargs)
-    )
+    return await _run(_outside, partial(function, *args, **kwargs))

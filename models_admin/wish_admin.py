@@ -69,20 +69,22 @@ def box(request: HttpRequest) -> Box | None:
     if not may_answer(request):
         return None
     rows = wishes.unanswered()
-    return Box(_lines(request, rows[:SHOWN]), len(rows))
+    models = _models({row.target for row in rows[:SHOWN]})
+    return Box([_line(request, row, models) for row in rows[:SHOWN]], len(rows))
 
 
-def _lines(request: HttpRequest, rows: list[Wish]) -> list[Line]:
-    models = {each.name: each for each in TabbyModel.objects.filter(name__in={row.target for row in rows})}
-    switches = request.user.has_perm("models_admin.switch")
-    lines = []
-    for row in rows:
-        model = models.get(row.target)
-        there = switches and model is not None and model.present
-        switch = reverse("admin:models_admin_tabbymodel_switch", args=[model.pk]) if there and model else ""
-        decline = reverse("admin:models_admin_wish_decline", args=[row.pk])
-        lines.append(Line(row, str(model or row.target), switch, decline))
-    return lines
+def _models(names: set[str]) -> dict[str, TabbyModel]:
+    return {each.name: each for each in TabbyModel.objects.filter(name__in=names)}
+
+
+def _line(request: HttpRequest, row: Wish, models: dict[str, TabbyModel]) -> Line:
+    model = models.get(row.target)
+    switch = ""
+    if model is not None and model.present and request.user.has_perm("models_admin.switch"):
+        switch = reverse("admin:models_admin_tabbymodel_switch", args=[model.pk])
+    return Line(
+        row, str(model or row.target), switch, reverse("admin:models_admin_wish_decline", args=[row.pk])
+    )
 
 
 class ByState(admin.SimpleListFilter):
@@ -100,7 +102,9 @@ class ByState(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Wish]) -> QuerySet[Wish]:
         value = self.value() or WishState.OPEN
-        return queryset if value == "all" else queryset.filter(state=value)
+        if value == "all":
+            return queryset
+        return queryset.filter(state=value) if value in WishState.values else queryset.none()
 
 
 class Decline(forms.Form):
@@ -149,12 +153,14 @@ class WishAdmin(Base):
         return may_answer(request)
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        def control(row: Wish) -> str:
-            return _buttons(_lines(request, [row])[0]) if row.state == WishState.OPEN else ""
-
-        control.short_description = "Answer"  # type: ignore[attr-defined]
         # The changelist asks several times during a request, and compares what it is given.
         if not hasattr(request, "gantry_columns"):
+            models = _models(set(Wish.objects.filter(state=WishState.OPEN).values_list("target", flat=True)))
+
+            def control(row: Wish) -> str:
+                return _buttons(_line(request, row, models)) if row.state == WishState.OPEN else ""
+
+            control.short_description = "Answer"  # type: ignore[attr-defined]
             request.gantry_columns = [*self.list_display, control]  # type: ignore[attr-defined]
         columns: list[Any] = request.gantry_columns  # type: ignore[attr-defined]
         return columns
@@ -184,7 +190,7 @@ class WishAdmin(Base):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Decline this request?",
-            "line": _lines(request, [wish])[0],
+            "line": _line(request, wish, _models({wish.target})),
             "form": form,
             "back": back,
             "fragment": is_fragment(request),

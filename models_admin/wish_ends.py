@@ -14,6 +14,8 @@ from models_admin import events
 from models_admin.models import ACTIVE, Backend, Switch, TabbyModel, Wish, WishState
 
 KEPT = timedelta(days=90)  # requests that have ended
+# TabbyAPI's list may lack models for a while: its folder was not mounted, or it was asked with a lesser key.
+GONE_AFTER = timedelta(minutes=10)
 
 
 def end(which: Q, state: WishState, **fields: Any) -> int:
@@ -43,9 +45,9 @@ def look_after() -> None:
         model = Backend.objects.filter(pk=1).values_list("model", flat=True).first()
         if model in wanted and not Switch.objects.filter(state__in=ACTIVE).exists():
             loaded(model)
-        present = TabbyModel.objects.filter(name__in=wanted, vanished_at=None)
-        if gone := wanted - set(present.values_list("name", flat=True)):
-            end(Q(target__in=gone), WishState.GONE)
+        gone = TabbyModel.objects.filter(name__in=wanted, vanished_at__lt=now - GONE_AFTER)
+        if names := set(gone.values_list("name", flat=True)):
+            end(Q(target__in=names), WishState.GONE)
         end(Q(asked_at__lt=now - timedelta(days=settings.REQUEST_DAYS)), WishState.EXPIRED)
     forgotten = Wish.objects.filter(ended_at__lt=now - KEPT)
     if forgotten.exists():

@@ -20,6 +20,7 @@ from models_admin.narration import iso
 
 MOST_OPEN = 5  # of one user
 MOST_AN_HOUR = 20  # requests of one user, and changes to them
+HOUR = timedelta(hours=1)
 LONGEST = 300  # characters of a reason, and of an answer
 TOLD_FOR = timedelta(days=14)  # how long the end of a request is news
 MOST_TOLD = 20
@@ -70,7 +71,8 @@ def ask(user_id: int, target: str, reason: str = "") -> Wish | None:
                 user_id=user_id, target=target, reason=reason, asked_at=now, changed_at=now
             )
         else:
-            wish.reason, wish.asked_at, wish.changed_at, wish.times = reason, now, now, wish.times + 1
+            times = wish.times + 1 if wish.asked_at > now - HOUR else 1
+            wish.reason, wish.asked_at, wish.changed_at, wish.times = reason, now, now, times
             wish.save(update_fields=["reason", "asked_at", "changed_at", "times"])
         transaction.on_commit(events.wishes_changed)
     return wish
@@ -86,7 +88,7 @@ def _within_limits(user_id: int, *, new: bool) -> None:
     mine = Wish.objects.filter(user_id=user_id)
     if new and mine.filter(state=WishState.OPEN).count() >= MOST_OPEN:
         raise TooMany(f"You have asked for {MOST_OPEN} models. Withdraw a request before you make another.")
-    recent = mine.filter(asked_at__gt=timezone.now() - timedelta(hours=1))
+    recent = mine.filter(asked_at__gt=timezone.now() - HOUR)
     if (recent.aggregate(times=Sum("times"))["times"] or 0) >= MOST_AN_HOUR:
         raise TooMany("You have asked very often within the last hour. Try again later.")
 

@@ -54,7 +54,7 @@ class Ask(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    model_id: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    model_id: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
     reason: Annotated[str, StringConstraints(max_length=wishes.LONGEST)] = ""
 
 

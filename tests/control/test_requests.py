@@ -142,8 +142,9 @@ def test_a_model_that_is_not_offered_cannot_be_asked_for(catalog: Catalog, ann: 
         {"model_id": QWEN, "reason": "x" * 301},
         {"model_id": QWEN, "user": 1},
         {"model_id": 7},
+        {"model_id": "a\x00b"},
     ],
-    ids=["empty", "no name", "long reason", "more", "number"],
+    ids=["empty", "no name", "long reason", "more", "number", "a zero byte"],
 )
 def test_a_request_of_the_wrong_shape_is_refused(catalog: Catalog, ann: Client, body: dict[str, Any]) -> None:
     response = ann.post(API, body, content_type="application/json")
@@ -175,6 +176,14 @@ def test_asking_over_and_over_is_refused_for_a_while(catalog: Catalog, ann: Clie
     assert "within the last hour" in ask(ann, MISTRAL, status=429)["detail"]
     Wish.objects.update(asked_at=timezone.now() - timedelta(hours=1))
     ask(ann)
+
+
+def test_what_was_asked_on_other_days_is_not_counted(catalog: Catalog, ann: Client) -> None:
+    for day in range(wishes.MOST_AN_HOUR):
+        ask(ann, reason=f"{day}")
+        Wish.objects.update(asked_at=timezone.now() - timedelta(days=1))
+    ask(ann, reason="today")
+    ask(ann, reason="today, once more")
 
 
 def test_the_same_request_sent_again_counts_once(catalog: Catalog, ann: Client) -> None:
@@ -279,7 +288,10 @@ def test_a_failed_switch_leaves_the_request_open(catalog: Catalog, ann: Client) 
 def test_a_model_that_vanishes_closes_its_requests(catalog: Catalog, ann: Client) -> None:
     ask(ann)
     ask(ann, MISTRAL)
-    TabbyModel.objects.filter(name=QWEN).update(vanished_at=timezone.now())
+    TabbyModel.objects.filter(name=QWEN).update(vanished_at=timezone.now() - timedelta(minutes=9))
+    wish_ends.look_after()
+    assert states(ann) == [(QWEN, "open"), (MISTRAL, "open")], "it may come back"
+    TabbyModel.objects.filter(name=QWEN).update(vanished_at=timezone.now() - timedelta(minutes=11))
     wish_ends.look_after()
     assert states(ann) == [(QWEN, "gone"), (MISTRAL, "open")]
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from control_rows import MISTRAL, QWEN, MakeUser, running
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from models_admin import wishes
@@ -167,6 +170,19 @@ def test_the_list_shows_open_requests_and_others_when_asked(
     assert MISTRAL in everything
     assert QWEN in everything
     assert "ben" in html(admin_client, f"{PAGE}?state=all&q=mistral")
+    assert QWEN not in html(admin_client, f"{PAGE}?state=%00")
+
+
+def test_the_list_asks_no_more_for_more_requests(
+    wish: Wish, admin_client: Client, make_user: MakeUser, django_assert_num_queries: Any
+) -> None:
+    html(admin_client, PAGE)
+    with CaptureQueriesContext(connection) as one:
+        html(admin_client, PAGE)
+    for number in range(10):
+        wishes.ask(make_user(f"user-{number}").pk, QWEN)
+    with django_assert_num_queries(len(one)):
+        html(admin_client, PAGE)
 
 
 def test_requests_cannot_be_added_changed_or_deleted(wish: Wish, admin_client: Client) -> None:

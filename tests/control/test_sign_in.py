@@ -52,6 +52,12 @@ def test_after_too_many_wrong_passwords_the_right_one_is_refused_too(page: str) 
     assert tries("ann", RIGHT, page=page, at="192.0.2.2").status_code == 302, "from elsewhere"
 
 
+def test_a_right_password_counts_as_right_where_its_user_may_not_come_in() -> None:
+    User.objects.create_user("bob", password=RIGHT)
+    tries_in_vain("bob", 5, page=ADMIN, password=RIGHT)
+    assert tries("bob", RIGHT).status_code == 302
+
+
 def test_both_pages_count_together() -> None:
     tries_in_vain("ann", 2)
     tries_in_vain("Ann", 1, page=ADMIN)

@@ -92,18 +92,39 @@ def test_nobody_follows_more_than_a_few_at_once_and_who_leaves_makes_room(
         tabby.state(seconds_per_module={BETA: 0.0})
 
 
+def revoke(person: Person, token: str) -> None:
+    """Revoke the token of this name in the admin site."""
+    page = person.get(f"/admin/models_admin/token/?q={token}").text
+    pk = page.partition('name="_selected_action" value="')[2].partition('"')[0]
+    assert person.post_form(f"/admin/models_admin/token/{pk}/revoke/").status_code == 302
+
+
 def test_a_revoked_token_is_refused_from_then_on(tabby: Tabby, admin: Person) -> None:
     token = admin.token("read", "switch", name="short-lived")
     bearer = {"Authorization": f"Bearer {token}"}
     listed = requests.get(f"{admin.url}/api/admin/models", headers=bearer, timeout=10)
     assert listed.status_code == 200
-    pk = admin.get("/admin/models_admin/token/?q=short-lived").text.partition(
-        'name="_selected_action" value="'
-    )[2]
-    admin.post_form(f"/admin/models_admin/token/{pk.partition(chr(34))[0]}/revoke/")
+    revoke(admin, "short-lived")
     refused = requests.get(f"{admin.url}/api/admin/models", headers=bearer, timeout=10)
     assert refused.status_code == 401
     assert "revoked" in refused.json()["detail"]
+
+
+def test_a_revoked_token_follows_no_longer(tabby: Tabby, admin: Person) -> None:
+    tabby.state(seconds_per_module={BETA: 0.2})  # an event five times a second, all the time
+    token = admin.token("read", name="follower")
+    number = admin.start_switch(BETA)
+    bearer = {"Authorization": f"Bearer {token}"}
+    url = f"{admin.url}/api/admin/switches/{number}/events"
+    with closing(requests.get(url, headers=bearer, stream=True, timeout=30)) as response:
+        events = _events(response)
+        next(events)
+        revoke(admin, "follower")
+        last = list(events)[-1]
+    assert "id" not in last, "the end was not for this reader"
+    assert admin.switch_row(number)["finished_at"] is None
+    admin.call("DELETE", f"/api/admin/switches/{number}")
+    tabby.state(seconds_per_module={BETA: 0.0})
 
 
 def test_of_many_requests_with_one_key_at_once_one_is_done(

@@ -162,6 +162,7 @@ def test_a_frame_over_a_megabyte_ends_the_socket(web: tuple[str, int], alice: Pe
         "http://127.0.0.1",
         "http://localhost.evil.example",
         "null",
+        "http://[",
         "",
     ],
 )
@@ -172,7 +173,8 @@ def test_a_socket_is_for_our_own_pages(web: tuple[str, int], alice: Person, path
     page.origin = origin or None  # type: ignore[assignment]
     with pytest.raises(InvalidStatus) as refusal, page.open(path.format(alice.conversation())):
         pass
-    assert refusal.value.response.status_code == 403
+    told = refusal.value.response.status_code
+    assert told == 403 or (told == 400 and origin == "http://["), "which Daphne itself refuses"
 
 
 @SERVERS

@@ -1,0 +1,49 @@
+"""Log lines: what is hidden in them, and that JSON stays JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from gantry_site import logs
+from gantry_site.logs import HIDDEN, Json, redacted
+
+
+@pytest.fixture(autouse=True)
+def _as_set(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """secrets() remembers what it saw of the settings: here it looks each time."""
+    settings.TABBY_ADMIN_KEY = 'key-with-"quotes"'
+    for fact in ("USER", "NAME", "PASSWORD"):
+        monkeypatch.setitem(settings.DATABASES["default"], fact, "gantry")
+    monkeypatch.setattr(logs, "secrets", logs.secrets.__wrapped__)
+
+
+def line(message: str, **more: Any) -> dict[str, Any]:
+    record = logging.makeLogRecord({"msg": message, "levelname": "INFO", "name": "gantry.access", **more})
+    read: dict[str, Any] = json.loads(Json().format(record))
+    return read
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'refused "Bearer abcdefghij" here',
+        'cookie session_id="x\\y"',
+        'it said key-with-"quotes".',
+        "\x00 \u2028 \\",
+    ],
+)
+def test_what_is_hidden_leaves_json(message: str) -> None:
+    told = line(message, told=message)
+    assert told["told"] == told["message"] == redacted(message)
+    assert "quotes" not in told["message"]
+
+
+def test_a_password_that_is_a_name_hides_nothing_else() -> None:
+    told = line("postgres://gantry:gantry@db:5432/gantry went away")
+    assert told["message"] == f"postgres://gantry:{HIDDEN}@db:5432/gantry went away"
+    assert told["logger"] == "gantry.access"
+    assert redacted("redis://:open-sesame@redis:6379/0") == f"redis://:{HIDDEN}@redis:6379/0"
