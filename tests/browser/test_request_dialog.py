@@ -51,6 +51,26 @@ def test_a_request_is_granted_with_one_click_and_the_asker_is_told(
     expect(again.locator("#notices")).not_to_contain_text("as you asked")
 
 
+def test_the_keyboard_stays_where_it_is_and_what_is_equal_stays_too(
+    tabby: Tabby, admin: Person, alice: Person, bob: Person, windows: Windows
+) -> None:
+    def ask_for(person: Person, model: str) -> str:
+        answer = person.call("POST", "/api/models/requests", {"model_id": model}).json()
+        return f"/api/models/requests/{answer['request']['id']}"
+
+    wish, other = ask_for(alice, WISHED), ask_for(bob, "slow-13B")
+    models = windows.open(admin, MODELS)
+    decline = models.get_by_role("link", name="Decline the request of bob for slow-13B")
+    decline.focus()
+    models.evaluate("document.querySelector('#gantry-state h2').stayed = true")
+    alice.call("DELETE", wish)
+    expect(models.locator("#gantry-requests")).not_to_contain_text("alice")
+    expect(decline).to_be_focused()
+    assert models.evaluate("document.querySelector('#gantry-state h2').stayed")
+    bob.call("DELETE", other)
+    expect(models.locator("#gantry-requests")).not_to_contain_text("bob")
+
+
 def test_who_was_away_is_told_at_the_next_visit_why_it_was_declined(
     tabby: Tabby, admin: Person, alice: Person, windows: Windows
 ) -> None:

@@ -106,20 +106,33 @@ async function fetchAndReplace() {
   }
   const fresh = page.getElementById("gantry-banner");
   if (!fresh) return;
+  localize(page);
   banner.className = fresh.className;
   banner.dataset.key = fresh.dataset.key;
   for (const id of PARTS) replacePart(document.getElementById(id), page.getElementById(id));
   replaceRows(page);
-  localize(document);
   if (newest) showProgress();
 }
 
-// What is replaced in its place is announced by screen readers, where the place is a status.
+// What is replaced in its place is announced by screen readers, where the place is a status: what is equal stays.
 function replacePart(place, fresh) {
+  takeTokens(place, fresh);
   if (place.isEqualNode(fresh)) return;
-  const focused = place.contains(document.activeElement);
+  const focused = place.contains(document.activeElement) && document.activeElement;
   place.replaceChildren(...fresh.childNodes);
-  if (focused) place.querySelector("button, a")?.focus();
+  if (focused) (like(focused, place) ?? place).focus();
+}
+
+// The forms' tokens are written differently in each answer, which is no difference.
+function takeTokens(place, fresh) {
+  const [old, young] = [place, fresh].map((part) => part.querySelectorAll("[name=csrfmiddlewaretoken]"));
+  if (old.length === young.length) old.forEach((field, n) => field.setAttribute("value", young[n].value));
+}
+
+// What does the same as the element that had the focus: it must not go to what does something else.
+function like(former, place) {
+  const does = (element) => element.getAttribute("aria-label") ?? element.textContent.trim();
+  return [...place.querySelectorAll("button, a[href]")].find((each) => does(each) === does(former));
 }
 
 const rowId = (row) => row.querySelector("input.action-select")?.value ?? row.querySelector("th a, td a")?.href ?? "";
@@ -138,7 +151,10 @@ function replaceRows(page) {
     const cells = [...fresh[number].cells];
     [...row.cells].forEach((cell, place) => {
       const same = cell.classList.contains("action-checkbox") || cell.isEqualNode(cells[place]);
-      if (!same) cell.replaceWith(cells[place]);
+      if (same) return;
+      const focused = cell.contains(document.activeElement) && document.activeElement;
+      cell.replaceWith(cells[place]);
+      if (focused) (like(focused, cells[place]) ?? row.querySelector("a"))?.focus();
     });
   });
 }
