@@ -5,11 +5,11 @@ The list and the grammar are TabbyAPI's (its `ModelLoadRequest`).
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+MOST_MEMORY = 10_000_000  # GB or MB of a GPU
 CACHE_MODE = re.compile(r"FP16|Q8|Q6|Q4|[2-8],[2-8]")
 TEMPLATE = re.compile(r"[\w.\- ]{1,100}")
 NAME = re.compile(r"[^\x00-\x1f\x7f/\\\ud800-\udfff]{1,255}")
@@ -27,7 +27,7 @@ def _whole(low: int, high: int, multiple: int = 1) -> Callable[[Any], str]:
 
 def _number(low: float, high: float) -> Callable[[Any], str]:
     def check(value: Any) -> str:
-        number = type(value) in (int, float) and math.isfinite(value) and low <= value <= high
+        number = type(value) in (int, float) and low <= value <= high
         return "" if number else f"a number from {low} to {high}"
 
     return check
@@ -37,7 +37,7 @@ def _numbers(value: Any) -> str:
     good = (
         isinstance(value, list)
         and 0 < len(value) <= 64
-        and all(type(each) in (int, float) and math.isfinite(each) and each >= 0 for each in value)
+        and all(type(each) in (int, float) and 0 <= each <= MOST_MEMORY for each in value)
     )
     return "" if good else "a list of numbers, one for each GPU"
 

@@ -11,7 +11,7 @@ import time
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from models_admin import backend, catalog, demand, events, gate, switching, trace
@@ -20,7 +20,14 @@ from models_admin.models import ACTIVE, Source, State, Switch
 from models_admin.pulse import Pulse
 from models_admin.switching import Lost, move
 from models_admin.tabby.client import TabbyClient
-from models_admin.tabby.errors import ChangedOutside, KeyRefused, ModelMissing, TabbyError, Unreachable
+from models_admin.tabby.errors import (
+    Broken,
+    ChangedOutside,
+    KeyRefused,
+    ModelMissing,
+    TabbyError,
+    Unreachable,
+)
 from models_admin.tabby.wire import ModelCard
 
 log = logging.getLogger(__name__)
@@ -72,6 +79,12 @@ class Run:
             except TabbyError as error:
                 self.pulse.clear()
                 self.fail(error)
+            except (Lost, OperationalError, InterfaceError):
+                raise  # in other hands; or the database is away, and whoever adopts the switch goes on
+            except Exception as error:
+                log.exception("Switch %s met an error of Gantry's own", self.switch.pk)
+                self.pulse.clear()
+                self.fail(Broken(f"Gantry itself failed ({type(error).__name__})"))
 
     def prepare(self) -> None:
         """Before anything is disturbed: TabbyAPI answers, the key may switch, the model is there."""
@@ -228,7 +241,9 @@ class Run:
 
     def _end(self, card: ModelCard | None, error: TabbyError | None) -> None:
         """End the way back with what is loaded now; where even that failed, with both errors told."""
-        if error is not None:
+        if isinstance(error, Broken):
+            card = None  # asking may be what failed; the next look at TabbyAPI finds what is there
+        elif error is not None:
             card = self.loader.whatever_is_loaded()
         self.switch.refresh_from_db(fields=["cancel_requested", "error"])
         cancelled = self.switch.cancel_requested is not None

@@ -16,6 +16,7 @@ TabbyError
 ├── ChangedOutside    changed_outside   somebody else changed what is loaded meanwhile
 ├── ServerFault       server_fault      5xx: TabbyAPI itself failed
 ├── Garbled           garbled           not TabbyAPI's protocol: HTML, no JSON, a wrong shape
+├── Broken            internal          Gantry itself failed while it dealt with TabbyAPI
 └── (a reply that ended badly)
     ├── StreamError   stream_error      an error event
     ├── StreamCut     stream_cut        the connection was lost, or the stream ended too early
@@ -193,6 +194,13 @@ class Garbled(TabbyError):
     kind = "garbled"
     retry = True
     default_advice = "Check that TABBY_HOST is TabbyAPI's own address, and not a proxy or another server."
+
+
+class Broken(TabbyError):
+    """A mistake of Gantry's own. It is told like the others, so that nobody is left without a model by it."""
+
+    kind = "internal"
+    default_advice = "This is a mistake in Gantry: the worker's log has more. Switching again may work."
 
 
 class StreamError(TabbyError):

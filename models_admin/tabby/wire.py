@@ -13,6 +13,11 @@ import orjson
 from models_admin.tabby.errors import Garbled
 
 MAX_NAME = 255
+# What is kept of a card's parameters.
+PARAMETERS = (
+    "max_seq_len", "cache_size", "cache_mode", "rope_scale", "rope_alpha", "max_batch_size", "chunk_size",
+    "prompt_template", "use_vision",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +134,18 @@ def read_models(answer: Any) -> list[str]:
 
 
 def read_card(answer: Any) -> ModelCard:
-    """The card of the loaded model; `parameters` may be null."""
+    """The card of the loaded model; `parameters` may be null. What is long or odd in them (a template's text,
+    which comes with the model's files) is left out.
+    """
     if not isinstance(answer, dict):
         raise _shape("the loaded model")
     name, parameters = answer.get("id"), answer.get("parameters")
-    if not isinstance(name, str) or not name or not isinstance(parameters, dict | None):
+    if not usable_name(name) or not isinstance(parameters, dict | None):
         raise _shape("the loaded model")
-    return ModelCard(name, parameters or {})
+    read = {key: value for key in PARAMETERS if _is_fact(value := (parameters or {}).get(key))}
+    if not _is_count(read.get("max_seq_len", 0)):
+        raise _shape("the loaded model")
+    return ModelCard(str(name), read)
 
 
 def read_issues(answer: Any) -> list[str]:
@@ -155,7 +165,7 @@ def read_progress(event: Any) -> LoadProgress:
     if not isinstance(event, dict):
         raise _shape("a load")
     phase, module, modules = event.get("model_type"), event.get("module"), event.get("modules")
-    if not isinstance(phase, str) or not _is_count(module) or not _is_count(modules):
+    if not _is_fact(phase) or not isinstance(phase, str) or not _is_count(module) or not _is_count(modules):
         raise _shape("a load")
     return LoadProgress(phase, module, modules, event.get("status") == "finished")
 
@@ -216,7 +226,14 @@ def _problem(item: Any) -> str:
 
 
 def _is_count(value: Any) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
+
+
+def _is_fact(value: Any) -> bool:
+    """Whether it is a number, a truth value or a word, such as any database and any page can take."""
+    if isinstance(value, str):
+        return 0 < len(value) <= 100 and value.isprintable()
+    return isinstance(value, int | float) and abs(value) < 2**53
 
 
 def _rate(value: Any) -> float | None:

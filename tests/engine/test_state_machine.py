@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from django.db import DataError
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,6 @@ from models_admin.tabby.errors import (
     OutOfMemory,
     ServerFault,
     StreamCut,
-    TabbyError,
     TimedOut,
     Unreachable,
 )
@@ -28,8 +28,9 @@ from models_admin.tabby.wire import LoadProgress, ModelCard
 
 pytestmark = pytest.mark.django_db
 
-ERRORS: list[type[TabbyError]] = [
+ERRORS: list[type[Exception]] = [
     Garbled, KeyRefused, LoadFailed, OutOfMemory, ServerFault, StreamCut, TimedOut, Unreachable,
+    TypeError, DataError,  # mistakes of our own
 ]  # fmt: skip
 # What a call does: its work, an error before it, its work and then an error, or nothing although it says that it did.
 DEEDS = st.one_of(

@@ -80,6 +80,40 @@ def test_current_is_the_card(tabby, mocked):
     assert tabby.current() == ModelCard("Llama", {"max_seq_len": 4096})
 
 
+def test_what_is_odd_in_a_card_is_left_out(tabby, mocked):
+    parameters = {
+        "max_seq_len": 4096,
+        "cache_mode": "Q8",
+        "rope_scale": 1.5,
+        "use_vision": False,
+        "cache_size": 10**30,
+        "chunk_size": None,
+        "prompt_template": "x\x00y",
+        "prompt_template_content": "{{ messages }}",
+        "draft": {"parameters": {}},
+    }
+    mocked.get(f"{HOST}/v1/model", json={"id": "Llama", "parameters": parameters})
+    known = {"max_seq_len": 4096, "cache_mode": "Q8", "rope_scale": 1.5, "use_vision": False}
+    assert tabby.current() == ModelCard("Llama", known)
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        {"id": ""},
+        {"id": "../x"},
+        {"id": "x\x00"},
+        {"id": "n" * 256},
+        {"id": "Llama", "parameters": {"max_seq_len": "many"}},
+        {"id": "Llama", "parameters": [1]},
+    ],
+)
+def test_a_card_that_cannot_be_one_is_garbled(tabby, mocked, card):
+    mocked.get(f"{HOST}/v1/model", json=card)
+    with pytest.raises(errors.Garbled):
+        tabby.current()
+
+
 @pytest.mark.parametrize("status", [503, 400])
 def test_current_is_none_when_no_model_is_loaded(tabby, mocked, status):
     mocked.get(f"{HOST}/v1/model", status=status, json={"detail": "No models are currently loaded."})
