@@ -31,6 +31,11 @@ class ChatConsumer(Page):
     conversation: uuid.UUID | None = None
     _held: list[str] | None = None
 
+    @property
+    def insider(self) -> bool:
+        """Nobody is one here: what the owner's pages are told, they are told together."""
+        return False
+
     async def welcome(self) -> None:
         """Close with 4404 where the conversation is not this user's; else send `hello` and go on telling."""
         wanted = self.scope["url_route"]["kwargs"]["conversation_id"]
@@ -56,7 +61,7 @@ class ChatConsumer(Page):
         held, self._held = self._held, None
         rooms.greeted(wanted, told["messages"])
         hub.sockets.add(self)
-        self.say(dispatcher.hello(told, hub.snapshot))
+        self.say(dispatcher.hello(told, hub.public))
         for text in held:
             super().tell(text)
         news.join(self)
@@ -145,7 +150,7 @@ class ChatConsumer(Page):
             rooms.tell(self._here, event)
         if done.rebranched:
             told = await threads.read(wire.hello, self._here)
-            rooms.tell(self._here, dispatcher.hello(told, hub.snapshot))
+            rooms.tell(self._here, dispatcher.hello(told, hub.public))
         dispatcher.wake()
 
 

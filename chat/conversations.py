@@ -47,10 +47,7 @@ def page(user: User, before: str = "", limit: int = PAGE) -> dict[str, Any]:
     """
     rows = owned(user).filter(pinned=False).order_by("-updated_at", "-pk")
     if before:
-        moment, _, last = before.partition(",")
-        when, pk = datetime.datetime.fromisoformat(moment), uuid.UUID(last)
-        if when.tzinfo is None:
-            raise ValueError("a time without its zone")
+        when, pk = _read_cursor(before)
         rows = rows.filter(Q(updated_at__lt=when) | Q(updated_at=when, pk__lt=pk))
         pinned: list[Conversation] = []
     else:
@@ -62,6 +59,17 @@ def page(user: User, before: str = "", limit: int = PAGE) -> dict[str, Any]:
         "conversations": [shown(each) for each in [*pinned, *found[:limit]]],
         "next": f"{last_row.updated_at.isoformat()},{last_row.pk}" if last_row else None,
     }
+
+
+def _read_cursor(before: str) -> tuple[datetime.datetime, uuid.UUID]:
+    moment, _, last = before.partition(",")
+    when, pk = datetime.datetime.fromisoformat(moment), uuid.UUID(last)
+    if when.tzinfo is None:
+        raise ValueError("a time without its zone")
+    try:
+        return when.astimezone(datetime.UTC), pk
+    except OverflowError:
+        raise ValueError("a time before or after all times") from None
 
 
 def search(user: User, query: str) -> list[dict[str, Any]]:

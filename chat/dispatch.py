@@ -284,7 +284,7 @@ class Dispatcher:
     async def _catch_up(self) -> None:
         """Show pages the whole conversation where they missed something: they have no place for what hangs behind that."""
         for conversation in await rooms.missed():
-            hello = self.hello(await threads.read(wire.hello, conversation), hub.snapshot)
+            hello = self.hello(await threads.read(wire.hello, conversation), hub.public)
             rooms.tell_here(conversation, orjson.dumps(hello).decode())
 
     # What is heard --------------------------------------------------------------------------------------------------

@@ -15,6 +15,14 @@ class BoundedRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
 
     _size = 0
     _refused = False
+    _kinds: list[bytes] = []
+
+    def process(self) -> Any:
+        """Have the request answered. Where the site begins is no client's to say, though Daphne would let each of them."""
+        self.requestHeaders.removeHeader(b"daphne-root-path")
+        if self._kinds:
+            self.requestHeaders.setRawHeaders(b"content-type", self._kinds)
+        return super().process()
 
     def gotLength(self, length: int | None) -> None:
         """Make ready for a body of so many bytes (None: not announced)."""
@@ -34,8 +42,11 @@ class BoundedRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
         """Everything has come: have it answered, unless it has been."""
         if self._refused:
             self.channel.loseConnection()
-        else:
-            super().requestReceived(command, path, version)
+            return
+        # Twisted would read a form for itself, and hang up over one that it cannot read: Django does that, with an answer.
+        self._kinds = self.requestHeaders.getRawHeaders(b"content-type", [])
+        self.requestHeaders.removeHeader(b"content-type")
+        super().requestReceived(command, path, version)
 
     def _refuse(self) -> None:
         from twisted.internet import reactor  # noqa: PLC0415 (by now serve.py has installed it)

@@ -33,8 +33,9 @@ def secrets() -> tuple[str, ...]:
     words = [settings.SECRET_KEY, settings.TABBY_ADMIN_KEY, settings.TABBY_API_KEY, settings.ADMIN_PASSWORD]
     database = settings.DATABASES["default"]
     words += [settings.METRICS_TOKEN, str(database.get("PASSWORD") or "")]
-    with suppress(ValueError):
-        words.append(urlsplit(settings.REDIS_URL).password or "")
+    for url in (settings.REDIS_URL, settings.TABBY_HOST):
+        with suppress(ValueError):
+            words.append(urlsplit(url).password or "")
     # A password that is the user's name, as in docker-compose.yml, is no secret: hiding it would hide the word everywhere.
     known = {"gantry", database.get("USER"), database.get("NAME")}
     return tuple(sorted({word for word in words if len(word) >= 6} - known, key=len, reverse=True))

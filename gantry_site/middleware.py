@@ -207,7 +207,8 @@ class Metrics:
             right = f"Bearer {settings.METRICS_TOKEN}".encode()
             return 0 if hmac.compare_digest(sent, right) else 401
         proxied = any(
-            name in request.headers for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
+            name in ("Forwarded", "X-Real-Ip", "Via") or name.startswith("X-Forwarded-")
+            for name in request.headers
         )
         address = read(request.META.get("REMOTE_ADDR", ""))
         here = address is not None and address.is_loopback and _by_a_local_name(request)

@@ -12,7 +12,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import WebsocketDenier
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
-from django.urls import path
+from django.urls import path, re_path
 
 from chat.consumers import ChatConsumer
 from chat.dispatch import dispatcher
@@ -44,6 +44,7 @@ def build(pages: Application) -> Application:
         [
             path("ws/models/", Page.as_asgi()),
             path("ws/chat/<uuid:conversation_id>/", ChatConsumer.as_asgi()),
+            re_path("", WebsocketDenier.as_asgi()),
         ]
     )
     routes = ProtocolTypeRouter(

@@ -43,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--server", choices=SERVERS, default=getattr(settings, "SERVER", "daphne"))
     chosen = parser.parse_args(argv)
+    os.umask(0o077)
     return SERVERS[chosen.server](chosen.bind, chosen.port, chosen.fd)
 
 

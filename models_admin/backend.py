@@ -97,7 +97,7 @@ def snapshot() -> dict[str, Any]:
     """Return the `backend` event: all that a page shows of TabbyAPI and of the switch under way.
 
     {"type", "state": "ready"|"switching"|"unloaded"|"unreachable", "model" ('' = none), "about" (the model as
-    showcase.shown() says, or None), "loaded_at", "context" (tokens), "parameters", "options", "unreachable_since",
+    showcase.about() says, or None), "loaded_at", "context" (tokens), "parameters", "options", "unreachable_since",
     "trouble", "advice", "findings" (shaped as findings.Finding.as_dict() says), "catalog_at", "worker" (one is alive),
     "replying" (generations in flight), "switch": None | {…}, "last": None | {…} (ended within the last hour)};
     the two switches are shaped as narration.told() says, times are ISO 8601.
@@ -130,4 +130,20 @@ def snapshot() -> dict[str, Any]:
         "epoch": backend.epoch,
         "switch": narration.told(running, worker=worker, replying=replying) if running else None,
         "last": narration.told(ended, worker=worker, replying=0) if ended else None,
+    }
+
+
+def public(snapshot: dict[str, Any]) -> dict[str, Any]:
+    """Return what people who only chat are shown of a snapshot(), in the same shape.
+
+    Left out are who asked for a switch, what is noted about a model that is not shown in chat, and what concerns
+    administrators alone: where TabbyAPI is and what is wrong with it. Why a switch failed is for everybody.
+    """
+    about = snapshot["about"]
+    unnamed = {"by": "", "rule": "", "advice": ""}
+    return {
+        **snapshot,
+        "about": about if about and about["visible"] else None,
+        **{"parameters": {}, "options": {}, "trouble": "", "advice": "", "findings": []},
+        **{part: snapshot[part] and {**snapshot[part], **unnamed} for part in ("switch", "last")},
     }

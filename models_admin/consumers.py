@@ -32,14 +32,19 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
         if user is None or not user.is_authenticated:
             await self.close(NOT_SIGNED_IN)
             return
-        self.visit = sessions.visit(self.scope)
+        self.visit, self.staff = sessions.visit(self.scope), bool(user.is_staff)
         await self.welcome()
+
+    @property
+    def insider(self) -> bool:
+        """Whether it shows what is for administrators, too: to whoever sees it in the admin site."""
+        return self.staff
 
     async def welcome(self) -> None:
         """Join the hub and send the first snapshot; the user's requests follow."""
-        snapshot = await hub.current()
+        await hub.current()
         hub.sockets.add(self)
-        self.say({"type": "hello", "backend": snapshot})
+        self.say({"type": "hello", "backend": hub.shown_to(self)})
         news.join(self)
 
     async def sign_out(self) -> None:

@@ -88,7 +88,7 @@ def _unknown(name: str, what: str) -> Finding:
 
 
 def disk() -> Finding:
-    """Whether GANTRY_DATA_DIR can be written, and has space left."""
+    """Whether GANTRY_DATA_DIR can be written, is nobody else's to read, and has space left."""
     folder = Path(settings.DATA_DIR)
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -102,7 +102,20 @@ def disk() -> Finding:
         level: Level = "error" if free < HARDLY_SPACE else "warning"
         hint = "Make room: without it, messages cannot be saved."
         return Finding("disk", level, "Little space is left", left, hint)
+    if open_to_others := [each.name for each in _private_files() if each.stat().st_mode & 0o077]:
+        hint = f"Sessions and passwords' hashes are in there: chmod 700 {folder}"
+        what = f"Others on this machine can read {', '.join(open_to_others)}"
+        return Finding("disk", "warning", what, f"in {folder}", hint)
     return Finding("disk", "ok", "The data folder can be written", left)
+
+
+def _private_files() -> list[Path]:
+    """The files that only Gantry's user may read, where its folder does not keep others out already."""
+    folder = Path(settings.DATA_DIR)
+    if not folder.stat().st_mode & 0o077:
+        return []
+    names = ("gantry.sqlite3", "gantry.sqlite3-wal", "secret.key", "admin-password")
+    return [folder / name for name in names if (folder / name).exists()]
 
 
 def database() -> Iterator[Finding]:
@@ -260,7 +273,7 @@ def _reached(client: TabbyClient) -> Finding:
     if issues := client.healthy():
         hint = "Look into TabbyAPI's log; the issues stay until it is restarted."
         return Finding("tabbyapi", "warning", "TabbyAPI reports issues", "; ".join(issues)[:500], hint)
-    return Finding("tabbyapi", "ok", "TabbyAPI answers", _address())
+    return Finding("tabbyapi", "ok", "TabbyAPI answers", address())
 
 
 def _key(client: TabbyClient) -> Finding:
@@ -275,7 +288,7 @@ def _key(client: TabbyClient) -> Finding:
 def _folder(client: TabbyClient) -> Finding:
     models = client.models()
     if not models:
-        answer = f"To GET {_address()}/v1/models it answers {client.models_answer()}"
+        answer = f"To GET {address()}/v1/models it answers {client.models_answer()}"
         return Finding(
             "models", "warning", "TabbyAPI lists no models", answer,
             "Put a model's directory into TabbyAPI's model folder (model_dir in its config.yml), or mend that setting.",
@@ -309,7 +322,7 @@ def _failed(error: TabbyError) -> Finding:
         title = "No key for TabbyAPI is set" if missing else "TabbyAPI refuses the key"
         return Finding("key", "error", title, str(error), error.advice)
     return Finding(
-        "tabbyapi", "error", "TabbyAPI does not answer as it should", f"{_address()}: {error}", error.advice
+        "tabbyapi", "error", "TabbyAPI does not answer as it should", f"{address()}: {error}", error.advice
     )
 
 
@@ -324,7 +337,7 @@ def _tabbyapi_as_known() -> Finding:
     )
 
 
-def _address() -> str:
+def address() -> str:
     """TabbyAPI's address without a name or password that may be in it."""
     try:
         parts = urlsplit(settings.TABBY_HOST)

@@ -8,11 +8,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -83,7 +85,10 @@ class SwitchAdmin(HistoryAdmin):
         """The history as CSV, filtered and searched as the list is."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        rows = self.get_changelist_instance(request).get_queryset(request).select_related("requested_by")
+        try:
+            rows = self.get_changelist_instance(request).get_queryset(request).select_related("requested_by")
+        except IncorrectLookupParameters:  # as the list itself does it
+            return HttpResponseRedirect(f"{reverse('admin:models_admin_switch_changelist')}?{ERROR_FLAG}=1")
         text = io.StringIO()
         writer = csv.writer(text)
         writer.writerow(CSV_COLUMNS)

@@ -162,6 +162,7 @@ def _finished(request: HttpRequest, response: HttpResponseBase, *, head: bool) -
         response = JsonResponse({"detail": detail}, status=405, headers={"Allow": ", ".join(allowed)})
     if response.status_code == 401 and getattr(request, "takes_tokens", False):
         response.headers["WWW-Authenticate"] = 'Bearer realm="Gantry"'
+    response.headers.setdefault("Cache-Control", "no-store")  # it is this person's, now
     if head and isinstance(response, HttpResponse):
         length = str(len(response.content))
         response.content = b""

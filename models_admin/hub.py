@@ -32,6 +32,11 @@ class Socket(Protocol):
     """What the hub needs of a consumer."""
 
     visit: sessions.Visit
+    staff: bool
+
+    @property
+    def insider(self) -> bool:
+        """Whether it shows what is for administrators, too."""
 
     async def sign_out(self) -> None:
         """End the socket: its session holds no longer."""
@@ -46,6 +51,7 @@ class Hub:
     def __init__(self) -> None:
         self.sockets: set[Socket] = set()
         self.snapshot: dict[str, Any] = {}
+        self.public: dict[str, Any] = {}  # of the snapshot, what is for everybody
         self.handlers: dict[str, Callable[[dict[str, Any]], None]] = {
             "backend": self._nudge,
             "catalog": self._catalog,
@@ -64,14 +70,22 @@ class Hub:
     async def current(self) -> dict[str, Any]:
         """The snapshot, read now if there is none yet."""
         if not self.snapshot:
-            self.snapshot = await threads.read(backend.snapshot)
+            self._take(await threads.read(backend.snapshot))
         return self.snapshot
 
-    def broadcast(self, event: dict[str, Any]) -> None:
-        """Send one event to every socket of this process."""
+    def _take(self, snapshot: dict[str, Any]) -> None:
+        self.snapshot, self.public = snapshot, backend.public(snapshot)
+
+    def shown_to(self, socket: Socket) -> dict[str, Any]:
+        """The snapshot as the person behind the socket may see it."""
+        return self.snapshot if socket.insider else self.public
+
+    def broadcast(self, event: dict[str, Any], insider: bool | None = None) -> None:
+        """Send one event to every socket of this process, or only to those of insiders, or of others."""
         text = orjson.dumps(event).decode()
         for socket in list(self.sockets):
-            socket.tell(text)
+            if insider in (None, socket.insider):
+                socket.tell(text)
 
     def _nudge(self, event: dict[str, Any]) -> None:
         self._changed.set()
@@ -118,8 +132,11 @@ class Hub:
             await asyncio.sleep(SESSION_SECONDS)
             here = {socket: socket.visit for socket in self.sockets}
             try:
-                ended = await threads.read(sessions.ended, here.values()) if here else set()
+                ended, staff = (
+                    await threads.read(sessions.looked_at, here.values()) if here else (set(), set())
+                )
                 for socket, visit in here.items():
+                    socket.staff = visit.user in staff
                     if visit in ended:
                         self._sign_out(socket)
             except Exception as error:  # noqa: BLE001 (whatever it was, it is looked for again)
@@ -133,11 +150,13 @@ class Hub:
         task.add_done_callback(self._leaving.discard)
 
     def _tell(self, snapshot: dict[str, Any]) -> None:
-        changed = _essence(snapshot) != _essence(self.snapshot)
-        self.snapshot = snapshot
-        if not changed:
+        known, told = _essence(self.snapshot), _essence(self.public)
+        self._take(snapshot)
+        if _essence(self.public) != told:
+            self.broadcast(self.public, insider=False)
+        if _essence(snapshot) == known:
             return
-        self.broadcast(snapshot)
+        self.broadcast(snapshot, insider=True)
         for listener in self.listeners:
             listener(snapshot)
 

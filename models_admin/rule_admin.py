@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator
 
 from models_admin import demand, rule_words, rules
-from models_admin.admin_pages import may_look
+from models_admin.admin_pages import OWN, may_look
 from models_admin.columns import moment
 from models_admin.models import Rule, State, Switch, Trigger
 from models_admin.rule_form import EnabledForm, EnabledForms, RuleForm
@@ -29,7 +29,7 @@ else:  # which takes no parameter at run time
 
 @admin.register(Rule)
 class RuleAdmin(Base):
-    """Who may manage models may change rules; who may see the history sees them."""
+    """Who may manage, switch and unload may change rules; who may see the history sees them."""
 
     form = RuleForm
     list_display = ("does", "next_run", "last_outcome", "enabled")
@@ -62,7 +62,8 @@ class RuleAdmin(Base):
         return may_look(request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("models_admin.manage")
+        """A rule switches and unloads in nobody's name: who writes it must be allowed to do that."""
+        return all(request.user.has_perm(f"models_admin.{name}") for name in OWN)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.has_add_permission(request)

@@ -34,17 +34,18 @@ def visit(scope: Any) -> Visit:
     return Visit(session.session_key or "", scope["user"].pk, session.get(HASH_SESSION_KEY, ""))
 
 
-def ended(visits: Iterable[Visit]) -> set[Visit]:
-    """Those whose session holds no longer."""
+def looked_at(visits: Iterable[Visit]) -> tuple[set[Visit], set[int]]:
+    """Return those whose session holds no longer, and which of all the users may enter the admin site."""
     asked = set(visits)
     alive = _alive({each.key for each in asked})
-    proofs = _proofs({each.user for each in asked})
-    return {
+    proofs, staff = _proofs({each.user for each in asked})
+    ended = {
         each
         for each in asked
         if each.key not in alive
         or not any(constant_time_compare(each.proof, proof) for proof in proofs.get(each.user, ()))
     }
+    return ended, staff
 
 
 def _alive(keys: set[str]) -> set[str]:
@@ -55,12 +56,15 @@ def _alive(keys: set[str]) -> set[str]:
     return found
 
 
-def _proofs(users: set[int]) -> dict[int, tuple[str, ...]]:
-    """What a session of each active user must hold (with SECRET_KEY_FALLBACKS, one of several)."""
+def _proofs(users: set[int]) -> tuple[dict[int, tuple[str, ...]], set[int]]:
+    """What a session of each active user must hold (with SECRET_KEY_FALLBACKS, one of several); and who is staff."""
     found: dict[int, tuple[str, ...]] = {}
+    staff: set[int] = set()
     wanted = sorted(users)
     for start in range(0, len(wanted), AT_ONCE):
         rows = get_user_model().objects.filter(pk__in=wanted[start : start + AT_ONCE], is_active=True)
-        for user in rows.only("pk", "password"):
+        for user in rows.only("pk", "password", "is_staff"):
             found[user.pk] = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
-    return found
+            if user.is_staff:
+                staff.add(user.pk)
+    return found, staff

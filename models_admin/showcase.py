@@ -28,6 +28,6 @@ def size(model: TabbyModel) -> str:
 
 
 def about(name: str) -> dict[str, Any] | None:
-    """Return shown() for the model of that name; None if the catalog never had it."""
+    """Return shown() for the model of that name, and "visible" (in chat); None if the catalog never had it."""
     model = TabbyModel.objects.filter(name=name).first() if name else None
-    return shown(model) if model else None
+    return {**shown(model), "visible": model.visible} if model else None

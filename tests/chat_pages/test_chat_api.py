@@ -104,7 +104,14 @@ def test_pages_follow_each_other_without_a_gap_or_a_repeat(client: Client, ada: 
 
 @pytest.mark.parametrize(
     "before",
-    ["x", "2026-01-01", "2026-01-01T00:00:00,x", "2026-01-01T00:00:00,0b5e1c52-6f0e-4b44-9a53-5a1de0000001"],
+    [
+        "x",
+        "2026-01-01",
+        "2026-01-01T00:00:00,x",
+        "2026-01-01T00:00:00,0b5e1c52-6f0e-4b44-9a53-5a1de0000001",
+        "0001-01-01T00:00:00+14:00,0b5e1c52-6f0e-4b44-9a53-5a1de0000001",
+        "9999-12-31T23:59:59-14:00,0b5e1c52-6f0e-4b44-9a53-5a1de0000001",
+    ],
 )
 def test_a_page_that_cannot_be_is_refused(client: Client, before: str) -> None:
     answer = client.get("/api/conversations", {"before": before})

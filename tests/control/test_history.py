@@ -56,6 +56,15 @@ def test_the_export_has_what_the_list_is_filtered_to(admin_client: Client, catal
     assert [row["to"] for row in exported(admin_client, "?q=memory")] == [QWEN]
 
 
+@pytest.mark.parametrize("query", ["created_at__gte=garbage", "id__in=a", "state__exact[]=x"])
+def test_an_address_that_makes_no_sense_leads_back_to_the_list(
+    admin_client: Client, catalog: Catalog, query: str
+) -> None:
+    answer = admin_client.get(f"{HISTORY}export/?{query}")
+    assert answer.status_code == 302
+    assert answer["Location"] == "/admin/models_admin/switch/?e=1"
+
+
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t"], ids=["equals", "plus", "minus", "at", "tab"])
 def test_no_cell_is_a_formula(admin_client: Client, catalog: Catalog, first: str) -> None:
     ended(f"{first}cmd|x", 1, error=f"{first}HYPERLINK()")

@@ -328,6 +328,7 @@ def test_the_snapshot_has_the_words_for_the_loaded_model(catalog: Catalog) -> No
         "name": "Llama",
         "tags": ["general"],
         "notes": "For everything.",
+        "visible": True,
         "size": "8B",
     }
     with switching.transaction.atomic():

@@ -338,20 +338,20 @@ def of(user: User) -> Client:
     return client
 
 
-def test_who_may_manage_models_may_change_rules(catalog: Catalog, make_user: MakeUser) -> None:
-    client = of(make_user("manager", "manage"))
+def test_who_may_manage_models_and_switch_may_change_rules(catalog: Catalog, make_user: MakeUser) -> None:
+    client = of(make_user("manager", "manage", "switch", "unload"))
     rule = add(client, TIMED)
     assert client.post(f"{PAGE}{rule.pk}/change/", {**TIMED, "at": "09:00"}).status_code == 302
     assert client.post(f"{PAGE}{rule.pk}/delete/", {"post": "yes"}).status_code == 302
     assert not Rule.objects.exists()
 
 
-@pytest.mark.parametrize("permission", ["view_tabbymodel", "switch", "unload"])
+@pytest.mark.parametrize("permissions", ["view_tabbymodel", "switch unload", "manage", "manage switch"])
 def test_others_see_them_and_can_change_nothing(
-    admin_client: Client, catalog: Catalog, make_user: MakeUser, permission: str
+    admin_client: Client, catalog: Catalog, make_user: MakeUser, permissions: str
 ) -> None:
     rule = add(admin_client, TIMED)
-    client = of(make_user("somebody", permission))
+    client = of(make_user("somebody", *permissions.split()))
     one = f"{PAGE}{rule.pk}/change/"
     for page in (html(client), html(client, one)):
         assert rule.words in page

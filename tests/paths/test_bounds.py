@@ -178,6 +178,35 @@ def test_a_socket_is_for_our_own_pages(web: tuple[str, int], alice: Person, path
 
 
 @SERVERS
+def test_an_unknown_socket_is_refused(web: tuple[str, int], alice: Person) -> None:
+    with pytest.raises(InvalidStatus) as refusal, Socket(web[0], alice.cookie).open("/ws/nothing/"):
+        pass
+    assert refusal.value.response.status_code == 403
+
+
+@SERVERS
+def test_where_the_site_begins_is_no_clients_to_say(web: tuple[str, int], alice: Person) -> None:
+    headers = {"Daphne-Root-Path": "/x", "Cookie": f"session_id={alice.cookie}"}
+    assert requests.get(f"{web[0]}/x/accounts/login/", headers=headers, timeout=20).status_code == 404
+    odd = requests.get(f"{web[0]}/healthz", headers={"Daphne-Root-Path": "ü".encode()}, timeout=20)  # type: ignore[dict-item]
+    assert odd.status_code == 200
+
+
+@SERVERS
+@pytest.mark.parametrize(
+    "kind", ["multipart/form-data", "multipart/form-data; boundary=", "text/plain; charset=ö"]
+)
+def test_a_body_that_cannot_be_read_is_answered_in_json(
+    web: tuple[str, int], alice: Person, kind: str
+) -> None:
+    headers = {"Cookie": f"session_id={alice.cookie}", "Content-Type": kind.encode()}
+    answer = requests.post(f"{web[0]}/api/conversations", b"abc", headers=headers, timeout=20)  # type: ignore[arg-type]
+    assert answer.status_code in (400, 422)
+    assert answer.json()["detail"]
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+@SERVERS
 def test_a_name_that_is_not_ours_opens_no_socket(web: tuple[str, int], alice: Person) -> None:
     """As in DNS rebinding: page and host agree, and both are somebody else's."""
     page = Page(web[0].replace("127.0.0.1", "127.0.0.1.evil.example"), alice.cookie)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from support.page import Page
 from support.people import Person, add_user
-from support.tabby import Tabby
+from support.tabby import Tabby, until
 
 MODELS = "/admin/models_admin/tabbymodel/"
 USERS = "/admin/auth/user/"
@@ -87,6 +88,37 @@ def test_who_only_chats_sees_the_state_on_the_socket_and_can_do_nothing(tabby: T
     with alice.watch() as watched:
         assert (watched.backend["model"], watched.backend["switch"]) == ("alpha-7B", None)
     assert tabby.state()["loaded"] == "alpha-7B"
+
+
+def test_who_only_chats_is_told_why_and_not_by_whom(tabby: Tabby, admin: Person, alice: Person) -> None:
+    with admin.watch() as whole, alice.watch() as told, alice.page() as chat:
+        assert admin.switch("huge-70B").status_code == 502
+        for page in (whole, told, chat):
+            page.until(lambda each: (each.backend["last"] or {}).get("target") == "huge-70B", "the end")
+        assert whole.backend["last"]["by"] == "admin"
+        assert whole.backend["last"]["advice"]
+        for page in (told, chat):
+            for each in page.backends:
+                assert not any(each["findings"])
+                for switch in filter(None, (each["switch"], each["last"])):
+                    assert (switch["by"], switch["rule"], switch["advice"]) == ("", "", "")
+            assert "CUDA out of memory" in page.backend["last"]["error"]
+
+
+def test_who_is_no_longer_staff_is_told_less_from_then_on(tabby: Tabby, admin: Person) -> None:
+    former = made_staff(admin, add_user(admin, "frida"))
+    with former.watch() as page, former.watch() as other:
+        assert admin.switch("beta-8B-Q5").status_code == 200
+        page.until(lambda each: each.backend["model"] == "beta-8B-Q5", "the switch")
+        assert page.backend["last"]["by"] == "admin"
+        made_staff(admin, former, staff=False)
+        until(lambda: not _told_by_whom(admin, other), "a switch that is told to her without its asker")
+
+
+def _told_by_whom(admin: Person, page: Page) -> str:
+    number = admin.start_switch("beta-8B-Q5")  # it is loaded already: done at once
+    page.until(lambda each: (each.backend["last"] or {}).get("id") == number, "the end")
+    return str(page.backend["last"]["by"])
 
 
 def test_a_permission_that_is_taken_away_ends_at_once(tabby: Tabby, admin: Person) -> None:

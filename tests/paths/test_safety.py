@@ -37,6 +37,16 @@ def test_each_answer_carries_the_strict_headers(tabby: Tabby, admin: Person, pat
     assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
+@pytest.mark.parametrize(
+    "query", ["name__regex=^(.|.)*%23$", "display_name__iregex=x", "family=%00", "q=%00"]
+)
+@pytest.mark.parametrize("page", ["models_admin/tabbymodel", "models_admin/switch", "auth/user"])
+def test_an_address_cannot_ask_the_database_for_anything(admin: Person, page: str, query: str) -> None:
+    answer = admin.get(f"/admin/{page}/?{query}")
+    assert answer.status_code == 400
+    assert "This could not be understood" in answer.text
+
+
 def test_a_wrong_host_is_refused_with_a_page(tabby: Tabby, admin: Person) -> None:
     answer = requests.get(f"{admin.url}/", headers={"Host": "evil.example"}, timeout=30)
     assert answer.status_code == 400

@@ -23,6 +23,7 @@ from django.db import connections
 
 from gantry_site.children import children, free_port
 from gantry_site.supervise import Log, supervise
+from models_admin import findings
 
 # Addresses that stand for all of this machine's, and where to reach a server that listens there.
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
@@ -42,15 +43,16 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, webs: int, workers: int, prepare: bool, **options: Any) -> None:
+        os.umask(0o077)  # what is in these files is nobody else's to read
+        run = settings.DATA_DIR / "run"
+        for folder in (settings.DATA_DIR, run, settings.DATA_DIR / "redis"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if prepare:
             self.stdout.write(f"The database is ready. Sign in as: admin, password: {prepared()}")
             return
         webs, workers = max(webs, 1), max(workers, 1)
         for port in range(settings.PORT, settings.PORT + webs):
             _check_port(port)
-        run = settings.DATA_DIR / "run"
-        for folder in (settings.DATA_DIR, run, settings.DATA_DIR / "redis"):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _only_one(run / "up.lock"), _sandbox_host(run / "tabby_host") as sandbox_port:
             password = prepared()
             listed = children(webs=webs, workers=workers, sandbox_port=sandbox_port)
@@ -150,7 +152,7 @@ class _Banner:
             return
         self.shown = True
         host = "localhost" if settings.BIND in ("127.0.0.1", "::1", *WILDCARDS) else settings.BIND
-        tabby = settings.TABBY_HOST
+        tabby = findings.address()
         if self.sandbox_port is not None:
             tabby = f"sandbox at http://127.0.0.1:{self.sandbox_port} (set TABBY_HOST for a real server)"
         for line in (

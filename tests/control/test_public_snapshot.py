@@ -1,0 +1,51 @@
+"""What people who only chat are shown of the backend's state."""
+
+from __future__ import annotations
+
+import json
+
+from control_rows import LLAMA, QWEN, running
+from django.contrib.auth.models import User
+from django.test import Client
+
+from models_admin import backend
+from models_admin.models import Backend, State, TabbyModel
+
+
+def test_administrators_matters_are_left_out(admin_client: Client, catalog: dict[str, TabbyModel]) -> None:
+    secret = "http://10.1.2.3:5000"
+    TabbyModel.objects.filter(name=LLAMA).update(notes="for everybody")
+    Backend.objects.update(
+        options={"gpu_split": [20]},
+        trouble=secret,
+        advice=secret,
+        findings=[{"id": "key", "level": "error", "title": "x", "detail": secret, "hint": ""}],
+    )
+    admin = User.objects.get(username="admin")
+    running(
+        State.ROLLING_BACK,
+        requested_by=admin,
+        rule="Secret rule",
+        advice="Look at it",
+        error="It does not fit.",
+    )
+    whole, told = backend.snapshot(), backend.public(backend.snapshot())
+    assert set(told) == set(whole)
+    assert set(told["switch"]) == set(whole["switch"])
+    text = json.dumps(told)
+    for hidden in (secret, "gpu_split", "Secret rule", "Look at it", '"admin"', "max_seq_len"):
+        assert hidden in json.dumps(whole).replace('"source": "admin"', ""), "else nothing is tested"
+        assert hidden not in text.replace('"source": "admin"', "")
+    assert (told["model"], told["context"], told["about"]["notes"]) == (LLAMA, 8192, "for everybody")
+    assert (told["switch"]["target"], told["switch"]["error"]) == (QWEN, "It does not fit.")
+
+
+def test_the_notes_on_a_hidden_model_are_left_out(catalog: dict[str, TabbyModel]) -> None:
+    TabbyModel.objects.filter(name=LLAMA).update(notes="a merger", visible=False)
+    assert backend.snapshot()["about"]["notes"] == "a merger"
+    assert backend.public(backend.snapshot())["about"] is None
+
+
+def test_without_a_switch_there_is_nothing_to_leave_out(catalog: dict[str, TabbyModel]) -> None:
+    told = backend.public(backend.snapshot())
+    assert (told["switch"], told["last"]) == (None, None)
