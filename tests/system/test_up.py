@@ -27,6 +27,7 @@ from gantry_site.children import Child
 from gantry_site.management.commands.up import first_admin
 from gantry_site.serve import SERVERS, Lifespan
 from gantry_site.supervise import Log, configuration
+from models_admin import findings
 
 from .running import PATIENCE, ROOT, Gantry, Process, environment, free_port, lives, until
 
@@ -34,9 +35,9 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-def run_up(folder: Path, port: int, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run `manage.py up` where it is expected to refuse."""
-    argv = [sys.executable, "manage.py", "up"]
+def run_up(folder: Path, port: int, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run `manage.py up` where it is expected to end soon."""
+    argv = [sys.executable, "manage.py", "up", *words]
     env = environment(folder, port, **settings)
     return subprocess.run(
         argv, cwd=ROOT, env=env, text=True, capture_output=True, timeout=PATIENCE, check=False
@@ -183,6 +184,36 @@ class TestServe:
             ) as process:
                 process.line(f"Nothing could be served on 127.0.0.1 port {port}")
                 assert process.popen.wait(PATIENCE) == 1
+
+
+class TestWhatOthersMayRead:
+    def test_a_database_is_nobody_elses_also_in_a_folder_that_is_open(self, tmp_path: Path) -> None:
+        tmp_path.chmod(0o755)
+        given = {"SECRET_KEY": "chosen-" * 8, "DATABASE_URL": ""}
+        for folder in (tmp_path, tmp_path / "new"):
+            ended = run_up(folder, free_port(), "--prepare", **given)
+            assert ended.returncode == 0, ended.stderr
+            assert (folder / "gantry.sqlite3").stat().st_mode & 0o077 == 0
+
+    def test_the_doctor_tells_what_others_can_read(self, tmp_path: Path, settings: Settings) -> None:
+        settings.DATA_DIR = tmp_path
+        secret = tmp_path / "secret.key"
+        secret.write_text("x")
+        secret.chmod(0o644)
+        tmp_path.chmod(0o700)
+        assert findings.disk().level == "ok"
+        tmp_path.chmod(0o755)
+        found = findings.disk()
+        assert (found.level, found.title) == ("warning", "Others on this machine can read secret.key")
+        secret.chmod(0o600)
+        assert findings.disk().level == "ok"
+
+    def test_a_password_in_tabbyapis_address_is_not_told(self, tmp_path: Path) -> None:
+        with Gantry(tmp_path / "data", TABBY_HOST="http://me:open-sesame@127.0.0.1:9") as gantry:
+            gantry.line(r"TabbyAPI: +http://127.0.0.1:9$")
+            gantry.line("Ctrl-C stops everything")
+            assert gantry.end() == 0
+        assert "open-sesame" not in "".join(gantry.seen)
 
 
 @pytest.mark.django_db
