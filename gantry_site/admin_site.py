@@ -7,17 +7,12 @@ from functools import wraps
 from typing import Any, TypeVar, cast
 
 from django.contrib.admin import AdminSite
-from django.contrib.admin.apps import AdminConfig
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, HttpResponseBase
 
+from models_admin import banner
+
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
-
-
-class SiteConfig(AdminConfig):
-    """Puts Site in the place of Django's."""
-
-    default_site = "gantry_site.admin_site.Site"
 
 
 class Site(AdminSite):
@@ -26,6 +21,11 @@ class Site(AdminSite):
     A list takes any lookup on its own fields from its address, regular expressions among them: SQLite has Python match
     those, and one that is made for it keeps the whole process busy for hours. PostgreSQL cannot be asked for a zero byte.
     """
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """What all pages are given: `alarm`, what is wrong with TabbyAPI in a few words, for whoever may see that."""
+        alarm = banner.alarm() if self.has_permission(request) else ""
+        return {**super().each_context(request), "alarm": alarm}
 
     def admin_view(self, view: View, cacheable: bool = False) -> View:
         inner = super().admin_view(view, cacheable)

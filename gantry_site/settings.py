@@ -165,7 +165,7 @@ CELERY_BEAT_SCHEDULE = {
 # Django ---------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "gantry_site.admin_site.SiteConfig",
+    "gantry_site.admin_config.SiteConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

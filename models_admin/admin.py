@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from models_admin import backend, history_admin, names, rule_admin, tokens_admin, wish_admin
+from models_admin import advice, backend, history_admin, names, rule_admin, tokens_admin, wish_admin
 from models_admin.admin_pages import ModelPages
 from models_admin.columns import Column, Columns
 from models_admin.models import TabbyModel
@@ -174,13 +174,14 @@ class TabbyModelAdmin(ModelPages):
 
     @admin.display(description="About")
     def about(self, row: TabbyModel) -> str:
-        """What the name tells, in a sentence."""
+        """What the name tells, and what is usual for such a model."""
         parts = [
             row.family,
             f"{row.parameters_b:g} billion parameters" if row.parameters_b else "",
             row.quantization,
         ]
-        return ", ".join(filter(None, parts)) or "The name tells nothing about it."
+        known = ", ".join(filter(None, parts)) or "The name tells nothing about it"
+        return " ".join([f"{known}.", *advice.usual(row.parameters_b, row.quantization, row.bits)])
 
     @admin.display(description="Hint on its name")
     def poor_name(self, row: TabbyModel) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.utils.dateparse import parse_datetime
 
+from models_admin.backend import row
 from models_admin.models import Source, State
 
 WHERE = {
@@ -44,6 +45,15 @@ def banner(snapshot: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def alarm() -> str:
+    """What is wrong with TabbyAPI, in a few words for the top of every page; '' if nothing is."""
+    known = row()
+    titles = [each["title"] for each in known.findings if each["level"] == "error"]
+    if known.unreachable_since is not None and not titles:
+        return "TabbyAPI cannot be reached"
+    return ". ".join(titles)
+
+
 def key(snapshot: dict[str, Any]) -> str:
     """Name the state that a page shows. models.js does the same with each event, to ask for the page anew."""
     switch, last = snapshot["switch"] or {}, snapshot["last"] or {}
@@ -72,7 +82,8 @@ def _headline(snapshot: dict[str, Any]) -> tuple[str, str]:
         case "unloaded":
             return "idle", "Model not available"
         case _ if snapshot["unreachable_since"]:
-            return "bad", "TabbyAPI cannot be reached"
+            key = next((each["title"] for each in snapshot["findings"] if each["id"] == "key"), "")
+            return "bad", key or "TabbyAPI cannot be reached"
         case _:
             return "bad", "TabbyAPI has not answered yet"
 

@@ -44,17 +44,18 @@ def refresh(client: TabbyClient | None = None) -> Refreshed:
     epoch = backend.row().epoch
     try:
         listed, card = client.models(), client.current()
+        gone = _gone(client, listed)
     except TabbyError as error:
         log.warning("The catalog could not be read: %s", error)
         backend.set_trouble(error)
         events.backend_changed()
         return Refreshed(error=error)
-    added, vanished = _write(listed)
+    added = _write(listed, gone)
     observe(card, epoch)
-    if added or vanished:
-        log.info("Catalog: %s new, %s gone", len(added), len(vanished))
+    if added or gone:
+        log.info("Catalog: %s new, %s gone", len(added), len(gone))
         events.catalog_changed()
-    return Refreshed(added, vanished)
+    return Refreshed(added, gone)
 
 
 def look(client: TabbyClient | None = None) -> bool:
@@ -71,11 +72,18 @@ def look(client: TabbyClient | None = None) -> bool:
     return True
 
 
-def _write(listed: list[str]) -> tuple[list[str], list[str]]:
+def _gone(client: TabbyClient, listed: list[str]) -> list[str]:
+    """The models that are no longer there. To an API key TabbyAPI lists the loaded one only: that says nothing of others."""
+    known = TabbyModel.objects.filter(vanished_at=None).values_list("name", flat=True)
+    missing = [name for name in known if name not in set(listed)]
+    return missing if missing and client.permission() == "admin" else []
+
+
+def _write(listed: list[str], gone: list[str]) -> list[str]:
+    """Write down what there is and what is gone; return what is new, or back."""
     now = timezone.now()
     known = dict(TabbyModel.objects.values_list("name", "vanished_at"))
     added = [name for name in listed if name not in known or known[name] is not None]
-    vanished = [name for name, gone in known.items() if gone is None and name not in set(listed)]
     with transaction.atomic():
         backend.lock()  # before the models' rows, as a switch that ends does: else each could wait for the other
         for name in listed:
@@ -92,9 +100,9 @@ def _write(listed: list[str]) -> tuple[list[str], list[str]]:
                     },
                 )
         TabbyModel.objects.filter(name__in=listed).update(last_seen=now, vanished_at=None)
-        TabbyModel.objects.filter(name__in=vanished).update(vanished_at=now)
+        TabbyModel.objects.filter(name__in=gone).update(vanished_at=now)
         backend.set_catalog_read()
-    return added, vanished
+    return added
 
 
 def observe(card: ModelCard | None, epoch: int) -> None:

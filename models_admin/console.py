@@ -45,7 +45,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         log = logging.getLogger("models_admin")
         level = log.level
-        log.setLevel(logging.WARNING)  # what it would say is shown anyway
+        log.setLevel(logging.ERROR)  # what it would say is shown anyway
         try:
             self.act(options)
         except BrokenPipeError:  # the reader of a pipe has enough
@@ -98,7 +98,7 @@ class ChangingCommand(Command):
         if options["direct"]:
             threading.Thread(target=_carry_out, args=(switch.pk,), name="direct").start()
         if options["no_wait"]:
-            self._hand_over(switch)
+            self._hand_over(switch, as_json=options["json"])
         else:
             self.watch(switch, options)
 
@@ -118,12 +118,15 @@ class ChangingCommand(Command):
             now = f"{last['result']} is loaded." if last["result"] else "No model is loaded."
             raise CommandError(f"{last['advice']} {now}".strip())
 
-    def _hand_over(self, switch: Switch) -> None:
+    def _hand_over(self, switch: Switch, *, as_json: bool) -> None:
         """Say that it was asked for, once a worker has it or none answers; this process must not end before that."""
         deadline = time.monotonic() + HANDOVER_SECONDS
         while switch.state == State.QUEUED and not switch.owner and time.monotonic() < deadline:
             time.sleep(0.05)
             switch.refresh_from_db()
+        if as_json:
+            Lines(self.stdout).show(waiting.told(switch.pk))
+            return
         what = f"switch to {switch.target}" if switch.target else "unload"
         if switch.state == State.QUEUED and not presence.a_worker_is_alive():
             self.stdout.write(f"queued: no worker is answering; the {what} begins when one is started.")

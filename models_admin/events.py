@@ -4,14 +4,16 @@ An event is a nudge: {"type": "event", "kind": KIND, …}. It goes to every web 
 subscription, reads the database for the truth, and passes that on to its own sockets. So events cannot arrive in the
 wrong order, a lost one does no harm, and a page costs no subscription. Sending never waits and never fails: it goes
 through one long-lived loop of this process, and what Redis does not take within two seconds is dropped (each web process
-looks at the database every second anyway).
+looks at the database every second anyway). A process that ends, such as a command, first sends what is still to be sent.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import threading
+import time
 from typing import Any
 
 from celery import Task
@@ -31,17 +33,19 @@ class _Sender:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self.queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        threading.Thread(target=self._run, name="events", daemon=True).start()
+        self.queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self.thread = threading.Thread(target=self._run, name="events", daemon=True)
+        self.thread.start()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         self.loop.run_until_complete(self._send_all())
 
-    def put(self, event: dict[str, Any]) -> None:
+    def put(self, event: dict[str, Any] | None) -> None:
+        """Have an event sent; None: send what is there, and end."""
         self.loop.call_soon_threadsafe(self._put, event)
 
-    def _put(self, event: dict[str, Any]) -> None:
+    def _put(self, event: dict[str, Any] | None) -> None:
         if self.queue.qsize() >= PENDING:
             self.queue.get_nowait()
         self.queue.put_nowait(event)
@@ -49,8 +53,7 @@ class _Sender:
     async def _send_all(self) -> None:
         layer = get_channel_layer()
         broken = False
-        while True:
-            event = await self.queue.get()
+        while (event := await self.queue.get()) is not None:
             try:
                 await asyncio.wait_for(layer.group_send(GROUP, event), SEND_SECONDS)
                 broken = False
@@ -64,6 +67,17 @@ class _Sender:
 
 _sender: _Sender | None = None
 _making = threading.Lock()
+_nudging: set[threading.Thread] = set()
+
+
+@atexit.register
+def _finish() -> None:
+    """Give what is under way a moment: an interpreter that ends stops its threads wherever they are, and may crash by it."""
+    if _sender is not None:
+        _sender.put(None)
+    deadline = time.monotonic() + SEND_SECONDS + 0.5
+    for thread in [*_nudging, *([_sender.thread] if _sender else [])]:
+        thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def send(kind: str, **facts: Any) -> None:
@@ -105,5 +119,9 @@ def nudge_worker(task: Task, *args: Any) -> None:
             task.apply_async(args, headers=headers)
         except Exception as error:  # noqa: BLE001 (kombu raises whatever its transport does)
             log.warning("Redis did not take the task %s (%s): a worker will find it", task.name, error)
+        finally:
+            _nudging.discard(threading.current_thread())
 
-    threading.Thread(target=publish, name="nudge", daemon=True).start()
+    thread = threading.Thread(target=publish, name="nudge", daemon=True)
+    _nudging.add(thread)
+    thread.start()

@@ -22,6 +22,7 @@ from django.contrib.auth import get_user_model
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
+from django.utils.timesince import timesince
 
 from models_admin import backend, events, presence, process
 from models_admin.models import Source, Switch, Worker
@@ -211,9 +212,7 @@ def workers() -> Finding:
         return Finding("worker", "error", "Whether a worker is alive is not known", _words(error))
     if count:
         return Finding("worker", "ok", "A worker is alive" if count == 1 else f"{count} workers are alive")
-    seen = (
-        f"The last one was seen {timezone.now() - last.seen_at} ago." if last else "None has ever been seen."
-    )
+    seen = f"The last one was seen {timesince(last.seen_at)} ago." if last else "None has ever been seen."
     hint = "Start one: `celery -A gantry_site worker` (`manage.py up` starts one). Until then switches wait."
     return Finding("worker", "error", "No worker is answering", seen, hint)
 
@@ -308,9 +307,10 @@ def changed_by_others() -> Iterator[Finding]:
         return
     loads = [name for name in found if name]
     if loads:
-        times = "once" if len(loads) == 1 else f"{len(loads)} times"
+        times = "Once" if len(loads) == 1 else f"{len(loads)} times"
         yield Finding(
-            "outside", "warning", f"Models were loaded {times} within a day, and not by Gantry", f"The last was {loads[0]}.",
+            "outside", "warning", "Something other than Gantry loads models",
+            f"{times} within the last day; the last one was {loads[0]}.",
             "If nobody did that, TabbyAPI does: with inline_model_loading, a chat that names a model switches to it. "
             "Set it to false in TabbyAPI's config.yml, and let other programs chat through a TabbyAPI of their own.",
         )  # fmt: skip

@@ -148,10 +148,10 @@ def hint(name: str) -> str:
     """Return what could be better about a name, in a sentence or two; '' for a good one."""
     if _GENERIC.fullmatch(name.lower()):
         return f"“{name}” says nothing about the model. {_ADVICE}"
-    if re.search(r"\s", name):
-        return f"The name contains spaces. {_ADVICE}"
-    if re.search(r"[^A-Za-z0-9._-]", name):
-        return f"The name contains special characters. {_ADVICE}"
+    odd = ["spaces"] if re.search(r"\s", name) else []
+    odd += ["special characters"] if re.search(r"[^A-Za-z0-9._\s-]", name) else []
+    if odd:
+        return f"The name contains {' and '.join(odd)}. {_ADVICE}"
     facts = read(name)
     if facts.parameters_b is None and not facts.quantization:
         return f"The name tells neither size nor quantization. {_ADVICE}"

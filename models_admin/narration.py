@@ -14,6 +14,8 @@ SLOW = (
     "Loading takes longer than usual. The model may be too big for the GPU's memory, so that part of it runs on the CPU, "
     "or its files are on a hard disk or a network drive. A smaller quantization, an SSD or a local copy helps."
 )
+IN_VAIN = "failed too:"  # in the error of a switch whose way back failed as well
+UNANSWERED = ("unreachable", "timed_out", "key_refused")  # errors that say nothing of what is loaded
 WORKING = (State.UNLOADING, State.LOADING, State.VERIFYING)
 
 
@@ -83,7 +85,11 @@ def _steps(switch: Switch) -> list[dict[str, str]]:
     """The lines of the steps begun so far."""
     at = switch.state if switch.state in WORKING else None
     begun = [step for step in WORKING if step == at or step in switch.seconds]
-    failed = begun[-1] if begun and at is None and switch.state != State.SUCCEEDED else None
+    cancelled = switch.error_kind == "cancelled"
+    if cancelled:  # what was loaded is not asked any more
+        begun = [step for step in begun if step != State.VERIFYING]
+    ends_badly = at is None and switch.state != State.SUCCEEDED and not cancelled
+    failed = begun[-1] if begun and ends_badly else None
     lines: list[dict[str, str]] = []
     for step in begun:
         running = step == at
@@ -111,8 +117,12 @@ def _ending(switch: Switch) -> list[dict[str, str]]:
     if switch.state not in ENDED:
         return []
     lines = [_line(f"✗ {switch.error}", "failed")]
-    if switch.result and switch.result == switch.previous and State.ROLLING_BACK in switch.seconds:
+    if IN_VAIN in switch.error and switch.result:
+        lines.append(_line(f"{switch.result} is loaded", "waiting"))
+    elif switch.result and switch.result == switch.previous and State.ROLLING_BACK in switch.seconds:
         lines.append(_line(f"Rolled back: {switch.result} is loaded again", "done"))
+    elif switch.result and switch.error_kind in UNANSWERED:
+        lines.append(_line(f"{switch.result} was loaded when TabbyAPI last answered", "waiting"))
     elif switch.result:
         lines.append(_line(f"{switch.result} is loaded", "done"))
     else:

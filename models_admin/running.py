@@ -17,6 +17,7 @@ from django.utils import timezone
 from models_admin import backend, catalog, demand, events, gate, switching, trace
 from models_admin.loading import Loader
 from models_admin.models import ACTIVE, Source, State, Switch
+from models_admin.narration import IN_VAIN
 from models_admin.pulse import Pulse
 from models_admin.switching import Lost, move
 from models_admin.tabby.client import TabbyClient
@@ -249,7 +250,7 @@ class Run:
         cancelled = self.switch.cancel_requested is not None
         why = self.switch.error
         if error is not None:
-            why = f"{why} Going back to {self.switch.previous} failed too: {error}"
+            why = f"{why} Going back to {self.switch.previous} {IN_VAIN} {error}"
         found = card.id if card else ""
         options = self.switch.previous_options if found == self.switch.previous else {}
         with transaction.atomic():

@@ -58,7 +58,9 @@ class UnknownModel(Refused):
         self.near = [folded[each] for each in difflib.get_close_matches(name.lower(), folded, 3, 0.4)]
         shown = "".join(c if c.isprintable() else "�" for c in name[:100])
         hint = f" Did you mean {' or '.join(self.near)}?" if self.near else ""
-        super().__init__(f"No model named “{shown}” is in TabbyAPI's catalog.{hint}")
+        key = next((each for each in backend.row().findings if each["id"] == "key"), None)
+        why = f" {key['title']}, so TabbyAPI may have more. {key['hint']}" if key else ""
+        super().__init__(f"No model named “{shown}” is in TabbyAPI's catalog.{hint}{why}")
 
 
 class Conflict(Refused):

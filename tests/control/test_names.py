@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models_admin import names
+from models_admin import advice, names
 from models_admin.names import Facts
 
 
@@ -83,6 +83,7 @@ def test_generic_names_get_a_hint(name: str) -> None:
 def test_spaces_and_special_characters_get_a_hint() -> None:
     assert "spaces" in names.hint("Llama 3.1 8B")
     assert "special characters" in names.hint("Llama-3.1-8B<b>")
+    assert "spaces and special characters" in names.hint("Llama 3.1 8B & more")
     assert "neither size nor quantization" in names.hint("starling")
 
 
@@ -108,3 +109,25 @@ def test_good_names_get_none(name: str) -> None:
 )
 def test_tags_follow_the_guide(name: str, tags: list[str]) -> None:
     assert names.suggested_tags(name) == tags
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (
+            "Qwen2.5-7B-Q5",
+            "Usual for its size: 20–50 tokens/s; quick, weaker on complex tasks. Q5: good quality.",
+        ),
+        (
+            "Qwen2.5-7B-Q3",
+            "20–50 tokens/s; quick, weaker on complex tasks. Q3: poor quality. Q5 or Q6 is the recommended balance.",
+        ),
+        ("Llama-13B-Q6_K", "10–20 tokens/s; better reasoning. Q6_K: very good quality."),
+        ("Llama-70B-4.0bpw", "5–10 tokens/s; strongest. 4.0bpw: acceptable quality, fast. Q5 or Q6 is"),
+        ("Qwen2.5-7B-Q8", "Q8: excellent quality, slow."),
+    ],
+)
+def test_the_usual_is_told_as_the_guide_has_it(name: str, told: str) -> None:
+    facts = names.read(name)
+    assert told in " ".join(advice.usual(facts.parameters_b, facts.quantization, facts.bits))
+    assert advice.usual(None, "", None) == []

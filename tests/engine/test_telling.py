@@ -86,3 +86,32 @@ def test_a_change_from_outside_is_not_told_as_a_success_of_gantry() -> None:
     assert lines(row(State.SUCCEEDED, source=Source.OUTSIDE)) == [
         "new-7B was loaded by somebody else, not through Gantry"
     ]
+
+
+def test_a_way_back_that_failed_is_not_told_as_one_that_worked() -> None:
+    error = f"It does not fit. Going back to old-7B {narration.IN_VAIN} it does not answer."
+    facts = {"seconds": {"unloading": 1, "loading": 2, "rolling_back": 3}, "result": "old-7B", "error": error}
+    assert lines(row(State.FAILED, **facts))[-1] == "old-7B is loaded"
+    Switch.objects.all().delete()
+    assert lines(row(State.FAILED, **{**facts, "error": "It does not fit."}))[-1] == (
+        "Rolled back: old-7B is loaded again"
+    )
+
+
+def test_what_was_loaded_is_not_told_as_loaded_where_nobody_answered() -> None:
+    unreachable = row(
+        State.FAILED, result="old-7B", error="TabbyAPI cannot be reached.", error_kind="unreachable"
+    )
+    assert lines(unreachable)[-1] == "old-7B was loaded when TabbyAPI last answered"
+
+
+def test_a_cancelled_load_shows_no_check_that_was_not_made() -> None:
+    seconds = {"unloading": 1, "loading": 2, "verifying": 0.01}
+    facts = {"error": "Cancelled by ann.", "error_kind": "cancelled", "percent": 40, "seconds": seconds}
+    told = narration.told(row(State.ROLLING_BACK, **facts), worker=True, replying=0)["lines"]
+    assert [(each["text"], each["state"]) for each in told] == [
+        ("Step 1: Unloading current model… 100%", "done"),
+        ("Step 2: Loading new-7B… 100%", "done"),
+        ("✗ Cancelled by ann.", "failed"),
+        ("Rolling back: loading old-7B again… 40%", "running"),
+    ]

@@ -68,6 +68,27 @@ def test_unload_list_and_refresh(tabby: Tabby, gantry: Gantry) -> None:
     assert manage(gantry, "refresh_models", TABBY_HOST="http://127.0.0.1:9").returncode == 1
 
 
+def test_a_refresh_is_told_to_open_pages_before_the_command_ends(
+    tabby: Tabby, gantry: Gantry, admin: Person
+) -> None:
+    with admin.watch() as page:
+        tabby.state(add_models=["newest-3B"])
+        ended = manage(gantry, "refresh_models")
+        assert (ended.returncode, ended.stdout.splitlines()[0]) == (0, "+ newest-3B")
+        page.event("catalog")
+
+
+def test_programs_read_json_also_where_nothing_is_waited_for(
+    tabby: Tabby, gantry: Gantry, admin: Person
+) -> None:
+    (told,) = lines(manage(gantry, "switch_model", "beta-8B-Q5", "--no-wait", "--json"))
+    assert told["target"] == "beta-8B-Q5"
+    with admin.watch() as page:
+        page.until(lambda each: each.backend["model"] == "beta-8B-Q5", "the switch")
+    listed = json.loads(manage(gantry, "switch_model", "--list", "--json").stdout)["models"]
+    assert [each["id"] for each in listed if each["active"]] == ["beta-8B-Q5"]
+
+
 def test_a_pipe_that_is_closed_early_is_no_error(tabby: Tabby, gantry: Gantry) -> None:
     piped = f"{sys.executable} manage.py models --json | head -c 1"
     ended = subprocess.run(

@@ -5,16 +5,27 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from gantry_site import sign_in
 from gantry_site.addresses import read
+from models_admin import console
 
 
-class Command(BaseCommand):
+class Command(console.Command):
     """Forget what was counted of sign-ins that went wrong."""
 
     help = "Forgets sign-ins that went wrong, so that people need not wait: of a name, at an address, or all."
+    epilog = """\
+examples:
+  manage.py allow_sign_in ann
+  manage.py allow_sign_in --address 192.0.2.7
+  manage.py allow_sign_in --all
+
+exit status:
+  0    it is forgotten, or nothing was counted
+  2    the command was not understood
+"""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username", nargs="?", default="", help="of this user, wherever it was tried")
@@ -23,11 +34,12 @@ class Command(BaseCommand):
         )
         parser.add_argument("--all", action="store_true", help="of everybody")
 
-    def handle(self, *args: Any, username: str, address: str, all: bool, **options: Any) -> None:
-        if all == bool(username or address):
-            raise CommandError("Say whose: a user's name, --address, or --all.")
+    def act(self, options: dict[str, Any]) -> None:
+        username, address = options["username"], options["address"]
+        if options["all"] == bool(username or address):
+            raise CommandError("Say whose: a user's name, --address, or --all.", returncode=2)
         if address and read(address) is None:
-            raise CommandError(f"{address} is no address.")
+            raise CommandError(f"{address} is no address.", returncode=2)
         count = sign_in.forget(username, address)
         self.stdout.write(
             f"{count} count{'' if count == 1 else 's'} forgotten." if count else "None was counted."

@@ -15,6 +15,9 @@ class Command(console.Command):
 examples:
   manage.py models
   manage.py models --json | jq -r '.models[] | select(.active) | .id'
+
+exit status:
+  0    the models are listed, as TabbyAPI has them, or as it last had them where it cannot be asked now
 """
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -49,7 +49,7 @@ examples:
         if options["options"] and not options["name"]:
             raise CommandError("--options are for loading a model: name it.", returncode=2)
         if options["list"]:
-            console.list_models(self)
+            console.list_models(self, as_json=options["json"])
         elif options["watch"]:
             self._join(options)
         else:

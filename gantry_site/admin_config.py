@@ -1,0 +1,11 @@
+"""Puts admin_site.Site in the place of Django's admin site. Apart from it, because this is read before there are models."""
+
+from __future__ import annotations
+
+from django.contrib.admin.apps import AdminConfig
+
+
+class SiteConfig(AdminConfig):
+    """django.contrib.admin with a site of our own."""
+
+    default_site = "gantry_site.admin_site.Site"
