@@ -87,7 +87,7 @@ class RuleForm(Form):
             "trigger": "When",
             "at": "At",
             "idle_minutes": "Idle for (minutes)",
-            "wait_minutes": "Wait for that (minutes)",
+            "wait_minutes": "May wait to be idle (minutes)",
         }
         help_texts = {
             "name": "What the history calls it. Left empty: what it does, in words.",
@@ -95,7 +95,7 @@ class RuleForm(Form):
             "idle_minutes": "How long no reply must have been written. An unload counts from the end of the last reply "
             "or from the load, whichever was later.",
             "wait_minutes": "How long after the set time it may still be done; then it is skipped until the next day. "
-            f"A rule always waits {rules.GRACE // timedelta(minutes=1)} minutes, for a running switch say.",
+            f"A rule always waits {rules.GRACE // timedelta(minutes=1)} minutes, such as for a switch under way to end.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
