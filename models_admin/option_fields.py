@@ -129,7 +129,16 @@ NAMES = tuple(name for name in OptionFields.base_fields if name in CHECKS)
 class Once(OptionFields):
     """What may be chosen before a switch, for this once."""
 
+    field_order = ("drain_seconds",)  # as the page shows them
     drain_seconds = forms.FloatField(
         label="Replies in flight may take", min_value=0, max_value=3600, help_text="Seconds; 0 cuts them at once.",
         required=False,
     )  # fmt: skip
+
+    def full_clean(self) -> None:
+        """Check all fields; the page then opens with the focus on the first that is wrong."""
+        super().full_clean()
+        for name in self.fields:
+            if name in self.errors:
+                self.fields[name].widget.attrs["autofocus"] = True
+                return
