@@ -17,9 +17,9 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
-from models_admin import backend, catalog, demand, expectations, findings, names, switching
+from models_admin import backend, catalog, confirmation, findings, names, switching
 from models_admin.banner import banner
-from models_admin.models import Source, State, Switch, TabbyModel
+from models_admin.models import Source, Switch, TabbyModel
 from models_admin.option_fields import NAMES, Once
 from models_admin.tabby.client import TabbyClient
 
@@ -131,21 +131,7 @@ class ModelPages(ModelAdmin):
         if request.method == "POST" and chosen.is_valid():
             return self._ask(request, model.name, model, _once(chosen))
         snapshot = backend.snapshot()
-        unload = expectations.unload_seconds() if snapshot["model"] else 0.0
-        return self._confirm(
-            request,
-            snapshot,
-            model=model,
-            title=f"Switch to {model.name}?" if snapshot["model"] else f"Load {model.name}?",
-            button="Switch" if snapshot["model"] else "Load",
-            seconds=max(1, round(unload + expectations.load_seconds(model.name))),
-            known=Switch.objects.filter(target=model.name, state=State.SUCCEEDED).exists(),
-            vram=(vram := names.vram_gb(model.parameters_b, model.bits)),
-            too_big=vram is not None and 0 < settings.GANTRY_VRAM_GB < vram,
-            vram_gb=settings.GANTRY_VRAM_GB,
-            form=chosen,
-            obstacle=_obstacle(snapshot, model),
-        )
+        return self._confirm(request, snapshot, form=chosen, **confirmation.of_switch(snapshot, model))
 
     def unload_view(self, request: HttpRequest) -> HttpResponse:
         """GET: what an unload would mean. POST: ask for it."""
@@ -153,14 +139,7 @@ class ModelPages(ModelAdmin):
         snapshot = backend.snapshot()
         if request.method == "POST":
             return self._ask(request, "", TabbyModel.objects.filter(name=snapshot["model"]).first())
-        return self._confirm(
-            request,
-            snapshot,
-            title=f"Unload {snapshot['model']}?" if snapshot["model"] else "Unload?",
-            button="Unload",
-            seconds=max(1, round(expectations.unload_seconds())),
-            obstacle=_obstacle(snapshot, None),
-        )
+        return self._confirm(request, snapshot, **confirmation.of_unload(snapshot))
 
     def cancel_view(self, request: HttpRequest, switch_id: int) -> HttpResponse:
         """POST: cancel the switch that runs."""
@@ -204,8 +183,6 @@ class ModelPages(ModelAdmin):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "snapshot": snapshot,
-            "demand": demand.now(),
-            "drain_seconds": round(settings.DRAIN_TIMEOUT),
             "vram_rule": names.VRAM_RULE,
             "fragment": is_fragment(request),
             **facts,
@@ -244,16 +221,3 @@ def _refresh_quickly() -> None:
         found = catalog.refresh(client)
         if found.error is None and not TabbyModel.objects.filter(vanished_at=None).exists():
             findings.remember(client)  # the page shows what TabbyAPI answers
-
-
-def _obstacle(snapshot: dict[str, Any], model: TabbyModel | None) -> str:
-    """Why the change cannot be made now; '' if it can."""
-    running = snapshot["switch"]
-    if running:
-        what = f"a switch to {running['target']}" if running["target"] else "an unload"
-        return f"Another change is under way: {what}. Wait for its end, or cancel it."
-    if model is None:
-        return "" if snapshot["model"] or snapshot["state"] == "unreachable" else "No model is loaded."
-    if not model.present:
-        return f"{model.name} is gone from TabbyAPI. Put its directory back, then refresh the list."
-    return f"{model.name} is loaded already." if model.name == snapshot["model"] else ""

@@ -126,7 +126,8 @@ class Columns:
             words, allowed, url = "Unload", self.may_unload, reverse("admin:models_admin_tabbymodel_unload")
             looks = " gantry-plain"
         else:
-            words, allowed = "Switch", self.may_switch and row.present
+            words = "Switch" if self.active or self.running else "Load"
+            allowed = self.may_switch and row.present
             url = reverse("admin:models_admin_tabbymodel_switch", args=[row.pk])
         if not allowed:
             return ""

@@ -28,6 +28,11 @@ def usual_seconds(name: str) -> float:
     return next(seconds for limit, seconds in LOAD_SECONDS if size <= limit)
 
 
+def rounded(seconds: float) -> int:
+    """Seconds as they are told: no more exact than an expectation is, whole ones up to half a minute, else by fives."""
+    return max(1, round(seconds) if seconds <= 30 else 5 * round(seconds / 5))
+
+
 def load_medians() -> dict[str, tuple[float, int]]:
     """Of each model that Gantry has loaded: the median seconds of its last loads, and how many these were."""
     past = Switch.objects.filter(state=State.SUCCEEDED, seconds__has_key="loading")

@@ -232,8 +232,9 @@ def test_the_confirmation_says_what_would_happen(admin_client: Client, catalog: 
     page = html(admin_client, url(catalog, QWEN))
     assert f"Switch to {QWEN}?" in page
     assert LLAMA in page
-    assert "1 reply, given 20 s to finish" in page
-    assert "about 24 s (usual for its size)" in page
+    assert "1 reply in flight<" in page
+    assert "given up to 20 s to finish" in page
+    assert "about 24 s (usual for its size), after up to 20 s for the reply in flight<" in page
     assert not Switch.objects.exists()
 
 
@@ -470,8 +471,22 @@ def test_a_model_that_will_not_fit_is_warned_of(
         assert "will probably not fit" not in html(admin_client, path)
 
 
-def test_messages_that_wait_are_told_before_a_switch(
-    admin_client: Client, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("demanded", "words"),
+    [
+        ((0, 0, 0), "no replies in flight"),
+        ((1, 0, 1), "1 reply in flight (1 person)"),
+        ((2, 0, 0), "2 replies in flight"),
+        ((0, 1, 1), "no replies in flight, 1 message waiting (1 person)"),
+        ((3, 3, 2), "3 replies in flight, 3 messages waiting (2 people)"),
+    ],
+)
+def test_who_uses_the_model_is_told_before_a_switch(
+    admin_client: Client,
+    catalog: Catalog,
+    monkeypatch: pytest.MonkeyPatch,
+    demanded: tuple[int, int, int],
+    words: str,
 ) -> None:
     monkeypatch.setattr("models_admin.demand._tell", lambda: Demand(waiting=3, people=2))
     assert "3 messages waiting, of 2 people" in html(admin_client, f"{PAGE}{catalog[QWEN].pk}/switch/")
@@ -503,3 +518,58 @@ def test_the_guides_advice_is_there(admin_client: Client, catalog: Catalog) -> N
     assert "Models, best first" in html(admin_client, PAGE)
     one = html(admin_client, f"{PAGE}{catalog[QWEN].pk}/change/")
     assert "Qwen, 7 billion parameters, Q5. Usual for its size: 20–50 tokens/s" in one
+    replying, waiting, people = demanded
+    for number in range(replying):
+        Lease.objects.create(holder="web", subject=f"reply {number}")
+    monkeypatch.setattr("models_admin.demand._tell", lambda: Demand(waiting=waiting, people=people))
+    page = html(admin_client, url(catalog, QWEN))
+    assert f"<dd>{words}</dd>" in page
+    assert ("given up to 20 s" in page) is bool(replying)
+    assert ("after up to 20 s for" in page) is bool(replying)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "words"), [(0, "no messages waiting"), (2, "2 messages waiting (1 person)")]
+)
+def test_with_nothing_loaded_there_are_no_replies_to_ask_about(
+    admin_client: Client, catalog: Catalog, monkeypatch: pytest.MonkeyPatch, waiting: int, words: str
+) -> None:
+    Backend.objects.update(model="", loaded_at=None)
+    monkeypatch.setattr("models_admin.demand._tell", lambda: Demand(waiting=waiting, people=min(1, waiting)))
+    page = html(admin_client, url(catalog, QWEN))
+    assert f"<dd>{words}</dd>" in page
+    assert "Replies in flight may take" not in page
+    Backend.objects.update(model=LLAMA)
+    assert "Replies in flight may take" in html(admin_client, url(catalog, QWEN))
+
+
+def test_where_replies_are_cut_at_once_that_is_said(
+    admin_client: Client, catalog: Catalog, settings: Any
+) -> None:
+    settings.DRAIN_TIMEOUT = 0.0
+    Lease.objects.create(holder="web", subject="reply 1")
+    page = html(admin_client, url(catalog, QWEN))
+    assert "It is cut at once; what is left" in page
+    assert "up to 0 s" not in page
+
+
+def test_the_row_and_its_confirmation_call_it_the_same(admin_client: Client, catalog: Catalog) -> None:
+    assert f'aria-label="Switch {QWEN}">Switch<' in html(admin_client)
+    Backend.objects.update(model="", loaded_at=None)
+    assert f'aria-label="Load {QWEN}">Load<' in html(admin_client)
+    assert ">Load</button>" in html(admin_client, url(catalog, QWEN))
+
+
+def test_in_mid_switch_the_rows_still_say_switch(admin_client: Client, catalog: Catalog) -> None:
+    running(State.LOADING)
+    Backend.objects.update(model="")
+    assert 'aria-disabled="true">Switch<' in html(admin_client)
+    assert ">Load<" not in html(admin_client)
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(12.3, "16 s"), (26, "30 s"), (45, "50 s"), (98.7, "100 s")])
+def test_expected_seconds_are_no_more_exact_than_they_can_be(
+    admin_client: Client, catalog: Catalog, seconds: float, told: str
+) -> None:
+    running(State.SUCCEEDED, finished_at=timezone.now(), result=QWEN, seconds={"loading": seconds})
+    assert f"about {told} (going by its past loads)" in html(admin_client, url(catalog, QWEN))
