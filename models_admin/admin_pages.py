@@ -184,6 +184,7 @@ class ModelPages(ModelAdmin):
             "opts": self.opts,
             "snapshot": snapshot,
             "vram_rule": names.VRAM_RULE,
+            "vram_usual": names.VRAM_USUAL,
             "fragment": is_fragment(request),
             **facts,
         }

@@ -15,6 +15,9 @@ VRAM_RULE = (
     "parameters × bits per weight ÷ 8, plus 1 GB, plus 0.05 GB per billion parameters for cache and buffers"
 )
 
+# What the published guide calls usual; the rule is tested against it.
+VRAM_USUAL = "7B at Q4 5 GB, at Q8 8 GB; 13B 10 and 16 GB; 70B 40 and 70 GB"
+
 _START = r"(?<![a-z0-9.])"
 _END = r"(?![a-z0-9])"
 _SIZE = re.compile(rf"{_START}(?:(\d{{1,3}})x)?(\d{{1,4}}(?:\.\d+)?)(b|m){_END}")

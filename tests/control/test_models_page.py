@@ -471,6 +471,31 @@ def test_a_model_that_will_not_fit_is_warned_of(
         assert "will probably not fit" not in html(admin_client, path)
 
 
+def test_the_memory_estimate_says_how_it_is_made(
+    admin_client: Client, catalog: Catalog, settings: Any
+) -> None:
+    settings.GANTRY_VRAM_GB = 24.0
+    page = html(admin_client, url(catalog, QWEN))
+    assert "about 5.7 GB VRAM, by its name" in page
+    assert "<summary>How this is estimated</summary>" in page
+    assert "GB = parameters × bits per weight ÷ 8" in page
+    assert "7B at Q4 5 GB, at Q8 8 GB" in page
+    assert "Gantry warns of models that will not fit" not in page
+    settings.GANTRY_VRAM_GB = 0.0
+    assert "Gantry warns of models that will not fit" in html(admin_client, url(catalog, QWEN))
+
+
+def test_where_the_name_does_not_tell_the_memory_that_is_said(admin_client: Client, catalog: Catalog) -> None:
+    for facts, untold in (
+        ({"bits": None}, "quantization"),
+        ({"parameters_b": None}, "size"),
+        ({"bits": None, "parameters_b": None}, "size and quantization"),
+    ):
+        TabbyModel.objects.filter(name=QWEN).update(**{"bits": 5, "parameters_b": 7, **facts})
+        assert f"not known: the name does not tell {untold}\n" in html(admin_client, url(catalog, QWEN))
+    assert "Memory" not in html(admin_client, f"{PAGE}unload/")
+
+
 @pytest.mark.parametrize(
     ("demanded", "words"),
     [
