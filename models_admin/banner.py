@@ -23,17 +23,18 @@ WHERE = {
 def banner(snapshot: dict[str, Any]) -> dict[str, Any]:
     """Return what the banner's template shows of a backend.snapshot().
 
-    {"key", "tone": "good"|"busy"|"idle"|"bad", "headline", "since" (a time or None), "facts": [words],
-    "replying", "snapshot", "switch", "work" (what waits, where the headline does not say it), "last" (with
+    {"key", "tone": "good"|"busy"|"idle"|"bad" (never "good" beside a trouble), "headline", "since" (a time or None),
+    "facts": [words], "replying", "snapshot", "switch", "work" (what waits, where the headline does not say it), "last" (with
     "ended", a time, and "who")}; the key changes whenever the words do, but not with a running step's progress
     or the number of replies.
     """
     tone, headline = _headline(snapshot)
+    troubled = not snapshot["worker"] or bool(snapshot["findings"])
     last = snapshot["last"]
     since = snapshot["unreachable_since" if snapshot["state"] == "unreachable" else "loaded_at"]
     return {
         "key": key(snapshot),
-        "tone": tone,
+        "tone": "busy" if tone in ("good", "idle") and troubled else tone,
         "headline": headline,
         "since": parse_datetime(since) if since and tone != "busy" else None,
         "facts": _facts(snapshot),

@@ -209,6 +209,18 @@ def test_without_a_worker_it_says_so(admin_client: Client, catalog: Catalog) -> 
     assert "No worker is answering" in html(admin_client)
 
 
+def test_its_edge_is_not_green_beside_a_trouble(admin_client: Client, catalog: Catalog) -> None:
+    assert 'class="gantry-banner gantry-good"' in html(admin_client)
+    trouble = {"id": "inline", "level": "warning", "title": "Odd", "detail": "", "hint": ""}
+    Backend.objects.update(findings=[trouble])
+    assert 'class="gantry-banner gantry-busy"' in html(admin_client)
+    Backend.objects.update(findings=[])
+    Worker.objects.all().delete()
+    page = html(admin_client)
+    assert 'class="gantry-banner gantry-busy"' in page
+    assert "since <time" in page
+
+
 def test_nothing_on_it_needs_an_inline_script_or_style(admin_client: Client, catalog: Catalog) -> None:
     page = html(admin_client)
     assert "<style" not in page
