@@ -32,6 +32,7 @@ else:
 # this young (seconds) is taken for good, and TabbyAPI is not waited for longer than a reader would.
 FRESH_SECONDS = 5.0
 PATIENCE_SECONDS = 2.0
+MOST_NAMED = 10  # models, in the message after a refresh
 
 TEMPLATES = "admin/models_admin/tabbymodel"
 
@@ -116,8 +117,8 @@ class ModelPages(ModelAdmin):
         elif not found.added and not found.vanished:
             messages.success(request, "The list is up to date: TabbyAPI has no other models.")
         else:
-            parts = [f"new: {', '.join(found.added)}"] if found.added else []
-            parts += [f"gone: {', '.join(found.vanished)}"] if found.vanished else []
+            parts = [f"new: {_some(found.added)}"] if found.added else []
+            parts += [f"gone: {_some(found.vanished)}"] if found.vanished else []
             messages.success(request, f"The list is up to date; {'; '.join(parts)}.")
         return self._back()
 
@@ -202,6 +203,12 @@ def _once(form: Once) -> dict[str, Any]:
     """What request() is to be given of a form: options that were emptied are left out this time."""
     emptied = {name: None for name in NAMES if name in form.data}
     return {"options": {**emptied, **form.options}, "drain_seconds": form.cleaned_data["drain_seconds"]}
+
+
+def _some(found: list[str]) -> str:
+    """The first names, and how many more there are."""
+    more = len(found) - MOST_NAMED
+    return ", ".join(found[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _require(*, allowed: bool) -> None:

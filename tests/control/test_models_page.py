@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from models_admin.catalog import Refreshed
 from models_admin.demand import Demand
 from models_admin.models import Backend, Lease, Source, State, Switch, TabbyModel, Worker
 
@@ -325,6 +326,17 @@ def test_refresh_tells_what_came_of_it(admin_client: Client, catalog: Catalog) -
     response = admin_client.post(f"{PAGE}refresh/", follow=True)
     assert "The list is as it was" in messages(response)
     assert TabbyModel.objects.filter(vanished_at=None).count() == 3
+
+
+def test_refresh_names_some_of_many_models(
+    admin_client: Client, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Refreshed([f"new-{number}" for number in range(12)], ["gone-1"])
+    monkeypatch.setattr("models_admin.catalog.refresh", lambda *_: found)
+    monkeypatch.setattr("models_admin.findings.remember", lambda *_: None)
+    words = messages(admin_client.post(f"{PAGE}refresh/", follow=True))
+    assert "new-9 and 2 more; gone: gone-1." in words
+    assert "new-10" not in words
 
 
 @pytest.mark.parametrize("page", ["refresh/", "cancel/1/"])
