@@ -3,15 +3,18 @@
 // The server words everything. Progress is put into the page from the events themselves; when anything else has
 // changed (`key`, as in banner.py), the banner, the notes and the rows are asked for anew.
 
+import { FRAGMENT, localize, page, replacePart } from "./parts.js";
+import { replaceList } from "./rows.js";
 import { follow } from "./socket.js";
 
-const FRAGMENT = { headers: { "X-Requested-With": "fragment" } };
 const PARTS = ["gantry-state", "gantry-work", "gantry-outcome", "gantry-requests", "gantry-notes"];
-const dialog = document.getElementById("gantry-dialog");
+const SUBMITTED = 30000; // milliseconds after which a page that is still there was not left
 let newest = null; // the last snapshot that came
 let heard = 0; // when it came (performance.now())
 let updating = false;
 let again = false;
+let late = false; // the list could not be replaced yet
+const dialog = document.getElementById("gantry-dialog");
 
 const banner = document.getElementById("gantry-banner");
 
@@ -86,90 +89,38 @@ async function update() {
   updating = true;
   do {
     again = false;
-    await fetchAndReplace();
+    if (!page.leaving) await fetchAndReplace();
   } while (again);
   updating = false;
 }
 
 async function fetchAndReplace() {
-  let page;
+  let fresh;
   try {
     const answer = await fetch(location.href, FRAGMENT);
+    if (page.leaving) return;
     if (answer.status === 403 || answer.redirected) {
       location.reload(); // what may be seen has been taken away meanwhile: the page says so
       return;
     }
     if (!answer.ok) throw new Error(String(answer.status));
-    page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   } catch {
     return; // the socket tells of what keeps us away; its next event leads here again
   }
-  const fresh = page.getElementById("gantry-banner");
-  if (!fresh) return;
-  localize(page);
-  banner.className = fresh.className;
-  banner.dataset.key = fresh.dataset.key;
-  for (const id of PARTS) replacePart(document.getElementById(id), page.getElementById(id));
-  replaceRows(page);
+  const freshBanner = fresh.getElementById("gantry-banner");
+  if (!freshBanner || page.leaving) return;
+  localize(fresh);
+  banner.className = freshBanner.className;
+  banner.dataset.key = freshBanner.dataset.key;
+  for (const id of PARTS) replacePart(document.getElementById(id), fresh.getElementById(id));
+  late = replaceList(fresh);
   if (newest) showProgress();
 }
 
-// What is replaced in its place is announced by screen readers, where the place is a status: what is equal stays.
-function replacePart(place, fresh) {
-  takeTokens(place, fresh);
-  if (place.isEqualNode(fresh)) return;
-  const focused = place.contains(document.activeElement) && document.activeElement;
-  place.replaceChildren(...fresh.childNodes);
-  if (focused) (like(focused, place) ?? place).focus();
-}
-
-// The forms' tokens are written differently in each answer, which is no difference.
-function takeTokens(place, fresh) {
-  const [old, young] = [place, fresh].map((part) => part.querySelectorAll("[name=csrfmiddlewaretoken]"));
-  if (old.length === young.length) old.forEach((field, n) => field.setAttribute("value", young[n].value));
-}
-
-// What does the same as the element that had the focus: it must not go to what does something else.
-function like(former, place) {
-  const does = (element) => element.getAttribute("aria-label") ?? element.textContent.trim();
-  return [...place.querySelectorAll("button, a[href]")].find((each) => does(each) === does(former));
-}
-
-const rowId = (row) => row.querySelector("input.action-select")?.value ?? row.querySelector("th a, td a")?.href ?? "";
-
-function replaceRows(page) {
-  const table = document.querySelector("#result_list tbody");
-  const rows = [...(table?.rows ?? [])];
-  const fresh = [...(page.querySelector("#result_list tbody")?.rows ?? [])];
-  if (rows.map(rowId).join() !== fresh.map(rowId).join()) {
-    const busy = dialog.open || rows.some((row) => row.querySelector("input:checked"));
-    if (!busy) location.reload(); // the admin site's own script counts the rows when the page is loaded
-    else if (table) table.replaceChildren(...fresh);
-    return;
-  }
-  rows.forEach((row, number) => {
-    const cells = [...fresh[number].cells];
-    [...row.cells].forEach((cell, place) => {
-      const same = cell.classList.contains("action-checkbox") || cell.isEqualNode(cells[place]);
-      if (same) return;
-      const focused = cell.contains(document.activeElement) && document.activeElement;
-      cell.replaceWith(cells[place]);
-      if (focused) (like(focused, cells[place]) ?? row.querySelector("a"))?.focus();
-    });
-  });
-}
-
-// Times in the reader's own time zone, written as the server writes them.
-function localize(root) {
-  const two = (number) => String(number).padStart(2, "0");
-  for (const element of root.querySelectorAll("time[datetime]:not([data-local])")) {
-    const when = new Date(element.dateTime);
-    if (Number.isNaN(when.getTime())) continue;
-    const month = when.toLocaleString("en", { month: "short" });
-    const day = `${when.getDate()} ${month} ${when.getFullYear()}`;
-    element.textContent = `${day}, ${two(when.getHours())}:${two(when.getMinutes())}`;
-    element.dataset.local = "";
-  }
+// What kept the list from being replaced may be over.
+for (const [id, type] of [["gantry-dialog", "close"], ["searchbar", "input"]]) {
+  document.getElementById(id)?.addEventListener(type, () => late && update());
 }
 
 // Confirmations in a dialog --------------------------------------------------------------------------------------
@@ -198,10 +149,22 @@ async function ask(address) {
   }
 }
 
+// Forms --------------------------------------------------------------------------------------------------------------
+
 document.addEventListener("submit", (event) => {
+  if (event.defaultPrevented) return;
+  page.leaving = true;
+  setTimeout(stay, SUBMITTED);
   if (!event.target.closest("#gantry-dialog, #gantry-banner, #gantry-requests, .gantry-refresh")) return;
   for (const button of event.target.querySelectorAll("button")) button.disabled = true;
 });
+
+// The page was not left after all: the answer was broken off.
+function stay() {
+  page.leaving = false;
+  for (const button of document.querySelectorAll("button:disabled")) button.disabled = false;
+  update();
+}
 
 // A page taken from the browser's cache (Back) has its buttons as they were left.
 addEventListener("pageshow", (event) => {

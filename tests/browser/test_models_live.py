@@ -1,0 +1,94 @@
+"""An open Models page when models come and go, and when others switch: nothing that its reader is at is lost."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Locator, Page, Route, expect
+from support.people import Person
+from support.tabby import Tabby
+from windows import MODELS, Windows
+
+REFRESH = f"{MODELS}refresh/"
+
+
+def row(page: Page, model: str) -> Locator:
+    return page.locator("#result_list tbody tr", has_text=model)
+
+
+def test_rows_come_and_go_in_place(tabby: Tabby, admin: Person, windows: Windows) -> None:
+    page = windows.open(admin, MODELS)
+    count, counter = page.locator("#result_list tbody tr").count(), page.locator(".action-counter")
+    expect(counter).to_have_text(f"0 of {count} selected")
+    page.evaluate("window.stayed = true")
+    page.get_by_text("A model is missing?").click()
+    page.locator("#searchbar").fill("not sent yet")
+    row(page, "beta-8B-Q5").get_by_role("checkbox").check()
+    row(page, "beta-8B-Q5").get_by_role("checkbox").focus()
+    tabby.state(add_models=["aaa-7B", "zzz-7B"])
+    admin.post_form(REFRESH)
+    expect(row(page, "zzz-7B")).to_be_visible()
+    expect(page.locator(".paginator")).to_contain_text(f"{count + 2} ")
+    expect(counter).to_have_text(f"1 of {count + 2} selected")
+    expect(row(page, "beta-8B-Q5").get_by_role("checkbox")).to_be_checked()
+    expect(row(page, "beta-8B-Q5").get_by_role("checkbox")).to_be_focused()
+    row(page, "zzz-7B").get_by_role("checkbox").check()
+    expect(counter).to_have_text(f"2 of {count + 2} selected")
+    page.locator("#action-toggle").check()
+    expect(counter).to_have_text(f"{count + 2} of {count + 2} selected")
+    page.locator("#action-toggle").uncheck()
+    row(page, "aaa-7B").get_by_role("checkbox").check()
+    row(page, "aaa-7B").get_by_role("link").first.focus()
+    tabby.state(remove_models=["aaa-7B"])
+    admin.post_form(REFRESH)
+    expect(row(page, "aaa-7B")).to_have_count(0)
+    expect(counter).to_have_text(f"0 of {count + 1} selected")
+    expect(page.locator("#changelist-search .quiet")).to_contain_text(f"{count + 1} results")
+    expect(page.locator("#result_list tbody tr").first.get_by_role("link").first).to_be_focused()
+    expect(page.locator("#searchbar")).to_have_value("not sent yet")
+    expect(page.get_by_text("It is listed when its directory")).to_be_visible()
+    assert page.evaluate("window.stayed")
+
+
+def test_a_first_row_waits_for_what_is_being_typed(tabby: Tabby, admin: Person, windows: Windows) -> None:
+    page = windows.open(admin, f"{MODELS}?q=first")
+    watcher = windows.open(admin, MODELS)
+    expect(page.locator("#result_list")).to_have_count(0)
+    page.locator("#searchbar").fill("something else")
+    tabby.state(add_models=["the-first-7B"])
+    admin.post_form(REFRESH)
+    expect(row(watcher, "the-first-7B")).to_be_visible()
+    expect(page.locator(".paginator")).to_contain_text("1 ")
+    expect(page.locator("#searchbar")).to_have_value("something else")
+    page.locator("#searchbar").fill("first")
+    expect(row(page, "the-first-7B")).to_be_visible()
+
+
+def test_the_keyboard_stays_in_the_row_when_somebody_else_switches(
+    tabby: Tabby, admin: Person, windows: Windows
+) -> None:
+    tabby.state(seconds_per_module={"slow-13B": 0.5})
+    page = windows.open(admin, MODELS)
+    row(page, "beta-8B-Q5").get_by_role("link", name="Switch").focus()
+    admin.start_switch("slow-13B")
+    expect(row(page, "beta-8B-Q5").locator("[aria-disabled]")).to_be_visible()
+    expect(row(page, "beta-8B-Q5").get_by_role("link").first).to_be_focused()
+    tabby.state(seconds_per_module={"slow-13B": 0.01})
+    expect(row(page, "slow-13B")).to_contain_text("✓ Active")
+    expect(row(page, "beta-8B-Q5").get_by_role("link").first).to_be_focused()
+
+
+def test_a_refresh_is_not_broken_off_by_what_it_brings(tabby: Tabby, admin: Person, windows: Windows) -> None:
+    page = windows.open(admin, f"{MODELS}?q=brought")
+    watcher = windows.open(admin, MODELS)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(f"**{REFRESH}", hold)
+    with page.expect_request(f"**{REFRESH}"):
+        page.evaluate("document.querySelector('.gantry-refresh').requestSubmit()")
+    tabby.state(add_models=["brought-7B"])
+    admin.post_form(REFRESH)
+    expect(row(watcher, "brought-7B")).to_be_visible()
+    held[0].continue_()
+    expect(page.locator(".messagelist")).to_contain_text("The list is up to date")
