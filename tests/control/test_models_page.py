@@ -253,7 +253,7 @@ def test_the_confirmation_says_what_would_happen(admin_client: Client, catalog: 
 
 def test_the_confirmation_as_a_fragment_is_its_content_alone(admin_client: Client, catalog: Catalog) -> None:
     page = html(admin_client, url(catalog, QWEN), headers={"X-Requested-With": "fragment"})
-    assert page.lstrip().startswith('<h2 id="gantry-question">')
+    assert page.lstrip().startswith('<div id="gantry-meaning" tabindex="-1">\n<h2 id="gantry-question">')
     assert "<html" not in page
 
 

@@ -1,8 +1,9 @@
-// The Models page, live: follows /ws/models/, and shows confirmations in a dialog.
+// The Models page, live: follows /ws/models/.
 //
 // The server words everything. Progress is put into the page from the events themselves; when anything else has
 // changed (`key`, as in banner.py), the banner, the notes and the rows are asked for anew.
 
+import { keepTrue } from "./dialog.js";
 import { FRAGMENT, localize, page, replacePart } from "./parts.js";
 import { replaceList } from "./rows.js";
 import { follow } from "./socket.js";
@@ -14,7 +15,7 @@ let heard = 0; // when it came (performance.now())
 let updating = false;
 let again = false;
 let late = false; // the list could not be replaced yet
-const dialog = document.getElementById("gantry-dialog");
+let others = 0; // changes to models and requests that the snapshot does not tell
 
 const banner = document.getElementById("gantry-banner");
 
@@ -37,7 +38,9 @@ function key(snapshot) {
 
 function take(event) {
   if (event.type === "catalog" || event.type === "asked") {
+    others += 1;
     update();
+    tellDialog();
     return;
   }
   if (event.type !== "backend" && event.type !== "hello") return;
@@ -45,6 +48,11 @@ function take(event) {
   heard = performance.now();
   showProgress();
   if (banner.dataset.key !== key(newest)) update();
+  tellDialog();
+}
+
+function tellDialog() {
+  if (newest) keepTrue(`${key(newest)}|${newest.replying}|${others}`);
 }
 
 function showProgress() {
@@ -121,32 +129,6 @@ async function fetchAndReplace() {
 // What kept the list from being replaced may be over.
 for (const [id, type] of [["gantry-dialog", "close"], ["searchbar", "input"]]) {
   document.getElementById(id)?.addEventListener(type, () => late && update());
-}
-
-// Confirmations in a dialog --------------------------------------------------------------------------------------
-
-document.addEventListener("click", (event) => {
-  const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
-  const opener = event.target.closest("a[data-dialog]");
-  if (opener && plain) {
-    event.preventDefault();
-    ask(opener.href);
-  } else if (event.target.closest("#gantry-dialog [data-close]") || event.target === dialog) {
-    event.preventDefault();
-    dialog.close();
-  }
-});
-
-async function ask(address) {
-  try {
-    const answer = await fetch(address, FRAGMENT);
-    const html = await answer.text();
-    if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
-    dialog.innerHTML = html;
-    dialog.showModal();
-  } catch {
-    location.assign(address); // the page says better what is wrong
-  }
 }
 
 // Forms --------------------------------------------------------------------------------------------------------------
