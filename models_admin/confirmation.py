@@ -13,7 +13,7 @@ from models_admin.models import State, Switch, TabbyModel
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """GB that a model probably needs (None: not known), what its name does not tell, GB that there are (0: not known)."""
+    """GB that a model probably needs (None: not known), what its name then does not tell, GB there are (0: not known)."""
 
     needed: float | None
     untold: str
@@ -104,9 +104,11 @@ def _demand(snapshot: dict[str, Any]) -> dict[str, Any]:
 
 
 def _memory(model: TabbyModel) -> Memory:
-    untold = {"size": model.parameters_b, "quantization": model.bits}
-    return Memory(
-        names.vram_gb(model.parameters_b, model.bits),
-        " and ".join(what for what, told in untold.items() if told is None),
-        settings.GANTRY_VRAM_GB,
-    )
+    match model.parameters_b is None, model.bits is None:
+        case True, True:
+            untold = "size and quantization"
+        case True, False:
+            untold = "the size"
+        case _:
+            untold = "the quantization"
+    return Memory(names.vram_gb(model.parameters_b, model.bits), untold, settings.GANTRY_VRAM_GB)

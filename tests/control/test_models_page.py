@@ -511,8 +511,8 @@ def test_the_memory_estimate_says_how_it_is_made(
 
 def test_where_the_name_does_not_tell_the_memory_that_is_said(admin_client: Client, catalog: Catalog) -> None:
     for facts, untold in (
-        ({"bits": None}, "quantization"),
-        ({"parameters_b": None}, "size"),
+        ({"bits": None}, "the quantization"),
+        ({"parameters_b": None}, "the size"),
         ({"bits": None, "parameters_b": None}, "size and quantization"),
     ):
         TabbyModel.objects.filter(name=QWEN).update(**{"bits": 5, "parameters_b": 7, **facts})
