@@ -85,4 +85,5 @@ function countTicks(boxes) {
   }
   window.Actions(boxes);
   dispatchEvent(new Event("pageshow"));
+  if (!boxes.length) document.getElementById("action-toggle").checked = false; // none of none is all, to the script
 }
