@@ -537,36 +537,6 @@ def test_who_uses_the_model_is_told_before_a_switch(
     demanded: tuple[int, int, int],
     words: str,
 ) -> None:
-    monkeypatch.setattr("models_admin.demand._tell", lambda: Demand(waiting=3, people=2))
-    assert "3 messages waiting, of 2 people" in html(admin_client, f"{PAGE}{catalog[QWEN].pk}/switch/")
-
-
-def test_every_page_says_what_is_wrong_with_tabbyapi_and_leads_to_it(
-    admin_client: Client, catalog: Catalog, make_user: MakeUser
-) -> None:
-    assert "gantry-alarm" not in html(admin_client, "/admin/")
-    Backend.objects.update(unreachable_since=timezone.now(), trouble="It is gone.", advice="Start it.")
-    alarm = f'<p class="gantry-alarm"><a href="{PAGE}">TabbyAPI cannot be reached</a></p>'
-    for path in ("/admin/", "/admin/models_admin/switch/", "/admin/auth/user/"):
-        assert alarm in html(admin_client, path)
-    assert "gantry-alarm" not in html(admin_client, PAGE), "whose banner says it"
-    assert "gantry-alarm" not in html(Client(), "/admin/login/")
-    key = {
-        "id": "key",
-        "level": "error",
-        "title": "TabbyAPI refuses the key",
-        "detail": "401",
-        "hint": "Set it.",
-    }
-    Backend.objects.update(findings=[key])
-    assert ">TabbyAPI refuses the key</a>" in html(admin_client, "/admin/")
-    assert 'id="gantry-headline">TabbyAPI refuses the key<' in html(admin_client, PAGE)
-
-
-def test_the_guides_advice_is_there(admin_client: Client, catalog: Catalog) -> None:
-    assert "Models, best first" in html(admin_client, PAGE)
-    one = html(admin_client, f"{PAGE}{catalog[QWEN].pk}/change/")
-    assert "Qwen, 7 billion parameters, Q5. Usual for its size: 20–50 tokens/s" in one
     replying, waiting, people = demanded
     for number in range(replying):
         Lease.objects.create(holder="web", subject=f"reply {number}")
@@ -622,3 +592,31 @@ def test_expected_seconds_are_no_more_exact_than_they_can_be(
 ) -> None:
     running(State.SUCCEEDED, finished_at=timezone.now(), result=QWEN, seconds={"loading": seconds})
     assert f"about {told} (going by its past loads)" in html(admin_client, url(catalog, QWEN))
+
+
+def test_every_page_says_what_is_wrong_with_tabbyapi_and_leads_to_it(
+    admin_client: Client, catalog: Catalog, make_user: MakeUser
+) -> None:
+    assert "gantry-alarm" not in html(admin_client, "/admin/")
+    Backend.objects.update(unreachable_since=timezone.now(), trouble="It is gone.", advice="Start it.")
+    alarm = f'<p class="gantry-alarm"><a href="{PAGE}">TabbyAPI cannot be reached</a></p>'
+    for path in ("/admin/", "/admin/models_admin/switch/", "/admin/auth/user/"):
+        assert alarm in html(admin_client, path)
+    assert "gantry-alarm" not in html(admin_client, PAGE), "whose banner says it"
+    assert "gantry-alarm" not in html(Client(), "/admin/login/")
+    key = {
+        "id": "key",
+        "level": "error",
+        "title": "TabbyAPI refuses the key",
+        "detail": "401",
+        "hint": "Set it.",
+    }
+    Backend.objects.update(findings=[key])
+    assert ">TabbyAPI refuses the key</a>" in html(admin_client, "/admin/")
+    assert 'id="gantry-headline">TabbyAPI refuses the key<' in html(admin_client, PAGE)
+
+
+def test_the_guides_advice_is_there(admin_client: Client, catalog: Catalog) -> None:
+    assert "Models, best first" in html(admin_client, PAGE)
+    one = html(admin_client, f"{PAGE}{catalog[QWEN].pk}/change/")
+    assert "Qwen, 7 billion parameters, Q5. Usual for its size: 20–50 tokens/s" in one
