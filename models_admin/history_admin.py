@@ -144,7 +144,7 @@ class SwitchAdmin(HistoryAdmin):
         return super().changelist_view(request, {"title": "Switch history", **(extra_context or {})})
 
     class Media:
-        css = {"all": ["models_admin/models.css"]}
+        css = {"all": ["models_admin/models.css", "models_admin/cards.css"]}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -184,7 +184,7 @@ class SwitchAdmin(HistoryAdmin):
         total = sum(row.seconds.values())
         return f"{total:.1f} s" if row.seconds else "–"
 
-    @admin.display(description="Error")
+    @admin.display(description="Error", empty_value="")
     def reason(self, row: Switch) -> str:
         return row.error if len(row.error) <= 120 else f"{row.error[:118]}…"
 

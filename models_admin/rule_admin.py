@@ -41,7 +41,7 @@ class RuleAdmin(Base):
     so_far = ("So far", {"fields": ("next_run", "last_outcome")})
 
     class Media:
-        css = {"all": ["models_admin/models.css", "models_admin/rules.css"]}
+        css = {"all": ["models_admin/models.css", "models_admin/cards.css", "models_admin/rules.css"]}
         js = [forms.Script("models_admin/rules.js", type="module")]
 
     def get_fieldsets(self, request: HttpRequest, obj: Rule | None = None) -> Any:

@@ -69,7 +69,7 @@ class TokenAdmin(Base):
     change_form_template = "admin/models_admin/token/change_form.html"
 
     class Media:
-        css = {"all": ["models_admin/models.css"]}
+        css = {"all": ["models_admin/models.css", "models_admin/cards.css"]}
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         whose = ("user",) if _sees_all(request) else ()

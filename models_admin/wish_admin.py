@@ -131,7 +131,7 @@ class WishAdmin(Base):
     list_per_page = 50
 
     class Media:
-        css = {"all": ["models_admin/models.css", "models_admin/wishes.css"]}
+        css = {"all": ["models_admin/models.css", "models_admin/cards.css", "models_admin/wishes.css"]}
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.decline_view)
@@ -161,6 +161,7 @@ class WishAdmin(Base):
                 return _buttons(_line(request, row, models)) if row.state == WishState.OPEN else ""
 
             control.short_description = "Answer"  # type: ignore[attr-defined]
+            control.empty_value_display = ""  # type: ignore[attr-defined]
             request.gantry_columns = [*self.list_display, control]  # type: ignore[attr-defined]
         columns: list[Any] = request.gantry_columns  # type: ignore[attr-defined]
         return columns

@@ -1,0 +1,91 @@
+"""The admin site's own lists on a phone: a card for each row, all of it in sight, however long its names are."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+from support.people import Person
+from support.tabby import Tabby
+from system.running import ROOT, Gantry
+from windows import PHONE, Windows
+
+LISTS = "/admin/models_admin/"
+ENDLESS = "Endless" * 28  # a name of nearly 200 characters, with no place to break it
+ROWS = f"""
+from datetime import timedelta
+from django.contrib.auth.models import User
+from django.utils import timezone
+from models_admin import tokens
+from models_admin.models import Source, State, Switch, Wish
+alice, then = User.objects.get(username="alice"), timezone.now() - timedelta(days=2)
+for name in ("beta-8B-Q5", {ENDLESS!r}):
+    Wish.objects.create(user=alice, target=name, reason="For the newsletter, which is due. " + name)
+    tokens.make(alice, name[:100], ["read", "switch"], None)
+    for state in (State.SUCCEEDED, State.FAILED):
+        Switch.objects.create(
+            target=name, previous={ENDLESS!r}, source=Source.API, state=state, drain_seconds=1, created_at=then,
+            started_at=then, finished_at=then, seconds={{"loading": 5.5}}, requested_by=alice,
+            result=name if state == State.SUCCEEDED else "", error="" if state == State.SUCCEEDED else name,
+        )
+"""
+NO_ROWS = """
+from models_admin.models import Switch, Token, Wish
+for rows in (Switch, Token):
+    rows.objects.filter(**{("requested_by" if rows is Switch else "user") + "__username": "alice"}).delete()
+Wish.objects.filter(user__username="alice").delete()
+"""
+OUT_OF_SIGHT = """() => [...document.querySelectorAll("#content *")].filter((each) => {
+  const box = each.getBoundingClientRect();
+  return box.width > 1 && box.height > 1 && (box.right > innerWidth + 1 || box.left < -1);
+}).map((each) => each.outerHTML.slice(0, 120))"""
+
+
+def shell(gantry: Gantry, script: str) -> None:
+    command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", script]
+    subprocess.run(command, cwd=ROOT, env=gantry.env, check=True)
+
+
+@pytest.fixture(scope="module")
+def _rows(gantry: Gantry, alice: Person) -> Iterator[None]:
+    shell(gantry, ROWS)
+    yield
+    shell(gantry, NO_ROWS)
+
+
+def fits(page: Page) -> None:
+    """Nothing is wider than the window, nor beyond its edge within a box that scrolls."""
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
+    assert page.evaluate(OUT_OF_SIGHT) == []
+
+
+@pytest.mark.usefixtures("_rows")
+@pytest.mark.parametrize("path", ["wish/", "switch/", "token/"])
+def test_a_list_has_all_of_each_row_in_sight(
+    tabby: Tabby, admin: Person, windows: Windows, path: str
+) -> None:
+    page = windows.open(admin, f"{LISTS}{path}", size=PHONE)
+    expect(page.locator("#result_list")).to_contain_text(ENDLESS[:90])
+    fits(page)
+
+
+@pytest.mark.usefixtures("_rows")
+def test_the_buttons_of_a_request_leave_its_words_to_be_read(
+    tabby: Tabby, admin: Person, windows: Windows
+) -> None:
+    page = windows.open(admin, f"{LISTS}wish/", size=PHONE)
+    row = page.locator("#result_list tbody tr", has_text="beta-8B-Q5")
+    buttons = [row.get_by_role("button", name="Switch"), row.get_by_role("link", name="Decline")]
+    words = [row.locator(f".field-{name}") for name in ("wanted", "why", "outcome")]
+    for button in buttons:
+        has = button.bounding_box()
+        assert has
+        assert has["x"] >= 0
+        assert has["x"] + has["width"] <= PHONE[0]
+        for each in words:
+            other = each.bounding_box()
+            assert other
+            assert other["y"] + other["height"] <= has["y"] or has["y"] + has["height"] <= other["y"]
