@@ -118,23 +118,14 @@ class SwitchAdmin(HistoryAdmin):
         """Load times per model, and what was loaded when."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        loads, load_axis, load_height = plots.load_times()
-        stays, labels, failures, day_axis, stay_height, start = plots.timeline()
+        loads, load_axis = plots.load_times()
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Load times and timeline",
-            "width": plots.WIDTH,
-            "left": plots.LABELS,
-            "start": start,
             "loads": loads,
             "load_axis": load_axis,
-            "load_height": load_height,
-            "stays": stays,
-            "labels": labels,
-            "failures": failures,
-            "day_axis": day_axis,
-            "stay_height": stay_height,
+            "timeline": plots.timeline(),
         }
         return TemplateResponse(request, "admin/models_admin/switch/plots.html", context)
 

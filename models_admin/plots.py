@@ -1,25 +1,44 @@
 """Two pictures of the history, as figures ready to be drawn: how long models take to load, and what was loaded when.
 
-Both are bounded: the newest switches, the models loaded last. Coordinates are SVG's, in a picture WIDTH wide.
+Both are bounded: the newest switches, the models loaded last. A picture is a row of SVG for each model, as wide as the
+window allows: places and widths are percentages of it, such as "12.5%".
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import median
 
 from django.utils import timezone
 
+from models_admin import backend
 from models_admin.models import ENDED, Source, State, Switch
 
-WIDTH, LABELS, ROW = 960, 250, 26
 MOST_SWITCHES, MOST_MODELS, DAYS = 2000, 15, 14
-SPAN = WIDTH - LABELS - 30
+NARROWEST = 0.4  # percent: a stay of a second is to be seen, too
 # Between two marks of the timeline: the first with which there are few.
 STEPS = [timedelta(minutes=each) for each in (5, 10, 30, 60, 180, 360, 720, 1440, 2880)]
 MOST_MARKS = 7
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A label or a tick at a part (0…1) of the picture's width."""
+
+    text: str
+    part: float
+
+    @property
+    def x(self) -> str:
+        return _percent(self.part)
+
+    @property
+    def anchor(self) -> str:
+        """SVG's text-anchor with which the words stay within the picture."""
+        return "start" if self.part < 0.04 else "end" if self.part > 0.96 else "middle"
 
 
 @dataclass(frozen=True)
@@ -27,14 +46,9 @@ class Loads:
     """One model's loads: `dots` and `middle` (the median) are places, `seconds` the figures."""
 
     model: str
-    y: int
-    dots: list[float]
-    middle: float
+    dots: list[str]
+    middle: str
     seconds: list[float]
-
-    @property
-    def text_y(self) -> int:
-        return self.y + 4
 
     @property
     def median(self) -> float:
@@ -51,28 +65,37 @@ class Loads:
 
 @dataclass(frozen=True)
 class Stay:
-    """A time during which one model was loaded: from `x`, `width` wide, in the row at `y`."""
+    """A time during which one model was loaded; `ended` is None if it still is. `outside`: not through Gantry."""
 
     model: str
-    x: float
-    width: float
-    y: int
     begun: datetime
-    ended: datetime
+    ended: datetime | None
     outside: bool
+    x: str
+    width: str
 
 
 @dataclass(frozen=True)
-class Mark:
-    """A label or a tick at a place."""
+class Timeline:
+    """What was loaded since `start`: all stays, newest first, and the same by model, in the rows of the picture."""
 
-    text: str
-    x: float
-    y: int = 0
+    start: datetime
+    stays: list[Stay]
+    failures: list[Mark]
+    axis: list[Mark]
+    rows: dict[str, list[Stay]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for stay in self.stays:
+            self.rows.setdefault(stay.model, []).append(stay)
 
 
-def load_times() -> tuple[list[Loads], list[Mark], int]:
-    """Return the models' loads, the newest model first, the marks of the axis, and the picture's height."""
+def _percent(part: float) -> str:
+    return f"{100 * part:.2f}%"
+
+
+def load_times() -> tuple[list[Loads], list[Mark]]:
+    """Return the models' loads, the newest model first, and the marks of the axis."""
     past = Switch.objects.filter(state=State.SUCCEEDED, seconds__has_key="loading").exclude(target="")
     found: dict[str, list[float]] = {}
     for target, seconds in past.order_by("-id").values_list("target", "seconds")[:MOST_SWITCHES]:
@@ -80,18 +103,17 @@ def load_times() -> tuple[list[Loads], list[Mark], int]:
             found.setdefault(target, []).append(float(seconds["loading"]))
     longest = max((max(each) for each in found.values()), default=0.0) or 1.0
     step = _step(longest)
-
-    def place(seconds: float) -> float:
-        return round(LABELS + SPAN * seconds / longest, 1)
-
     rows = [
-        Loads(model, ROW * number + ROW, [place(each) for each in seconds], place(median(seconds)), seconds)
-        for number, (model, seconds) in enumerate(found.items())
+        Loads(
+            model,
+            [_percent(each / longest) for each in seconds],
+            _percent(median(seconds) / longest),
+            seconds,
+        )
+        for model, seconds in found.items()
     ]
-    height = ROW * (len(rows) + 2)
     ticks = [step * number for number in range(int(longest / step) + 1)]
-    axis = [Mark(f"{tick:g} s", place(tick), height - 8) for tick in ticks]
-    return rows, axis, height
+    return rows, [Mark(f"{tick:g} s", tick / longest) for tick in ticks]
 
 
 def _step(longest: float) -> float:
@@ -100,45 +122,68 @@ def _step(longest: float) -> float:
     return next(round(size * times, 9) for times in (1, 2, 5, 10) if longest / (size * times) <= 5)
 
 
-def timeline() -> tuple[list[Stay], list[Mark], list[Mark], list[Mark], int, datetime]:
-    """Return the stays, the rows' labels, the failures, the marks of the time, the picture's height and when it begins.
+@dataclass(frozen=True)
+class _Change:
+    """A model (or '', none) that was loaded from `at` on."""
 
-    It goes back DAYS, or to the first change if that is later.
-    """
+    at: datetime
+    model: str
+    outside: bool
+
+
+def timeline() -> Timeline:
+    """Return what was loaded when, and what failed. It goes back DAYS, or to the first change if that is later."""
     now = timezone.now()
     start = now - timedelta(days=DAYS)
-
-    def place(moment: datetime) -> float:
-        return round(LABELS + SPAN * max(0.0, (moment - start) / (now - start)), 1)
-
-    ended = list(
-        Switch.objects.filter(state__in=ENDED, finished_at__isnull=False, cause=None)
+    ended = [
+        (finished, result or "", state, source, target)
+        for finished, result, state, source, target in Switch.objects.filter(
+            state__in=ENDED, finished_at__isnull=False, cause=None
+        )
         .order_by("-finished_at")
         .values_list("finished_at", "result", "state", "source", "target")[:MOST_SWITCHES]
-    )
-    if len(ended) < MOST_SWITCHES and ended and ended[-1][0]:
-        start = max(start, min(ended[-1][0], now - timedelta(minutes=20)) - timedelta(minutes=1))
-    stays: list[Stay] = []
-    rows: dict[str, int] = {}
-    until = now
-    for finished, result, _, source, _ in ended:
-        if finished is None or until <= start:
-            break
-        if result:
-            y = rows.setdefault(result, ROW * len(rows) + ROW)
-            begun = max(finished, start)
-            wide = max(1.5, round(place(until) - place(begun), 1))
-            stays.append(Stay(result, place(begun), wide, y - 9, finished, until, source == Source.OUTSIDE))
-        until = finished
-    height = ROW * (len(rows) + 2)
-    failures = [
-        Mark(f"{target or 'unload'} failed", place(finished), height - ROW)
-        for finished, _, state, _, target in ended
-        if state == State.FAILED and finished is not None and finished > start
+        if finished is not None
     ]
-    labels = [Mark(name, LABELS - 10, y + 4) for name, y in rows.items()]
-    axis = [Mark(text, place(moment), height - 8) for moment, text in _moments(start, now)]
-    return stays, labels, failures, axis, height, start
+    changes = [
+        _Change(finished, result, source == Source.OUTSIDE) for finished, result, _, source, _ in ended
+    ]
+    loaded = backend.row()
+    if loaded.model and (not changes or changes[0].model != loaded.model):
+        # It was there before Gantry's first record of it.
+        since = loaded.loaded_at or loaded.seen_at or now
+        changes.insert(0, _Change(max([since, *(each.at for each in changes[:1])]), loaded.model, True))
+    if len(changes) < MOST_SWITCHES and changes:
+        start = max(start, min(changes[-1].at, now - timedelta(minutes=20)) - timedelta(minutes=1))
+
+    def part(moment: datetime) -> float:
+        return min(1.0, max(0.0, (moment - start) / (now - start)))
+
+    failures = [
+        Mark(f"{target or 'unload'} failed", part(finished))
+        for finished, _, state, _, target in ended
+        if state == State.FAILED and finished > start
+    ]
+    axis = [Mark(text, part(moment)) for moment, text in _moments(start, now)]
+    return Timeline(start, _stays(changes, loaded.model, start, now, part), failures, axis)
+
+
+def _stays(
+    changes: list[_Change], loaded: str, start: datetime, now: datetime, part: Callable[[datetime], float]
+) -> list[Stay]:
+    """The stays that end after `start`, newest first; `loaded` is the model that is loaded now."""
+    stays: list[Stay] = []
+    until = now
+    for number, change in enumerate(changes):
+        if until <= start:
+            break
+        if change.model:
+            left, right = part(change.at), part(until)
+            wide = max(NARROWEST / 100, right - left)
+            ended = None if number == 0 and change.model == loaded else until
+            place = _percent(min(left, 1 - wide))
+            stays.append(Stay(change.model, change.at, ended, change.outside, place, _percent(wide)))
+        until = change.at
+    return stays
 
 
 def _moments(start: datetime, now: datetime) -> list[tuple[datetime, str]]:

@@ -89,3 +89,18 @@ def test_the_buttons_of_a_request_leave_its_words_to_be_read(
             other = each.bounding_box()
             assert other
             assert other["y"] + other["height"] <= has["y"] or has["y"] + has["height"] <= other["y"]
+
+
+@pytest.mark.usefixtures("_rows")
+def test_the_plots_fit_a_phone_and_can_be_read(tabby: Tabby, admin: Person, windows: Windows) -> None:
+    page = windows.open(admin, f"{LISTS}switch/plots/", size=PHONE)
+    expect(page.locator(".gantry-label", has_text=ENDLESS)).to_have_count(2)
+    page.get_by_text("The same as a table").click()
+    fits(page)
+    for mark in page.locator("svg text:visible").all():
+        assert mark.evaluate("each => parseFloat(getComputedStyle(each).fontSize)") >= 12
+    name, bars = page.locator("#gantry-stays ~ .gantry-plot li").first.locator("> *").all()
+    above, below = name.bounding_box(), bars.bounding_box()
+    assert above
+    assert below
+    assert above["y"] + above["height"] <= below["y"]

@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from control_rows import LLAMA, QWEN
+from control_rows import LLAMA, MISTRAL, QWEN
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from models_admin.models import Source, State, Switch, TabbyModel
+from models_admin import plots
+from models_admin.models import Backend, Source, State, Switch, TabbyModel
 
 HISTORY = "/admin/models_admin/switch/"
 Catalog = dict[str, TabbyModel]
@@ -76,6 +77,7 @@ def test_no_cell_is_a_formula(admin_client: Client, catalog: Catalog, first: str
 def test_pictures_of_an_empty_and_of_a_full_history(
     admin_client: Client, catalog: Catalog, django_assert_max_num_queries: Any
 ) -> None:
+    Backend.objects.update(model="")
     empty = admin_client.get(f"{HISTORY}plots/").content.decode()
     assert "gantry-plot" not in empty
     assert "No model has been loaded through Gantry yet" in empty
@@ -93,6 +95,33 @@ def test_pictures_of_an_empty_and_of_a_full_history(
     assert "<td>24.0 s</td>" in page  # Llama's median
     drawn = page[page.index("gantry-plot") :]
     assert "style=" not in drawn
+
+
+def test_what_is_loaded_now_is_in_the_timeline_though_no_switch_led_to_it(
+    admin_client: Client, catalog: Catalog
+) -> None:
+    Backend.objects.update(loaded_at=timezone.now() - timedelta(hours=30))
+    page = admin_client.get(f"{HISTORY}plots/").content.decode()
+    assert "Nothing has been loaded" not in page
+    assert page.count('class="gantry-stay-outside"') == 1
+    assert f'<th scope="row">{LLAMA}</th>' in page
+    assert page.count("<td>until now</td>") == 1
+
+
+def test_the_stay_of_the_model_that_is_loaded_lasts_until_now(admin_client: Client, catalog: Catalog) -> None:
+    ended(QWEN, 3)
+    ended(LLAMA, 2)
+    found = plots.timeline()
+    assert [(stay.model, stay.ended is None, stay.outside) for stay in found.stays] == [
+        (LLAMA, True, False),
+        (QWEN, False, False),
+    ]
+    assert found.stays[1].ended == found.stays[0].begun
+    Backend.objects.update(model=MISTRAL, loaded_at=timezone.now() - timedelta(hours=9))  # as a clock may say
+    newest, *others = plots.timeline().stays
+    assert (newest.model, newest.ended, newest.outside) == (MISTRAL, None, True)
+    assert newest.begun == others[0].ended
+    assert [stay.ended is None for stay in others] == [False, False]
 
 
 def test_names_in_pictures_are_only_text(admin_client: Client, catalog: Catalog) -> None:
