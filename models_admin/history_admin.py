@@ -63,7 +63,7 @@ class ByModel(admin.SimpleListFilter):
 class SwitchAdmin(HistoryAdmin):
     """The history of switches, to read."""
 
-    list_display = ("when", "change", "outcome", "took", "who", "reason")
+    list_display = ("when", "change", "ending", "took", "who")
     list_filter = ("state", "source", "created_at", ByModel)
     search_fields = ("target", "previous", "error", "rule", "requested_by__username")
     list_select_related = ("requested_by",)
@@ -175,9 +175,13 @@ class SwitchAdmin(HistoryAdmin):
         total = sum(row.seconds.values())
         return f"{total:.1f} s" if row.seconds else "–"
 
-    @admin.display(description="Error", empty_value="")
-    def reason(self, row: Switch) -> str:
-        return row.error if len(row.error) <= 120 else f"{row.error[:118]}…"
+    @admin.display(description="Outcome", ordering="state")
+    def ending(self, row: Switch) -> SafeString:
+        """The outcome, and below it the beginning of the error, if there was one."""
+        if not row.error:
+            return self.outcome(row)
+        error = row.error if len(row.error) <= 120 else f"{row.error[:118]}…"
+        return format_html('{} <span class="gantry-quiet gantry-error">{}</span>', self.outcome(row), error)
 
     @admin.display(description="Steps")
     def steps(self, row: Switch) -> SafeString:

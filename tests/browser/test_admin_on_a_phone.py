@@ -104,3 +104,15 @@ def test_the_plots_fit_a_phone_and_can_be_read(tabby: Tabby, admin: Person, wind
     assert above
     assert below
     assert above["y"] + above["height"] <= below["y"]
+
+
+@pytest.mark.usefixtures("_rows")
+@pytest.mark.parametrize("path", ["switch/", "switch/plots/", "wish/", "token/"])
+def test_an_endless_name_leaves_the_columns_and_plots_in_a_window(
+    tabby: Tabby, admin: Person, windows: Windows, path: str
+) -> None:
+    page = windows.open(admin, f"{LISTS}{path}")
+    expect(page.locator("#content")).to_contain_text(ENDLESS[:90])
+    assert page.evaluate(OUT_OF_SIGHT) == []
+    for table in page.locator(".results").all():
+        assert table.evaluate("each => each.scrollWidth <= each.clientWidth")

@@ -357,3 +357,18 @@ def test_a_very_long_message_is_folded(site: Site) -> None:
     page = site.open(first=hello(asked(1, "line\n" * 100)))
     page.get_by_role("button", name="Show all").click()
     expect(page.get_by_role("button", name="Show less")).to_have_attribute("aria-expanded", "true")
+
+
+@pytest.mark.parametrize("width", [390, 800, 1200])
+def test_a_long_name_gives_way_to_the_state_of_its_load(site: Site, width: int) -> None:
+    site.page.set_viewport_size({"width": width, "height": 800})
+    page = site.open(first=hello(state=switching(target="Endless" * 28)))
+    state = page.locator("#model-name")
+    expect(state).to_have_text("Model loading… 57%")
+    assert state.evaluate("each => each.scrollWidth <= each.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    site.say(backend({**READY, "model": "Endless" * 28}))
+    context = page.locator("#model-detail")
+    expect(context).to_have_text("8k context")
+    assert context.evaluate("each => each.scrollWidth <= each.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width

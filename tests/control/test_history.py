@@ -57,6 +57,15 @@ def test_the_export_has_what_the_list_is_filtered_to(admin_client: Client, catal
     assert [row["to"] for row in exported(admin_client, "?q=memory")] == [QWEN]
 
 
+def test_the_list_has_the_outcome_and_below_it_the_error(admin_client: Client, catalog: Catalog) -> None:
+    ended(LLAMA, 3)
+    ended(QWEN, 2, state=State.FAILED, error="CUDA <out> of memory" + "!" * 200)
+    page = admin_client.get(HISTORY).content.decode()
+    assert '<td class="field-ending"><span class="gantry-badge gantry-good">Succeeded</span></td>' in page
+    assert '<span class="gantry-quiet gantry-error">CUDA &lt;out&gt; of memory!' in page
+    assert "!" * 120 not in page
+
+
 @pytest.mark.parametrize("query", ["created_at__gte=garbage", "id__in=a", "state__exact[]=x"])
 def test_an_address_that_makes_no_sense_leads_back_to_the_list(
     admin_client: Client, catalog: Catalog, query: str
