@@ -11,7 +11,8 @@ import secrets
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -67,6 +68,13 @@ def find(token: str) -> Token:
         raise Invalid(f"The user of the token “{row}” is no longer active.")
     _note_use(row)
     return row
+
+
+def own(user: AbstractBaseUser | AnonymousUser, token: str) -> Token | None:
+    """Return the row of this token if it is the user's. Looking is no use of it."""
+    if user.pk is None or not token.startswith(PREFIX) or len(token) > LONGEST:
+        return None
+    return Token.objects.filter(digest=_digest(token), user_id=user.pk).first()
 
 
 def valid(pk: int) -> QuerySet[Token]:

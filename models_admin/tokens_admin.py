@@ -1,7 +1,7 @@
 """API tokens in the admin site: everybody who may enter it makes and revokes their own; a superuser sees all.
 
-A token is shown once, in the answer to the form that made it. It goes through no message, session or redirect, which all
-would keep it somewhere.
+A token is shown once, on the page to which the form that made it leads. On its way there it is in a cookie for that page
+alone, which ends with it or after a minute: in no address, message or session, which all would keep it somewhere.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     Form = forms.ModelForm[Token]
 else:  # which take no parameter at run time
     Base, Form = admin.ModelAdmin, forms.ModelForm
+
+
+MADE = "admin:models_admin_token_made"
+NEW = "new_token"  # the cookie
 
 
 class TokenForm(Form):
@@ -105,15 +110,17 @@ class TokenAdmin(Base):
         return self.has_view_permission(request, obj)
 
     def get_urls(self) -> list[URLPattern]:
-        revoke = path(
-            "<int:pk>/revoke/",
-            self.admin_site.admin_view(self.revoke_view),
-            name="models_admin_token_revoke",
-        )
-        return [revoke, *super().get_urls()]
+        own = [
+            path(each, self.admin_site.admin_view(view), name=f"models_admin_token_{name}")
+            for each, view, name in (
+                ("<int:pk>/revoke/", self.revoke_view, "revoke"),
+                ("made/", self.made_view, "made"),
+            )
+        ]
+        return [*own, *super().get_urls()]
 
     def save_model(self, request: HttpRequest, obj: Token, form: Form, change: bool) -> None:
-        """Make the token, for the user who asks; hand it to response_add and to nothing else."""
+        """Make the token, for the user who asks; hand it to response_add."""
         given = form.cleaned_data
         if request.user.pk is None:
             raise PermissionDenied
@@ -124,18 +131,40 @@ class TokenAdmin(Base):
     def response_add(
         self, request: HttpRequest, obj: Token, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """Show the token, this once."""
+        """Lead to the page that shows the token: loaded anew, it makes no other."""
+        page = reverse(MADE)
+        response = HttpResponseRedirect(page)
+        response.set_cookie(
+            NEW,
+            request.gantry_new_token,  # type: ignore[attr-defined]
+            max_age=60,
+            path=page,
+            secure=bool(settings.SESSION_COOKIE_SECURE),
+            httponly=True,
+            samesite="Strict",
+        )
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def made_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the token that was just made, this once."""
+        token = request.COOKIES.get(NEW, "")
+        row = tokens.own(request.user, token)
+        if row is None:
+            messages.info(request, "A token is shown once. If it was not copied, revoke it and make another.")
+            return HttpResponseRedirect(reverse("admin:models_admin_token_changelist"))
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Copy your new token",
-            "row": obj,
-            "token": request.gantry_new_token,  # type: ignore[attr-defined]
+            "row": row,
+            "token": token,
             "address": request.build_absolute_uri("/api/models/active"),
             "media": self.media,
         }
         response = TemplateResponse(request, "admin/models_admin/token/made.html", context)
         response.headers["Cache-Control"] = "no-store"
+        response.delete_cookie(NEW, path=request.path, samesite="Strict")
         return response
 
     def revoke_view(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -166,11 +195,11 @@ class TokenAdmin(Base):
 
     @admin.display(description="State")
     def state(self, row: Token) -> SafeString:
-        tone, word = "good", "active"
+        tone, word = "good", "Active"
         if row.revoked_at is not None:
-            tone, word = "bad", "revoked"
+            tone, word = "bad", "Revoked"
         elif row.expires_at is not None and row.expires_at <= timezone.now():
-            tone, word = "idle", "expired"
+            tone, word = "idle", "Expired"
         return format_html('<span class="gantry-badge gantry-{}">{}</span>', tone, word)
 
     @admin.display(description="Scopes")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from control_rows import LLAMA, QWEN, MakeUser
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
@@ -21,7 +22,9 @@ Catalog = dict[str, TabbyModel]
 
 
 def made(client: Client, *scopes: str, **form: str) -> str:
-    page = client.post(f"{PAGE}add/", {"name": "nightly", "scopes": scopes, **form})
+    led = client.post(f"{PAGE}add/", {"name": "nightly", "scopes": scopes, **form})
+    assert (led.status_code, led["Location"]) == (302, f"{PAGE}made/"), led
+    page = client.get(led["Location"])
     assert page.status_code == 200, page
     assert "no-store" in page["Cache-Control"]
     found = re.search(r'id="token"[^>]* value="([^"]+)"', page.content.decode())
@@ -57,6 +60,50 @@ def test_it_is_shown_once_and_kept_as_a_hash(admin_client: Client, catalog: Cata
         text = admin_client.get(page, follow=True).content.decode()
         assert token not in text
         assert row.digest not in text
+
+
+def test_its_page_loaded_anew_shows_it_no_more_and_makes_no_other(
+    admin_client: Client, catalog: Catalog
+) -> None:
+    token = made(admin_client, "read")
+    again = admin_client.get(f"{PAGE}made/", follow=True)
+    assert again.redirect_chain == [(PAGE, 302)]
+    assert "A token is shown once." in again.content.decode()
+    assert token not in again.content.decode()
+    assert Token.objects.count() == 1
+    assert Token.objects.get().last_used is None
+
+
+def test_on_its_way_to_the_page_it_is_in_a_cookie_for_that_page_alone(
+    admin_client: Client, settings: Any
+) -> None:
+    settings.SESSION_COOKIE_SECURE = True
+    led = admin_client.post(f"{PAGE}add/", {"name": "nightly", "scopes": ["read"]})
+    cookie = led.cookies["new_token"]
+    assert tokens.find(cookie.value)
+    assert cookie.value not in led["Location"] + led.content.decode()
+    assert "no-store" in led["Cache-Control"]
+    assert (cookie["path"], cookie["max-age"], cookie["samesite"]) == (f"{PAGE}made/", 60, "Strict")
+    assert cookie["httponly"]
+    assert cookie["secure"]
+    assert cookie.value not in str([session.get_decoded() for session in Session.objects.all()])
+    shown = admin_client.get(led["Location"])
+    assert cookie.value in shown.content.decode()
+    assert (shown.cookies["new_token"].value, shown.cookies["new_token"]["max-age"]) == ("", 0)
+
+
+def test_a_token_of_somebody_else_is_not_shown(admin_client: Client, make_user: MakeUser) -> None:
+    _, token = tokens.make(make_user("mallory"), "planted", ["read"])
+    for planted in (token, "gantry_nonsense", "x" * 500):
+        admin_client.cookies["new_token"] = planted
+        assert admin_client.get(f"{PAGE}made/")["Location"] == PAGE
+
+
+def test_its_state_is_told_and_revoking_looks_dangerous(admin_client: Client, catalog: Catalog) -> None:
+    made(admin_client, "read")
+    assert '<span class="gantry-badge gantry-good">Active</span>' in admin_client.get(PAGE).content.decode()
+    page = admin_client.get(f"{PAGE}{Token.objects.get().pk}/change/").content.decode()
+    assert 'value="Revoke" class="gantry-danger"' in page
 
 
 def test_a_scope_is_a_limit(admin_client: Client, catalog: Catalog) -> None:

@@ -65,8 +65,8 @@ def failures(page: Page) -> int:
     return sum(message["status"] == "failed" for message in page.messages.values())
 
 
-def clean(where: str, text: str) -> None:
-    assert [each for each in CANARIES if each in text] == [], f"{where}:\n{text}"
+def clean(where: str, text: str, *others: str) -> None:
+    assert [each for each in (*CANARIES, *others) if each in text] == [], f"{where}:\n{text}"
 
 
 def test_none_gets_out_of_a_running_gantry(noisy: Gantry, sandbox: Tabby) -> None:
@@ -77,6 +77,8 @@ def test_none_gets_out_of_a_running_gantry(noisy: Gantry, sandbox: Tabby) -> Non
     }
     waiting = ThreadPoolExecutor(1).submit(told, noisy, "doctor", **dead)
     admin = Person(noisy.url, "admin", PASSWORD)
+    token = admin.token("read")
+    assert admin.call("GET", "/api/admin/models", Authorization=f"Bearer {token}").status_code == 200
     echo = f"wrong key: Bearer {KEY} {API_KEY}"
     said = []
     for fault in (
@@ -100,7 +102,17 @@ def test_none_gets_out_of_a_running_gantry(noisy: Gantry, sandbox: Tabby) -> Non
         said.append(str(page.messages) + str(page.backends))
     sandbox.fault("models", "status", status=500, body=echo)
     admin.post_form(f"{PAGE}refresh/")
-    paths = (PAGE, f"{PAGE}1/change/", f"{PAGE}1/switch/", "/", "/admin/", "/readyz", "/healthz", "/metrics")
+    paths = (
+        PAGE,
+        f"{PAGE}1/change/",
+        f"{PAGE}1/switch/",
+        "/",
+        "/admin/models_admin/token/",
+        "/admin/",
+        "/readyz",
+        "/healthz",
+        "/metrics",
+    )
     paths += ("/admin/models_admin/switch/", "/admin/models_admin/switch/export/", "/api/admin/switches")
     paths += (
         "/api/openapi.json",
@@ -116,17 +128,17 @@ def test_none_gets_out_of_a_running_gantry(noisy: Gantry, sandbox: Tabby) -> Non
     said.append(told(noisy, "doctor", TABBY_ADMIN_KEY=f"{KEY}x", TABBY_API_KEY=""))
     said.append(waiting.result())
     for each in said:
-        clean("an answer", each)
+        clean("an answer", each, token)
     noisy.end()
     noisy.reader.join()
     while (line := noisy.lines.get()) is not None:
         noisy.seen.append(line)
     log = "\n".join(line for line in noisy.seen if "password:" not in line)  # shown once, on purpose
     assert "Switch" in log
-    clean("the log", log)
+    clean("the log", log, token)
     for path in noisy.folder.rglob("*"):  # the database, what Redis keeps, what `up` writes for its children
         if path.is_file():
-            clean(str(path), path.read_bytes().decode("latin-1"))
+            clean(str(path), path.read_bytes().decode("latin-1"), token)
 
 
 def test_none_is_in_a_repr_or_an_error(sandbox: Tabby) -> None:

@@ -57,7 +57,9 @@ class Person:
 
     def token(self, *scopes: str, name: str = "a script", **fields: str) -> str:
         """Make an API token in the admin site, and take it from the page that shows it."""
-        page = self.post_form("/admin/models_admin/token/add/", name=name, scopes=scopes, **fields)
+        led = self.post_form("/admin/models_admin/token/add/", name=name, scopes=scopes, **fields)
+        assert led.status_code == 302, led.text[:2000]
+        page = self.get(led.headers["Location"])
         found = re.search(r'id="token"[^>]* value="([^"]+)"', page.text)
         assert found, page.text[:2000]
         return found[1]
