@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from support.people import Person
 from support.tabby import Tabby
 from system.running import ROOT, Gantry
-from windows import PHONE, Windows
+from windows import PHONE, WIDE, Windows
 
 LISTS = "/admin/models_admin/"
 ENDLESS = "Endless" * 28  # a name of nearly 200 characters, with no place to break it
@@ -116,3 +116,17 @@ def test_an_endless_name_leaves_the_columns_and_plots_in_a_window(
     assert page.evaluate(OUT_OF_SIGHT) == []
     for table in page.locator(".results").all():
         assert table.evaluate("each => each.scrollWidth <= each.clientWidth")
+
+
+@pytest.mark.usefixtures("_rows")
+@pytest.mark.parametrize("size", [PHONE, WIDE], ids=["phone", "wide"])
+@pytest.mark.parametrize("path", ["switch/", "token/"])
+def test_the_page_of_a_row_has_all_in_sight_and_none_of_a_cards_words(
+    tabby: Tabby, admin: Person, windows: Windows, path: str, size: tuple[int, int]
+) -> None:
+    page = windows.open(admin, f"{LISTS}{path}?q={ENDLESS[:90]}", size=size)
+    page.locator("#result_list tbody th a").first.click()
+    expect(page.locator(".readonly").first).to_be_visible()
+    assert page.evaluate(OUT_OF_SIGHT) == []
+    words = "rows => rows.map((each) => getComputedStyle(each, '::before').content)"
+    assert set(page.locator(".form-row").evaluate_all(words)) <= {"none", '""'}
