@@ -27,6 +27,13 @@ class Site(AdminSite):
         alarm = banner.alarm() if self.has_permission(request) else ""
         return {**super().each_context(request), "alarm": alarm}
 
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Call a list what its page calls itself (`listed_as`), where that is not the plural of its rows' name."""
+        apps: list[Any] = super().get_app_list(request, app_label)
+        for each in (model for app in apps for model in app["models"]):
+            each["name"] = getattr(self.get_model_admin(each["model"]), "listed_as", each["name"])
+        return apps
+
     def admin_view(self, view: View, cacheable: bool = False) -> View:
         inner = super().admin_view(view, cacheable)
 

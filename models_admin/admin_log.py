@@ -10,6 +10,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 
+from models_admin.banner import WHERE
 from models_admin.models import Source, State, Switch
 
 # With characters that no name given in a form can have: it is nobody's.
@@ -43,7 +44,7 @@ def _itself() -> int:
 
 
 def _words(switch: Switch) -> str:
-    where = f"rule “{switch.rule}”" if switch.rule else Source(switch.source).label.lower()
+    where = f"rule “{switch.rule}”" if switch.rule else WHERE[Source(switch.source)]
     change = f"{switch.previous or 'nothing'} → {switch.target or 'nothing'}"
     outcome = State(switch.state).label
     why = f": {switch.error[:300]}" if switch.error else ""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -18,8 +15,9 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
-from models_admin import plots
+from models_admin import history_csv, plots
 from models_admin.admin_pages import may_look
 from models_admin.banner import WHERE
 from models_admin.columns import moment
@@ -31,16 +29,34 @@ if TYPE_CHECKING:
 else:  # at run time it takes no parameter
     HistoryAdmin = admin.ModelAdmin
 
-MOST_EXPORTED = 100_000
-CSV_COLUMNS = (
-    "number", "asked", "started", "ended", "by", "from", "to", "outcome", "loaded after it", "replies cut", "options",
-    "seconds", "error",
-)  # fmt: skip
+
+class ByState(admin.ChoicesFieldListFilter):
+    """The states, each with a capital."""
+
+    def choices(self, changelist: Any) -> Any:
+        return [
+            {**each, "display": capfirst(self.words(str(each["display"])))}
+            for each in super().choices(changelist)
+        ]
+
+    def words(self, label: str) -> str:
+        """What is read for a choice's own label."""
+        return label
 
 
-def _cell(value: Any) -> Any:
-    """A value that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+class BySource(ByState):
+    """Where a switch was asked for, in the words of the other pages."""
+
+    def words(self, label: str) -> str:
+        return {source.label: WHERE[source] for source in Source}.get(label, label)
+
+
+class ByDate(admin.DateFieldListFilter):
+    """When it was asked for."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = "date"
 
 
 class ByModel(admin.SimpleListFilter):
@@ -63,14 +79,16 @@ class ByModel(admin.SimpleListFilter):
 class SwitchAdmin(HistoryAdmin):
     """The history of switches, to read."""
 
+    listed_as = "Switch history"
+
     list_display = ("when", "change", "ending", "took", "who")
-    list_filter = ("state", "source", "created_at", ByModel)
+    list_filter = (("state", ByState), ("source", BySource), ("created_at", ByDate), ByModel)
     search_fields = ("target", "previous", "error", "rule", "requested_by__username")
     list_select_related = ("requested_by",)
     list_per_page = 50
+    # The error is the last of the steps.
     fields = (
-        "when", "change", "outcome", "steps", "took", "who", "cause", "replies_cut",
-        "used_options", "error", "advice",
+        "when", "change", "outcome", "steps", "took", "who", "cause", "replies_cut", "used_options", "advice"
     )  # fmt: skip
     readonly_fields = fields
 
@@ -81,6 +99,21 @@ class SwitchAdmin(HistoryAdmin):
         ]
         return [*own, *super().get_urls()]
 
+    def get_fields(self, request: HttpRequest, obj: Switch | None = None) -> tuple[str, ...]:
+        """Leave out what there is not."""
+        said = {"cause": bool(obj and obj.cause_id), "advice": bool(obj and obj.advice)}
+        return tuple(name for name in self.fields if said.get(name, True))
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        more = {"title": "A switch", "listed_as": self.listed_as, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, more)
+
     def export_view(self, request: HttpRequest) -> HttpResponse:
         """The history as CSV, filtered and searched as the list is."""
         if not self.has_view_permission(request):
@@ -89,29 +122,10 @@ class SwitchAdmin(HistoryAdmin):
             rows = self.get_changelist_instance(request).get_queryset(request).select_related("requested_by")
         except IncorrectLookupParameters:  # as the list itself does it
             return HttpResponseRedirect(f"{reverse('admin:models_admin_switch_changelist')}?{ERROR_FLAG}=1")
-        text = io.StringIO()
-        writer = csv.writer(text)
-        writer.writerow(CSV_COLUMNS)
-        for row in rows[:MOST_EXPORTED]:
-            writer.writerow([_cell(value) for value in self._exported(row)])
         name = f"switches-{timezone.now():%Y-%m-%d}.csv"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return HttpResponse(text.getvalue(), content_type="text/csv; charset=utf-8", headers=headers)
-
-    def _exported(self, row: Switch) -> tuple[Any, ...]:
-        times = (row.created_at, row.started_at, row.finished_at)
-        return (
-            row.pk,
-            *(each.isoformat(timespec="milliseconds") if each else "" for each in times),
-            self.who(row),
-            row.previous,
-            row.target,
-            row.state,
-            "" if row.result is None else row.result,
-            row.replies_cut,
-            json.dumps(row.options) if row.options else "",
-            json.dumps(row.seconds) if row.seconds else "",
-            row.error,
+        return HttpResponse(
+            history_csv.written(rows), content_type="text/csv; charset=utf-8", headers=headers
         )
 
     def plots_view(self, request: HttpRequest) -> HttpResponse:
@@ -123,6 +137,7 @@ class SwitchAdmin(HistoryAdmin):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Load times and timeline",
+            "listed_as": self.listed_as,
             "loads": loads,
             "load_axis": load_axis,
             "timeline": plots.timeline(),
@@ -132,7 +147,7 @@ class SwitchAdmin(HistoryAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        return super().changelist_view(request, {"title": "Switch history", **(extra_context or {})})
+        return super().changelist_view(request, {"title": self.listed_as, **(extra_context or {})})
 
     class Media:
         css = {"all": ["models_admin/models.css", "models_admin/cards.css"]}
@@ -167,7 +182,9 @@ class SwitchAdmin(HistoryAdmin):
     @admin.display(description="Outcome", ordering="state")
     def outcome(self, row: Switch) -> SafeString:
         tone = {"succeeded": "good", "failed": "bad", "cancelled": "idle"}.get(row.state, "busy")
-        return format_html('<span class="gantry-badge gantry-{}">{}</span>', tone, row.get_state_display())
+        return format_html(
+            '<span class="gantry-badge gantry-{}">{}</span>', tone, capfirst(row.get_state_display())
+        )
 
     @admin.display(description="Took")
     def took(self, row: Switch) -> str:
@@ -186,7 +203,11 @@ class SwitchAdmin(HistoryAdmin):
     @admin.display(description="Steps")
     def steps(self, row: Switch) -> SafeString:
         """The lines that were shown while it ran, and the seconds of each state."""
-        lines = format_html_join("", "<li>{}</li>", ((line["text"],) for line in told(row.pk)["lines"]))
+        lines = format_html_join(
+            "",
+            '<li class="gantry-line-{}">{}</li>',
+            ((line["state"], line["text"]) for line in told(row.pk)["lines"]),
+        )
         seconds = ", ".join(
             f"{state.replace('_', ' ')} {spent:.1f} s" for state, spent in row.seconds.items()
         )

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.text import Truncator
+from django.utils.text import Truncator, capfirst
 
 from models_admin import demand, rule_words, rules
 from models_admin.admin_pages import OWN, may_look
@@ -145,11 +145,13 @@ def _outcome(switch: Switch) -> SafeString:
         case State.FAILED | State.CANCELLED:
             tone = "bad" if switch.state == State.FAILED else "idle"
             badge = format_html(
-                '<span class="gantry-badge gantry-{}">{}</span>', tone, switch.get_state_display()
+                '<span class="gantry-badge gantry-{}">{}</span>', tone, capfirst(switch.get_state_display())
             )
             error = Truncator(switch.error).chars(160)  # all of it is behind “Details”
             return format_html("{} {}: {}", badge, what, error)
         case _:
             return format_html(
-                '<span class="gantry-badge gantry-busy">{}</span> {}.', switch.get_state_display(), what
+                '<span class="gantry-badge gantry-busy">{}</span> {}.',
+                capfirst(switch.get_state_display()),
+                what,
             )

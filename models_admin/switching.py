@@ -289,6 +289,7 @@ def record(
             "state": state,
             "drain_seconds": 0,
             "result": target,
+            "created_at": fields.get("started_at", now),
             "started_at": now,
             "finished_at": now,
             **fields,

@@ -76,6 +76,11 @@ class TokenAdmin(Base):
     class Media:
         css = {"all": ["models_admin/models.css", "models_admin/cards.css"]}
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().changelist_view(request, {"title": "API tokens", **(extra_context or {})})
+
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         whose = ("user",) if _sees_all(request) else ()
         return ("name", "state", *whose, "may", "expires", "used", "made")

@@ -19,6 +19,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 
 from models_admin import wishes
 from models_admin.admin_pages import is_fragment
@@ -221,7 +222,7 @@ class WishAdmin(Base):
         badge = format_html(
             '<span class="gantry-badge gantry-{}">{}</span>',
             TONES.get(WishState(row.state), "idle"),
-            row.get_state_display(),
+            capfirst(row.get_state_display()),
         )
         parts = [f"by {row.answered_by}" if row.answered_by else "", f"“{row.answer}”" if row.answer else ""]
         words = ": ".join(filter(None, parts))

@@ -27,7 +27,7 @@ def test_a_success_is_entered_under_who_asked(catalog: Catalog, make_user: MakeU
     switching.move(switch, State.SUCCEEDED, result=QWEN)
     (entry,) = entries(switch)
     assert entry.user == alice
-    assert entry.get_change_message() == f"{LLAMA} → {QWEN}, Succeeded (asked for by api)"
+    assert entry.get_change_message() == f"{LLAMA} → {QWEN}, Succeeded (asked for by API)"
 
 
 def test_a_failure_says_why_and_what_is_loaded(catalog: Catalog) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from models_admin import plots
+from models_admin import plots, switching
 from models_admin.models import Backend, Source, State, Switch, TabbyModel
 
 HISTORY = "/admin/models_admin/switch/"
@@ -47,11 +48,8 @@ def test_the_export_has_what_the_list_is_filtered_to(admin_client: Client, catal
     ended(QWEN, 2, state=State.FAILED, error="CUDA out of memory")
     newest, oldest = exported(admin_client)
     assert (newest["to"], newest["outcome"], newest["error"]) == (QWEN, "failed", "CUDA out of memory")
-    assert (oldest["by"], oldest["replies cut"], oldest["options"]) == (
-        "admin (admin site)",
-        "2",
-        '{"cache_mode": "Q8"}',
-    )
+    assert (oldest["by"], oldest["source"], oldest["rule"]) == ("admin", "admin site", "")
+    assert (oldest["replies cut"], oldest["options"]) == ("2", '{"cache_mode": "Q8"}')
     assert [row["to"] for row in exported(admin_client, "?state__exact=failed")] == [QWEN]
     assert [row["to"] for row in exported(admin_client, f"?target={LLAMA}")] == [LLAMA]
     assert [row["to"] for row in exported(admin_client, "?q=memory")] == [QWEN]
@@ -64,6 +62,51 @@ def test_the_list_has_the_outcome_and_below_it_the_error(admin_client: Client, c
     assert '<td class="field-ending"><span class="gantry-badge gantry-good">Succeeded</span></td>' in page
     assert '<span class="gantry-quiet gantry-error">CUDA &lt;out&gt; of memory!' in page
     assert "!" * 120 not in page
+
+
+def test_the_export_has_a_column_for_each_step(admin_client: Client, catalog: Catalog) -> None:
+    spent = {
+        "queued": 0.1,
+        "draining": 1.5,
+        "unloading": 2,
+        "loading": 3.25,
+        "verifying": 1,
+        "rolling_back": 9,
+    }
+    ended(LLAMA, 2, seconds=spent, source=Source.RULE, rule="Mornings")
+    ended(QWEN, 1, seconds={}, source=Source.COMMAND)
+    bare, full = exported(admin_client)
+    names = [f"seconds {name.replace('_', ' ')}" for name in spent]
+    assert [full[name] for name in names] == [str(each) for each in spent.values()]
+    assert [bare[name] for name in names] == [""] * 6
+    assert (full["source"], full["rule"]) == ("rule", "Mornings")
+    assert (bare["source"], bare["by"]) == ("command line", "")
+
+
+def test_nothing_is_asked_for_after_it_started(catalog: Catalog) -> None:
+    begun = timezone.now() - timedelta(minutes=1)
+    rollback = switching.record(source=Source.ROLLBACK, target=LLAMA, previous="", started_at=begun)
+    outside = switching.record(source=Source.OUTSIDE, target=QWEN, previous=LLAMA)
+    assert rollback.created_at == begun
+    assert outside.created_at == outside.started_at
+
+
+def test_its_filters_and_titles_use_the_words_of_the_other_pages(
+    admin_client: Client, catalog: Catalog
+) -> None:
+    ended(LLAMA, 2)
+    page = admin_client.get(HISTORY).content.decode()
+    filters = page[page.index("changelist-filter") :]
+    shown = re.findall(r'<a href="\?[^"]*">([^<]+)</a>', filters)
+    for words in ("Rolling back", "Queued", "Command line", "Kept model", "Admin site", "API"):
+        assert words in shown
+    assert "By date" in filters
+    assert all(words[0].isupper() or words == LLAMA for words in shown)
+    for path in (HISTORY, f"{HISTORY}plots/", f"{HISTORY}{Switch.objects.get().pk}/change/", "/admin/"):
+        page = admin_client.get(path).content.decode()
+        assert "Switch history" in page
+        assert ">Switches<" not in page
+    assert "<h1>API tokens</h1>" in admin_client.get("/admin/models_admin/token/").content.decode()
 
 
 @pytest.mark.parametrize("query", ["created_at__gte=garbage", "id__in=a", "state__exact[]=x"])
@@ -81,6 +124,32 @@ def test_no_cell_is_a_formula(admin_client: Client, catalog: Catalog, first: str
     row = exported(admin_client)[0]
     assert row["to"].startswith("'")
     assert row["error"].startswith("'")
+
+
+def test_a_switch_is_told_in_coloured_steps_and_nothing_is_said_twice_or_empty(
+    admin_client: Client, catalog: Catalog
+) -> None:
+    spent = {"unloading": 2.0, "loading": 3.0, "rolling_back": 4.0}
+    failed = ended(
+        QWEN,
+        2,
+        state=State.FAILED,
+        previous=LLAMA,
+        result=LLAMA,
+        seconds=spent,
+        error="Out of memory",
+        advice="Use less.",
+    )
+    attempt = ended(LLAMA, 1, cause=failed, source=Source.ROLLBACK)
+    page = admin_client.get(f"{HISTORY}{failed.pk}/change/").content.decode()
+    assert '<li class="gantry-line-done">Step 1: Unloading current model… 100%</li>' in page
+    assert '<li class="gantry-line-failed">✗ Out of memory</li>' in page
+    assert page.count("Out of memory") == 1
+    assert "Use less." in page
+    assert "Cause:" not in page
+    page = admin_client.get(f"{HISTORY}{attempt.pk}/change/").content.decode()
+    assert "Cause:" in page
+    assert "Advice:" not in page
 
 
 def test_pictures_of_an_empty_and_of_a_full_history(
