@@ -97,6 +97,10 @@ class ModelForm(OptionFields, Form):
     class Meta:
         model = TabbyModel
         fields = ("display_name", "tags", "notes", "visible")
+        help_texts = {
+            "display_name": "What people who chat read instead of its name. Empty: its name.",
+            "notes": "Shown to everybody in the chat's list of models.",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         instance = kwargs.get("instance")

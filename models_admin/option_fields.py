@@ -24,7 +24,11 @@ class Flag(forms.TypedChoiceField):
 
 
 class Numbers(forms.CharField):
-    """Numbers with commas between them, one for each GPU."""
+    """Numbers with commas between them, one for each GPU, such as `example`."""
+
+    def __init__(self, *, example: str, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.example = example
 
     def prepare_value(self, value: Any) -> Any:
         return ", ".join(f"{each:g}" for each in value) if isinstance(value, list) else value
@@ -34,7 +38,8 @@ class Numbers(forms.CharField):
         try:
             return [float(word) for word in words if word.strip()] or None
         except ValueError:
-            raise forms.ValidationError("Give numbers with commas between them, such as 20, 22.") from None
+            wanted = f"a list of numbers, one for each GPU, such as {self.example}"
+            raise forms.ValidationError(f"This must be {wanted}.") from None
 
 
 class Draft(forms.CharField):
@@ -82,8 +87,12 @@ class OptionFields(forms.Form):
     )
     max_batch_size = forms.IntegerField(label="Batch size", help_text="How many replies are written at once.")
     gpu_split_auto = Flag(label="Split over GPUs by itself")
-    gpu_split = Numbers(label="GPU split", help_text="GB for each GPU, with commas between them: 20, 22.")
-    autosplit_reserve = Numbers(label="Reserved memory", help_text="MB to leave free on each GPU: 96, 0.")
+    gpu_split = Numbers(
+        label="GPU split", example="20, 22", help_text="GB for each GPU, with commas between them: 20, 22."
+    )
+    autosplit_reserve = Numbers(
+        label="Reserved memory", example="96, 0", help_text="MB to leave free on each GPU: 96, 0."
+    )
     tensor_parallel = Flag(label="Tensor parallel", help_text="Several GPUs work on each layer together.")
     vision = Flag(label="Vision", help_text="Load the part that sees pictures, too.")
     draft_model = Draft(
@@ -92,7 +101,10 @@ class OptionFields(forms.Form):
     prompt_template = forms.CharField(
         label="Prompt template", help_text="The name of a template in TabbyAPI."
     )
-    rope_scale = forms.FloatField(label="Rope scale")
+    rope_scale = forms.FloatField(
+        label="Rope scale",
+        help_text="For a model that was trained with scaled positions: 2 for twice its context.",
+    )
     rope_alpha = Alpha(label="Rope alpha", help_text="A number, or auto.")
 
     def __init__(self, *args: Any, stored: Mapping[str, Any] | None = None, **kwargs: Any) -> None:

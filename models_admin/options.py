@@ -20,7 +20,7 @@ def _whole(low: int, high: int, multiple: int = 1) -> Callable[[Any], str]:
         if type(value) is int and low <= value <= high and value % multiple == 0:
             return ""
         of = f", a multiple of {multiple}" if multiple > 1 else ""
-        return f"a whole number from {low} to {high}{of}"
+        return f"a whole number from {low:,} to {high:,}{of}"
 
     return check
 
@@ -28,18 +28,21 @@ def _whole(low: int, high: int, multiple: int = 1) -> Callable[[Any], str]:
 def _number(low: float, high: float) -> Callable[[Any], str]:
     def check(value: Any) -> str:
         number = type(value) in (int, float) and low <= value <= high
-        return "" if number else f"a number from {low} to {high}"
+        return "" if number else f"a number from {low:,} to {high:,}"
 
     return check
 
 
-def _numbers(value: Any) -> str:
-    good = (
-        isinstance(value, list)
-        and 0 < len(value) <= 64
-        and all(type(each) in (int, float) and 0 <= each <= MOST_MEMORY for each in value)
-    )
-    return "" if good else "a list of numbers, one for each GPU"
+def _numbers(example: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        good = (
+            isinstance(value, list)
+            and 0 < len(value) <= 64
+            and all(type(each) in (int, float) and 0 <= each <= MOST_MEMORY for each in value)
+        )
+        return "" if good else f"a list of numbers, one for each GPU, such as {example}"
+
+    return check
 
 
 def _flag(value: Any) -> str:
@@ -54,7 +57,7 @@ def _words(pattern: re.Pattern[str], what: str) -> Callable[[Any], str]:
 
 
 def _rope_alpha(value: Any) -> str:
-    return "" if value == "auto" else _number(0.01, 1000)(value) and "“auto” or a number from 0.01 to 1000"
+    return "" if value == "auto" else _number(0.01, 1000)(value) and "“auto” or a number from 0.01 to 1,000"
 
 
 _DRAFT: Mapping[str, Callable[[Any], str]] = {
@@ -83,8 +86,8 @@ CHECKS: Mapping[str, Callable[[Any], str]] = {
     "cache_mode": _words(CACHE_MODE, "FP16, Q8, Q6, Q4, or bits for keys and values such as “8,6”"),
     "tensor_parallel": _flag,
     "gpu_split_auto": _flag,
-    "gpu_split": _numbers,
-    "autosplit_reserve": _numbers,
+    "gpu_split": _numbers("20, 22"),
+    "autosplit_reserve": _numbers("96, 0"),
     "rope_scale": _number(0.01, 1000),
     "rope_alpha": _rope_alpha,
     "chunk_size": _whole(256, 1_000_000, multiple=256),

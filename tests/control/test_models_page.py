@@ -453,7 +453,7 @@ def test_load_options_can_be_chosen_for_once(admin_client: Client, catalog: Cata
     bad = admin_client.post(path, {"cache_mode": "Q8", "cache_size": "1000", "gpu_split": "20; x"})
     assert bad.status_code == 200
     assert "multiple of 256" in bad.content.decode()
-    assert "numbers with commas" in bad.content.decode()
+    assert "a list of numbers, one for each GPU, such as 20, 22" in bad.content.decode()
     assert not Switch.objects.exists()
     chosen = {
         "cache_mode": "",

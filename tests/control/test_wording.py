@@ -1,0 +1,41 @@
+"""What the admin site's pages say about load options, times, and lists with nothing in them."""
+
+from __future__ import annotations
+
+import pytest
+from control_rows import QWEN
+from django.test import Client
+
+from models_admin.models import TabbyModel
+
+SITE = "/admin/models_admin/"
+Catalog = dict[str, TabbyModel]
+
+
+def html(client: Client, path: str) -> str:
+    return str(client.get(path).content.decode())
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("cache_size", "1", "a whole number from 256 to 100,000,000, a multiple of 256"),
+        ("rope_alpha", "5000", "“auto” or a number from 0.01 to 1,000"),
+        ("gpu_split", "x", "a list of numbers, one for each GPU, such as 20, 22"),
+        ("gpu_split", "-1", "a list of numbers, one for each GPU, such as 20, 22"),
+        ("autosplit_reserve", "x", "a list of numbers, one for each GPU, such as 96, 0"),
+        ("autosplit_reserve", "-1", "a list of numbers, one for each GPU, such as 96, 0"),
+    ],
+)
+def test_what_is_wrong_with_an_option_can_be_read(
+    admin_client: Client, catalog: Catalog, field: str, value: str, words: str
+) -> None:
+    answer = admin_client.post(f"{SITE}tabbymodel/{catalog[QWEN].pk}/change/", {field: value})
+    assert f"This must be {words}." in answer.content.decode()
+
+
+def test_the_models_form_says_what_its_fields_are_for(admin_client: Client, catalog: Catalog) -> None:
+    page = html(admin_client, f"{SITE}tabbymodel/{catalog[QWEN].pk}/change/")
+    for name in ("display_name", "notes", "rope_scale"):
+        assert f'id="id_{name}_helptext"' in page
+    assert "Shown to everybody in the chat's list of models." in page
