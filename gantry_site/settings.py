@@ -256,6 +256,7 @@ LANGUAGE_CODE = "en-us"
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_TZ = True
 USE_I18N = False
+FORMAT_MODULE_PATH = "gantry_site.formats"
 
 LOG_FORMAT = env.str("LOG_FORMAT", default="text")
 # Who may read /metrics: whoever has this token; where it is not set, programs on this machine.

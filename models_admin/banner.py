@@ -115,7 +115,9 @@ def _facts(snapshot: dict[str, Any]) -> list[str]:
     if snapshot["state"] == "ready":
         if snapshot["context"]:
             facts.append(f"context {snapshot['context']:,} tokens")
-        facts += [f"{name} {value}" for name, value in snapshot["options"].items()]
+        # The context is what max_seq_len has led to.
+        said = {"max_seq_len"} if snapshot["context"] else set()
+        facts += [f"{name} {value}" for name, value in snapshot["options"].items() if name not in said]
     return facts
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from control_rows import QWEN
+from django.contrib.admin.models import LogEntry
 from django.test import Client
 
-from models_admin.models import TabbyModel
+from models_admin.models import Backend, TabbyModel
 
 SITE = "/admin/models_admin/"
 Catalog = dict[str, TabbyModel]
@@ -39,3 +42,27 @@ def test_the_models_form_says_what_its_fields_are_for(admin_client: Client, cata
     for name in ("display_name", "notes", "rope_scale"):
         assert f'id="id_{name}_helptext"' in page
     assert "Shown to everybody in the chat's list of models." in page
+
+
+def test_times_are_written_in_one_way(admin_client: Client, catalog: Catalog) -> None:
+    when = datetime(2026, 11, 25, 20, 48, tzinfo=UTC)
+    TabbyModel.objects.update(first_seen=when, last_seen=when)
+    page = f"{SITE}tabbymodel/{catalog[QWEN].pk}"
+    assert html(admin_client, f"{page}/change/").count("25 Nov 2026, 20:48") == 2
+    admin_client.post(f"{page}/change/", {"display_name": "Coder"})
+    LogEntry.objects.update(action_time=when)
+    history = html(admin_client, f"{page}/history/")
+    assert "25 Nov 2026, 20:48" in history
+    assert "p.m." not in history
+
+
+def test_the_banner_says_the_context_once_and_leaves_room_between_its_facts(
+    admin_client: Client, catalog: Catalog
+) -> None:
+    Backend.objects.update(options={"max_seq_len": 8192, "cache_mode": "Q8"})
+    banner = html(admin_client, f"{SITE}tabbymodel/").partition('id="gantry-banner"')[2].partition("</p>")[0]
+    assert "<span>context 8,192 tokens</span> <span>cache_mode Q8</span>" in banner
+    assert "max_seq_len" not in banner
+    Backend.objects.update(parameters={})
+    page = html(admin_client, f"{SITE}tabbymodel/")
+    assert "<span>max_seq_len 8192</span> <span>cache_mode Q8</span>" in page
