@@ -80,6 +80,7 @@ class SwitchAdmin(HistoryAdmin):
     """The history of switches, to read."""
 
     listed_as = "Switch history"
+    empty_words = "Each change of the loaded model stands here: who asked for it, how long it took, and what went wrong."
 
     list_display = ("when", "change", "ending", "took", "who")
     list_filter = (("state", ByState), ("source", BySource), ("created_at", ByDate), ByModel)

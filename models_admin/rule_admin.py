@@ -32,6 +32,9 @@ class RuleAdmin(Base):
     """Who may manage, switch and unload may change rules; who may see the history sees them."""
 
     form = RuleForm
+    empty_words = (
+        "A rule loads or unloads a model by itself: at Gantry's start, at a set time, or when nobody uses it."
+    )
     list_display = ("does", "next_run", "last_outcome", "enabled")
     list_editable = ("enabled",)
     list_select_related = ("last_switch",)

@@ -67,6 +67,7 @@ class TokenAdmin(Base):
     """Made, looked at and revoked; never changed, and kept when revoked, so that it can be said what was used when."""
 
     form = TokenForm
+    empty_words = "A token lets a script use the HTTP API in your name, for no more than you choose."
     list_select_related = ("user",)
     search_fields = ("name",)
     ordering = ("-id",)

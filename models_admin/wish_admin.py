@@ -124,6 +124,7 @@ class Decline(forms.Form):
 class WishAdmin(Base):
     """Who may switch or manage models sees requests; they are answered, not edited."""
 
+    empty_words = "No request is open. What people ask for, in the chat's list of models, stands here until it is answered."
     list_display = ("asked", "who", "wanted", "why", "outcome")
     list_display_links = None
     list_filter = (ByState,)

@@ -66,3 +66,37 @@ def test_the_banner_says_the_context_once_and_leaves_room_between_its_facts(
     Backend.objects.update(parameters={})
     page = html(admin_client, f"{SITE}tabbymodel/")
     assert "<span>max_seq_len 8192</span> <span>cache_mode Q8</span>" in page
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("rule", "A rule loads or unloads a model by itself"),
+        ("wish", "No request is open."),
+        ("token", "A token lets a script use the HTTP API in your name"),
+        ("switch", "Each change of the loaded model stands here"),
+    ],
+)
+def test_an_empty_list_says_what_it_is_for(admin_client: Client, page: str, words: str) -> None:
+    assert words in html(admin_client, f"{SITE}{page}/")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "switch/?q=nothing",
+        "switch/?state__exact=failed",
+        "tabbymodel/?q=nothing",
+        "token/?q=nothing",
+        "wish/?q=nothing",
+        "wish/?state=declined",
+    ],
+)
+def test_a_search_that_finds_nothing_says_so(admin_client: Client, catalog: Catalog, query: str) -> None:
+    page = html(admin_client, f"{SITE}{query}")
+    assert "Nothing fits this search." in page
+    assert "stands here" not in page
+
+
+def test_a_list_with_rows_says_neither(admin_client: Client, catalog: Catalog) -> None:
+    assert "gantry-empty" not in html(admin_client, f"{SITE}tabbymodel/")
