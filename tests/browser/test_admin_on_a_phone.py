@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, expect
 from support.people import Person
 from support.tabby import Tabby
 from system.running import ROOT, Gantry
+from test_accessibility import serious
 from windows import PHONE, WIDE, Windows
 
 LISTS = "/admin/models_admin/"
@@ -99,7 +101,7 @@ def test_the_plots_fit_a_phone_and_can_be_read(tabby: Tabby, admin: Person, wind
     fits(page)
     for mark in page.locator("svg text:visible").all():
         assert mark.evaluate("each => parseFloat(getComputedStyle(each).fontSize)") >= 12
-    name, bars = page.locator("#gantry-stays ~ .gantry-plot li").first.locator("> *").all()
+    name, bars = page.locator("#gantry-stays ~ .gantry-plot > div").first.locator("> *").all()
     above, below = name.bounding_box(), bars.bounding_box()
     assert above
     assert below
@@ -130,3 +132,18 @@ def test_the_page_of_a_row_has_all_in_sight_and_none_of_a_cards_words(
     assert page.evaluate(OUT_OF_SIGHT) == []
     words = "rows => rows.map((each) => getComputedStyle(each, '::before').content)"
     assert set(page.locator(".form-row").evaluate_all(words)) <= {"none", '""'}
+
+
+@pytest.mark.usefixtures("_rows")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_they_are_accessible(
+    tabby: Tabby, admin: Person, windows: Windows, scheme: Literal["light", "dark"]
+) -> None:
+    page = windows.open(admin, f"{LISTS}switch/?q=alice", size=PHONE, scheme=scheme)
+    for path in ("switch/plots/", "token/", "wish/?q=alice"):
+        assert windows.complaints == []
+        assert serious(page) == []
+        windows.complaints.clear()  # axe-core's own: the policy keeps it from reading imported styles
+        page.goto(f"{LISTS}{path}")
+    assert serious(page) == []
+    windows.complaints.clear()
