@@ -1,4 +1,4 @@
-"""The admin site: Django's own, but for what an address may ask of the database."""
+"""The admin site: Django's own, but for what an address may ask of the database, an alarm, and the names of lists."""
 
 from __future__ import annotations
 
