@@ -96,6 +96,7 @@ class ModelPages(ModelAdmin):
             "known": TabbyModel.objects.filter(vanished_at=None).exists(),
             "may_refresh": self.may_refresh(request),
             "may_unload": self.has_unload_permission(request),
+            "may_look_back": may_look(request),
             "may_cancel": running is not None and self._may_cancel(request, running["target"]),
             **(extra_context or {}),
         }

@@ -23,7 +23,8 @@ WHERE = {
 def banner(snapshot: dict[str, Any]) -> dict[str, Any]:
     """Return what the banner's template shows of a backend.snapshot().
 
-    {"key", "tone": "good"|"busy"|"idle"|"bad" (never "good" beside a trouble), "headline", "since" (a time or None),
+    {"key", "trouble" (whether to show it),
+    "tone": "good"|"busy"|"idle"|"bad" (never "good" beside a trouble), "headline", "since" (a time or None),
     "facts": [words], "replying", "snapshot", "switch", "work" (what waits, where the headline does not say it), "last" (with
     "ended", a time, and "who")}; the key changes whenever the words do, but not with a running step's progress
     or the number of replies.
@@ -36,6 +37,7 @@ def banner(snapshot: dict[str, Any]) -> dict[str, Any]:
         "key": key(snapshot),
         "tone": "busy" if tone in ("good", "idle") and troubled else tone,
         "headline": headline,
+        "trouble": snapshot["trouble"] != "" and not _keys_fault(snapshot),  # a finding says it better
         "since": parse_datetime(since) if since and tone != "busy" else None,
         "facts": _facts(snapshot),
         "replying": _replying(snapshot["replying"]),
@@ -83,10 +85,14 @@ def _headline(snapshot: dict[str, Any]) -> tuple[str, str]:
         case "unloaded":
             return "idle", "Model not available"
         case _ if snapshot["unreachable_since"]:
-            key = next((each["title"] for each in snapshot["findings"] if each["id"] == "key"), "")
-            return "bad", key or "TabbyAPI cannot be reached"
+            return "bad", _keys_fault(snapshot) or "TabbyAPI cannot be reached"
         case _:
             return "bad", "TabbyAPI has not answered yet"
+
+
+def _keys_fault(snapshot: dict[str, Any]) -> str:
+    """What is wrong with the key for TabbyAPI, in a few words; '' if nothing is known to be."""
+    return next((str(each["title"]) for each in snapshot["findings"] if each["id"] == "key"), "")
 
 
 def _under_way(switch: dict[str, Any]) -> str:

@@ -620,3 +620,27 @@ def test_the_guides_advice_is_there(admin_client: Client, catalog: Catalog) -> N
     assert "Models, best first" in html(admin_client, PAGE)
     one = html(admin_client, f"{PAGE}{catalog[QWEN].pk}/change/")
     assert "Qwen, 7 billion parameters, Q5. Usual for its size: 20–50 tokens/s" in one
+
+
+def test_a_keys_fault_is_told_once_and_before_a_switch_too(admin_client: Client, catalog: Catalog) -> None:
+    hint = "Set TABBY_ADMIN_KEY to the admin key."
+    key = {"id": "key", "level": "error", "title": "TabbyAPI refuses the key", "detail": "401", "hint": hint}
+    Backend.objects.update(
+        findings=[key], unreachable_since=timezone.now(), trouble="TabbyAPI refused the key: 401", advice=hint
+    )
+    banner = html(admin_client).partition('id="gantry-banner"')[2].partition("</section>")[0]
+    assert banner.count(hint) == 1
+    assert f"TabbyAPI refuses the key: this will probably fail. {hint}" in html(
+        admin_client, url(catalog, QWEN)
+    )
+
+
+def test_details_are_linked_for_who_may_see_them(
+    admin_client: Client, catalog: Catalog, make_user: MakeUser
+) -> None:
+    ended = running(State.SUCCEEDED, finished_at=timezone.now(), result=QWEN)
+    link = f"/admin/models_admin/switch/{ended.pk}/change/"
+    assert link in html(admin_client)
+    staff = Client()
+    staff.force_login(make_user("staff"))
+    assert link not in html(staff)
