@@ -23,7 +23,7 @@ def test_each_error_stands_at_its_field_and_the_first_has_the_focus(
     dialog.get_by_role("button", name="Switch").click()
     first, second = page.get_by_label("Cache size"), page.locator("#id_gpu_split")
     expect(first).to_be_focused()
-    for field, words in ((first, "multiple of 256"), (second, "numbers with commas")):
+    for field, words in ((first, "multiple of 256"), (second, "numbers, one for each GPU")):
         expect(field).to_have_attribute("aria-invalid", "true")
         error = page.locator(".errorlist", has_text=words)
         described = (field.get_attribute("aria-describedby") or "").split()

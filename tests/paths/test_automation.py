@@ -60,7 +60,8 @@ def test_an_idle_model_is_unloaded_but_not_under_a_reply_or_a_message_that_waits
         assert (reply["status"], reply["model"], reply["handovers"]) == ("complete", "alpha-7B", [])
         assert page.backend["state"] == "ready"
         page.until(lambda each: each.backend["state"] == "unloaded", "the unload")
-        last = page.backend["last"]
+        with admin.watch() as watched:
+            last = watched.backend["last"]
         assert (last["source"], last["rule"], last["target"], last["state"]) == (
             "rule",
             "Sleep",

@@ -48,8 +48,10 @@ def test_tabbyapi_away_is_shown_and_messages_wait(tabby: Tabby, admin: Person, a
         tabby.fault("any", "drop", times=-1)
         sent = page.say("[[echo]]patience")
         page.until(lambda each: each.backend["state"] == "unreachable", "the trouble")
-        assert page.backend["trouble"]
         assert page.backend["unreachable_since"]
+        assert page.backend["trouble"] == "", "where TabbyAPI is concerns administrators"
+        with admin.watch() as watched:
+            assert "cannot be reached" in watched.backend["trouble"]
         page.answered(sent, ("queued",))
         assert admin.get("/admin/models_admin/tabbymodel/").status_code == 200
         tabby.no_faults()
