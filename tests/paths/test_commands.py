@@ -75,7 +75,7 @@ def test_what_a_command_has_to_tell_open_pages_is_told_before_it_ends(
     with admin.watch() as page:
         ended = manage(gantry, "shell", "-c", "from models_admin import events; events.catalog_changed()")
         assert ended.returncode == 0, ended.stderr
-        page.event("catalog")
+        page.until(lambda each: any(event["type"] == "catalog" for event in each.events), "the event")
 
 
 def test_programs_read_json_also_where_nothing_is_waited_for(
