@@ -123,7 +123,9 @@ def _facts(snapshot: dict[str, Any]) -> list[str]:
             facts.append(f"context {snapshot['context']:,} tokens")
         # The context is what max_seq_len has led to.
         said = {"max_seq_len"} if snapshot["context"] else set()
-        facts += [f"{name} {value}" for name, value in snapshot["options"].items() if name not in said]
+        facts += [
+            f"{name} {value}" for name, value in sorted(snapshot["options"].items()) if name not in said
+        ]
     return facts
 
 

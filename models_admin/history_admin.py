@@ -216,4 +216,4 @@ class SwitchAdmin(HistoryAdmin):
 
     @admin.display(description="Options")
     def used_options(self, row: Switch) -> str:
-        return ", ".join(f"{name} {value}" for name, value in row.options.items()) or "none"
+        return ", ".join(f"{name} {value}" for name, value in sorted(row.options.items())) or "none"
