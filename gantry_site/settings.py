@@ -15,6 +15,8 @@ from typing import Any
 
 import environ
 
+from models_admin import data_folder
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
@@ -27,7 +29,6 @@ def _kept_secret(path: Path) -> str:
     Two processes that start at once agree: the file appears whole or not at all, and the first one wins.
     """
     if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(handle, "w") as file:
             file.write(secrets.token_urlsafe(50))
@@ -46,7 +47,13 @@ DATA_DIR = Path(env.str("GANTRY_DATA_DIR", default=str(BASE_DIR / "var"))).expan
 PORT = env.int("PORT", default=8000)
 SERVER = env.str("SERVER", default="daphne")
 BIND = env.str("GANTRY_BIND", default="127.0.0.1")
-SECRET_KEY = env.str("SECRET_KEY", default="") or _kept_secret(DATA_DIR / "secret.key")
+_secret_key, _database_url = env.str("SECRET_KEY", default=""), env.str("DATABASE_URL", default="")
+try:
+    if not (_secret_key and _database_url):
+        data_folder.make(DATA_DIR, ["secret.key"] if _database_url else ["gantry.sqlite3"])
+    SECRET_KEY = _secret_key or _kept_secret(DATA_DIR / "secret.key")
+except OSError as error:
+    raise SystemExit(data_folder.refusal(DATA_DIR, error)) from None
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -94,9 +101,7 @@ FRAMES_PER_SECOND = env.float("FRAMES_PER_SECOND", default=20.0)
 # Database -------------------------------------------------------------------------------------------------------
 
 DATABASES: dict[str, Any] = {
-    "default": env.db_url_config(
-        env.str("DATABASE_URL", default="") or f"sqlite:///{DATA_DIR / 'gantry.sqlite3'}"
-    )
+    "default": env.db_url_config(_database_url or f"sqlite:///{DATA_DIR / 'gantry.sqlite3'}")
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Writers queue for the lock instead of failing half-way through a transaction that began by reading.

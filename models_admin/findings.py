@@ -24,7 +24,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from django.utils.timesince import timesince
 
-from models_admin import backend, events, presence, process
+from models_admin import backend, data_folder, events, presence, process
 from models_admin.models import Source, Switch, Worker
 from models_admin.tabby.client import TabbyClient
 from models_admin.tabby.errors import KeyRefused, TabbyError
@@ -96,8 +96,9 @@ def disk() -> Finding:
             file.write(b"x")
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        hint = "Make it, and let it belong to the user that runs Gantry; or set GANTRY_DATA_DIR to another folder."
-        return Finding("disk", "error", f"The data folder {folder} cannot be written", _words(error), hint)
+        title = f"The data folder {folder} cannot be written by the user {data_folder.user()}"
+        hint = "Let it belong to that user, or set GANTRY_DATA_DIR to another folder."
+        return Finding("disk", "error", title, _words(error), hint)
     left = f"{free / 1024**3:.1f} GB free in {folder}"
     if free < LITTLE_SPACE:
         level: Level = "error" if free < HARDLY_SPACE else "warning"

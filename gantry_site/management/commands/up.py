@@ -23,7 +23,7 @@ from django.db import connections
 
 from gantry_site.children import children, free_port
 from gantry_site.supervise import Log, supervise
-from models_admin import findings
+from models_admin import data_folder, findings
 
 # Addresses that stand for all of this machine's, and where to reach a server that listens there.
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
@@ -45,8 +45,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, webs: int, workers: int, prepare: bool, **options: Any) -> None:
         os.umask(0o077)  # what is in these files is nobody else's to read
         run = settings.DATA_DIR / "run"
-        for folder in (settings.DATA_DIR, run, settings.DATA_DIR / "redis"):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            for folder in (settings.DATA_DIR, run, settings.DATA_DIR / "redis"):
+                data_folder.make(folder)
+        except OSError as error:
+            raise CommandError(data_folder.refusal(settings.DATA_DIR, error)) from None
         if prepare:
             self.stdout.write(f"The database is ready. Sign in as: admin, password: {prepared()}")
             return
