@@ -2,6 +2,7 @@
 
 import { autosize, byId } from "./dom.js";
 import { count } from "./format.js";
+import { onKey } from "./keys.js";
 import { points } from "./points.js";
 import { read, write } from "./store.js";
 
@@ -22,7 +23,7 @@ export class Composer {
     this.touch = matchMedia("(pointer: coarse)");
     this.area.value ||= read(this.key, "");
     this.area.addEventListener("input", () => this.changed());
-    this.area.addEventListener("keydown", (event) => this.pressed(event));
+    onKey(this.area, (event) => this.pressed(event));
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.submit();
@@ -65,10 +66,10 @@ export class Composer {
   }
 
   pressed(event) {
-    if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !this.touch.matches) {
+    if (event.key === "Enter" && !event.shiftKey && !this.touch.matches) {
       event.preventDefault();
       this.submit();
-    } else if (event.key === "ArrowUp" && this.area.value === "" && !event.isComposing) {
+    } else if (event.key === "ArrowUp" && this.area.value === "") {
       if (this.actions.editLast()) event.preventDefault();
     }
   }

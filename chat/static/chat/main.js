@@ -5,6 +5,7 @@ import { described, ended } from "./backend.js";
 import { Banner } from "./banner.js";
 import { Composer } from "./composer.js";
 import { byId, copyText, h, uuid } from "./dom.js";
+import { onKey } from "./keys.js";
 import { setUpMenu } from "./menu.js";
 import { Models } from "./models.js";
 import { Outbox } from "./outbox.js";
@@ -263,7 +264,7 @@ function setUpKeys(openSearch) {
   const mac = /Mac|iP/.test(navigator.platform);
   byId("search-keys").textContent = mac ? "⌘ K" : "Ctrl K";
   byId("open-search").addEventListener("click", openSearch);
-  document.addEventListener("keydown", (event) => {
+  onKey(document, (event) => {
     const command = event.ctrlKey || event.metaKey;
     if (command && !event.shiftKey && !event.altKey && event.key.toLowerCase() === "k") {
       event.preventDefault();

@@ -1,5 +1,7 @@
 // Menus as keyboards and screen readers know them: arrows move, Escape and Tab close, focus goes back.
 
+import { onKey } from "./keys.js";
+
 const items = (menu) => [...menu.querySelectorAll('[role^="menuitem"]')];
 
 /** Make `button` open `menu`. Returns {close}. */
@@ -23,12 +25,12 @@ export function setUpMenu(button, menu, { onopen = () => {}, onclose = () => {} 
     onclose();
   }
   button.addEventListener("click", () => (menu.hidden ? open() : close()));
-  button.addEventListener("keydown", (event) => {
+  onKey(button, (event) => {
     if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
     event.preventDefault();
     open(event.key === "ArrowDown" ? 0 : -1);
   });
-  menu.addEventListener("keydown", (event) => {
+  onKey(menu, (event) => {
     const all = items(menu);
     const at = all.indexOf(document.activeElement);
     const moves = { ArrowDown: at + 1, ArrowUp: at - 1, ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 };

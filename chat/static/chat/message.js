@@ -2,6 +2,7 @@
 
 import { autosize, h, icon, iconButton } from "./dom.js";
 import { count, place, plural, seconds } from "./format.js";
+import { onKey } from "./keys.js";
 import { isOpen } from "./state.js";
 import { Tail } from "./tail.js";
 
@@ -185,11 +186,11 @@ export class MessageView {
       if (text) done();
     };
     area.addEventListener("input", () => autosize(area));
-    area.addEventListener("keydown", (event) => {
+    onKey(area, (event) => {
       if (event.key === "Escape") {
         event.stopPropagation();
         done();
-      } else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+      } else if (event.key === "Enter" && !event.shiftKey) {
         event.preventDefault();
         submit();
       }

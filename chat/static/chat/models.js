@@ -3,6 +3,7 @@
 import { call } from "./api.js";
 import { described } from "./backend.js";
 import { byId, h } from "./dom.js";
+import { onKey } from "./keys.js";
 import { when } from "./requests.js";
 
 const LONGEST = 300; // characters of a reason
@@ -197,7 +198,7 @@ class Row {
         problem.hidden = false;
       });
     });
-    form.addEventListener("keydown", (event) => {
+    onKey(form, (event) => {
       if (event.key !== "Escape") return;
       event.preventDefault(); // the form goes, the dialog stays
       event.stopPropagation();

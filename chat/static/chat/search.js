@@ -3,6 +3,7 @@
 import { call } from "./api.js";
 import { byId, h } from "./dom.js";
 import { plural, shortDate } from "./format.js";
+import { onKey } from "./keys.js";
 
 const PAUSE = 140;
 
@@ -63,7 +64,7 @@ export function setUpSearch(recent) {
     clearTimeout(timer);
     timer = setTimeout(find, PAUSE);
   });
-  field.addEventListener("keydown", (event) => {
+  onKey(field, (event) => {
     const all = rows();
     const at = all.findIndex((row) => row.getAttribute("aria-selected") === "true");
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {

@@ -3,6 +3,7 @@
 import { call } from "./api.js";
 import { byId, h, icon, iconButton } from "./dom.js";
 import { dayGroup } from "./format.js";
+import { onKey } from "./keys.js";
 import { setUpMenu } from "./menu.js";
 import { toast } from "./toast.js";
 
@@ -46,7 +47,7 @@ export class Sidebar {
     opener.addEventListener("click", () => show(true));
     byId("sidebar-close").addEventListener("click", () => show(false));
     byId("scrim").addEventListener("click", () => show(false));
-    sidebar.addEventListener("keydown", (event) => event.key === "Escape" && PHONE.matches && show(false));
+    onKey(sidebar, (event) => event.key === "Escape" && PHONE.matches && show(false));
     PHONE.addEventListener("change", () => {
       root.classList.remove("drawer");
       byId("scrim").hidden = true;
@@ -141,7 +142,7 @@ export class Sidebar {
       else this.draw();
       this.place.querySelector(`[data-focus="row ${row.id}"]`)?.focus();
     };
-    field.addEventListener("keydown", (event) => {
+    onKey(field, (event) => {
       if (event.key !== "Enter" && event.key !== "Escape") return;
       event.stopPropagation();
       event.preventDefault();
