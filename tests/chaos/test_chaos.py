@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from bench.chaos import trials
@@ -15,12 +16,23 @@ WANTED = (
     ("worker", "kill", "loading"),
     ("web", "kill", "draining"),
     ("sandbox", "freeze", "verifying"),
+    ("worker", "freeze", "loading"),
+    ("web", "freeze", "idle"),
+)
+THOUGHT_DEAD = (
+    5.0  # seconds: longer than HEARTBEAT_TTL, so that others take over what the frozen one goes on with
 )
 
 
 def _plans() -> list[Plan]:
     run = [plan(SEED, number) for number in range(1, len(CELLS) + 1)]
-    return [each for each in run if (each.victim, each.deed, each.step) in WANTED]
+    wanted = [each for each in run if (each.victim, each.deed, each.step) in WANTED]
+    return [
+        replace(each, lasting=THOUGHT_DEAD, of_owner=True)
+        if each.deed == "freeze" and each.victim in ("web", "worker")
+        else each
+        for each in wanted
+    ]
 
 
 async def test_everything_is_right_again_after_each_blow(tmp_path: Path) -> None:

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from control_rows import ALL_THE_WAY, LLAMA, MISTRAL, QWEN, MakeUser, Worked
-from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
 
 from models_admin import names
 from models_admin.models import Backend, State, TabbyModel, Worker
-
-
-def pytest_collection_modifyitems(config: pytest.Config) -> None:
-    """Have the test database in a file: SQLite's shared memory refuses, at once, whoever meets another's lock."""
-    database = settings.DATABASES["default"]
-    test = database.setdefault("TEST", {})
-    if "sqlite" in database["ENGINE"] and not test.get("NAME"):
-        folder = tempfile.mkdtemp(prefix="gantry-tests-")
-        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-        test["NAME"] = f"{folder}/test.sqlite3"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,0 +1,242 @@
+"""Two processes and one reply: what is written under an older claim changes nothing; limits hold whoever claims."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+from support.rivals import let_holders_die
+
+from chat import claims, replies
+from chat.claims import Grown, Work
+from chat.models import Conversation, Message, Status
+from models_admin import backend, gate
+from models_admin.models import Lease
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _a_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
+    row = backend.row()
+    row.model, row.seen_at = "usual", timezone.now()
+    row.save()
+
+
+def conversation_of(name: str) -> Conversation:
+    owner, _ = User.objects.get_or_create(username=name)
+    return Conversation.objects.create(owner=owner)
+
+
+def ask(name: str, *, times: int = 1) -> None:
+    """So many messages of `name`, each in a conversation of its own."""
+    for _ in range(times):
+        replies.send(conversation_of(name).pk, uuid.uuid4(), "Hello")
+    Message.objects.filter(status=Status.QUEUED).update(queued_at=timezone.now() - timedelta(minutes=1))
+
+
+def claim(holder: str) -> list[Work]:
+    return claims.claim(holder, 64)
+
+
+def only(works: list[Work]) -> Work:
+    assert len(works) == 1
+    return works[0]
+
+
+def row(work: Work) -> Message:
+    return Message.objects.get(pk=work.message)
+
+
+def taken_over() -> tuple[Work, Work]:
+    """A reply whose process froze, and the claim of the one that has it now."""
+    ask("mara")
+    frozen = only(claim("frozen"))
+    claims.save([(frozen, Grown("The first", ""))])
+    let_holders_die()
+    assert claims.revive() == [(frozen.message, frozen.conversation)]
+    heir = only(claim("heir"))
+    assert heir.message == frozen.message
+    assert heir.text == "The first"
+    return frozen, heir
+
+
+def facts(work: Work) -> tuple[Any, ...]:
+    found = row(work)
+    return found.status, found.text, found.claim, found.lease, found.error, found.revision
+
+
+def test_growth_is_saved_and_the_end_closes_reply_and_lease_together() -> None:
+    ask("mara")
+    work = only(claim("one"))
+    claims.save([(work, Grown("Once", "hm", 1.5))])
+    found = row(work)
+    assert (found.status, found.text, found.reasoning, found.reasoning_seconds) == (
+        Status.STREAMING, "Once", "hm", 1.5,
+    )  # fmt: skip
+    before = Conversation.objects.get(pk=work.conversation).updated_at
+    grown = Grown("Once upon", "hm", 1.5, html="<p>Once upon</p>", usage={"total": 3}, finish_reason="stop")
+    assert claims.end(work, Status.COMPLETE, grown)
+    found = row(work)
+    assert (found.status, found.text, found.html, found.usage) == (
+        Status.COMPLETE, "Once upon", "<p>Once upon</p>", {"total": 3},
+    )  # fmt: skip
+    assert found.finish_reason == "stop"
+    assert found.finished_at is not None
+    assert found.lease is None
+    assert not Lease.objects.exists()
+    assert Conversation.objects.get(pk=work.conversation).updated_at > before
+
+
+def test_what_has_ended_is_not_written_to_again() -> None:
+    ask("mara")
+    work = only(claim("one"))
+    assert claims.end(work, Status.COMPLETE, Grown("All of it", ""))
+    before = facts(work)
+    claims.save([(work, Grown("Late", ""))])
+    assert not claims.end(work, Status.FAILED, Grown("Late", "", error="late"))
+    assert not claims.put_back(work, Grown("Late", ""), "one", failed=True)
+    assert claims.revive() == []
+    assert facts(work) == before
+
+
+def test_a_process_that_was_frozen_saves_nothing_into_a_reply_that_another_has() -> None:
+    frozen, heir = taken_over()
+    claims.save([(heir, Grown("The first and the second", ""))])
+    before = facts(heir)
+    claims.save([(frozen, Grown("The first of long ago", ""))])
+    assert facts(heir) == before
+
+
+def test_a_process_that_was_frozen_does_not_end_a_reply_that_another_has() -> None:
+    frozen, heir = taken_over()
+    before = facts(heir)
+    for status in (Status.COMPLETE, Status.STOPPED, Status.FAILED):
+        assert not claims.end(frozen, status, Grown("The first of long ago", "", error="long ago"))
+        assert facts(heir) == before
+    assert Lease.objects.filter(pk=heir.lease).exists()
+    assert claims.end(heir, Status.COMPLETE, Grown("All of it", ""))
+    assert row(heir).text == "All of it"
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_process_that_was_frozen_does_not_put_back_a_reply_that_another_has(failed: bool) -> None:
+    frozen, heir = taken_over()
+    before = facts(heir)
+    assert not claims.put_back(frozen, Grown("The first of long ago", ""), "frozen", failed=failed)
+    assert facts(heir) == before
+    assert Lease.objects.filter(pk=heir.lease).exists()
+    assert claims.put_back(heir, Grown("The first and", ""), "heir", failed=failed)
+    assert (row(heir).status, row(heir).text) == (Status.QUEUED, "The first and")
+
+
+def test_a_reply_that_is_put_back_is_gone_on_with() -> None:
+    ask("mara")
+    work = only(claim("one"))
+    assert claims.put_back(work, Grown("So far", ""), "one", failed=False)
+    found = row(work)
+    assert (found.status, found.lease, found.attempts) == (Status.QUEUED, None, 0)
+    assert found.handovers == [{"model": "usual", "upto": 6}]
+    assert not Lease.objects.exists()
+    again = only(claim("one"))
+    assert (again.message, again.text) == (work.message, "So far")
+    assert again.claim != work.claim
+    assert row(again).handovers == []  # the same model goes on with it
+
+
+def test_an_attempt_that_failed_is_counted_and_waits() -> None:
+    ask("mara")
+    work = only(claim("one"))
+    assert claims.put_back(work, Grown("", ""), "one", failed=True)
+    found = row(work)
+    assert found.attempts == 1
+    assert found.not_before is not None
+    assert found.not_before > timezone.now()
+    assert claim("one") == []
+
+
+def test_a_reply_that_is_to_stop_is_not_put_back() -> None:
+    ask("mara")
+    work = only(claim("one"))
+    replies.stop(work.conversation, work.message)
+    assert claims.put_back(work, Grown("So far", ""), "one", failed=False)
+    assert (row(work).status, row(work).text) == (Status.STOPPED, "So far")
+
+
+def test_the_replies_of_the_living_are_not_revived() -> None:
+    ask("mara")
+    work = only(claim("one"))
+    assert claims.revive() == []
+    assert row(work).status == Status.STREAMING
+    assert claim("another") == []
+
+
+def test_a_reply_of_the_dead_is_stopped_instead_if_its_reader_wished() -> None:
+    ask("mara")
+    work = only(claim("one"))
+    replies.stop(work.conversation, work.message)
+    let_holders_die()
+    claims.revive()
+    assert row(work).status == Status.STOPPED
+    assert claim("another") == []
+
+
+def test_nothing_is_claimed_behind_a_closed_gate() -> None:
+    ask("mara")
+    backend.set_loaded(None)
+    with pytest.raises(gate.Closed):
+        claim("one")
+    assert not Lease.objects.exists()
+
+
+def test_nobody_has_more_replies_at_once_than_replies_per_user(settings: Any) -> None:
+    settings.REPLIES_PER_USER = 2
+    ask("mara", times=5)
+    ask("noor")
+    first = claim("one")
+    owners = sorted(Conversation.objects.get(pk=each.conversation).owner.username for each in first)
+    assert owners == ["mara", "mara", "noor"]
+    assert claim("another") == []
+    mine = [each for each in first if Conversation.objects.get(pk=each.conversation).owner.username == "mara"]
+    claims.end(mine[0], Status.COMPLETE, Grown("Done", ""))
+    assert len(claim("another")) == 1
+
+
+def test_all_together_have_no_more_replies_at_once_than_replies_at_once(settings: Any) -> None:
+    settings.REPLIES_AT_ONCE = 3
+    for name in ("mara", "noor", "olu", "pia", "quinn"):
+        ask(name)
+    first = claim("one")
+    assert len(first) == 3
+    assert claim("another") == []
+    claims.end(first[0], Status.COMPLETE, Grown("Done", ""))
+    assert len(claim("another")) == 1
+
+
+@pytest.mark.parametrize("how", ["send", "edit", "regenerate"])
+def test_nobody_has_more_messages_waiting_than_queued_per_user(settings: Any, how: str) -> None:
+    settings.QUEUED_PER_USER = 2
+    ask("mara")
+    work = only(claim("one"))
+    claims.end(work, Status.COMPLETE, Grown("Done", ""))
+    reply = row(work)
+    ask("mara", times=2)
+    asks = {
+        "send": lambda: replies.send(work.conversation, uuid.uuid4(), "More"),
+        "edit": lambda: replies.edit(work.conversation, reply.parent_id or 0, uuid.uuid4(), "Else"),
+        "regenerate": lambda: replies.regenerate(work.conversation, reply.pk),
+    }
+    with pytest.raises(replies.Refused) as refusal:
+        asks[how]()
+    assert refusal.value.code == "too_many"
+    assert Message.objects.filter(status=Status.QUEUED).count() == 2
+    ask("noor")  # which is nobody else's limit
+    waiting = Message.objects.filter(status=Status.QUEUED, conversation__owner__username="mara").first()
+    assert waiting is not None
+    replies.stop(waiting.conversation_id, waiting.pk)
+    asks[how]()

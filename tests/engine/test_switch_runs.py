@@ -1,0 +1,122 @@
+"""Whole switches against the sandbox, as a worker carries them out: ways back, limits, holders that do not let go."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+from support.tabby import ADMIN_KEY, Tabby
+from support.tabby import running as sandbox
+
+from models_admin import backend, catalog, running, switching
+from models_admin.models import ENDED, Lease, Source, State, Switch
+
+Q8 = {"cache_mode": "Q8", "max_seq_len": 4096}
+
+
+@pytest.fixture(scope="module")
+def _sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tabby]:
+    with sandbox(tmp_path_factory.mktemp("tabby")) as (tabby, _):
+        yield tabby
+
+
+@pytest.fixture
+def tabby(_sandbox: Tabby, transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Tabby:
+    """The sandbox with alpha-7B loaded, as Gantry has seen it."""
+    monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
+    monkeypatch.setattr("models_admin.events.nudge_worker", lambda *args: None)
+    settings.TABBY_HOST, settings.TABBY_ADMIN_KEY = _sandbox.url, ADMIN_KEY
+    settings.SWITCH_TIMEOUT, settings.DRAIN_TIMEOUT = 20, 0
+    _sandbox.no_faults()
+    _sandbox.reset()
+    catalog.refresh()
+    assert backend.row().model == "alpha-7B"
+    return _sandbox
+
+
+def switch_to(target: str, **how: Any) -> Switch:
+    """Ask for `target`, carry the switch out, and return it as it has ended."""
+    asked = switching.request(target, source=Source.API, **how)
+    running.run(asked.pk)
+    return Switch.objects.get(pk=asked.pk)
+
+
+def loads(tabby: Tabby) -> list[dict[str, Any]]:
+    return [each["body"] for each in tabby.log("/v1/model/load")]
+
+
+def test_the_way_back_is_loaded_with_the_options_that_the_model_had(tabby: Tabby) -> None:
+    assert switch_to("beta-8B-Q5", options=Q8).state == State.SUCCEEDED
+    failed = switch_to("huge-70B")
+    assert (failed.state, failed.result) == (State.FAILED, "beta-8B-Q5")
+    assert [each["model_name"] for each in loads(tabby)] == ["beta-8B-Q5", "huge-70B", "beta-8B-Q5"]
+    assert {name: loads(tabby)[-1].get(name) for name in Q8} == Q8
+    assert backend.row().options == Q8
+    assert failed.previous_options == Q8
+
+
+def test_a_load_that_goes_on_and_on_ends_at_switch_max_seconds(tabby: Tabby, settings: Any) -> None:
+    settings.SWITCH_MAX_SECONDS = 0.5
+    failed = switch_to("slow-13B")
+    assert failed.state == State.FAILED
+    assert "SWITCH_MAX_SECONDS" in failed.error
+    settings.SWITCH_MAX_SECONDS = 900
+    assert switch_to("beta-8B-Q5").state == State.SUCCEEDED  # behind the load that went on in TabbyAPI
+
+
+@contextmanager
+def given_up_after(seconds: float, switch: Switch) -> Iterator[None]:
+    """Cancel the switch if the block takes longer, so that a test that fails ends, too."""
+
+    def cancel() -> None:
+        switching.cancel(switch, user=None)
+        connection.close()
+
+    timer = threading.Timer(seconds, cancel)
+    timer.start()
+    yield
+    timer.cancel()
+    timer.join()
+
+
+def test_a_holder_that_lives_and_does_not_let_go_holds_up_no_switch(tabby: Tabby, settings: Any) -> None:
+    settings.HEARTBEAT_TTL = 1
+    alive = timezone.now() + timedelta(hours=1)
+    Lease.objects.create(holder="deaf", subject="reply 1", heartbeat=alive)
+    asked = switching.request("beta-8B-Q5", source=Source.API)
+    with given_up_after(30, asked):
+        running.run(asked.pk)
+    ended = Switch.objects.get(pk=asked.pk)
+    assert (ended.state, ended.replies_cut) == (State.SUCCEEDED, 1)
+    assert not Lease.objects.exists()
+    assert ended.seconds["draining"] >= 2 * settings.HEARTBEAT_TTL, "it had the time that it is given"
+
+
+@pytest.mark.parametrize("state", [State.DRAINING, State.UNLOADING, State.LOADING, State.VERIFYING])
+@pytest.mark.parametrize("found", [None, "gamma-VL-7B"], ids=["nothing", "another model"])
+def test_what_tabbyapi_says_in_mid_switch_is_not_believed(
+    tabby: Tabby, state: State, found: str | None
+) -> None:
+    asked = switching.request("beta-8B-Q5", source=Source.API)
+    Switch.objects.filter(pk=asked.pk).update(state=state, owner="a worker")
+    before = backend.row()
+    tabby.state(loaded=found)
+    assert catalog.look()
+    after = backend.row()
+    assert (after.model, after.epoch, after.options) == (before.model, before.epoch, before.options)
+    assert not Switch.objects.exclude(pk=asked.pk).exists(), "nothing was changed from outside"
+
+
+def test_what_was_asked_before_the_last_change_is_not_believed(tabby: Tabby) -> None:
+    epoch = backend.row().epoch
+    assert switch_to("beta-8B-Q5").state == State.SUCCEEDED
+    catalog.observe(None, epoch)
+    assert backend.row().model == "beta-8B-Q5"
+    assert not Switch.objects.filter(source=Source.OUTSIDE).exists()
+    assert Switch.objects.exclude(state__in=ENDED).count() == 0
