@@ -1,30 +1,22 @@
-// The list of messages: keyed views, drawn at most once a frame, and the reader's place in it.
+// The list of messages: keyed views, drawn at most once a frame.
 
 import { byId, h } from "./dom.js";
 import { described } from "./backend.js";
 import { MessageView, pendingView } from "./message.js";
+import { Place } from "./place.js";
 import { isOpen } from "./state.js";
-
-const AT_END = 24; // pixels
 
 export class View {
   constructor(state, outbox, actions) {
     Object.assign(this, { state, outbox, actions });
     this.list = byId("messages");
     this.scroller = byId("scroller");
-    this.jump = byId("jump");
     this.views = new Map();
     this.pending = [];
     this.dirty = new Map(); // id → "grown" | "message"
     this.whole = false;
     this.connected = false;
-    this.sticking = true;
-    this.top = 0;
-    this.scroller.addEventListener("scroll", () => this.scrolled(), { passive: true });
-    this.jump.addEventListener("click", () => this.toEnd());
-    const watch = new ResizeObserver(() => this.stick());
-    watch.observe(this.scroller);
-    watch.observe(byId("column"));
+    this.place = new Place(this.scroller, byId("column"), byId("jump"));
     this.earlier = byId("earlier");
     const near = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && actions.earlier(), { root: this.scroller, rootMargin: "600px 0px 0px" });
     near.observe(this.earlier);
@@ -52,12 +44,12 @@ export class View {
     this.whole = false;
     this.dirty.clear();
     this.drawPending();
-    this.stick();
+    this.place.keep();
   }
 
   /** Leave what the reader looks at where it is, whatever is put in front of it. */
   keepPlace(draw) {
-    const seen = this.sticking ? null : [...this.views.values()].find((view) => view.element.getBoundingClientRect().bottom > 60)?.element;
+    const seen = this.place.sticking ? null : [...this.views.values()].find((view) => view.element.getBoundingClientRect().bottom > 60)?.element;
     const before = seen?.getBoundingClientRect().top;
     this.scroller.style.overflowAnchor = "none"; // the browser would do the same once more
     draw();
@@ -132,27 +124,7 @@ export class View {
     this.list.append(h("div", { class: "skeleton", "aria-hidden": "true" }, h("i"), h("i"), h("i"), h("i")));
   }
 
-  get gap() {
-    return this.scroller.scrollHeight - this.scroller.scrollTop - this.scroller.clientHeight;
-  }
-
-  scrolled() {
-    const { scrollTop } = this.scroller;
-    if (this.gap < AT_END) this.sticking = true;
-    else if (scrollTop < this.top - 1) this.sticking = false;
-    this.top = scrollTop;
-    this.jump.hidden = this.sticking || this.gap < 160;
-  }
-
-  /** Keep the end in sight, if that is where the reader is. */
-  stick() {
-    if (this.sticking) this.scroller.scrollTop = this.scroller.scrollHeight;
-    this.top = this.scroller.scrollTop;
-    this.jump.hidden = this.sticking || this.gap < 160;
-  }
-
   toEnd() {
-    this.sticking = true;
-    this.stick();
+    this.place.toEnd();
   }
 }
