@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from played_events import HERE, TITLE, asked, hello, listed, replied, streaming
+from played_server import OTHER
 from played_site import Site
 from playwright.sync_api import Page, expect
 
@@ -98,3 +99,40 @@ def test_a_real_composition_is_finished_before_anything_is_sent(site: Site) -> N
     session.send("Input.insertText", {"text": "日本"})
     expect(page.locator("#composer-text")).to_have_value(re.compile("日本"))
     assert site._of("send") + site._of("stop") == []
+
+
+ARABIC = "مرحبا، كيف حالك؟"
+
+
+def test_what_is_written_from_right_to_left_stands_so(site: Site) -> None:
+    both = f"{ARABIC}\nEnglish"
+    talk = (asked(1, both), streaming(2, f"{ARABIC}\n- {ARABIC}\nEnglish\n```\nprint()", 1))
+    site.served.boot = {"list": {"conversations": [listed(HERE, TITLE), listed(OTHER, ARABIC)], "next": None}}
+    page = site.open(first=hello(*talk))
+    page.locator("#composer-text").fill(ARABIC)
+    page.locator(".msg.user").hover()
+    page.get_by_role("button", name="Edit").click()
+    direction = "each => getComputedStyle(each).direction"
+    places = ("#composer-text", ".editor textarea", f".row a:text('{ARABIC}')", ".tail .line.item", ".tail .line")
+    for place in places:
+        assert page.locator(place).first.evaluate(direction) == "rtl", place
+    for place in (f".row a:text('{TITLE}')", ".tail .line >> nth=2", ".tail code"):
+        assert page.locator(place).evaluate(direction) == "ltr", place
+    page.get_by_role("button", name="Cancel").first.click()
+    page.get_by_role("button", name=f"Options for {ARABIC}").click()
+    page.get_by_role("menuitem", name="Rename").click()
+    assert page.get_by_role("textbox", name="Title").evaluate(direction) == "rtl"
+    # each line of a message by itself: the first begins at the right, the second at the left
+    starts = page.locator(".bubble").evaluate(
+        """bubble => {
+          const range = document.createRange(), text = bubble.firstChild, all = bubble.getBoundingClientRect();
+          const ends = [[0, text.data.indexOf("\\n")], [text.data.indexOf("\\n") + 1, text.data.length]];
+          return ends.map(([from, to]) => {
+            range.setStart(text, from); range.setEnd(text, to);
+            const line = range.getBoundingClientRect();
+            return [line.left - all.left, all.right - line.right];
+          });
+        }"""
+    )
+    assert starts[0][1] <= starts[0][0]
+    assert starts[1][0] < starts[1][1]

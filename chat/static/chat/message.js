@@ -29,7 +29,7 @@ export class MessageView {
     this.reasoning = document.createTextNode("");
     this.thoughtsTitle = document.createTextNode("");
     const summary = h("summary", {}, icon("right"), h("span", {}, this.thoughtsTitle));
-    this.thoughts = h("details", { class: "thoughts" }, summary, h("div", { class: "thoughts-text" }, this.reasoning));
+    this.thoughts = h("details", { class: "thoughts" }, summary, h("div", { class: "thoughts-text", dir: "auto" }, this.reasoning));
   }
 
   /** Show the whole message. `hold`: why queued replies have to wait, or "". */
@@ -127,7 +127,7 @@ export class MessageView {
   showSaid(text) {
     if (this.said === text && this.body.firstChild) return;
     this.said = text;
-    const bubble = h("div", { class: "bubble" }, text);
+    const bubble = h("div", { class: "bubble", dir: "auto" }, text);
     this.body.replaceChildren(bubble);
     this.body.className = "said";
     if (text.length < LONG && text.split("\n").length < 24) return;
@@ -172,7 +172,7 @@ export class MessageView {
   /** Turn a person's message into a form; `save(text)` gets the new text. */
   edit(save) {
     this.editing = true;
-    const area = h("textarea", { rows: "1", "aria-label": "Edit your message" });
+    const area = h("textarea", { rows: "1", dir: "auto", "aria-label": "Edit your message" });
     area.value = this.message.text;
     const done = () => {
       this.editing = false;
@@ -218,7 +218,7 @@ export function pendingView(frame, connected, actions) {
       )
     : h("p", { class: "note" }, connected ? "Sending…" : "Not sent yet: it goes out when the connection is back.");
   const state = frame.refused ? "msg user refused" : "msg user pending";
-  return h("article", { class: state, "data-client": frame.client_id, "aria-label": "You" }, h("div", { class: "bubble" }, frame.text), note);
+  return h("article", { class: state, "data-client": frame.client_id, "aria-label": "You" }, h("div", { class: "bubble", dir: "auto" }, frame.text), note);
 }
 
 function waitingWords(message, hold) {

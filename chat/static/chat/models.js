@@ -160,7 +160,7 @@ class Row {
   }
 
   ask() {
-    const area = h("textarea", { rows: 2, maxlength: LONGEST, id: "reason", "aria-describedby": "reason-help" });
+    const area = h("textarea", { rows: 2, dir: "auto", maxlength: LONGEST, id: "reason", "aria-describedby": "reason-help" });
     area.value = this.request?.reason ?? "";
     const fields = [
       h("label", { for: "reason" }, `Why ${this.model.name}?`),

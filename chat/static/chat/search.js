@@ -23,9 +23,9 @@ export function setUpSearch(recent) {
   }
 
   function result(row, at) {
-    const title = h("span", { class: "result-title" }, h("span", {}, row.title), h("time", { datetime: row.updated_at }, shortDate(row.updated_at)));
+    const title = h("span", { class: "result-title" }, h("span", { dir: "auto" }, row.title), h("time", { datetime: row.updated_at }, shortDate(row.updated_at)));
     const { before, match, after } = row.snippet ?? {};
-    const words = row.snippet && h("p", {}, before, h("mark", {}, match), after);
+    const words = row.snippet && h("p", { dir: "auto" }, before, h("mark", {}, match), after);
     return h("a", { class: "result", role: "option", id: `result-${at}`, href: `/c/${row.id}/`, tabindex: "-1", "aria-selected": "false" }, title, words);
   }
 

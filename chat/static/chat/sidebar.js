@@ -87,7 +87,7 @@ export class Sidebar {
   row(row) {
     const current = row.id === this.current;
     if (this.renaming === row.id) return h("div", { class: "row current" }, this.nameField(row));
-    const link = h("a", { href: `/c/${row.id}/`, title: row.title, "aria-current": current ? "page" : null, "data-focus": `row ${row.id}` }, row.title);
+    const link = h("a", { href: `/c/${row.id}/`, dir: "auto", title: row.title, "aria-current": current ? "page" : null, "data-focus": `row ${row.id}` }, row.title);
     const dots = iconButton("dots", `Options for ${row.title}`, (event) => this.openMenu(row, event.currentTarget), { title: null, "aria-haspopup": "menu", "aria-expanded": "false", "data-focus": `menu ${row.id}` });
     return h("div", { class: current ? "row current" : "row" }, link, dots);
   }
@@ -130,7 +130,7 @@ export class Sidebar {
   }
 
   nameField(row) {
-    const field = h("input", { type: "text", maxlength: "200", "aria-label": "Title" });
+    const field = h("input", { type: "text", dir: "auto", maxlength: "200", "aria-label": "Title" });
     field.value = row.title;
     let done = false;
     const finish = (keep) => {

@@ -68,7 +68,7 @@ export class Tail {
       return;
     }
     if (!this.line) {
-      this.line = h("div", { class: "line" });
+      this.line = h("div", { class: "line", dir: "auto" });
       this.element.append(this.line);
     }
     const [kind, body, marker] = shape(line);
