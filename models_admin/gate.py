@@ -57,6 +57,8 @@ def release(ids: Iterable[int]) -> None:
 def touch(holder: str) -> dict[int, bool]:
     """Beat for all leases of `holder`. Return {lease id: told to let go}; an id that is missing has expired."""
     with transaction.atomic():
+        # Locked first, which may take long: the time is taken when it can be written.
+        list(Lease.objects.select_for_update().filter(holder=holder).order_by("pk").values_list("pk"))
         Lease.objects.filter(holder=holder).update(heartbeat=timezone.now())
         held = Lease.objects.filter(holder=holder).values_list("pk", "revoked_at")
         return {pk: revoked is not None for pk, revoked in held}
@@ -64,7 +66,8 @@ def touch(holder: str) -> dict[int, bool]:
 
 def revoke() -> int:
     """Tell all holders to let go. Return how many leases that are not told already."""
-    return Lease.objects.filter(revoked_at=None).update(revoked_at=timezone.now())
+    with transaction.atomic():
+        return Lease.objects.filter(revoked_at=None).update(revoked_at=timezone.now())
 
 
 def drop_deaf() -> None:

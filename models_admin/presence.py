@@ -7,7 +7,7 @@ import threading
 from datetime import timedelta
 
 from celery import signals
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import DatabaseError, close_old_connections, connection, transaction
 from django.utils import timezone
 
 from models_admin import process
@@ -24,7 +24,10 @@ def a_worker_is_alive() -> bool:
 
 def beat() -> None:
     """Say that this worker is alive, and forget those that have been silent for an hour."""
-    Worker.objects.update_or_create(name=process.name(), defaults={"seen_at": timezone.now()})
+    with transaction.atomic():
+        list(Worker.objects.select_for_update().filter(name=process.name()))
+        # Behind the lock, which may have taken long: a time from before it would be old already.
+        Worker.objects.update_or_create(name=process.name(), defaults={"seen_at": timezone.now()})
     Worker.objects.filter(seen_at__lt=timezone.now() - timedelta(hours=1)).delete()
 
 

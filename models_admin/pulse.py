@@ -9,7 +9,7 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import Self
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from models_admin import events, switching
 from models_admin.models import Switch
@@ -97,8 +97,9 @@ class Pulse:
         try:
             if not switching.beat(self._switch, **progress):
                 self._lose()
-        except DatabaseError:
+        except (DatabaseError, InterfaceError):
             log.exception("Switch %s: its heartbeat could not be written", self._switch.pk)
+            connection.close()  # a broken one is not mended by itself
 
     def _lose(self) -> None:
         self._lost = True

@@ -148,6 +148,7 @@ class Run:
     def unload(self) -> None:
         """Unload what is loaded, and see that it is gone."""
         if self.client.current() is not None:
+            self.pulse.check()
             self.client.unload()
         if card := self.client.current():
             raise ChangedOutside(f"{card.id} is loaded although TabbyAPI was told to unload")
@@ -205,6 +206,7 @@ class Run:
             return
         if not previous:
             if card:
+                self.pulse.check()
                 self.client.unload()
             self._end(self.client.current(), None)
             return

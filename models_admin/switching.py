@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import difflib
 import logging
+import secrets
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
@@ -41,6 +43,7 @@ NEXT: dict[State, tuple[State, ...]] = {
     State.ROLLING_BACK: (State.FAILED, State.CANCELLED),
 }
 TRIES = 10  # to become the one switch that is under way, while others begin and end
+LAST_WORD_SECONDS = 2.0  # for the owner of a switch to show itself, before another worker takes it over
 CANCELLABLE_AT_ONCE = (State.QUEUED, State.DRAINING)
 
 
@@ -163,16 +166,34 @@ def active() -> Switch | None:
 
 
 def claim(switch_id: int) -> Switch | None:
-    """Make this process the owner of a switch that has none, or whose owner is dead; None if it is not to be had."""
-    now = timezone.now()
-    unowned = Q(owner="", state=State.QUEUED)
-    orphaned = Q(state__in=ACTIVE, heartbeat__lt=process.oldest_alive())
-    changed = (
-        Switch.objects.filter(pk=switch_id)
-        .filter(unowned | orphaned)
-        .update(owner=process.name(), heartbeat=now)
-    )
+    """Become the owner of a switch that has none, or whose owner is dead; None if it is not to be had.
+
+    Each claim has a token of its own: of two runners in one process, the older one finds that it has lost the switch.
+    """
+    free = Q(owner="", state=State.QUEUED) | _left_by_the_dead(switch_id)
+    with transaction.atomic():
+        Switch.objects.select_for_update().filter(pk=switch_id).first()
+        changed = Switch.objects.filter(free, pk=switch_id).update(
+            owner=f"{process.name()}.{secrets.token_hex(4)}", heartbeat=timezone.now()
+        )
     return Switch.objects.get(pk=switch_id) if changed else None
+
+
+def _left_by_the_dead(switch_id: int) -> Q:
+    """Which switch may be taken from its owner: this one, if its heartbeat is old and stays as it is.
+
+    An old heartbeat alone proves no death: while the database was locked, nobody could write one. So its owner is given
+    a moment that begins when the database takes writes.
+    """
+    stale = Switch.objects.filter(
+        pk=switch_id, state__in=ACTIVE, heartbeat__lt=process.oldest_alive()
+    ).first()
+    if stale is None or not stale.owner:
+        return Q(pk__in=())
+    with transaction.atomic():
+        Switch.objects.select_for_update().filter(pk=switch_id).first()
+    time.sleep(LAST_WORD_SECONDS)
+    return Q(owner=stale.owner, heartbeat=stale.heartbeat, state__in=ACTIVE)
 
 
 def orphans() -> list[int]:
@@ -187,7 +208,9 @@ def orphans() -> list[int]:
 def beat(switch: Switch, **progress: Any) -> bool:
     """Show that the owner lives, with `percent` and `detail` where they changed; False if it owns it no more."""
     mine = Switch.objects.filter(pk=switch.pk, owner=switch.owner, state__in=ACTIVE)
-    return mine.update(heartbeat=timezone.now(), **progress) == 1
+    with transaction.atomic():
+        mine.select_for_update().first()  # it may have to wait: the time is taken when it can be written
+        return mine.update(heartbeat=timezone.now(), **progress) == 1
 
 
 def move(switch: Switch, new: State, **fields: Any) -> None:
@@ -198,24 +221,16 @@ def move(switch: Switch, new: State, **fields: Any) -> None:
     old = State(switch.state)
     if new not in NEXT[old]:
         raise ValueError(f"A switch does not go from {old} to {new}.")
-    now = timezone.now()
-    spent = round((now - switch.state_since).total_seconds(), 3)
-    seconds = {**switch.seconds, old.value: round(switch.seconds.get(old.value, 0) + spent, 3)}
-    changes = {
-        "state": new,
-        "state_since": now,
-        "heartbeat": now,
-        "seconds": seconds,
-        "percent": 0,
-        "detail": "",
-        **fields,
-    }
-    if new in ENDED:
-        changes["finished_at"] = now
+    mine = Switch.objects.filter(pk=switch.pk, owner=switch.owner, state=old)
     with transaction.atomic():
         if (old in GATED) != (new in GATED):
             backend.lock()
-        mine = Switch.objects.filter(pk=switch.pk, owner=switch.owner, state=old)
+        mine.select_for_update().first()
+        now = timezone.now()  # behind the locks, which may have taken long
+        spent = round((now - switch.state_since).total_seconds(), 3)
+        seconds = {**switch.seconds, old.value: round(switch.seconds.get(old.value, 0) + spent, 3)}
+        times = {"state_since": now, "heartbeat": now, **({"finished_at": now} if new in ENDED else {})}
+        changes = {"state": new, "seconds": seconds, "percent": 0, "detail": "", **times, **fields}
         if mine.update(**changes) != 1:
             raise Lost
         for name, value in changes.items():
@@ -247,10 +262,10 @@ def succeed(switch: Switch, **loaded: Any) -> None:
 
 def cancel(switch: Switch, *, user: AbstractBaseUser | AnonymousUser | None) -> None:
     """Stop a switch: at once while it is queued or draining, else when the load at hand ends. Raises TooLate."""
-    now = timezone.now()
     who = getattr(user, "username", "") or "somebody"
     with transaction.atomic():
         backend.lock()
+        now = timezone.now()
         waiting = Switch.objects.filter(pk=switch.pk, state__in=CANCELLABLE_AT_ONCE)
         done = waiting.update(
             state=State.CANCELLED,

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import psycopg
 import redis
 from support.people import Person
-from support.tabby import Tabby
+from support.system import QUICK
+from support.tabby import Tabby, until
 from system.running import Gantry
 
 
@@ -66,6 +73,46 @@ def test_a_task_that_is_delivered_again_changes_nothing(tabby: Tabby, gantry: Ga
             page.until(lambda each: broker_is_empty(broker) or each.next(), "the queue to be empty")
     assert len(tabby.log("/v1/model/load")) == 1
     assert admin.switch_row(number)["state"] == "succeeded"
+
+
+@contextmanager
+def locked(gantry: Gantry, number: int) -> Iterator[Callable[[], timedelta]]:
+    """Let nobody write to the database (PostgreSQL: to that switch) for a while; gives the age of its heartbeat."""
+    asked = f"SELECT heartbeat FROM models_admin_switch WHERE id = {number}"
+    url = gantry.env["DATABASE_URL"]
+    database: Any = psycopg.connect(url) if url else sqlite3.connect(gantry.folder / "gantry.sqlite3")
+    with closing(database):
+        database.execute(f"{asked} FOR UPDATE" if url else "BEGIN IMMEDIATE")
+
+        def age() -> timedelta:
+            beat = database.execute(asked).fetchone()[0]
+            moment = beat if url else datetime.fromisoformat(beat).replace(tzinfo=UTC)
+            return datetime.now(UTC) - moment
+
+        yield age
+        database.rollback()
+
+
+def test_a_locked_database_does_not_make_two_runners_of_one_switch(
+    tabby: Tabby, gantry: Gantry, admin: Person
+) -> None:
+    """While nobody can write, a heartbeat grows old without anybody's death."""
+    tabby.state(seconds_per_module={"slow-13B": 0.3})
+    ttl = timedelta(seconds=float(QUICK["HEARTBEAT_TTL"]))
+    with admin.watch() as page:
+        number = admin.start_switch("slow-13B")
+        page.until(lambda each: (each.backend["switch"] or {}).get("percent", 0) > 5, "the load")
+        with (
+            locked(gantry, number) as age,
+            redis.Redis(unix_socket_path=str(gantry.folder / "redis.sock")) as broker,
+        ):
+            until(lambda: age() > 2 * ttl, "a heartbeat that looks like death")
+            broker.lpush("gantry", *[_task_message(number) for _ in range(5)])
+            until(lambda: broker_is_empty(broker), "workers that want to take it over")
+            until(lambda: age() > 2.5 * ttl, "them to wait for the database")
+        page.until(lambda each: (each.backend["last"] or {}).get("id") == number, "the end", 60)
+        assert page.backend["last"]["state"] == "succeeded"
+    assert len(tabby.log("/v1/model/load")) == 1
 
 
 def broker_is_empty(broker: redis.Redis) -> bool:
