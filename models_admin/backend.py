@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from models_admin import narration, presence, showcase, wish_ends
+from models_admin import differences, narration, presence, showcase, wish_ends
 from models_admin.models import ENDED, GATED, Backend, Lease, Switch
 from models_admin.tabby.errors import TabbyError
 from models_admin.tabby.wire import ModelCard
@@ -31,13 +31,14 @@ def set_loaded(
     """Write what is loaded now (None: nothing). Call inside a transaction.
 
     `options` are those that the model was loaded with; `wanted` says that somebody chose this model. A model that was loaded
-    all the time keeps its options and its time: the epoch counts changes.
+    all the time, with the same parameters, keeps its options and its time: the epoch counts changes.
     """
     now = timezone.now()
     changes: dict[str, Any] = {
         "model": card.id if card else "",
         "parameters": dict(card.parameters) if card else {},
         "options": dict(options or {}),
+        "differences": differences.found(options or {}, card),
         "loaded_at": now if card else None,
         "seen_at": now,
         "unreachable_since": None,
@@ -47,8 +48,10 @@ def set_loaded(
     backend = lock()
     if wanted:
         backend.wanted = card.id if card else ""
-    if backend.model and card and card.id == backend.model:
-        changes = {"seen_at": now, "unreachable_since": None, "trouble": "", "advice": ""}
+    if card and runs(backend, card):
+        changes = {
+            "seen_at": now, "unreachable_since": None, "trouble": "", "advice": "", "parameters": dict(card.parameters)
+        }  # fmt: skip
     else:
         backend.epoch += 1
     for name, value in changes.items():
@@ -56,6 +59,13 @@ def set_loaded(
     backend.save()
     if card:
         wish_ends.loaded(card.id)
+
+
+def runs(backend: Backend, card: ModelCard | None) -> bool:
+    """Whether what the row says is loaded is what `card` shows (None: nothing): the same model, with the same parameters."""
+    if card is None:
+        return not backend.model
+    return backend.model == card.id and not differences.changed(backend.parameters, card.parameters)
 
 
 def set_reachable() -> None:
@@ -97,7 +107,8 @@ def snapshot() -> dict[str, Any]:
     """Return the `backend` event: all that a page shows of TabbyAPI and of the switch under way.
 
     {"type", "state": "ready"|"switching"|"unloaded"|"unreachable", "model" ('' = none), "about" (the model as
-    showcase.about() says, or None), "loaded_at", "context" (tokens), "parameters", "options", "unreachable_since",
+    showcase.about() says, or None), "loaded_at", "context" (tokens), "parameters" (of TabbyAPI's card), "options" (asked
+    for), "differences" (between the two, shaped as differences.py says), "unreachable_since",
     "trouble", "advice", "findings" (shaped as findings.Finding.as_dict() says), "catalog_at", "worker" (one is alive),
     "replying" (generations in flight), "switch": None | {…}, "last": None | {…} (ended within the last hour)};
     the two switches are shaped as narration.told() says, times are ISO 8601.
@@ -120,6 +131,7 @@ def snapshot() -> dict[str, Any]:
         "context": backend.parameters.get("max_seq_len"),
         "parameters": backend.parameters,
         "options": backend.options,
+        "differences": backend.differences,
         "unreachable_since": narration.iso(backend.unreachable_since),
         "trouble": backend.trouble,
         "advice": backend.advice,
@@ -137,13 +149,12 @@ def public(snapshot: dict[str, Any]) -> dict[str, Any]:
     """Return what people who only chat are shown of a snapshot(), in the same shape.
 
     Left out are who asked for a switch, what is noted about a model that is not shown in chat, and what concerns
-    administrators alone: where TabbyAPI is and what is wrong with it. Why a switch failed is for everybody.
+    administrators alone: load options, where TabbyAPI is and what is wrong with it. Why a switch failed is for everybody.
     """
     about = snapshot["about"]
-    unnamed = {"by": "", "rule": "", "advice": ""}
     return {
         **snapshot,
         "about": about if about and about["visible"] else None,
-        **{"parameters": {}, "options": {}, "trouble": "", "advice": "", "findings": []},
-        **{part: snapshot[part] and {**snapshot[part], **unnamed} for part in ("switch", "last")},
+        **{"parameters": {}, "options": {}, "differences": [], "trouble": "", "advice": "", "findings": []},
+        **{part: snapshot[part] and narration.public(snapshot[part]) for part in ("switch", "last")},
     }

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.utils.dateparse import parse_datetime
 
+from models_admin import differences
 from models_admin.backend import row
 from models_admin.models import Source, State
 
@@ -25,9 +26,9 @@ def banner(snapshot: dict[str, Any]) -> dict[str, Any]:
 
     {"key", "trouble" (whether to show it),
     "tone": "good"|"busy"|"idle"|"bad" (never "good" beside a trouble), "headline", "since" (a time or None),
-    "facts": [words], "replying", "snapshot", "switch", "work" (what waits, where the headline does not say it), "last" (with
-    "ended", a time, and "who")}; the key changes whenever the words do, but not with a running step's progress
-    or the number of replies.
+    "facts": [words], "notes": [sentences on what is loaded], "replying", "snapshot", "switch",
+    "work" (what waits, where the headline does not say it), "last" (with "ended", a time, and "who")}; the key changes whenever the words do,
+    but not with a running step's progress or the number of replies.
     """
     tone, headline = _headline(snapshot)
     troubled = not snapshot["worker"] or bool(snapshot["findings"])
@@ -40,11 +41,12 @@ def banner(snapshot: dict[str, Any]) -> dict[str, Any]:
         "trouble": snapshot["trouble"] != "" and not _keys_fault(snapshot),  # a finding says it better
         "since": parse_datetime(since) if since and tone != "busy" else None,
         "facts": _facts(snapshot),
+        "notes": _notes(snapshot),
         "replying": _replying(snapshot["replying"]),
         "snapshot": snapshot,
         "switch": snapshot["switch"],
         "work": _under_way(snapshot["switch"]) if tone != "busy" and snapshot["switch"] else "",
-        "last": _ended(last) if last else None,
+        "last": _ended(last, snapshot["model"]) if last else None,
     }
 
 
@@ -104,12 +106,18 @@ def _under_way(switch: dict[str, Any]) -> str:
     return f"Switching from {previous} to {target}" if previous else f"Loading {target}"
 
 
-def _ended(last: dict[str, Any]) -> dict[str, Any]:
-    """A switch that has ended, with its time as a time, and who it was in words."""
+def _ended(last: dict[str, Any], model: str) -> dict[str, Any]:
+    """A switch that has ended, with its time as a time, and who it was in words; what is said of `model` is left out."""
     ended = parse_datetime(last["finished_at"])
     if last["source"] == Source.OUTSIDE:
-        text = f"Changed from outside Gantry: {last['target'] or 'no model'} was found loaded"
+        again = (
+            " again, with other parameters" if last["target"] and last["target"] == last["previous"] else ""
+        )
+        text = f"Changed from outside Gantry: {last['target'] or 'no model'} was found loaded{again}"
+        text += f" ({last['detail']})" if last["detail"] else ""
         return {**last, "ended": ended, "who": "", "lines": [{"text": text, "state": "waiting"}]}
+    if last["result"] == model:
+        last = {**last, "lines": [line for line in last["lines"] if line["state"] != "note"]}
     where = f"rule “{last['rule']}”" if last["rule"] else WHERE[Source(last["source"])]
     return {**last, "ended": ended, "who": f"asked for by {last['by']} ({where})" if last["by"] else where}
 
@@ -123,10 +131,16 @@ def _facts(snapshot: dict[str, Any]) -> list[str]:
             facts.append(f"context {snapshot['context']:,} tokens")
         # The context is what max_seq_len has led to.
         said = {"max_seq_len"} if snapshot["context"] else set()
-        facts += [
-            f"{name} {value}" for name, value in sorted(snapshot["options"].items()) if name not in said
-        ]
+        options = {name: value for name, value in snapshot["options"].items() if name not in said}
+        facts += differences.as_loaded(options, snapshot["parameters"], snapshot["differences"])
     return facts
+
+
+def _notes(snapshot: dict[str, Any]) -> list[str]:
+    """What was asked for the loaded model and is not so; what is not confirmed stands among the facts."""
+    if snapshot["state"] != "ready":
+        return []
+    return differences.told(each for each in snapshot["differences"] if each["kind"] != "unconfirmed")
 
 
 def _replying(count: int) -> str:

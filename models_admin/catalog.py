@@ -14,8 +14,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from models_admin import backend, events, gate, names, switching
-from models_admin.models import Source, TabbyModel
+from models_admin import backend, differences, events, gate, names, switching
+from models_admin.models import Backend, Source, TabbyModel
 from models_admin.tabby.client import TabbyClient
 from models_admin.tabby.errors import TabbyError
 from models_admin.tabby.wire import ModelCard
@@ -108,7 +108,8 @@ def _write(listed: list[str], gone: list[str]) -> list[str]:
 def observe(card: ModelCard | None, epoch: int) -> None:
     """Take what TabbyAPI said is loaded for the truth, unless it was asked before the last change or in mid-switch.
 
-    A model that differs from the one known was loaded, unloaded or lost by somebody else: the history says so.
+    A model that differs from the one known, or that runs with other parameters, was loaded, unloaded or lost by somebody
+    else: the history says so.
     """
     found = card.id if card else ""
     with transaction.atomic():
@@ -117,22 +118,36 @@ def observe(card: ModelCard | None, epoch: int) -> None:
             return
         known, first_look = row.model, row.seen_at is None
         was_unreachable = row.unreachable_since is not None
-        if found == row.model and not first_look:
+        if backend.runs(row, card) and not first_look:
             backend.set_reachable()
             if not was_unreachable:
                 return
         else:
             if not first_look:
-                log.warning(
-                    "TabbyAPI has %s loaded, not %s: changed from outside", found or "nothing", row.model
-                )
-                switching.record(source=Source.OUTSIDE, target=found, previous=row.model)
+                _record_outside(row, card)
             backend.set_loaded(card)
             if found:
                 TabbyModel.objects.filter(name=found).update(last_loaded=timezone.now())
     events.backend_changed()
     if not found and (known or first_look):
         _keep(row.wanted or known)
+
+
+def _record_outside(row: Backend, card: ModelCard | None) -> None:
+    """Write into the history that somebody else changed what the row says is loaded."""
+    found, shown = (card.id, card.parameters) if card else ("", {})
+    how = differences.changes_in_words(row.parameters, shown) if found == row.model else ""
+    log.warning(
+        "TabbyAPI has %s loaded, not %s: changed from outside%s",
+        found or "nothing", row.model or "nothing", f" ({how})" if how else "",
+    )  # fmt: skip
+    switching.record(
+        source=Source.OUTSIDE,
+        target=found,
+        previous=row.model,
+        detail=how[:255],
+        **differences.columns({}, card),
+    )
 
 
 def _keep(last: str) -> None:

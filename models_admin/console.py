@@ -198,7 +198,7 @@ class Screen:
     def show(self, told: dict[str, Any]) -> None:
         """Show the state of a switch, shaped as narration.told() says."""
         for text, state in _lines(told):
-            settled = state in ("done", "failed")
+            settled = state in ("done", "failed", "note")
             if settled and text not in self.written:
                 self._clear()
                 (self.err if text.startswith("✗") else self.out).write(text)

@@ -17,7 +17,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
-from models_admin import history_csv, plots
+from models_admin import differences, history_csv, plots
 from models_admin.admin_pages import may_look
 from models_admin.banner import WHERE
 from models_admin.columns import moment
@@ -89,7 +89,7 @@ class SwitchAdmin(HistoryAdmin):
     list_per_page = 50
     # The error is the last of the steps.
     fields = (
-        "when", "change", "outcome", "steps", "took", "who", "cause", "replies_cut", "used_options", "advice"
+        "when", "change", "outcome", "steps", "took", "who", "cause", "replies_cut", "used_options", "really", "advice"
     )  # fmt: skip
     readonly_fields = fields
 
@@ -102,7 +102,11 @@ class SwitchAdmin(HistoryAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Switch | None = None) -> tuple[str, ...]:
         """Leave out what there is not."""
-        said = {"cause": bool(obj and obj.cause_id), "advice": bool(obj and obj.advice)}
+        said = {
+            "cause": bool(obj and obj.cause_id),
+            "really": bool(obj and obj.card),
+            "advice": bool(obj and obj.advice),
+        }
         return tuple(name for name in self.fields if said.get(name, True))
 
     def change_view(
@@ -216,4 +220,12 @@ class SwitchAdmin(HistoryAdmin):
 
     @admin.display(description="Options")
     def used_options(self, row: Switch) -> str:
-        return ", ".join(f"{name} {value}" for name, value in sorted(row.options.items())) or "none"
+        return (
+            "; ".join(f"{name} {differences.shown(value)}" for name, value in sorted(row.options.items()))
+            or "none"
+        )
+
+    @admin.display(description="Loaded with")
+    def really(self, row: Switch) -> str:
+        """What TabbyAPI's card showed in the end; what differs from the options stands among the steps."""
+        return "; ".join(f"{name} {differences.shown(value)}" for name, value in sorted(row.card.items()))

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from models_admin import differences
 from models_admin.banner import WHERE
 from models_admin.models import GATED, Source, State, Switch
 
@@ -16,7 +17,7 @@ MOST = 100_000
 STEPS = (State.QUEUED, *GATED)
 COLUMNS = (
     "number", "asked", "started", "ended", "by", "source", "rule", "from", "to", "outcome", "loaded after it",
-    "replies cut", "options", *(f"seconds {step.label.lower()}" for step in STEPS), "error",
+    "replies cut", "options", "differences", *(f"seconds {step.label.lower()}" for step in STEPS), "error",
 )  # fmt: skip
 
 
@@ -49,6 +50,7 @@ def _line(row: Switch) -> tuple[Any, ...]:
         "" if row.result is None else row.result,
         row.replies_cut,
         json.dumps(row.options) if row.options else "",
+        " ".join(differences.told(row.differences)),
         *(row.seconds.get(step.value, "") for step in STEPS),
         row.error,
     )

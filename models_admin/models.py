@@ -58,6 +58,8 @@ class Backend(models.Model):
     model = models.CharField(max_length=255, blank=True)
     parameters = models.JSONField(default=dict)
     options = models.JSONField(default=dict)
+    # How what the card shows (`parameters`) differs from the options that it was loaded with: see differences.py.
+    differences = models.JSONField(default=list)
     loaded_at = models.DateTimeField(null=True)
     seen_at = models.DateTimeField(null=True)
     unreachable_since = models.DateTimeField(null=True)
@@ -149,6 +151,9 @@ class Switch(models.Model):
     advice = models.TextField(blank=True)
     # What was loaded when it ended; None while it runs.
     result = models.CharField(max_length=255, null=True)  # noqa: DJ001 ('' is "nothing loaded")
+    # The parameters on TabbyAPI's card when it ended, and how they differ from what was asked: see differences.py.
+    card = models.JSONField(default=dict)
+    differences = models.JSONField(default=list)
     slot = models.PositiveSmallIntegerField(default=1, editable=False)
 
     class Meta:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from models_admin import expectations
+from models_admin import differences, expectations
 from models_admin.models import ENDED, Source, State, Switch
 
 SLOW = (
@@ -29,7 +29,9 @@ def told(switch: Switch, *, worker: bool, replying: int) -> dict[str, Any]:
 
     {"id", "kind": "switch"|"unload", "state", "target", "previous", "step", "steps", "percent" (of the step), "detail",
     "eta_seconds", "elapsed_seconds", "by", "source", "rule", "error", "error_kind", "advice", "result", "cancel_requested",
-    "replies_cut", "seconds": {step: seconds}, "created_at", "finished_at", "lines": [{"text", "state"}]}
+    "replies_cut", "seconds": {step: seconds}, "options" (asked for), "parameters" (of TabbyAPI's card in the end),
+    "differences" (between the two, shaped as differences.py says), "created_at", "finished_at",
+    "lines": [{"text", "state"}]}
     """
     now = timezone.now()
     in_state = (now - switch.state_since).total_seconds()
@@ -59,10 +61,20 @@ def told(switch: Switch, *, worker: bool, replying: int) -> dict[str, Any]:
         "cancel_requested": switch.cancel_requested is not None,
         "replies_cut": switch.replies_cut,
         "seconds": switch.seconds,
+        "options": switch.options,
+        "parameters": switch.card,
+        "differences": switch.differences,
         "created_at": iso(switch.created_at),
         "finished_at": iso(switch.finished_at),
         "lines": _lines(switch, worker=worker, replying=replying, in_state=in_state),
     }
+
+
+def public(told: dict[str, Any]) -> dict[str, Any]:
+    """Return told() as people who only chat are shown it: without who asked for it, and without load options."""
+    lines = [line for line in told["lines"] if line["state"] != "note"]
+    unsaid = {"by": "", "rule": "", "advice": "", "options": {}, "parameters": {}, "differences": []}
+    return {**told, **unsaid, "lines": lines}
 
 
 def _line(text: str, state: str) -> dict[str, str]:
@@ -78,7 +90,20 @@ def _lines(switch: Switch, *, worker: bool, replying: int, in_state: float) -> l
         cut = switch.let_go_at is not None
         text = f"Asking {replies} to pause…" if cut else f"Waiting for {replies} to finish ({left} s left)"
         return [_line(text if replying else "Closing the gate…", "waiting")]
-    return [*_steps(switch), *_ending(switch)]
+    notes = [_line(text, "note") for text in differences.told(switch.differences)]
+    return [*_steps(switch), *_ending(switch), *notes]
+
+
+def outside(switch: Switch) -> str:
+    """Return what somebody else did, in words."""
+    how = f" with other parameters ({switch.detail})" if switch.detail else ""
+    if not switch.target:
+        what = f"{switch.previous} was unloaded"
+    elif switch.target == switch.previous:
+        what = f"{switch.target} was loaded again{how}"
+    else:
+        what = f"{switch.target} was loaded"
+    return f"{what} by somebody else, not through Gantry"
 
 
 def _steps(switch: Switch) -> list[dict[str, str]]:
@@ -107,8 +132,7 @@ def _steps(switch: Switch) -> list[dict[str, str]]:
 
 def _ending(switch: Switch) -> list[dict[str, str]]:
     if switch.source == Source.OUTSIDE:
-        what = f"{switch.target} was loaded" if switch.target else f"{switch.previous} was unloaded"
-        return [_line(f"{what} by somebody else, not through Gantry", "done")]
+        return [_line(outside(switch), "done")]
     if switch.state == State.SUCCEEDED:
         return [_line(f"✓ Model {'switched' if switch.target else 'unloaded'} successfully!", "done")]
     if switch.state == State.ROLLING_BACK:

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from models_admin import backend, catalog, demand, events, gate, switching, trace
+from models_admin import backend, catalog, demand, differences, events, gate, switching, trace
 from models_admin.loading import Loader
 from models_admin.models import ACTIVE, Source, State, Switch
 from models_admin.narration import IN_VAIN
@@ -220,10 +220,10 @@ class Run:
             self._record(error, started)
             raise
         if loads:
-            self._record(None, started)
+            self._record(None, started, card)
         self._end(card, None)
 
-    def _record(self, error: TabbyError | None, started: object) -> None:
+    def _record(self, error: TabbyError | None, started: object, card: ModelCard | None = None) -> None:
         """The rollback's own row in the history."""
         self.pulse.check()
         seconds = {"loading": round((timezone.now() - self.switch.state_since).total_seconds(), 3)}
@@ -240,6 +240,7 @@ class Run:
             error=str(error) if error else "",
             error_kind=error.kind if error else "",
             advice=error.advice if error else "",
+            **differences.columns(self.switch.previous_options, card),
         )
 
     def _end(self, card: ModelCard | None, error: TabbyError | None) -> None:
@@ -259,4 +260,7 @@ class Run:
             backend.set_loaded(card, options)
             if isinstance(error, Unreachable):
                 backend.set_trouble(error)
-            move(self.switch, State.CANCELLED if cancelled else State.FAILED, result=found, error=why)
+            really = differences.columns(options, card)
+            move(
+                self.switch, State.CANCELLED if cancelled else State.FAILED, result=found, error=why, **really
+            )

@@ -88,7 +88,27 @@ class Unloaded(Schema):
 
 class Line(Schema):
     text: Annotated[str, Field(examples=[f"Step 2: Loading {NAME}… 40%"])]
-    state: Literal["waiting", "running", "done", "failed"]
+    state: Literal["waiting", "running", "done", "failed", "note"]
+
+
+class Difference(Schema):
+    """How what TabbyAPI shows of a loaded model differs from an option that it was loaded with."""
+
+    option: Annotated[str, Field(examples=["max_seq_len"])]
+    kind: Annotated[
+        Literal["differs", "ignored", "missing", "unconfirmed"],
+        Field(description="unconfirmed: TabbyAPI does not show it; ignored: it has no effect."),
+    ]
+    asked: Any
+    found: Any
+    text: Annotated[
+        str,
+        Field(
+            examples=[
+                "Asked for a context of 8,192; the server runs 3,072: the tabby_config.yml in its folder decides."
+            ]
+        ),
+    ]
 
 
 class Switch(Schema):
@@ -117,6 +137,11 @@ class Switch(Schema):
     cancel_requested: bool
     replies_cut: int
     seconds: Annotated[dict[str, float], Field(description="Spent in each state.")]
+    options: Annotated[dict[str, Any], Field(description="The load options asked for.")]
+    parameters: Annotated[
+        dict[str, Any], Field(description="What TabbyAPI's card showed of the loaded model when it ended.")
+    ]
+    differences: Annotated[list[Difference], Field(description="Between the two.")]
     created_at: Moment
     finished_at: Moment | None
     lines: list[Line]

@@ -26,7 +26,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from models_admin import admin_log, backend, events, options, process
+from models_admin import admin_log, backend, differences, events, options, process
 from models_admin.models import ACTIVE, ENDED, GATED, Source, State, Switch, TabbyModel
 
 if TYPE_CHECKING:
@@ -257,7 +257,8 @@ def succeed(switch: Switch, **loaded: Any) -> None:
         backend.set_loaded(loaded["card"], loaded.get("options"), wanted=wanted)
         if switch.target:
             TabbyModel.objects.filter(name=switch.target).update(last_loaded=timezone.now())
-        move(switch, State.SUCCEEDED, result=switch.target, percent=100)
+        really = differences.columns(loaded.get("options") or {}, loaded["card"])
+        move(switch, State.SUCCEEDED, result=switch.target, percent=100, **really)
 
 
 def cancel(switch: Switch, *, user: AbstractBaseUser | AnonymousUser | None) -> None:

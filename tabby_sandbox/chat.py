@@ -21,9 +21,9 @@ from .sandbox import CALL, Call
 from .sse import EventStream, event
 from .trouble import BREAKS, GARBAGE, break_stream, garbage_event
 from .wire import (
+    NO_TEMPLATE,
     NOTHING_LOADED,
     Refusal,
-    context_size,
     context_too_long,
     crash,
     invalid,
@@ -46,17 +46,16 @@ async def completions(request: web.Request) -> web.StreamResponse:
     max_tokens = _max_tokens(body)
     await _settle_model(call, body.get("model"))
     engine = call.sandbox.engine
-    model = engine.loaded
-    if model is None:
+    model, shown = engine.loaded, engine.parameters
+    if model is None or shown is None:
         raise Refusal(503, NOTHING_LOADED)
+    if not shown.prompt_template:
+        raise Refusal(422, NO_TEMPLATE)
     reply = compose(model, messages, prefix, max_tokens, engine.token_rate)
-    size = context_size(model, engine.options)
-    if reply.prompt_tokens > size:
-        raise context_too_long(
-            f"Prompt length {reply.prompt_tokens} exceeds the available context size of {size} tokens"
-        )
+    if why := shown.refusal(reply.prompt_tokens):
+        raise context_too_long(why)
     call.record.model = model.name
-    if body.get("stream"):
+    if body.get("stream") and engine.streams:
         return await _Streamed(call, reply, usage=_wants_usage(body)).run()
     return await _whole(call, reply, usage=_wants_usage(body))
 

@@ -39,13 +39,17 @@ class ModelSpec:
     unload_seconds: float = 0.0
     # What a tabby_config.yml in the model's folder would say: it wins over the options of a load.
     overrides: dict[str, Any] = field(default_factory=dict)
+    # The chat template of its own; '' is none: chats are refused.
+    prompt_template: str = "from_tokenizer_config"
+    # The directory is a link to that of another model, which is then what is loaded.
+    link: str | None = None
 
-    def phases(self, *, with_draft: bool) -> list[tuple[str, int]]:
+    def phases(self, *, vision: bool, draft: bool) -> list[tuple[str, int]]:
         """The phases of a load in TabbyAPI's order, as (model_type, modules)."""
         phases = []
-        if self.vision:
+        if vision:
             phases.append(("vision", self.vision_modules))
-        if self.draft or with_draft:
+        if draft:
             phases.append(("draft", self.draft_modules))
         return [*phases, ("model", self.modules)]
 
@@ -58,6 +62,10 @@ class ServerOptions:
     order: str = "random"
     inline_loading: bool = False
     dummy_models: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ("alpaca", "chatml")
+    # The directories of a draft model folder of its own; none: it is the model folder.
+    draft_models: tuple[str, ...] = ()
+    disable_request_streaming: bool = False
     initial_model: str | None = None
 
 
@@ -97,7 +105,9 @@ def parse(document: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
     models = tuple(parse_model(table) for table in document.get("model", []))
     server_table = dict(document.get("server", {}))
     _check("[server]", server_table, ServerOptions)
-    server_table["dummy_models"] = tuple(server_table.get("dummy_models", ()))
+    for name in ("dummy_models", "templates", "draft_models"):
+        if name in server_table:
+            server_table[name] = tuple(server_table[name])
     server = ServerOptions(**server_table)
     if server.order not in {"list", "random"}:
         raise ConfigError('[server] order is "list" or "random".')

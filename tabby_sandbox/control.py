@@ -63,6 +63,7 @@ async def change_state(request: web.Request) -> web.Response:
     if not isinstance(data, dict):
         raise Refusal(400, "The state is an object.")
     known = {"models", "add_models", "remove_models", "token_rate", "seconds_per_module", "issues", "loaded"}
+    known |= {"options", "disable_request_streaming"}
     unknown = set(data) - known - {"restart"}
     if unknown:
         raise Refusal(400, f"Unknown key {sorted(unknown)[0]}. Known: {', '.join(sorted(known))}, restart.")
@@ -81,11 +82,14 @@ async def change_state(request: web.Request) -> web.Response:
         engine.set_module_seconds({_known(sandbox, name).name: value for name, value in given.items()})
     if "issues" in data:
         engine.issues = [str(issue) for issue in data["issues"]]
+    if "disable_request_streaming" in data:
+        engine.streams = not data["disable_request_streaming"]
     if data.get("restart"):
         sandbox.hang_up_all()
         engine.put(None)
     if "loaded" in data:
-        engine.put(_known(sandbox, data["loaded"]) if data["loaded"] is not None else None)
+        model = _known(sandbox, data["loaded"]) if data["loaded"] is not None else None
+        engine.put(model, data.get("options"))
     return json_response(_state(sandbox))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from .config import Config, ModelSpec
 from .faults import CORRUPTED, OOM, Fault, FaultQueue
+from .parameters import Parameters, draft_of, sees, settled
 
 LOAD_FAULTS = {"error", "error_event", "oom", "corrupted", "finished_then_error"}
 
@@ -77,8 +78,8 @@ class Engine:
     def _restore(self) -> None:
         self.models = {model.name: model for model in self._config.models}
         initial = self._config.server.initial_model
-        self.loaded: ModelSpec | None = self.models[initial] if initial else None
-        self.options: dict[str, Any] = {}
+        self.streams = not self._config.server.disable_request_streaming
+        self._set_loaded(self.models[initial] if initial else None, {})
         self.phase = Phase.IDLE
         self.loading: str | None = None
         self.queued = 0
@@ -88,6 +89,17 @@ class Engine:
         self._idle = asyncio.Event()
         self._idle.set()
         self._lock = asyncio.Lock()
+
+    def _set_loaded(self, model: ModelSpec | None, options: dict[str, Any]) -> None:
+        self.loaded = model
+        self.options = options if model else {}
+        templates = self._config.server.templates
+        self.parameters: Parameters | None = settled(model, options, templates) if model else None
+
+    def set_template(self, name: str) -> None:
+        """Another template for what is loaded; '' is none."""
+        if self.parameters is not None:
+            self.parameters = replace(self.parameters, prompt_template=name)
 
     def reset(self) -> None:
         """Back to the configuration, as a fresh process would be."""
@@ -116,6 +128,10 @@ class Engine:
         if path.is_absolute() or ".." in path.parts:
             return self.models.get(path.name) or ModelSpec(path.name or "/")
         return self.models.get(str(path))
+
+    def drafts(self) -> list[str]:
+        """The directories in which draft models are looked for."""
+        return list(self._config.server.draft_models or self.models)
 
     # -- generations ---------------------------------------------------------------------------------------
 
@@ -159,11 +175,11 @@ class Engine:
         task = self._spawn(self._run_unload())
         await asyncio.shield(task)
 
-    def put(self, model: ModelSpec | None) -> None:
+    def put(self, model: ModelSpec | None, options: dict[str, Any] | None = None) -> None:
         """Another hand changes what is loaded: running work ends, generations hang as after an unload."""
         self.stop()
         self.abort_generations()
-        self.loaded, self.options = model, {}
+        self._set_loaded(model, options or {})
         self.phase, self.loading, self.queued = Phase.IDLE, None, 0
         self._lock = asyncio.Lock()
 
@@ -183,7 +199,7 @@ class Engine:
         self.phase = Phase.UNLOADING
         if self.loaded is not None:
             await asyncio.sleep(self.loaded.unload_seconds)
-        self.loaded, self.options = None, {}
+        self._set_loaded(None, {})
 
     async def _run_load(self, load: Load) -> None:
         lock = self._lock
@@ -200,7 +216,8 @@ class Engine:
 
     async def _load_in_turn(self, load: Load) -> None:
         lock = self._lock
-        if self.loaded is not None and self.loaded.name == load.model.name:
+        model = self.models.get(load.model.link, load.model) if load.model.link else load.model
+        if self.loaded is not None and self.loaded.name == model.name:
             load.emit(_progress("model", 1, 1, "finished"))
             return
         self.loading = load.model.name
@@ -216,7 +233,7 @@ class Engine:
                 load.emit(data)
             if load.fault and load.fault.kind == "finished_then_error":
                 raise LoadFailed(load.fault.words())
-            self.loaded, self.options = load.model, {**load.options, **load.model.overrides}
+            self._set_loaded(model, load.options)
         finally:
             # A reset made a new lock, and its state is not this load's to touch.
             if lock is self._lock:
@@ -224,7 +241,10 @@ class Engine:
 
     async def _modules(self, load: Load) -> AsyncIterator[dict[str, Any]]:
         done = 0
-        phases = load.model.phases(with_draft=bool(load.options.get("draft_model")))
+        draft = draft_of(load.model, load.options)
+        if draft and draft not in self.drafts():  # it is looked for now, with the old model gone
+            raise LoadFailed(f"[Errno 2] No such file or directory: 'models/{draft}/config.json'")
+        phases = load.model.phases(vision=sees(load.model, load.options), draft=draft is not None)
         last = sum(modules for _, modules in phases) - 1
         for kind, modules in phases:
             for module in range(1, modules + 1):

@@ -11,12 +11,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from . import chat, control, loads
-from .auth import permission, require_api, require_permission
+from .auth import permission, require_admin, require_api, require_permission
 from .config import Config
 from .faults import ENDPOINTS
 from .sandbox import CALL, NOT_JSON, SANDBOX, Call, Sandbox
 from .trouble import instead
-from .wire import NOTHING_LOADED, Refusal, card, json_response, loaded_card
+from .wire import NOTHING_LOADED, Refusal, card, crash, json_response, loaded_card
 
 _LOOPBACK = {"127.0.0.1", "::1"}
 _STREAMS = {"load", "chat"}
@@ -32,7 +32,12 @@ def build(config: Config) -> web.Application:
             web.get("/v1/auth/permission", key_permission),
             web.get("/v1/models", models),
             web.get("/v1/model/list", models),
+            web.get("/v1/model/draft/list", draft_models),
             web.get("/v1/model", current),
+            web.get("/v1/templates", templates),
+            web.get("/v1/template/list", templates),
+            web.post("/v1/template/switch", switch_template),
+            web.post("/v1/template/unload", unload_template),
             web.post("/v1/model/load", loads.load),
             web.post("/v1/model/unload", loads.unload),
             web.post("/v1/chat/completions", chat.completions),
@@ -128,9 +133,55 @@ async def models(request: web.Request) -> web.Response:
 async def current(request: web.Request) -> web.Response:
     call = _read(request)
     engine = call.sandbox.engine
-    if engine.loaded is None:
+    if engine.loaded is None or engine.parameters is None:
         raise Refusal(503, NOTHING_LOADED)
-    return json_response(loaded_card(engine.loaded, engine.options))
+    return json_response(loaded_card(engine.loaded, engine.parameters))
+
+
+async def draft_models(request: web.Request) -> web.Response:
+    """What is in the folder of draft models: for an administrator; an API key learns nothing here."""
+    call = _read(request)
+    admin = require_permission(call.sandbox.config.auth, request.headers) == "admin"
+    names = call.sandbox.engine.drafts() if admin else []
+    return json_response({"object": "list", "data": [card(name) for name in names]})
+
+
+async def templates(request: web.Request) -> web.Response:
+    """The server's templates for an administrator; only the one in use for an API key."""
+    call = _read(request)
+    shown = call.sandbox.engine.parameters
+    if require_permission(call.sandbox.config.auth, request.headers) == "admin":
+        names = list(call.sandbox.config.server.templates)
+    else:
+        names = [shown.prompt_template] if shown and shown.prompt_template else []
+    return json_response({"object": "list", "data": names})
+
+
+async def switch_template(request: web.Request) -> web.Response:
+    """Another template for the loaded model; an unknown name is a plain 500."""
+    call = _change(request)
+    name = call.body().get("prompt_template_name")
+    if not name:
+        raise Refusal(400, "New template name not found.")
+    if name not in call.sandbox.config.server.templates:
+        raise crash()
+    call.sandbox.engine.set_template(name)
+    return json_response(None)
+
+
+async def unload_template(request: web.Request) -> web.Response:
+    """No template for the loaded model: every chat is refused from now on."""
+    _change(request).sandbox.engine.set_template("")
+    return json_response(None)
+
+
+def _change(request: web.Request) -> Call:
+    call = request[CALL]
+    require_admin(call.sandbox.config.auth, request.headers)
+    call.record.permission = "admin"
+    if call.sandbox.engine.loaded is None:
+        raise Refusal(503, NOTHING_LOADED)
+    return call
 
 
 def _read(request: web.Request) -> Call:

@@ -9,8 +9,10 @@ import orjson
 from aiohttp import web
 
 from .config import ModelSpec
+from .parameters import BATCH, Parameters
 
 NOTHING_LOADED = "No models are currently loaded."
+NO_TEMPLATE = "Chat completions are disabled because a prompt template is not set."
 _OPTIONS: dict[str, tuple[str, type | tuple[type, ...]]] = {
     "max_seq_len": ("int", int),
     "cache_size": ("int", int),
@@ -108,29 +110,23 @@ def card(name: str) -> dict[str, Any]:
     }
 
 
-def loaded_card(model: ModelSpec, options: dict[str, Any]) -> dict[str, Any]:
-    """The card of GET /v1/model: what is loaded, and with which options."""
-    max_seq_len = context_size(model, options)
-    draft = options.get("draft_model") or {}
-    draft_name = draft.get("draft_model_name") or (f"{model.name}-draft" if model.draft else None)
+def loaded_card(model: ModelSpec, shown: Parameters) -> dict[str, Any]:
+    """The card of GET /v1/model: what is loaded, and with which parameters. It never shows a draft model."""
+    template = shown.prompt_template
     parameters = {
-        "max_seq_len": max_seq_len,
-        "cache_size": options.get("cache_size") or max_seq_len,
-        "cache_mode": options.get("cache_mode") or "FP16",
-        "rope_scale": options.get("rope_scale") or 1.0,
-        "rope_alpha": options.get("rope_alpha") or 1.0,
-        "max_batch_size": 16,
-        "chunk_size": options.get("chunk_size") or 2048,
-        "prompt_template": options.get("prompt_template") or "from_tokenizer_config",
-        "prompt_template_content": "{% for message in messages %}{{ message['content'] }}{% endfor %}",
-        "use_vision": model.vision,
-        "draft": card(draft_name) if draft_name else None,
+        "max_seq_len": shown.max_seq_len,
+        "cache_size": shown.cache_size,
+        "cache_mode": shown.cache_mode,
+        "rope_scale": 1.0,
+        "rope_alpha": 1.0,
+        "max_batch_size": BATCH,
+        "chunk_size": shown.chunk_size,
+        "prompt_template": template or None,
+        "prompt_template_content": "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+        if template
+        else None,
+        "use_vision": shown.use_vision,
+        "draft": None,
     }
     logging = {"log_prompt": False, "log_generation_params": False, "log_requests": False}
     return {**card(model.name), "logging": logging, "parameters": parameters}
-
-
-def context_size(model: ModelSpec, options: dict[str, Any]) -> int:
-    """Tokens that prompt and reply may fill together."""
-    size = options.get("max_seq_len")
-    return size if isinstance(size, int) and size > 0 else model.max_seq_len

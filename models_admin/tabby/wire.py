@@ -16,7 +16,7 @@ MAX_NAME = 255
 # What is kept of a card's parameters.
 PARAMETERS = (
     "max_seq_len", "cache_size", "cache_mode", "rope_scale", "rope_alpha", "max_batch_size", "chunk_size",
-    "prompt_template", "use_vision",
+    "prompt_template", "use_vision", "draft",
 )  # fmt: skip
 
 
@@ -135,14 +135,20 @@ def read_models(answer: Any) -> list[str]:
 
 def read_card(answer: Any) -> ModelCard:
     """The card of the loaded model; `parameters` may be null. What is long or odd in them (a template's text,
-    which comes with the model's files) is left out.
+    which comes with the model's files) is left out. A `prompt_template` of '' says that it has none; `draft` is the
+    draft model's name.
     """
     if not isinstance(answer, dict):
         raise _shape("the loaded model")
     name, parameters = answer.get("id"), answer.get("parameters")
     if not usable_name(name) or not isinstance(parameters, dict | None):
         raise _shape("the loaded model")
-    read = {key: value for key in PARAMETERS if _is_fact(value := (parameters or {}).get(key))}
+    told = parameters or {}
+    draft = told.get("draft")
+    told = {**told, "draft": draft.get("id") if isinstance(draft, dict) else None}
+    read = {key: value for key in PARAMETERS if _is_fact(value := told.get(key))}
+    if "prompt_template" in told and not told["prompt_template"]:
+        read["prompt_template"] = ""
     if not _is_count(read.get("max_seq_len", 0)):
         raise _shape("the loaded model")
     return ModelCard(str(name), read)

@@ -23,7 +23,40 @@ async def test_the_card_of_the_loaded_model_has_parameters(sandbox):
         "chunk_size", "prompt_template", "prompt_template_content", "use_vision", "draft",
     }  # fmt: skip
     assert card["parameters"]["use_vision"] is True
-    assert card["parameters"]["draft"]["id"] == "eyes-draft"
+    assert card["parameters"]["draft"] is None
+
+
+async def test_templates_are_listed_to_an_administrator(keyed):
+    await keyed.call("POST", "/v1/model/load", {"model_name": "alpha"}, Authorization="Bearer boss")
+    boss, user = {"Authorization": "Bearer boss"}, {"Authorization": "Bearer user"}
+    assert (await keyed.call("GET", "/v1/templates", **boss))[1]["data"] == ["alpaca", "chatml"]
+    assert (await keyed.call("GET", "/v1/templates", **user))[1]["data"] == ["from_tokenizer_config"]
+    assert (await keyed.call("GET", "/v1/templates"))[0] == 401
+
+
+async def test_a_template_can_be_switched_and_taken_away(sandbox):
+    await sandbox.load("alpha", prompt_template="alpaca")
+    assert await _template(sandbox) == "alpaca"
+    await sandbox.call("POST", "/v1/template/switch", {"prompt_template_name": "chatml"})
+    assert await _template(sandbox) == "chatml"
+    assert (await sandbox.call("POST", "/v1/template/switch", {"prompt_template_name": "nowhere"}))[0] == 500
+    assert (await sandbox.call("POST", "/v1/template/unload"))[0] == 200
+    assert await _template(sandbox) is None
+    refused = (422, {"detail": "Chat completions are disabled because a prompt template is not set."})
+    assert await sandbox.whole("hello") == refused
+
+
+async def _template(sandbox):
+    return (await sandbox.call("GET", "/v1/model"))[1]["parameters"]["prompt_template"]
+
+
+async def test_draft_models_are_those_of_the_model_folder_or_of_their_own(sandbox_with):
+    sandbox, _ = await sandbox_with()
+    listed = (await sandbox.call("GET", "/v1/model/draft/list"))[1]["data"]
+    assert [card["id"] for card in listed][:2] == ["alpha", "beta"]
+    sandbox, _ = await sandbox_with(server='draft_models = ["tiny"]')
+    listed = (await sandbox.call("GET", "/v1/model/draft/list"))[1]["data"]
+    assert [card["id"] for card in listed] == ["tiny"]
 
 
 async def test_dummy_models_stand_in_front_and_cannot_be_loaded(sandbox_with):

@@ -51,6 +51,23 @@ async def test_a_whole_reply_in_one_piece(sandbox):
     assert body["usage"]["completion_tokens"] > 0
 
 
+async def test_a_server_that_refuses_streams_answers_whole(sandbox):
+    await sandbox.load("alpha")
+    await sandbox.state(disable_request_streaming=True)
+    status, body = await sandbox.whole("hello", stream=True)
+    assert (status, body["object"]) == (200, "chat.completion")
+    assert (await sandbox.whole("hello"))[0] == 200
+
+
+async def test_a_prompt_needs_cache_for_a_chunk_of_its_reply(sandbox):
+    await sandbox.load("alpha", max_seq_len=2048)
+    status, body = await sandbox.whole("hello, this is a prompt of more than one token")
+    assert (status, body["error"]["code"]) == (400, "context_length_exceeded")
+    assert "requires 2304 cache tokens" in body["error"]["message"]
+    await sandbox.load("beta", max_seq_len=2304)
+    assert (await sandbox.whole("hello"))[0] == 200
+
+
 async def test_a_probe_of_a_reasoning_model_has_no_content(sandbox):
     await sandbox.load("thinker")
     _, body = await sandbox.whole("hello", max_tokens=1)

@@ -49,11 +49,11 @@ async def test_models_come_and_go(sandbox):
 
 
 async def test_the_state_names_what_runs(sandbox):
-    await sandbox.load("alpha", max_seq_len=1024)
+    await sandbox.load("alpha", max_seq_len=4096)
     async with sandbox.chatting("[[tokens=1000 rate=10]]") as chat:
         await chat.data()
         state = await sandbox.state()
-        assert state["options"] == {"max_seq_len": 1024}
+        assert state["options"] == {"max_seq_len": 4096}
         assert [item["model"] for item in state["generations"]] == ["alpha"]
         async with sandbox.loading("beta") as load:
             await load.pings(1)

@@ -28,7 +28,7 @@ async def test_every_phase_ends_with_its_own_finished(sandbox):
 
 
 async def test_a_draft_model_asked_for_adds_its_phase(sandbox):
-    events = await sandbox.load("alpha", draft_model={"draft_model_name": "tiny"})
+    events = await sandbox.load("alpha", draft_model={"draft_model_name": "parrot"})
     assert [event["model_type"] for event in events if event["status"] == "finished"] == ["draft", "model"]
 
 
@@ -139,6 +139,44 @@ async def test_options_show_in_the_card_and_the_folders_own_win(sandbox):
     _, card = await sandbox.call("GET", "/v1/model")
     assert card["parameters"]["max_seq_len"] == 2048
     assert card["parameters"]["cache_mode"] == "Q6"
+
+
+async def test_options_are_dropped_cut_and_fallen_back_from_without_a_word(sandbox):
+    await sandbox.load(
+        "alpha", max_seq_len=8192, cache_size=3072, chunk_size=300, max_batch_size=4, rope_scale=2.0, rope_alpha=3.0,
+        prompt_template="nowhere", vision=True,
+    )  # fmt: skip
+    _, card = await sandbox.call("GET", "/v1/model")
+    shown = card["parameters"]
+    assert (shown["max_seq_len"], shown["cache_size"], shown["chunk_size"]) == (3072, 3072, 512)
+    assert (shown["max_batch_size"], shown["rope_scale"], shown["rope_alpha"]) == (128, 1.0, 1.0)
+    assert (shown["prompt_template"], shown["use_vision"]) == ("from_tokenizer_config", False)
+
+
+async def test_vision_is_left_out_where_it_is_not_wanted(sandbox):
+    events = await sandbox.load("eyes", vision=False)
+    assert "vision" not in [event["model_type"] for event in events]
+    _, card = await sandbox.call("GET", "/v1/model")
+    assert card["parameters"]["use_vision"] is False
+
+
+async def test_a_draft_model_is_looked_for_when_the_old_model_has_gone(sandbox):
+    await sandbox.load("beta")
+    *_, error = await sandbox.load("alpha", draft_model={"draft_model_name": "nowhere"})
+    assert "nowhere" in error["error"]["message"]
+    assert await sandbox.loaded() is None
+
+
+async def test_a_link_loads_the_model_that_it_leads_to(sandbox):
+    await sandbox.state(add_models=[{"name": "short", "link": "alpha"}])
+    assert (await sandbox.load("short"))[-1]["status"] == "finished"
+    assert await sandbox.loaded() == "alpha"
+
+
+async def test_another_hand_can_load_with_other_options(sandbox):
+    await sandbox.state(loaded="alpha", options={"max_seq_len": 3072})
+    _, card = await sandbox.call("GET", "/v1/model")
+    assert card["parameters"]["max_seq_len"] == 3072
 
 
 async def test_a_name_that_is_no_directory_is_refused_and_the_model_stays(sandbox):
