@@ -164,7 +164,12 @@ class Switch(models.Model):
                 fields=["slot"], condition=Q(state__in=ACTIVE), name="at_most_one_active_switch"
             )
         ]
-        indexes = [models.Index(fields=["target", "state"])]
+        indexes = [
+            models.Index(fields=["target", "state", "-id"], name="switches_by_target"),
+            # Of all, not of the active ones alone: SQLite takes a partial index only where a query has its condition word by word.
+            models.Index(fields=["state", "-id"], name="switches_by_state"),
+            models.Index(fields=["source", "created_at"], name="switches_by_source"),
+        ]
 
     def __str__(self) -> str:
         what = f"switch to {self.target}" if self.target else "unload"

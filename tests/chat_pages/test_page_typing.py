@@ -113,7 +113,13 @@ def test_what_is_written_from_right_to_left_stands_so(site: Site) -> None:
     page.locator(".msg.user").hover()
     page.get_by_role("button", name="Edit").click()
     direction = "each => getComputedStyle(each).direction"
-    places = ("#composer-text", ".editor textarea", f".row a:text('{ARABIC}')", ".tail .line.item", ".tail .line")
+    places = (
+        "#composer-text",
+        ".editor textarea",
+        f".row a:text('{ARABIC}')",
+        ".tail .line.item",
+        ".tail .line",
+    )
     for place in places:
         assert page.locator(place).first.evaluate(direction) == "rtl", place
     for place in (f".row a:text('{TITLE}')", ".tail .line >> nth=2", ".tail code"):

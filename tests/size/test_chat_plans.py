@@ -1,0 +1,57 @@
+"""What is asked while people chat never walks through all messages, on neither database."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+from support.plans import walks
+
+from chat import claims, conversations, demand, replies, wire
+from chat.models import Conversation, Message
+from models_admin import backend, gate, process
+from models_admin.models import Backend
+from models_admin.tabby.wire import ModelCard
+
+
+@pytest.fixture
+def talk(reader: User) -> Conversation:
+    """One of the reader's conversations, with a message that waits behind an open gate, and one whose process died."""
+    backend.row()
+    backend.set_loaded(ModelCard("model-0-7B", {}))
+    Backend.objects.update(seen_at=timezone.now())
+    mine = Conversation.objects.filter(owner=reader).order_by("-updated_at")
+    for each in mine[:2]:
+        replies.send(each.pk, uuid.uuid4(), "And then?")
+    assert len(claims.claim(process.name(), 1)) == 1
+    gate.release(Message.objects.filter(status="streaming").values_list("lease", flat=True))
+    return mine[1]
+
+
+ASKED: dict[str, Callable[[Conversation], Any]] = {
+    "claim": lambda talk: claims.claim(process.name(), 16),
+    "is there anything to claim": lambda talk: claims.queued().exists(),
+    "revive": lambda talk: claims.revive(),
+    "demand": lambda talk: demand.demand(),
+    "send": lambda talk: replies.send(talk.pk, uuid.uuid4(), "And then?"),
+    "stop": lambda talk: replies.stop_all(talk.pk),
+    "messages with their places in the queue": lambda talk: wire.messages(
+        list(talk.messages.values_list("pk", flat=True))
+    ),
+    "changed lately": lambda talk: wire.changed_lately([talk.pk]),
+    "hello": lambda talk: wire.hello(talk.pk),
+    "earlier": lambda talk: conversations.earlier(talk, talk.head_id or 0),
+    "the list": lambda talk: conversations.page(talk.owner),
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_nothing_that_is_asked_while_people_chat_walks_through_all_messages(
+    talk: Conversation, name: str
+) -> None:
+    found = walks(lambda: ASKED[name](talk))
+    assert not found, "\n".join(found)
