@@ -20,7 +20,7 @@ from chat.rendering import Block, Blocks
 from chat.rooms import rooms
 from models_admin import tally
 from models_admin.tabby.aclient import AsyncTabby
-from models_admin.tabby.errors import ContextOverflow
+from models_admin.tabby.errors import ContextOverflow, ToolsAsked
 from models_admin.tabby.wire import Delta
 
 log = logging.getLogger(__name__)
@@ -189,6 +189,8 @@ class Live:
                 self._take(delta)
                 if self._first or not clock.late:
                     self.flush()
+        if self.grown.finish_reason == "tool_calls" and not self.text().strip():
+            raise ToolsAsked("The model asked for a tool instead of answering, and this chat has no tools")
 
     def _take(self, delta: Delta) -> None:
         if delta.reasoning:

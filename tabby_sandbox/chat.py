@@ -42,7 +42,7 @@ async def completions(request: web.Request) -> web.StreamResponse:
     require_api(auth, request.headers)
     call.record.permission = permission_of(auth, request.headers)
     body = call.body()
-    messages, prefix = _prompt(body)
+    messages, prefix = _prompt(body, knows=call.sandbox.config.server.continue_final_message)
     max_tokens = _max_tokens(body)
     await _settle_model(call, body.get("model"))
     engine = call.sandbox.engine
@@ -51,6 +51,8 @@ async def completions(request: web.Request) -> web.StreamResponse:
         raise Refusal(503, NOTHING_LOADED)
     if not shown.prompt_template:
         raise Refusal(422, NO_TEMPLATE)
+    if prefix and model.opens_think and body.get("add_generation_prompt", True):
+        prefix = f"<think>\n{prefix}"
     reply = compose(model, messages, prefix, max_tokens, engine.token_rate)
     if why := shown.refusal(reply.prompt_tokens):
         raise context_too_long(why)
@@ -60,19 +62,25 @@ async def completions(request: web.Request) -> web.StreamResponse:
     return await _whole(call, reply, usage=_wants_usage(body))
 
 
-def _prompt(body: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
-    """The messages to answer, and the text that the reply goes on from."""
+def _prompt(body: dict[str, Any], *, knows: bool) -> tuple[list[dict[str, Any]], str]:
+    """The messages to answer, and the text that the reply goes on from.
+
+    A TabbyAPI that does not know `continue_final_message` drops it like any other field that it does not know.
+    """
     messages = require_messages(body)
     prefix = body.get("response_prefix") or ""
     if not isinstance(prefix, str):
         raise invalid("string_type", ["response_prefix"], "Input should be a valid string", prefix)
-    if body.get("continue_final_message"):
-        if body.get("add_generation_prompt", True):
-            raise Refusal(422, "continue_final_message requires add_generation_prompt to be false")
-        if not messages:
-            raise Refusal(422, "continue_final_message is set but there are no messages to continue")
-        return messages[:-1], text_of(messages[-1]) + prefix
-    return messages, prefix
+    generates = body.get("add_generation_prompt", True)
+    if not (knows and body.get("continue_final_message")):
+        return messages, prefix if generates else ""
+    if generates:
+        raise Refusal(422, "continue_final_message requires add_generation_prompt to be false")
+    if not messages:
+        raise Refusal(422, "continue_final_message is set but there are no messages to continue")
+    if messages[-1].get("content") is None:
+        raise Refusal(422, "continue_final_message is set but the final message has no content to continue")
+    return messages[:-1], text_of(messages[-1]) + prefix
 
 
 def _max_tokens(body: dict[str, Any]) -> int | None:

@@ -30,6 +30,9 @@ class ModelSpec:
     draft: bool = False
     draft_modules: int = 6
     reasoning: bool = False
+    # The template ends the prompt of a new reply with `<think>`: what stands behind it is taken for thoughts.
+    opens_think: bool = False
+    tool_format: bool = False
     tokens_per_second: float = 40.0
     prefill_seconds: float = 0.0
     corrupted: bool = False
@@ -61,6 +64,7 @@ class ServerOptions:
     ping_seconds: float = 15.0
     order: str = "random"
     inline_loading: bool = False
+    continue_final_message: bool = True
     dummy_models: tuple[str, ...] = ()
     templates: tuple[str, ...] = ("alpaca", "chatml")
     # The directories of a draft model folder of its own; none: it is the model folder.

@@ -29,16 +29,25 @@ class Frames:
         self._started = time.monotonic()
 
     def token(self, token: Token) -> bytes:
+        if token.tool:
+            return self._chunk({"tool_calls": [{**_called(token), "index": 0}]}, None)
         start = self._reasoning if token.reasoning else self._content
         return start + orjson.dumps(token.text) + self._rest
 
     def finish(self, count: int, *, usage: bool) -> bytes:
         """The last chunk. With usage it carries that too; its `choices` is never empty."""
-        choices = [{"index": 0, "delta": {}, "finish_reason": self._reply.finish_reason}]
-        chunk: dict[str, Any] = {**self._head, "choices": choices, "model": self._model}
-        if usage:
-            chunk["usage"] = usage_of(self._reply, count, time.monotonic() - self._started)
-        return json_event(chunk)
+        spent = usage_of(self._reply, count, time.monotonic() - self._started)
+        return self._chunk({}, self._reply.finish_reason, **({"usage": spent} if usage else {}))
+
+    def _chunk(self, delta: dict[str, Any], finish_reason: str | None, **more: Any) -> bytes:
+        choices = [{"index": 0, "delta": delta, "finish_reason": finish_reason}]
+        return json_event({**self._head, "choices": choices, "model": self._model, **more})
+
+
+def _called(token: Token) -> dict[str, Any]:
+    """A tool call as TabbyAPI shapes it; arguments are JSON in a string."""
+    function = {"name": token.text, "arguments": "{}"}
+    return {"id": f"call_{uuid.uuid4().hex[:24]}", "function": function, "type": "function"}
 
 
 def usage_of(reply: Reply, count: int, seconds: float) -> dict[str, Any]:
@@ -67,13 +76,13 @@ def error_event(message: str) -> bytes:
 
 def document(model: str, reply: Reply, tokens: list[Token], seconds: float | None) -> dict[str, Any]:
     """A reply that is not streamed. Content of nothing but space is null; `seconds` None leaves usage out."""
-    content = "".join(token.text for token in tokens if not token.reasoning)
+    content = "".join(token.text for token in tokens if not (token.reasoning or token.tool))
     reasoning = "".join(token.text for token in tokens if token.reasoning)
     message = {
         "role": "assistant",
         "content": content if content.strip() else None,
         "reasoning_content": reasoning or None,
-        "tool_calls": None,
+        "tool_calls": [_called(token) for token in tokens if token.tool] or None,
     }
     choice = {"index": 0, "finish_reason": reply.finish_reason, "message": message, "logprobs": None}
     return {

@@ -11,14 +11,14 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from .config import ModelSpec
 
 _TOKEN = re.compile(r" ?\w{1,6}|\s+|[^\w\s]")
 _WORD = re.compile(r"\s*\S+|\s+")
-_ITEM = r"(?:echo|stamp|(?:tokens|rate|size|reasoning|prefill)=[\d.]+)"
+_ITEM = r"(?:echo|stamp|tool|(?:tokens|rate|size|reasoning|prefill)=[\d.]+)"
 _DIRECTIVE = re.compile(rf"\s*\[\[\s*({_ITEM}(?:\s+{_ITEM})*)\s*\]\]")
 _STAMPED = re.compile(r" w(\d+)@\d+")
 _THINK, _THOUGHT = "<think>", "</think>"
@@ -28,6 +28,7 @@ _THINK, _THOUGHT = "<think>", "</think>"
 class Token:
     text: str
     reasoning: bool = False
+    tool: bool = False  # `text` is a tool's name, which is called
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Directive:
-    """`[[tokens=500 rate=50 size=4 stamp reasoning=0 prefill=0]]` or `[[echo]]…` at the start of a message."""
+    """`[[tokens=500 rate=50 size=4 stamp reasoning=0 prefill=0 tool]]` or `[[echo]]…` at the start of a message."""
 
     tokens: int | None
     rate: float | None
@@ -51,6 +52,7 @@ class Directive:
     size: int
     reasoning: int
     stamp: bool
+    tool: bool
     echo: str | None
 
 
@@ -72,6 +74,7 @@ def parse_directive(message: str) -> Directive | None:
         size=int(values.get("size", 0)),
         reasoning=int(values.get("reasoning", 0)),
         stamp="stamp" in values,
+        tool="tool" in values,
         echo=message[match.end() :] if "echo" in values else None,
     )
 
@@ -90,19 +93,30 @@ def compose(
     if directive is not None:
         speed = directive.rate if directive.rate is not None else speed
         prefill = directive.prefill or 0.0
+    tool = directive is not None and directive.tool
     if directive is not None and directive.tokens is not None:
         tokens, count = _words(directive, prefix)
     else:
         listed = _spoken(model, message if directive is None else directive.echo or "", prefix, directive)
         tokens, count = iter(listed), len(listed)
+    if tool:
+        tokens, count = chain(tokens, [_tool_call(model)]), count + 1
     cut = max_tokens is not None and count > max_tokens
+    reason = "tool_calls" if tool and model.tool_format else "stop"
     return Reply(
         tokens=islice(tokens, max_tokens) if cut else tokens,
-        finish_reason="length" if cut else "stop",
+        finish_reason="length" if cut else reason,
         rate=speed,
         prefill=prefill,
         prompt_tokens=prompt_size(messages) + len(prefix) // 4,
     )
+
+
+def _tool_call(model: ModelSpec) -> Token:
+    """A call of a tool: parsed and whole where the server knows the model's format, else as the model writes it."""
+    if model.tool_format:
+        return Token("get_time", tool=True)
+    return Token('<tool_call>{"name": "get_time", "arguments": {}}</tool_call>')
 
 
 def last_user_text(messages: list[dict[str, Any]]) -> str:
@@ -129,6 +143,8 @@ def prompt_size(messages: list[dict[str, Any]]) -> int:
 def _words(directive: Directive, prefix: str) -> tuple[Iterator[Token], int]:
     """Numbered words ` w1 w2 …`, each at least `size` characters; the first ones are reasoning."""
     count, width = directive.tokens or 0, max(directive.size - 2, 0)
+    if prefix.startswith(_THINK):
+        prefix = prefix.partition(_THOUGHT)[2].lstrip("\n")
     thoughts = min(directive.reasoning, count)
     if directive.stamp:
         said = max((int(number) for number in _STAMPED.findall(prefix)), default=0)

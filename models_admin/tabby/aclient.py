@@ -10,7 +10,7 @@ import aiohttp
 import orjson
 from aiohttp.http import HttpProcessingError
 
-from models_admin.tabby import wire
+from models_admin.tabby import continuation, wire
 from models_admin.tabby.access import CONNECT_SECONDS, MAX_BODY, MAX_ERROR_BODY, READ_SECONDS, Access
 from models_admin.tabby.errors import Busy, Garbled, NotLoaded, Stalled, StreamCut, TabbyError, TimedOut
 from models_admin.tabby.reply import DOING, ReplyReader
@@ -43,6 +43,7 @@ class AsyncTabby:
         self._read_timeout = read_timeout
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.continues = False  # whether TabbyAPI is known to understand continue_final_message
 
     @classmethod
     def from_settings(cls) -> Self:
@@ -122,6 +123,8 @@ class AsyncTabby:
     ) -> ChatStream:
         """The reply to `messages` (`role` and `content` each), going on behind `prefix` without repeating it.
 
+        The prefix is a part of the answer, not of the thinking before it: see continuation.py.
+
         `params` are sampling options, such as `temperature` and `max_tokens`; `stall` is in seconds. Use it
         so:
 
@@ -135,9 +138,8 @@ class AsyncTabby:
         }
         # With a name, TabbyAPI may switch to that model, or fail with a 500 where none is loaded.
         body.pop("model", None)
-        if prefix:
-            body["response_prefix"] = prefix
-        return ChatStream(self, self._access, body, stall or self._stall_timeout)
+        bodies = continuation.bodies(body, prefix, known=self.continues) if prefix else [body]
+        return ChatStream(self, self._access, bodies, stall or self._stall_timeout)
 
 
 class ChatStream:
@@ -150,10 +152,12 @@ class ChatStream:
     all close the connection at once, which cancels generation.
     """
 
-    def __init__(self, tabby: AsyncTabby, access: Access, body: dict[str, Any], stall: float) -> None:
+    def __init__(
+        self, tabby: AsyncTabby, access: Access, bodies: Sequence[dict[str, Any]], stall: float
+    ) -> None:
         self._tabby = tabby
         self._access = access
-        self._body = body
+        self._bodies = bodies
         self._stall = stall
         self._deadline = 0.0
         self._response: aiohttp.ClientResponse | None = None
@@ -218,26 +222,40 @@ class ChatStream:
 
     async def _open(self) -> aiohttp.ClientResponse:
         """Send the request: an answer 200 of events, or the exception for anything else."""
-        self._deadline = asyncio.get_running_loop().time() + self._stall
-        url = self._access.base + "/v1/chat/completions"
-        headers = self._access.headers(chat=True) | {"Accept": "text/event-stream"}
-        try:
-            async with asyncio.timeout_at(self._deadline):
-                response = await self._tabby.session().post(
-                    url, json=self._body, headers=headers, allow_redirects=False
-                )
-        except aiohttp.ConnectionTimeoutError as error:
-            raise self._access.unreachable(DOING) from error
-        except TimeoutError as error:
-            raise self._stalled() from error
-        except _LOST as error:
-            raise _lost(self._access, DOING, error) from error
+        *others, last = self._bodies
+        for body in others:
+            response = await self._post(body)
+            if response.status != 422:
+                break
+            response.close()
+        else:
+            response = await self._post(last)
         if response.status == 200 and response.content_type == "text/event-stream":
             return response
         try:
             raise await self._refusal(response)
         finally:
             response.close()
+
+    async def _post(self, body: dict[str, Any]) -> aiohttp.ClientResponse:
+        self._deadline = asyncio.get_running_loop().time() + self._stall
+        url = self._access.base + "/v1/chat/completions"
+        headers = self._access.headers(chat=True) | {"Accept": "text/event-stream"}
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                response = await self._tabby.session().post(
+                    url, json=body, headers=headers, allow_redirects=False
+                )
+        except aiohttp.ConnectionTimeoutError as error:
+            raise self._access.unreachable(DOING) from error
+        except TimeoutError as error:
+            raise self._stalled() from error
+        except _LOST as error:
+            self._tabby.continues = False  # what comes back may be another TabbyAPI
+            raise _lost(self._access, DOING, error) from error
+        if response.status == 200 and continuation.proves(body):
+            self._tabby.continues = True
+        return response
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> TabbyError:
         try:

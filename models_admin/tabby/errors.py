@@ -20,7 +20,8 @@ TabbyError
 └── (a reply that ended badly)
     ├── StreamError   stream_error      an error event
     ├── StreamCut     stream_cut        the connection was lost, or the stream ended too early
-    └── Stalled       stalled           nothing but pings for too long
+    ├── Stalled       stalled           nothing but pings for too long
+    └── ToolsAsked    tools_asked       a call of a tool is all that the model has written
 """
 
 from __future__ import annotations
@@ -225,6 +226,16 @@ class Stalled(TabbyError):
     kind = "stalled"
     retry = True
     default_advice = "Try again; a reply that hangs after an unload or a crash never goes on by itself."
+
+
+class ToolsAsked(TabbyError):
+    """The model has written nothing but calls of tools. TabbyAPI looks for those even where no tools were offered."""
+
+    kind = "tools_asked"
+    default_advice = (
+        "Ask in other words, or ask for an answer without tools; an administrator can leave tool_format out of "
+        "TabbyAPI's configuration."
+    )
 
 
 _NO_MEMORY = re.compile(

@@ -54,8 +54,39 @@ def test_a_straggler_is_cut_and_continued_by_the_next_model(
         assert reply["text"].startswith(waiting["text"])
         assert admin.switch_row(number)["replies_cut"] == 1
     chats = [each for each in tabby.log("/v1/chat/completions") if each["body"].get("stream")]
-    assert chats[-1]["body"]["response_prefix"] == waiting["text"]
+    assert chats[-1]["body"]["messages"][-1] == {"role": "assistant", "content": waiting["text"]}
     assert "disconnected" in chats[0]["outcome"]
+
+
+def test_a_model_that_thinks_first_goes_on_with_the_answer_of_another(
+    tabby: Tabby, admin: Person, alice: Person
+) -> None:
+    """Its template opens <think>: what it is given as a prefix, it would take for the beginning of its thoughts."""
+    opener = {"name": "opener-8B", "modules": 5, "reasoning": True, "opens_think": True}
+    tabby.state(add_models=[{**opener, "seconds_per_module": 0.01, "tokens_per_second": 200}])
+    admin.post_form("/admin/models_admin/tabbymodel/refresh/")
+    with alice.page() as page:
+        sent = replying(page, "[[tokens=120 rate=60 reasoning=0]]")
+        admin.start_switch("opener-8B")
+        cut_at = len(page.answered(sent, ("queued",))["text"])
+        reply = page.answered(sent)
+        assert reply["handovers"] == [{"model": "alpha-7B", "upto": cut_at}]
+        assert reply["text"] == "".join(f" w{number}" for number in range(1, 121))
+        assert reply["reasoning"] == ""
+
+
+def test_a_reply_of_tool_calls_alone_says_so(tabby: Tabby, admin: Person, alice: Person) -> None:
+    tools = {"name": "tools-8B", "modules": 5, "seconds_per_module": 0.01, "tool_format": True}
+    tabby.state(add_models=[tools])
+    tabby.state(loaded="tools-8B")
+    admin.post_form("/admin/models_admin/tabbymodel/refresh/")
+    with alice.page() as page:
+        page.until(lambda each: each.backend["model"] == "tools-8B", "the model")
+        reply = page.answered(page.say("[[tool]]What time is it?"))
+        assert (reply["status"], reply["text"]) == ("failed", "")
+        assert "asked for a tool" in reply["error"]
+        reply = page.answered(page.say("[[tokens=3 tool]]What time is it?"))
+        assert (reply["status"], reply["text"]) == ("complete", " w1 w2 w3")
 
 
 def test_unloading_begins_only_when_every_stream_is_closed(

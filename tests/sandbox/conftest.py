@@ -65,6 +65,14 @@ seconds_per_module = 0.001
 reasoning = true
 tokens_per_second = 0
 [[model]]
+name = "opener"
+modules = 2
+seconds_per_module = 0.001
+reasoning = true
+opens_think = true
+tool_format = true
+tokens_per_second = 0
+[[model]]
 name = "parrot"
 modules = 2
 seconds_per_module = 0.001

@@ -139,6 +139,66 @@ async def test_continue_final_message_goes_on_from_the_last_message(sandbox, sai
     assert (await sandbox.call("POST", "/v1/chat/completions", body))[0] == 422
 
 
+async def test_continue_final_message_needs_a_message_with_text(sandbox):
+    await sandbox.load("alpha")
+    for messages in ([], [{"role": "assistant", "content": None}]):
+        body = {"messages": messages, **CONTINUE}
+        assert (await sandbox.call("POST", "/v1/chat/completions", body))[0] == 422
+
+
+async def test_where_the_template_opens_think_a_prefix_is_a_thought(sandbox, said):
+    await sandbox.load("opener")
+    answer = said(await sandbox.chat("hello"))
+    events = await sandbox.chat("hello", response_prefix=answer[:30])
+    assert "reasoning_content" in events[0]["choices"][0]["delta"]
+    assert said(events) == answer, "and the answer is given anew"
+    words = await sandbox.chat("[[tokens=3]]", response_prefix=" w1")
+    assert said(words) == " w1 w2 w3"
+
+
+async def test_where_the_template_opens_think_the_last_message_is_continued(sandbox, said):
+    await sandbox.load("opener")
+    answer = said(await sandbox.chat("hello"))
+    messages = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": answer[:30]}]
+    events = await sandbox.chat("", messages=messages, **CONTINUE)
+    assert said(events) == answer[30:]
+    assert "reasoning_content" not in events[0]["choices"][0]["delta"]
+
+
+async def test_an_older_server_does_not_know_continue_final_message(sandbox_with, said):
+    sandbox, _ = await sandbox_with(server="continue_final_message = false")
+    await sandbox.load("alpha")
+    whole = said(await sandbox.chat("hello"))
+    messages = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": whole[:30]}]
+    assert said(await sandbox.chat("", messages=messages, **CONTINUE)) == whole, "answered anew"
+    prefixed = {"response_prefix": whole[:30], "continue_final_message": True}
+    assert said(await sandbox.chat("hello", **prefixed)) == whole[30:]
+    ignored = {"response_prefix": whole[:30], "add_generation_prompt": False}
+    assert said(await sandbox.chat("hello", **ignored)) == whole
+
+
+async def test_a_tool_is_called_whole_and_at_the_end(sandbox, said):
+    await sandbox.load("opener")
+    events = await sandbox.chat("[[tool]]")
+    assert said(events) == ""
+    call, end, done = events
+    (tool,) = call["choices"][0]["delta"]["tool_calls"]
+    assert tool["function"] == {"name": "get_time", "arguments": "{}"}
+    assert end["choices"][0] == {"index": 0, "delta": {}, "finish_reason": "tool_calls"}
+    assert done == "[DONE]"
+    assert said(await sandbox.chat("[[tokens=2 tool]]")) == " w1 w2"
+    _, body = await sandbox.whole("[[tool]]")
+    assert body["choices"][0]["message"]["content"] is None
+    assert body["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == "get_time"
+
+
+async def test_without_a_format_a_tool_call_is_the_text_that_the_model_writes(sandbox, said):
+    await sandbox.load("alpha")
+    events = await sandbox.chat("[[tool]]")
+    assert said(events).startswith("<tool_call>")
+    assert events[-2]["choices"][0]["finish_reason"] == "stop"
+
+
 async def test_a_thought_that_was_cut_goes_on_as_a_thought(sandbox):
     await sandbox.load("thinker")
     events = await sandbox.chat("hello", response_prefix="<think>\nThe user wri")

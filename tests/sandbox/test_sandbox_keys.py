@@ -60,7 +60,7 @@ async def test_an_api_key_sees_only_the_loaded_model(keyed):
     assert (await keyed.call(*MODELS, **USER))[1]["data"] == []
     await keyed.call(*LOAD, ALPHA, **BOSS)
     assert [card["id"] for card in (await keyed.call(*MODELS, **USER))[1]["data"]] == ["alpha"]
-    assert len((await keyed.call(*MODELS, **BOSS))[1]["data"]) == 8
+    assert len((await keyed.call(*MODELS, **BOSS))[1]["data"]) == 9
 
 
 async def test_without_keys_everybody_is_admin(sandbox):

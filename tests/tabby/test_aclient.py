@@ -73,11 +73,7 @@ async def test_a_reply_comes_whole_with_its_usage(server, tabby):
 
 async def test_what_is_asked(server, tabby):
     server.script = script_of()
-    await read(
-        tabby.stream_chat(
-            MESSAGES, params={"temperature": 0.5, "max_tokens": 9, "model": "other"}, prefix="So far"
-        )
-    )
+    await read(tabby.stream_chat(MESSAGES, params={"temperature": 0.5, "max_tokens": 9, "model": "other"}))
     request = server.requests[0]
     assert request.path == "/v1/chat/completions"
     assert request.headers["authorization"] == "Bearer api-secret"
@@ -87,16 +83,89 @@ async def test_what_is_asked(server, tabby):
         "max_tokens": 9,
         "stream": True,
         "stream_options": {"include_usage": True},
-        "response_prefix": "So far",
     }
 
 
-async def test_without_an_api_key_and_a_prefix(server):
+async def test_without_an_api_key(server):
     server.script = script_of()
     async with AsyncTabby(server.url, "admin-secret") as tabby:
         await read(tabby.stream_chat(MESSAGES))
     assert server.requests[0].headers["authorization"] == "Bearer admin-secret"
-    assert "response_prefix" not in server.requests[0].json
+
+
+def asked(server):
+    """What was asked of the server: which fields that have to do with a continuation, and the last message."""
+    names = ("continue_final_message", "add_generation_prompt", "response_prefix")
+    return [
+        ({name: peer.json[name] for name in names if name in peer.json}, peer.json["messages"][-1]["content"])
+        for peer in server.requests
+    ]
+
+
+ASKING = ({"continue_final_message": True, "response_prefix": "So far"}, "Hi")
+CONTINUED = ({"continue_final_message": True, "add_generation_prompt": False}, "So far")
+PREFIXED = ({"response_prefix": "So far"}, "Hi")
+
+
+def refuses(when):
+    """A script that answers 422 to the bodies for which `when(body)` holds, and goes on for the others."""
+    goes_on = script_of(token(" and on"))
+
+    def script(peer):
+        if when(peer.json):
+            peer.answer(422, {"detail": "continue_final_message is not to be had so"})
+        else:
+            goes_on(peer)
+
+    return script
+
+
+def strict(body):
+    """A TabbyAPI that knows how to continue a message."""
+    return body.get("continue_final_message") and body.get("add_generation_prompt", True)
+
+
+async def test_a_reply_is_gone_on_with_as_the_last_message(server, tabby):
+    server.script = refuses(strict)
+    for _ in range(2):
+        deltas, error = await read(tabby.stream_chat(MESSAGES, prefix="So far"))
+        assert (text_of(deltas), error) == (" and on", None)
+    assert asked(server) == [ASKING, CONTINUED, CONTINUED], "what it understands is asked once"
+    assert server.requests[1].json["messages"] == [*MESSAGES, {"role": "assistant", "content": "So far"}]
+
+
+async def test_an_older_tabbyapi_is_given_the_prefix(server, tabby):
+    """It drops what it does not know, so it must never be asked in the way of the newer ones."""
+    server.script = refuses(lambda body: False)
+    for _ in range(2):
+        deltas, error = await read(tabby.stream_chat(MESSAGES, prefix="So far"))
+        assert (text_of(deltas), error) == (" and on", None)
+    assert asked(server) == [ASKING, ASKING]
+
+
+async def test_a_template_that_hides_the_last_message_is_given_the_prefix(server, tabby):
+    server.script = refuses(lambda body: body.get("continue_final_message"))
+    deltas, error = await read(tabby.stream_chat(MESSAGES, prefix="So far"))
+    assert (text_of(deltas), error) == (" and on", None)
+    assert asked(server) == [ASKING, CONTINUED, PREFIXED]
+
+
+async def test_another_tabbyapi_is_asked_anew_what_it_understands(server, tabby):
+    server.script = refuses(strict)
+    await read(tabby.stream_chat(MESSAGES, prefix="So far"))
+    server.script = lambda peer: peer.reset()
+    assert isinstance((await read(tabby.stream_chat(MESSAGES)))[1], errors.Unreachable)
+    server.requests.clear()
+    server.script = refuses(lambda body: False)
+    await read(tabby.stream_chat(MESSAGES, prefix="So far"))
+    assert asked(server) == [ASKING]
+
+
+async def test_a_refusal_for_another_reason_is_told(server, tabby):
+    server.script = refuses(lambda body: True)
+    _, error = await read(tabby.stream_chat(MESSAGES, prefix="So far"))
+    assert isinstance(error, errors.Rejected)
+    assert asked(server) == [ASKING, CONTINUED, PREFIXED]
 
 
 async def test_one_read_is_one_delta(server, tabby):

@@ -104,7 +104,7 @@ def every_kind(base: type[errors.TabbyError]) -> list[type[errors.TabbyError]]:
 
 def test_every_kind_has_its_own_code_and_advice_and_is_in_the_tree():
     kinds = every_kind(errors.TabbyError)[1:]
-    assert len({kind.kind for kind in kinds}) == len(kinds) == 19
+    assert len({kind.kind for kind in kinds}) == len(kinds)
     for kind in kinds:
         assert kind.default_advice.endswith(".")
         assert f" {kind.__name__} " in (errors.__doc__ or "")
