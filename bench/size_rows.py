@@ -31,7 +31,24 @@ from models_admin.models import Switch, TabbyModel, Token, Wish, WishState
 
 READER = "reader"
 BEGUN = timedelta(days=700)  # ago
-SYLLABLES = "ba ke li mo nu ra se ti vo zu pla gri stro fen dal quo".split()
+SYLLABLES = [
+    "ba",
+    "ke",
+    "li",
+    "mo",
+    "nu",
+    "ra",
+    "se",
+    "ti",
+    "vo",
+    "zu",
+    "pla",
+    "gri",
+    "stro",
+    "fen",
+    "dal",
+    "quo",
+]
 
 
 @dataclass(frozen=True)
@@ -201,8 +218,9 @@ def _switches(
         }
         options = {"max_seq_len": 8192, "cache_mode": "Q8"} if number % 3 == 0 else {}
         yield (
-            number + 1, target, previous, options, {}, source, people[number % len(people)], cause, "", False, 20.0, state, 100,
-            "", "host:1:abc", at, at, at, at, at, seconds, number % 3, error, "oom" if error else "", "", result, 1,
+            number + 1, target, previous, options, {}, source, people[number % len(people)], cause, "", False, 20.0,
+            state, 100, "", "host:1:abc", at, at, at, at, at, seconds, number % 3, error, "oom" if error else "",
+            "", result, 1,
         )  # fmt: skip
 
 
@@ -243,17 +261,22 @@ def _small_things(size: Size, people: Sequence[int], models: Sequence[str]) -> N
 
 def _insert(model: type[Model], columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
     """Write the rows in the fastest way that the database has: Django's own takes minutes for a million."""
-    table, names = connection.ops.quote_name(model._meta.db_table), ", ".join(columns)
+    table = connection.ops.quote_name(model._meta.db_table)
+    others = [
+        each for each in model._meta.concrete_fields if each.attname not in (*columns, "id") and not each.null
+    ]
+    defaults = tuple(each.get_default() for each in others)
+    names = ", ".join((*columns, *(each.attname for each in others)))
     on_postgres = connection.vendor == "postgresql"
     plain: dict[type, Callable[[Any], Any]] = {dict: Jsonb, list: Jsonb} if on_postgres else AS_SQLITE_HAS_IT
-    ready = (tuple(plain[type(v)](v) if type(v) in plain else v for v in row) for row in rows)
+    ready = (tuple(plain[type(v)](v) if type(v) in plain else v for v in (*row, *defaults)) for row in rows)
     with connection.cursor() as cursor:
         if on_postgres:
             with cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
                 for row in ready:
                     copy.write_row(row)
         else:
-            marks = ", ".join(["?"] * len(columns))
+            marks = ", ".join(["?"] * (len(columns) + len(others)))
             cursor.connection.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", ready)
 
 

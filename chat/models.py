@@ -100,7 +100,7 @@ class Message(models.Model):
         ]
         indexes = [
             models.Index(fields=["conversation", "id"]),
-            # Of all, not of the open ones alone: SQLite takes a partial index only where a query has its condition word by word.
+            # Not partial: SQLite takes a partial index only where a query has its condition word by word.
             models.Index(fields=["status", "id"], name="replies_by_status"),
             models.Index(
                 fields=["finished_at"], condition=Q(finished_at__isnull=False), name="ended_replies"

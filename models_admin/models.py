@@ -166,7 +166,7 @@ class Switch(models.Model):
         ]
         indexes = [
             models.Index(fields=["target", "state", "-id"], name="switches_by_target"),
-            # Of all, not of the active ones alone: SQLite takes a partial index only where a query has its condition word by word.
+            # Not partial: SQLite takes a partial index only where a query has its condition word by word.
             models.Index(fields=["state", "-id"], name="switches_by_state"),
             models.Index(fields=["source", "created_at"], name="switches_by_source"),
         ]
