@@ -7,8 +7,10 @@ while a switch is under way (all through a load TabbyAPI says that nothing is lo
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -21,6 +23,8 @@ from models_admin.tabby.errors import TabbyError
 from models_admin.tabby.wire import ModelCard
 
 log = logging.getLogger(__name__)
+
+BATCH = 500  # models that are written in one transaction
 
 
 @dataclass(frozen=True)
@@ -75,34 +79,52 @@ def look(client: TabbyClient | None = None) -> bool:
 def _gone(client: TabbyClient, listed: list[str]) -> list[str]:
     """The models that are no longer there. To an API key TabbyAPI lists the loaded one only: that says nothing of others."""
     known = TabbyModel.objects.filter(vanished_at=None).values_list("name", flat=True)
-    missing = [name for name in known if name not in set(listed)]
+    there = set(listed)
+    missing = [name for name in known if name not in there]
     return missing if missing and client.permission() == "admin" else []
 
 
 def _write(listed: list[str], gone: list[str]) -> list[str]:
-    """Write down what there is and what is gone; return what is new, or back."""
+    """Write down what there is and what is gone; return what is new, or back.
+
+    A folder may hold many thousands of models, and the lock that orders admissions is not held meanwhile: it is written by
+    the batch, each in a transaction of its own that waits for nobody.
+    """
     now = timezone.now()
     known = dict(TabbyModel.objects.values_list("name", "vanished_at"))
     added = [name for name in listed if name not in known or known[name] is not None]
-    with transaction.atomic():
-        backend.lock()  # before the models' rows, as a switch that ends does: else each could wait for the other
-        for name in listed:
-            if name not in known:
-                facts = names.read(name)
-                TabbyModel.objects.get_or_create(
-                    name=name,
-                    defaults={
-                        "parameters_b": facts.parameters_b,
-                        "quantization": facts.quantization,
-                        "bits": facts.bits,
-                        "family": facts.family,
-                        "tags": names.suggested_tags(name),
-                    },
-                )
-        TabbyModel.objects.filter(name__in=listed).update(last_seen=now, vanished_at=None)
-        TabbyModel.objects.filter(name__in=gone).update(vanished_at=now)
-        backend.set_catalog_read()
+    for batch in _batches(name for name in listed if name not in known):
+        TabbyModel.objects.bulk_create([_as_row(name) for name in batch], ignore_conflicts=True)
+    for batch in _batches(listed):
+        _mark(batch, last_seen=now, vanished_at=None)
+    for batch in _batches(gone):
+        _mark(batch, vanished_at=now)
+    backend.set_catalog_read()
     return added
+
+
+def _batches(names: Iterable[str]) -> Iterator[list[str]]:
+    """The names in one order, whoever writes them, so that of two who do neither waits for the other in a circle."""
+    ordered = sorted(set(names))
+    return (ordered[at : at + BATCH] for at in range(0, len(ordered), BATCH))
+
+
+def _mark(names: list[str], **fields: Any) -> None:
+    with transaction.atomic():
+        rows = TabbyModel.objects.filter(name__in=names).order_by("name").select_for_update()
+        TabbyModel.objects.filter(pk__in=list(rows.values_list("pk", flat=True))).update(**fields)
+
+
+def _as_row(name: str) -> TabbyModel:
+    facts = names.read(name)
+    return TabbyModel(
+        name=name,
+        parameters_b=facts.parameters_b,
+        quantization=facts.quantization,
+        bits=facts.bits,
+        family=facts.family,
+        tags=names.suggested_tags(name),
+    )
 
 
 def observe(card: ModelCard | None, epoch: int) -> None:
