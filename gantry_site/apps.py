@@ -8,4 +8,7 @@ class GantrySiteConfig(AppConfig):
     verbose_name = "Site"
 
     def ready(self) -> None:
-        from gantry_site import checks  # noqa: F401, PLC0415 (registers them)
+        from gantry_site import checks, refusals  # noqa: F401, PLC0415 (registers them; needs models)
+        from models_admin import findings  # noqa: PLC0415
+
+        findings.others.append(refusals.findings)

@@ -66,7 +66,7 @@ def _announced(headers: list[tuple[bytes, bytes]]) -> int:
 
 def answer(path: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """The headers and the body of a 413: JSON for the API, else a page."""
-    if path.startswith("/api/"):
+    if path.removeprefix(settings.FORCE_SCRIPT_NAME or "").startswith("/api/"):
         kind, text = "application/json", json.dumps({"detail": "The body is too big."})
     else:
         kind, text = "text/html; charset=utf-8", render_to_string("413.html")

@@ -225,11 +225,17 @@ def _by_a_local_name(request: HttpRequest) -> bool:
 
 @sync_and_async_middleware
 def security_headers(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """Adds HEADERS to each response, whichever part of Gantry made it: the outermost of all."""
+    """Adds HEADERS to each response, whichever part of Gantry made it: the outermost of all.
+
+    Cookies are for the folder that Gantry has on its host.
+    """
 
     def secured(response: HttpResponseBase) -> HttpResponseBase:
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
+        for cookie in response.cookies.values():
+            if cookie["path"] == "/":
+                cookie["path"] = settings.FORCE_SCRIPT_NAME or "/"
         return response
 
     if iscoroutinefunction(get_response):

@@ -1,4 +1,4 @@
-"""What the site itself keeps: how many sign-ins went wrong lately."""
+"""What the site itself keeps: how many sign-ins went wrong lately, and what requests showed of the proxy in front."""
 
 from __future__ import annotations
 
@@ -25,3 +25,15 @@ class SignInCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.failures} from {self.source}"
+
+
+class SeenFault(models.Model):
+    """A fault of the reverse proxy in front, as a request last showed it; see refusals.py."""
+
+    kind = models.CharField(max_length=20, primary_key=True)
+    title = models.CharField(max_length=500)
+    hint = models.CharField(max_length=500)
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.title

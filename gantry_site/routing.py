@@ -57,7 +57,8 @@ def build(pages: Application) -> Application:
             await _lifespan(receive, send)
         elif scope["type"] == "websocket":
             with trace.request(""):
-                await routes({**scope, "line": Line(send)}, receive, send)
+                path = scope["path"].removeprefix(settings.FORCE_SCRIPT_NAME or "")
+                await routes({**scope, "path": path, "line": Line(send)}, receive, send)
         else:
             await routes(scope, receive, send)
 

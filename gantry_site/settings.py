@@ -57,6 +57,9 @@ except OSError as error:
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# Where the site begins on its host: "" or, behind a proxy that gives it a folder, "/gantry".
+_folder = env.str("FORCE_SCRIPT_NAME", default="").strip()
+FORCE_SCRIPT_NAME = f"/{_folder.strip('/')}".rstrip("/")
 ADMIN_PASSWORD = env.str("GANTRY_ADMIN_PASSWORD", default="")
 
 # TabbyAPI and switching -----------------------------------------------------------------------------------------
@@ -226,13 +229,14 @@ SIGN_IN_COOL_OFF = env.float("SIGN_IN_COOL_OFF", default=300.0)
 # Whose X-Forwarded-For is believed: addresses and networks.
 TRUSTED_PROXIES = env.list("GANTRY_TRUSTED_PROXIES", default=[])
 LOGIN_URL = "login"
-LOGIN_REDIRECT_URL = "/"
+LOGIN_REDIRECT_URL = "chat"
 LOGOUT_REDIRECT_URL = "login"
 
 SESSION_COOKIE_NAME = "session_id"
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "gantry_site.refusals.of_form"
 HTTPS = env.bool("HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 if HTTPS:
@@ -240,7 +244,7 @@ if HTTPS:
     SECURE_HSTS_SECONDS = 31_536_000
     # Whoever comes by plain HTTP is sent on, but for scripts on this machine: they would not follow.
     SECURE_SSL_REDIRECT = True
-    SECURE_REDIRECT_EXEMPT = [r"^api/"]
+    SECURE_REDIRECT_EXEMPT = [rf"^{f'{FORCE_SCRIPT_NAME}/api/'.lstrip('/')}"]
 # What a browser is told of this host's subdomains, or of its whole domain for its preload list, is not Gantry's to decide.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
@@ -253,7 +257,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 DATA_UPLOAD_MAX_NUMBER_FILES = 10
 
-STATIC_URL = "static/"
+STATIC_URL = f"{FORCE_SCRIPT_NAME}/static/"
 WHITENOISE_USE_FINDERS = True  # served from the packages: nothing has to be collected before a start
 WHITENOISE_MAX_AGE = 60
 

@@ -7,6 +7,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 
 from chat.api import router
+from gantry_site import refusals
 from gantry_site.sign_in_pages import AdminSignInForm, SignInForm
 from models_admin import api_docs
 from models_admin.api import api
@@ -17,6 +18,7 @@ api.add_router("", wishes_router)
 admin.site.login_form = AdminSignInForm
 sign_in = LoginView.as_view(authentication_form=SignInForm, redirect_authenticated_user=True)
 
+handler400 = refusals.bad_request
 
 urlpatterns = [
     path("accounts/login/", sign_in, name="login"),
@@ -24,5 +26,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/docs", api_docs.view(api), name="api-docs"),
     path("api/", api.urls),
+    path("ws/<path:rest>", refusals.of_socket),
     path("", include("chat.urls")),
 ]

@@ -18,7 +18,7 @@ from ninja.errors import HttpError
 from ninja.security import APIKeyCookie
 from ninja.security.http import HttpAuthBase
 
-from models_admin import tokens
+from models_admin import proxy_faults, tokens
 from models_admin.models import Token
 from models_admin.origins import is_ours
 
@@ -49,9 +49,12 @@ class SessionCookie(APIKeyCookie):
     def authenticate(self, request: HttpRequest, key: str | None) -> AbstractBaseUser:
         """Return the session's user, for the endpoint to find as `request.user`."""
         if from_elsewhere(request):
-            raise HttpError(
-                403, "This request comes from a page of another site. Use Gantry's own pages, or a script."
+            origin = request.headers.get("Origin", "")
+            fault = proxy_faults.of_page(
+                origin, request.META.get("HTTP_HOST", ""), secure=request.is_secure()
             )
+            words = "This request comes from a page of another site. Use Gantry's own pages, or a script."
+            raise HttpError(403, f"{words} {fault}" if fault else words)
         if not request.user.is_authenticated:
             raise HttpError(
                 401,

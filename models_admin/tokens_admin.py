@@ -165,7 +165,7 @@ class TokenAdmin(Base):
             "title": "Copy your new token",
             "row": row,
             "token": token,
-            "address": request.build_absolute_uri("/api/models/active"),
+            "address": request.build_absolute_uri(reverse("api-1:api-root") + "models/active"),
             "media": self.media,
         }
         response = TemplateResponse(request, "admin/models_admin/token/made.html", context)

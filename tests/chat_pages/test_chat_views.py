@@ -202,6 +202,9 @@ def test_the_pages_for_trouble_need_nothing(template: str) -> None:
 
 
 def test_a_form_from_an_old_page_is_explained(ada: User) -> None:
-    answer = Client(enforce_csrf_checks=True).post("/accounts/login/", {"username": "ada", "password": "x"})
+    client = Client(enforce_csrf_checks=True)
+    client.get("/accounts/login/")
+    form = {"username": "ada", "password": "x", "csrfmiddlewaretoken": "y" * 64}
+    answer = client.post("/accounts/login/", form)
     assert answer.status_code == 403
     assert "This form is too old" in answer.content.decode()

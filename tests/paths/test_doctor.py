@@ -12,25 +12,12 @@ from typing import Any
 import pytest
 import requests
 from support.people import Person
+from support.system import manage
 from support.tabby import ADMIN_KEY, ROOT, Tabby, until
 from system.running import Gantry, free_port
 
 API_KEY = "the-api-key-of-the-tests"
 DEAD = "127.0.0.1:9"
-
-
-def manage(gantry: Gantry, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the running Gantry, with some settings changed."""
-    env = {**gantry.env, **settings}
-    return subprocess.run(
-        [sys.executable, "manage.py", *words],
-        check=False,
-        cwd=ROOT,
-        env=env,
-        text=True,
-        capture_output=True,
-        timeout=90,
-    )
 
 
 def examined(gantry: Gantry, **settings: str) -> tuple[int, dict[str, dict[str, str]], str]:

@@ -34,7 +34,7 @@ class Person:
 
     def post_form(self, path: str, **form: Any) -> requests.Response:
         form["csrfmiddlewaretoken"] = self.session.cookies["csrftoken"]
-        headers = {"Referer": self.url + path, "Origin": self.url}
+        headers = {"Referer": self.url + path, "Origin": "/".join(self.url.split("/")[:3])}
         return self.session.post(self.url + path, form, headers=headers, timeout=60, allow_redirects=False)
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> requests.Response:

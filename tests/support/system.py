@@ -6,12 +6,13 @@ A pytest plugin, named in tests/conftest.py: all tests of whole paths and of pag
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from system.running import Gantry, Process, environment, free_port
+from system.running import ROOT, Gantry, Process, environment, free_port
 
 from support.people import Person, add_user
 from support.tabby import ADMIN_KEY, Tabby, running, until
@@ -103,3 +104,17 @@ def _nothing_streams(admin: Person) -> bool:
 def second_url(gantry: Gantry) -> str:
     """The other web process."""
     return f"http://127.0.0.1:{gantry.port + 1}"
+
+
+def manage(gantry: Gantry, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the running Gantry, with some settings changed."""
+    env = {**gantry.env, **settings}
+    return subprocess.run(
+        [sys.executable, "manage.py", *words],
+        check=False,
+        cwd=ROOT,
+        env=env,
+        text=True,
+        capture_output=True,
+        timeout=90,
+    )

@@ -1,13 +1,14 @@
 // What the page says about its connection: nothing while it stands, the plain truth when it does not.
 
 import { byId, h } from "./dom.js";
+import { address } from "./site.js";
 
 const PATIENCE = 900; // a connection that is back within this time is not worth a word
 
 export class Banner {
   /** `waiting()`: how many messages have not been sent; `retry()`: try now. */
   constructor(waiting, retry) {
-    Object.assign(this, { waiting, retry });
+    Object.assign(this, { waiting, retry, reason: "" });
     this.element = byId("banner");
   }
 
@@ -17,17 +18,21 @@ export class Banner {
       clearTimeout(this.patience);
       this.patience = null;
       this.since = null;
+      this.reason = "";
       this.element.hidden = true;
     } else if (state.is === "lost") {
       this.since ??= Date.now();
       this.at = Date.now() + state.retryIn;
       clearTimeout(this.patience);
       this.patience = setTimeout(() => this.lost(), Math.max(0, this.since + PATIENCE - Date.now()));
+    } else if (state.is === "refused") {
+      this.reason = state.reason;
+      if (!this.element.hidden) this.lost();
     } else if (state.is === "signed-out") {
-      const link = h("a", { class: "button small", href: `/accounts/login/?next=${encodeURIComponent(location.pathname)}` }, "Sign in");
+      const link = h("a", { class: "button small", href: `${address("/accounts/login/")}?next=${encodeURIComponent(location.pathname)}` }, "Sign in");
       this.put("You have been signed out. What you wrote is kept here.", link, true);
     } else {
-      this.put("This conversation no longer exists.", h("a", { class: "button small", href: "/" }, "New chat"), true);
+      this.put("This conversation no longer exists.", h("a", { class: "button small", href: address("/") }, "New chat"), true);
     }
   }
 
@@ -36,7 +41,7 @@ export class Banner {
     const tell = () => {
       const left = Math.ceil((this.at - Date.now()) / 1000);
       const kept = this.waiting() ? " Your message is kept and will be sent." : "";
-      words.data = `Connection lost. ${left > 0 ? `Trying again in ${left} s.` : "Connecting…"}${kept}`;
+      words.data = `${this.reason || "Connection lost."} ${left > 0 ? `Trying again in ${left} s.` : "Connecting…"}${kept}`;
     };
     tell();
     this.ticking = setInterval(tell, 1000);

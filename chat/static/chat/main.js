@@ -13,6 +13,7 @@ import { Requests } from "./requests.js";
 import { setUpSearch } from "./search.js";
 import { setUpSettings } from "./settings.js";
 import { Sidebar } from "./sidebar.js";
+import { address } from "./site.js";
 import { Socket } from "./socket.js";
 import { apply, initial, isOpen, last, prepend } from "./state.js";
 import { setUpTheme } from "./theme.js";
@@ -125,7 +126,7 @@ function begin() {
   beginning ??= call("POST", "/conversations", settings)
     .then(({ id, title }) => {
       state.conversation = { id, title, ...settings };
-      history.replaceState(null, "", `/c/${id}/`);
+      history.replaceState(null, "", address(`/c/${id}/`));
       outbox.belongTo(id);
       composer.belongTo(id);
       sidebar.current = id;

@@ -4,6 +4,7 @@ import { call } from "./api.js";
 import { byId, h } from "./dom.js";
 import { plural, shortDate } from "./format.js";
 import { onKey } from "./keys.js";
+import { address } from "./site.js";
 
 const PAUSE = 140;
 
@@ -26,7 +27,7 @@ export function setUpSearch(recent) {
     const title = h("span", { class: "result-title" }, h("span", { dir: "auto" }, row.title), h("time", { datetime: row.updated_at }, shortDate(row.updated_at)));
     const { before, match, after } = row.snippet ?? {};
     const words = row.snippet && h("p", { dir: "auto" }, before, h("mark", {}, match), after);
-    return h("a", { class: "result", role: "option", id: `result-${at}`, href: `/c/${row.id}/`, tabindex: "-1", "aria-selected": "false" }, title, words);
+    return h("a", { class: "result", role: "option", id: `result-${at}`, href: address(`/c/${row.id}/`), tabindex: "-1", "aria-selected": "false" }, title, words);
   }
 
   const rows = () => [...list.querySelectorAll(".result")];

@@ -5,6 +5,7 @@ import { byId, h, icon, iconButton } from "./dom.js";
 import { dayGroup } from "./format.js";
 import { onKey } from "./keys.js";
 import { setUpMenu } from "./menu.js";
+import { address } from "./site.js";
 import { toast } from "./toast.js";
 
 const PHONE = matchMedia("(max-width: 47.99rem)");
@@ -87,7 +88,7 @@ export class Sidebar {
   row(row) {
     const current = row.id === this.current;
     if (this.renaming === row.id) return h("div", { class: "row current" }, this.nameField(row));
-    const link = h("a", { href: `/c/${row.id}/`, dir: "auto", title: row.title, "aria-current": current ? "page" : null, "data-focus": `row ${row.id}` }, row.title);
+    const link = h("a", { href: address(`/c/${row.id}/`), dir: "auto", title: row.title, "aria-current": current ? "page" : null, "data-focus": `row ${row.id}` }, row.title);
     const dots = iconButton("dots", `Options for ${row.title}`, (event) => this.openMenu(row, event.currentTarget), { title: null, "aria-haspopup": "menu", "aria-expanded": "false", "data-focus": `menu ${row.id}` });
     return h("div", { class: current ? "row current" : "row" }, link, dots);
   }
@@ -95,7 +96,7 @@ export class Sidebar {
   openMenu(row, button) {
     const item = (name, label, run, danger = false) =>
       h("button", { type: "button", class: danger ? "menu-item danger" : "menu-item", role: "menuitem", tabindex: "-1", onclick: () => (menu.close(true), run()) }, icon(name), label);
-    const exported = (ending, label) => h("a", { class: "menu-item", role: "menuitem", tabindex: "-1", href: `/api/conversations/${row.id}/export.${ending}`, download: "", onclick: () => menu.close(true) }, icon("save"), label);
+    const exported = (ending, label) => h("a", { class: "menu-item", role: "menuitem", tabindex: "-1", href: address(`/api/conversations/${row.id}/export.${ending}`), download: "", onclick: () => menu.close(true) }, icon("save"), label);
     const element = h(
       "div",
       { class: "menu floating", role: "menu", "aria-label": `Options for ${row.title}`, hidden: true },
@@ -173,7 +174,7 @@ export class Sidebar {
     }
     if (row.id === this.current) {
       sessionStorage.setItem(DELETED, JSON.stringify(row));
-      location.assign("/");
+      location.assign(address("/"));
       return;
     }
     this.rows.delete(row.id);

@@ -1,5 +1,8 @@
 // One socket that comes back by itself. It says what it is doing, so that the page can say so too.
 
+import { address } from "./site.js";
+import { whyClosed } from "./why_closed.js";
+
 const SLOWEST = 15_000;
 const SIGNED_OUT = 4401;
 const NOT_FOUND = 4404;
@@ -8,10 +11,11 @@ const SILENT = 12_000; // an answer that takes longer than this means a dead con
 export class Socket {
   /**
    * `onevent(event)` gets each message. `onstate(state)` gets
-   * {is: "open"} · {is: "lost", retryIn: milliseconds, tries} · {is: "signed-out"} · {is: "gone"}.
+   * {is: "open"} · {is: "refused", reason: why it cannot open, in words} · {is: "lost", retryIn: milliseconds, tries} · {is: "signed-out"} · {is: "gone"}.
    */
   constructor(path, { onevent, onstate }) {
-    const url = new URL(path, location.href);
+    this.path = path;
+    const url = new URL(address(path), location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     this.url = url.href;
     this.onevent = onevent;
@@ -103,6 +107,9 @@ export class Socket {
     this.tries += 1;
     this.timer = setTimeout(() => this.connect(), retryIn);
     this.onstate({ is: "lost", retryIn, tries: this.tries });
+    whyClosed(this.path, this.tries).then((reason) => {
+      if (reason && !this.ended && !this.greeted) this.onstate({ is: "refused", reason });
+    });
   }
 }
 

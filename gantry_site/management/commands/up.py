@@ -160,7 +160,7 @@ class _Banner:
             tabby = f"sandbox at http://127.0.0.1:{self.sandbox_port} (set TABBY_HOST for a real server)"
         for line in (
             "",
-            f"  Gantry is ready:  http://{host}:{settings.PORT}/",
+            f"  Gantry is ready:  http://{host}:{settings.PORT}{settings.FORCE_SCRIPT_NAME}/",
             "  sign in as:       admin",
             f"  password:         {self.password}",
             f"  TabbyAPI:         {tabby}",

@@ -1,5 +1,8 @@
 // A WebSocket that comes back: it reconnects with growing pauses, and says in words how it stands.
 
+import { address } from "../chat/site.js";
+import { whyClosed } from "../chat/why_closed.js";
+
 const FIRST_PAUSE = 500; // milliseconds
 const LONGEST_PAUSE = 15000;
 const NOT_SIGNED_IN = 4401;
@@ -10,14 +13,16 @@ export function follow(path, { take, tell }) {
   let pause = FIRST_PAUSE;
   let timer = 0;
   let lostAt = null;
+  let tries = 0;
 
   function connect() {
-    const address = new URL(path, location.href);
-    address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new WebSocket(address);
+    const url = new URL(address(path), location.href);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(url);
     socket.addEventListener("message", (message) => {
       pause = FIRST_PAUSE;
       lostAt = null;
+      tries = 0;
       tell("");
       take(JSON.parse(message.data));
     });
@@ -29,7 +34,12 @@ export function follow(path, { take, tell }) {
       lostAt ??= new Date();
       const seconds = Math.max(1, Math.round(pause / 1000));
       const since = lostAt.toLocaleTimeString("en-GB");
-      tell(`Not live: the connection was lost at ${since}. Trying again in ${seconds} s.`);
+      const again = `Trying again in ${seconds} s.`;
+      tries += 1;
+      tell(`Not live: the connection was lost at ${since}. ${again}`);
+      whyClosed(path, tries).then((reason) => {
+        if (reason && lostAt) tell(`Not live. ${reason} ${again}`);
+      });
       timer = setTimeout(connect, pause * (0.8 + 0.4 * Math.random()));
       pause = Math.min(pause * 2, LONGEST_PAUSE);
     });

@@ -1,0 +1,132 @@
+"""Requests that a reverse proxy spoiled, refused forms and sockets that come as plain HTTP: each is told its cause.
+
+What was seen is kept for `manage.py doctor`, which itself does not come through the proxy.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.middleware.csrf import REASON_NO_CSRF_COOKIE, REASON_NO_REFERER
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.timesince import timesince
+from django.views.decorators.csrf import csrf_exempt
+
+from gantry_site.models import SeenFault
+from models_admin import proxy_faults
+from models_admin.findings import Finding
+from models_admin.proxy_faults import NO_UPGRADE, ProxyFault
+
+log = logging.getLogger(__name__)
+
+TOLD_FOR = timedelta(days=1)
+KEPT_ONCE_IN = timedelta(minutes=1)
+NO_COOKIE = "The browser sent no cookie with the form. Allow cookies for this address, reload the page, and send it again."
+NO_REFERER = (
+    "The browser does not say which page the form is on (Referer), as it must over HTTPS. Allow it here."
+)
+TOO_OLD = "The page was open for so long that its form is no longer valid. Go back, reload the page, and send it again."
+
+
+def of_form(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """The page for a form that Django refuses: 403, with the cause, and which setting or header to change."""
+    fault = None if _from_another_site(request) else _fault(request)
+    heading, words, hint = "This form was refused", TOO_OLD, ""
+    if fault is not None:
+        seen(fault)
+        words, hint = fault.title, fault.hint
+    elif reason == REASON_NO_CSRF_COOKIE and settings.HTTPS and not request.is_secure():
+        words = "HTTPS=true is set, so browsers send Gantry's cookies over https only, and this page came over plain HTTP."
+        hint = "Open Gantry at its https address, or set HTTPS=false."
+    elif reason == REASON_NO_CSRF_COOKIE:
+        words = NO_COOKIE
+    elif reason == REASON_NO_REFERER:
+        words = NO_REFERER
+    elif "Origin" in reason or "Referer" in reason:
+        words = "The form is on a page of another site. Use Gantry's own pages."
+    else:
+        heading = "This form is too old"
+    log.warning(
+        "A form at %s was refused (%s) %s", request.path[:200], reason, f"{words} {hint}" if hint else ""
+    )
+    context = {"heading": heading, "says": words, "hint": hint}
+    return render(request, "403_csrf.html", context, status=403)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """The page for what cannot be understood: 400, which names a host that Gantry does not know."""
+    host = request.META.get("HTTP_HOST", "")[:200] if isinstance(exception, DisallowedHost) else ""
+    return render(request, "400.html", {"host": host}, status=400)
+
+
+@csrf_exempt
+def of_socket(request: HttpRequest, rest: str = "") -> HttpResponse:
+    """What a socket's address answers to plain HTTP: 426, and why the sockets of the page that asks do not open.
+
+    A page that cannot connect asks, and says in X-Page-Origin where it was opened. A handshake that comes as plain HTTP lost
+    its Upgrade on the way.
+    """
+    handshake = "Sec-WebSocket-Key" in request.headers
+    page = request.headers.get("X-Page-Origin", "")
+    says = "This is the address of a WebSocket: connect with Upgrade: websocket."
+    if handshake or (page and request.user.is_authenticated):
+        opened_at = page or request.headers.get("Origin", "")
+        fault = proxy_faults.of_page(opened_at, _host(request), secure=request.is_secure()) or NO_UPGRADE
+        seen(NO_UPGRADE if handshake else fault)
+        says = str(fault)
+    headers = {"Upgrade": "websocket", "Cache-Control": "no-store"}
+    return JsonResponse({"detail": says}, status=426, headers=headers)
+
+
+def _from_another_site(request: HttpRequest) -> bool:
+    """Whether the browser itself says so; it knows nothing of a proxy."""
+    return request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none")
+
+
+def _fault(request: HttpRequest) -> ProxyFault | None:
+    return proxy_faults.of_page(_opened_at(request), _host(request), secure=request.is_secure())
+
+
+def _opened_at(request: HttpRequest) -> str:
+    origin = request.headers.get("Origin", "")
+    if origin and origin != "null":
+        return origin
+    try:
+        parts = urlsplit(request.headers.get("Referer", ""))
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _host(request: HttpRequest) -> str:
+    return str(request.META.get("HTTP_HOST", ""))
+
+
+def seen(fault: ProxyFault) -> None:
+    """Remember that a request showed this fault, at most once a minute: anybody can send such requests."""
+    now = timezone.now()
+    try:
+        if not SeenFault.objects.filter(kind=fault.kind, seen_at__gt=now - KEPT_ONCE_IN).exists():
+            facts = {"title": fault.title[:500], "hint": fault.hint[:500], "seen_at": now}
+            SeenFault.objects.update_or_create(kind=fault.kind, defaults=facts)
+    except DatabaseError as error:
+        log.warning("What is wrong with the proxy could not be kept (%s): %s", error, fault)
+
+
+def findings() -> Iterator[Finding]:
+    """What requests of the last day showed of the proxy, for `doctor`."""
+    faults = list(SeenFault.objects.filter(seen_at__gt=timezone.now() - TOLD_FOR))
+    for fault in faults:
+        yield Finding(
+            "proxy", "warning", fault.title, f"Last seen {timesince(fault.seen_at)} ago.", fault.hint
+        )
+    if not faults:
+        yield Finding("proxy", "ok", "No request of the last day was spoiled by a reverse proxy")
