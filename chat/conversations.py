@@ -184,5 +184,8 @@ def document(conversation: Conversation) -> dict[str, Any]:
         "temperature": conversation.temperature,
         "max_tokens": conversation.max_tokens,
         "shown": [message.pk for message in branch(conversation)],
-        "messages": list(conversation.messages.order_by("id").values(*fields)),
+        "messages": [
+            {**row, "usage": wire.usage(row["usage"])}
+            for row in conversation.messages.order_by("id").values(*fields)
+        ],
     }

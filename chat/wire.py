@@ -14,6 +14,7 @@ from django.utils import timezone
 from chat.models import Conversation, Message, Role, Status
 from chat.rendering import Blocks
 from models_admin.narration import iso
+from models_admin.tabby.wire import Usage
 
 SHOWN = 200  # messages of a branch that a page is given at first
 
@@ -42,7 +43,7 @@ def shown(message: Message, *, versions: list[int], position: int | None) -> dic
         "model": message.model,
         "handovers": message.handovers,
         "queue_position": position,
-        "usage": message.usage,
+        "usage": usage(message.usage),
         "finish_reason": message.finish_reason,
         "left_out": message.left_out,
         "error": message.error,
@@ -50,6 +51,11 @@ def shown(message: Message, *, versions: list[int], position: int | None) -> dic
         "created_at": iso(message.created_at),
         "versions": {"index": versions.index(message.pk) + 1, "count": len(versions), "ids": versions},
     }
+
+
+def usage(kept: Any) -> dict[str, Any] | None:
+    """What a reply took, from its row, as far as JSON and a page can tell it."""
+    return Usage.read(kept).as_dict() if isinstance(kept, dict) else None
 
 
 def _html(message: Message) -> tuple[str, int]:

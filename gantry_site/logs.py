@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from models_admin import trace
+from models_admin.visible import visible
 
 HIDDEN = "•••"
 LONGEST = 8000  # characters of a message
@@ -56,7 +57,7 @@ class Text(logging.Formatter):
         return super().formatMessage(record)
 
     def format(self, record: logging.LogRecord) -> str:
-        return redacted(super().format(record))
+        return visible(redacted(super().format(record)))
 
 
 class Json(logging.Formatter):

@@ -29,15 +29,16 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
+from models_admin.visible import visible
+
 MAX_WORDS = 2000
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def clean_words(text: str) -> str:
-    """TabbyAPI's words, fit to be shown: no control characters but tab and newline, at most 2,000
-    characters.
+    """TabbyAPI's words, fit to be shown: a picture for each control character but tab and newline, at most
+    2,000 characters.
     """
-    return _CONTROL.sub("", text[: 2 * MAX_WORDS]).strip()[:MAX_WORDS]
+    return visible(text[: 2 * MAX_WORDS]).strip()[:MAX_WORDS]
 
 
 class TabbyError(Exception):

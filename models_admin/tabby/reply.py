@@ -15,7 +15,7 @@ from models_admin.tabby.errors import (
     TabbyError,
     says_no_model,
 )
-from models_admin.tabby.wire import Delta, Usage, decode_json, read_usage
+from models_admin.tabby.wire import MAX_WORD, Delta, Usage, decode_json, read_usage, text, usable_name, word
 
 DOING = "answering a chat"
 
@@ -53,7 +53,7 @@ class ReplyReader:
             try:
                 choice = event["choices"][0]
                 delta = choice["delta"]
-                text = delta.get("content")
+                said = delta.get("content")
                 thought = delta.get("reasoning_content")
                 ended = choice.get("finish_reason")
             except (KeyError, IndexError, TypeError, AttributeError):
@@ -61,28 +61,26 @@ class ReplyReader:
                 if self.failure is not None:
                     break
                 continue
-            if text:
-                texts.append(text)
+            if said:
+                texts.append(said)
             if thought:
                 thoughts.append(thought)
-            if text or thought:
+            if said or thought:
                 pieces += 1
             finish_reason = ended or finish_reason
             if event.get("usage"):
                 usage = self._usage(event)
-        if not (pieces or finish_reason or usage):
+        reason = word(finish_reason, MAX_WORD)
+        if not (pieces or reason or usage):
             return None
-        if isinstance(event, dict) and isinstance(event.get("model"), str):
+        if isinstance(event, dict) and usable_name(event.get("model")):
             self._model = event["model"]
         try:
-            # A database's text cannot hold NUL, and no reader misses it.
-            written = "".join(texts).replace("\x00", "")
-            reasoning = "".join(thoughts).replace("\x00", "")
+            written, reasoning = text("".join(texts)), text("".join(thoughts))
         except TypeError:
             self.failure = _garbled()
             return None
-        finish_reason = None if finish_reason is None else str(finish_reason)
-        return Delta(written, reasoning, finish_reason, usage, self._model, pieces)
+        return Delta(written, reasoning, reason or None, usage, self._model, pieces)
 
     def _odd(self, payload: bytes) -> Any:
         """An event that is not plain JSON: its value, where only its UTF-8 was broken; else None, with `done`

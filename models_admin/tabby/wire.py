@@ -1,18 +1,27 @@
 """TabbyAPI's answers as frozen values. Every parser is strict: a shape that TabbyAPI does not send raises
 Garbled.
+
+Each value is bounded here, once: `word`, `text`, `count` and `number` give what any database column, JSON and any
+page take, whatever was sent. What goes on from here needs no second look.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
 import orjson
 
-from models_admin.tabby.errors import Garbled
+from models_admin.tabby.errors import MAX_WORDS, Garbled
+from models_admin.visible import visible
 
 MAX_NAME = 255
+MAX_WORD = 32  # characters of a finish reason, and of a load's phase
+MAX_COUNT = 2**31 - 1  # of tokens, modules: what an integer column takes, and a counter many times
+MAX_NUMBER = 1e9  # seconds, or tokens a second
+MAX_ISSUES = 20
 # What is kept of a card's parameters.
 PARAMETERS = (
     "max_seq_len", "cache_size", "cache_mode", "rope_scale", "rope_alpha", "max_batch_size", "chunk_size",
@@ -54,6 +63,17 @@ class Usage:
     tokens_per_second: float | None
     seconds: float | None
 
+    @classmethod
+    def read(cls, kept: Mapping[str, Any]) -> Usage:
+        """What as_dict() gave once, each value bounded anew: rows from before there were bounds hold anything."""
+        return cls(
+            count(kept.get("prompt_tokens")),
+            count(kept.get("completion_tokens")),
+            count(kept.get("total_tokens")),
+            number(kept.get("tokens_per_second")),
+            number(kept.get("seconds")),
+        )
+
     def as_dict(self) -> dict[str, int | float | None]:
         """The fields by name, ready for JSON."""
         return {
@@ -81,6 +101,28 @@ class Delta:
     pieces: int
 
 
+def word(value: object, most: int) -> str:
+    """`value` as a text of at most `most` characters, its control characters shown; '' where it is no text."""
+    return visible(value[: 2 * most])[:most].strip() if isinstance(value, str) else ""
+
+
+def text(value: str) -> str:
+    """A reply's own text, of any length, without what no database (NUL) or no encoding (half a surrogate pair) takes."""
+    value = value.replace("\x00", "")
+    # Nothing but the lenient parser of decode_json lets halves through; for ASCII the question costs nothing.
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
+
+
+def count(value: object) -> int | None:
+    """`value` if it can be a number of tokens or modules, else None."""
+    return value if type(value) is int and 0 <= value <= MAX_COUNT else None
+
+
+def number(value: object) -> float | None:
+    """`value` if it can be a time or a rate, else None; NaN and infinity cannot."""
+    return float(value) if type(value) in (int, float) and 0 <= value <= MAX_NUMBER else None  # type: ignore[operator, arg-type]
+
+
 def usable_name(name: object) -> bool:
     """Whether `name` can be one directory in TabbyAPI's model folder. TabbyAPI itself does not keep names
     inside it.
@@ -95,16 +137,17 @@ def usable_name(name: object) -> bool:
 
 
 def decode_json(data: bytes, what: str) -> Any:
-    """`data` as JSON; bytes that are not UTF-8 are replaced, so that one bad byte does not end a reply. Else
-    Garbled.
+    """`data` as JSON; else Garbled. Bytes that are not UTF-8 are replaced, so that one bad byte does not end a reply,
+    and what other servers' JSON may hold (NaN, numbers of any length, half a surrogate pair) is read: the values are
+    bounded one by one.
     """
     try:
         return orjson.loads(data)
     except ValueError:
         pass
     try:
-        return orjson.loads(data.decode("utf-8", "replace"))
-    except ValueError:
+        return json.loads(data.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
         raise Garbled(f"TabbyAPI's answer for {what} is not JSON") from None
 
 
@@ -149,7 +192,7 @@ def read_card(answer: Any) -> ModelCard:
     read = {key: value for key in PARAMETERS if _is_fact(value := told.get(key))}
     if "prompt_template" in told and not told["prompt_template"]:
         read["prompt_template"] = ""
-    if not _is_count(read.get("max_seq_len", 0)):
+    if count(read.get("max_seq_len", 0)) is None:
         raise _shape("the loaded model")
     return ModelCard(str(name), read)
 
@@ -163,15 +206,19 @@ def read_issues(answer: Any) -> list[str]:
     issues = answer.get("issues") or []
     if not isinstance(issues, list):
         raise _shape("its health")
-    return [str(issue.get("description", "")) if isinstance(issue, dict) else str(issue) for issue in issues]
+    said = [
+        issue.get("description", "") if isinstance(issue, dict) else issue for issue in issues[:MAX_ISSUES]
+    ]
+    return [word(_said(each), MAX_WORDS) for each in said]
 
 
 def read_progress(event: Any) -> LoadProgress:
     """One progress event of a load."""
     if not isinstance(event, dict):
         raise _shape("a load")
-    phase, module, modules = event.get("model_type"), event.get("module"), event.get("modules")
-    if not _is_fact(phase) or not isinstance(phase, str) or not _is_count(module) or not _is_count(modules):
+    phase = word(event.get("model_type"), MAX_WORD)
+    module, modules = count(event.get("module")), count(event.get("modules"))
+    if not phase or module is None or modules is None:
         raise _shape("a load")
     return LoadProgress(phase, module, modules, event.get("status") == "finished")
 
@@ -180,16 +227,12 @@ def read_usage(usage: Any) -> Usage:
     """The `usage` object of a reply's last event."""
     if not isinstance(usage, dict):
         raise _shape("the usage of a reply")
-    prompt, completion, total = (
-        value if _is_count(value := usage.get(name)) else None
-        for name in ("prompt_tokens", "completion_tokens", "total_tokens")
-    )
     return Usage(
-        prompt,
-        completion,
-        total,
-        _rate(usage.get("completion_tokens_per_sec")),
-        _rate(usage.get("total_time")),
+        count(usage.get("prompt_tokens")),
+        count(usage.get("completion_tokens")),
+        count(usage.get("total_tokens")),
+        number(usage.get("completion_tokens_per_sec")),
+        number(usage.get("total_time")),
     )
 
 
@@ -203,11 +246,11 @@ def error_words(answer: Any) -> str | None:
         return None
     error = answer.get("error")
     if error:
-        return str(error.get("message") or "") if isinstance(error, dict) else str(error)
+        return _said(error.get("message")) if isinstance(error, dict) else _said(error)
     detail = answer.get("detail")
     if isinstance(detail, list):
-        return "; ".join(_problem(item) for item in detail)
-    return None if detail is None else str(detail)
+        return "; ".join(_problem(item) for item in detail[:MAX_ISSUES])
+    return None if detail is None else _said(detail)
 
 
 def words_of_body(body: bytes) -> tuple[str, str]:
@@ -225,14 +268,22 @@ def words_of_body(body: bytes) -> tuple[str, str]:
 
 def _problem(item: Any) -> str:
     if not isinstance(item, dict):
-        return str(item)
+        return _said(item)
     loc = item.get("loc")
-    where = ".".join(str(part) for part in loc if part != "body") if isinstance(loc, list) else ""
-    return f"{where}: {item.get('msg', '')}".removeprefix(": ")
+    where = (
+        ".".join(_said(part) for part in loc[:MAX_ISSUES] if part != "body") if isinstance(loc, list) else ""
+    )
+    return f"{where}: {_said(item.get('msg', ''))}".removeprefix(": ")
 
 
-def _is_count(value: Any) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
+def _said(value: Any) -> str:
+    """A value that should be words, as some: a text as it is, nothing as '', anything else as its JSON."""
+    if isinstance(value, str):
+        return value
+    try:
+        return "" if value is None else orjson.dumps(value).decode()
+    except TypeError:  # nested too deep, or a number or a text that JSON cannot hold
+        return "(words that cannot be shown)"
 
 
 def _is_fact(value: Any) -> bool:
@@ -240,7 +291,3 @@ def _is_fact(value: Any) -> bool:
     if isinstance(value, str):
         return 0 < len(value) <= 100 and value.isprintable()
     return isinstance(value, int | float) and abs(value) < 2**53
-
-
-def _rate(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

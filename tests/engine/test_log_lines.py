@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gantry_site import logs
-from gantry_site.logs import HIDDEN, Json, redacted
+from gantry_site.logs import HIDDEN, Json, Text, redacted
 
 
 @pytest.fixture(autouse=True)
@@ -47,3 +47,9 @@ def test_a_password_that_is_a_name_hides_nothing_else() -> None:
     assert told["message"] == f"postgres://gantry:{HIDDEN}@db:5432/gantry went away"
     assert told["logger"] == "gantry.access"
     assert redacted("redis://:open-sesame@redis:6379/0") == f"redis://:{HIDDEN}@redis:6379/0"
+
+
+def test_control_characters_are_shown_in_text_and_not_sent() -> None:
+    record = logging.makeLogRecord({"msg": "It said \x1b[2J\x07\x9b and\ta tab", "levelname": "INFO"})
+    written = Text("%(message)s").format(record)
+    assert written == "It said ␛[2J␇\ufffd and\ta tab"

@@ -85,9 +85,9 @@ def test_html_gives_no_words():
     assert str(error) == "TabbyAPI failed (502) while loading x."
 
 
-def test_words_are_bounded_and_without_control_characters():
-    error = errors.StreamError("It stopped", "a\x00b\x1b[31m\ud800c\nd" + "x" * 9999)
-    assert error.words.startswith("ab[31mc\nd")
+def test_words_are_bounded_and_control_characters_are_shown_not_sent():
+    error = errors.StreamError("It stopped", "a\x00b\x1b[31m\ud800c\r\nd" + "x" * 9999)
+    assert error.words.startswith("a␀b␛[31m\ufffdc\nd")
     assert len(error.words) == errors.MAX_WORDS
 
 
