@@ -10,24 +10,25 @@ taken, changes no row.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from chat import wire
-from chat.models import OPEN, Conversation, Message, Role, Status
+from chat.models import Conversation, Message, Role, Status
 from models_admin import gate
 from models_admin.models import Lease
 
 # A reply is first offered to the process whose page asked for it; after this others may take it.
 COURTESY = timedelta(seconds=1.5)
 GIVE_UP_AFTER = 5  # attempts that failed
+MOST_REVIVALS = 3  # that in a row brought no text
 NEXT = F("revision") + 1
 
 
@@ -46,6 +47,7 @@ class Work:
     model: str
     epoch: int
     attempts: int
+    revivals: int
     text: str
     reasoning: str
     reasoning_seconds: float | None
@@ -93,21 +95,11 @@ def queued() -> QuerySet[Message]:
     return Message.objects.filter(status=Status.QUEUED, role=Role.ASSISTANT).order_by("id")
 
 
-def _claimable(holder: str) -> QuerySet[Message]:
-    now = timezone.now()
-    earlier = Message.objects.filter(
-        conversation=OuterRef("conversation"), status__in=OPEN, id__lt=OuterRef("id")
-    )
-    mine = Q(origin__in=(holder, "")) | Q(queued_at__lt=now - COURTESY)
-    ripe = Q(not_before=None) | Q(not_before__lte=now)
-    return queued().filter(mine, ripe).filter(~Exists(earlier)).select_related("conversation")
-
-
 def claim(holder: str, room: int) -> list[Work]:
     """Claim up to `room` replies for `holder`, first come, first served; [] when none may start. Raises gate.Closed."""
     with transaction.atomic():
         backend = gate.enter()
-        chosen = _fair(_claimable(holder)[: 4 * room], room)
+        chosen = _chosen(holder, room)
         leases = gate.lease(holder, [f"reply {message.pk}" for message in chosen])
         _begin(chosen, leases, backend.model)
     prompts = _prompts(chosen)
@@ -116,20 +108,38 @@ def claim(holder: str, room: int) -> list[Work]:
     return [_work(message, backend.epoch, prompts[message.pk], rows) for message in chosen]
 
 
-def _fair(candidates: Iterable[Message], room: int) -> list[Message]:
-    """The first `room` of them, as far as the limits per person and for all allow."""
-    streaming = Message.objects.filter(status=Status.STREAMING)
-    busy: dict[int, int] = {}
-    for owner in streaming.values_list("conversation__owner_id", flat=True):
-        busy[owner] = busy.get(owner, 0) + 1
-    room = min(room, settings.REPLIES_AT_ONCE - sum(busy.values()))
-    chosen: list[Message] = []
-    for message in candidates:
-        owner = message.conversation.owner_id
-        if len(chosen) < room and busy.get(owner, 0) < settings.REPLIES_PER_USER:
-            busy[owner] = busy.get(owner, 0) + 1
-            chosen.append(message)
-    return chosen
+# Of the open replies (and of nothing else: this does not grow with the history) those that may start now: the first of
+# their conversation, waiting, ripe, offered to this process, and within what is left of their person's limit. So whoever
+# is at his limit takes no place in line from others.
+CHOOSE = """
+SELECT id, streaming FROM (
+    SELECT id, streaming, busy, ROW_NUMBER() OVER (PARTITION BY owner_id ORDER BY id) AS turn FROM (
+        SELECT message.id, conversation.owner_id, message.status, message.origin, message.queued_at, message.not_before,
+            ROW_NUMBER() OVER (PARTITION BY message.conversation_id ORDER BY message.id) AS place,
+            COUNT(CASE WHEN message.status = 'streaming' THEN 1 END) OVER (PARTITION BY conversation.owner_id) AS busy,
+            COUNT(CASE WHEN message.status = 'streaming' THEN 1 END) OVER () AS streaming
+        FROM chat_message AS message JOIN chat_conversation AS conversation ON conversation.id = message.conversation_id
+        WHERE message.status IN ('queued', 'streaming')
+    ) AS opened
+    WHERE place = 1 AND status = 'queued' AND (not_before IS NULL OR not_before <= %s)
+        AND (origin IN (%s, '') OR queued_at < %s)
+) AS waiting
+WHERE busy + turn <= %s ORDER BY id LIMIT %s
+"""
+
+
+def _chosen(holder: str, room: int) -> list[Message]:
+    """The replies that `holder` may begin now, at most `room`: first come, first served within the limits, those per person
+    and the one for all.
+    """
+    moment = Message._meta.get_field("queued_at")
+    now = timezone.now()
+    ripe, offered = (moment.get_db_prep_value(at, connection) for at in (now, now - COURTESY))
+    with connection.cursor() as cursor:
+        cursor.execute(CHOOSE, [ripe, holder, offered, settings.REPLIES_PER_USER, room])
+        found = cursor.fetchall()
+    ids = [pk for place, (pk, streaming) in enumerate(found) if streaming + place < settings.REPLIES_AT_ONCE]
+    return list(Message.objects.filter(pk__in=ids).select_related("conversation").order_by("id"))
 
 
 # The same as an update() for each, without a query to be built for each of the hundreds that a switch has kept waiting.
@@ -181,6 +191,7 @@ def _work(
         model=message.model,
         epoch=epoch,
         attempts=message.attempts,
+        revivals=message.revivals,
         text=message.text,
         # Thoughts that were cut before a word of the answer came cannot be continued: they are thought again.
         reasoning=message.reasoning if message.text else "",
@@ -223,7 +234,8 @@ def _held(work: Work) -> QuerySet[Message]:
 
 # The same as _held(work).update(text=…), without a query to be built for each of hundreds of replies in each second.
 SAVE = """
-UPDATE chat_message SET text = %s, reasoning = %s, reasoning_seconds = %s WHERE id = %s AND claim = %s AND status = %s
+UPDATE chat_message SET text = %s, reasoning = %s, reasoning_seconds = %s, revivals = %s
+WHERE id = %s AND claim = %s AND status = %s
 """
 
 
@@ -235,6 +247,7 @@ def save(batch: Sequence[tuple[Work, Grown]]) -> None:
             grown.text,
             grown.reasoning,
             grown.reasoning_seconds,
+            _revivals(work, grown),
             work.message,
             claim.get_db_prep_value(work.claim, connection),
             Status.STREAMING.value,
@@ -243,6 +256,11 @@ def save(batch: Sequence[tuple[Work, Grown]]) -> None:
     ]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.executemany(SAVE, rows)
+
+
+def _revivals(work: Work, grown: Grown) -> int:
+    """How often the reply was revived since its text last grew. Thoughts alone are no progress: they are thought again."""
+    return 0 if len(grown.text) > len(work.text) else work.revivals
 
 
 def end(work: Work, status: Status, grown: Grown) -> bool:
@@ -275,10 +293,30 @@ def put_back(work: Work, grown: Grown, holder: str, *, failed: bool) -> bool:
             **grown.changes(),
             **_back_in_line(message, grown.text),
             "attempts": attempts,
+            "revivals": _revivals(work, grown),
             "origin": holder,
             "not_before": timezone.now() + wait,
         }
         return _held(work).update(**changes) == 1
+
+
+def refuse(work: Work, error: str) -> bool:
+    """Fail a reply that cannot be carried out or written, with what its row holds; False if it is not this claim's."""
+    with transaction.atomic():
+        gate.release([work.lease])
+        return _held(work).update(**_failed(error, "internal")) == 1
+
+
+def _failed(error: str, kind: str) -> dict[str, Any]:
+    """The columns of a reply that ends in a failure of ours."""
+    return {
+        "status": Status.FAILED,
+        "error": error,
+        "error_kind": kind,
+        "finished_at": timezone.now(),
+        "lease": None,
+        "revision": NEXT,
+    }
 
 
 def _back_in_line(message: Message, text: str) -> dict[str, Any]:
@@ -297,7 +335,10 @@ def _back_in_line(message: Message, text: str) -> dict[str, Any]:
 
 
 def revive() -> list[tuple[int, uuid.UUID]]:
-    """Put back the replies whose process died, for any other to take. Return (message, conversation) of each."""
+    """Put back the replies whose process died, for any other to take. Return (message, conversation) of each.
+
+    One under which processes die or freeze again and again, with no text from any, fails: it may be what stops them.
+    """
     gate.remaining()
     lost = Message.objects.filter(status=Status.STREAMING).filter(
         ~Exists(Lease.objects.filter(pk=OuterRef("lease")))
@@ -307,8 +348,19 @@ def revive() -> list[tuple[int, uuid.UUID]]:
     revived: list[tuple[int, uuid.UUID]] = []
     with transaction.atomic():
         for message in lost:
-            changes = _back_in_line(message, message.text)
+            changes = _after_death(message)
             same = Message.objects.filter(pk=message.pk, claim=message.claim, status=Status.STREAMING)
             if same.update(**changes, origin=""):
                 revived.append((message.pk, message.conversation_id))
     return revived
+
+
+def _after_death(message: Message) -> dict[str, Any]:
+    """The columns of a reply whose process is gone."""
+    if message.revivals < MOST_REVIVALS or message.stop_requested is not None:
+        return {**_back_in_line(message, message.text), "revivals": message.revivals + 1}
+    return _failed(
+        f"The reply was begun {MOST_REVIVALS + 1} times, and each time the process that wrote it stopped or froze before "
+        "more text came. It is not begun again by itself. Try again, or word the message differently.",
+        "revived",
+    )

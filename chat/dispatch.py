@@ -48,6 +48,10 @@ SUSPICIOUS = (Unreachable, NotLoaded, Busy, StreamCut, StreamError, Stalled, Tim
 PASSING = (Unreachable, NotLoaded, Busy, StreamCut, TimedOut)
 
 
+INTERNAL = "Gantry itself failed on this reply. The server's log says more; try again."
+REFUSED = "The database does not take this reply. The server's log says why; try again."
+
+
 class Dispatcher:
     """This process' share of the queue."""
 
@@ -138,13 +142,20 @@ class Dispatcher:
         while not self._stopping and await threads.read(claims.queued().exists):
             works = await threads.write(claims.claim, process.name(), BATCH)
             for work in works:
-                assert self._tabby is not None  # noqa: S101 (set in start)
-                if (lost := self.lives.get(work.message)) is not None:
-                    lost.end(Verdict.LOST)  # its lease ran out while this process was too slow to keep it
-                live = self.lives[work.message] = Live(work, self._tabby)
-                self._spawn(self._carry_out(live))
+                self._begin(work)
             if len(works) < BATCH:
                 return
+
+    def _begin(self, work: claims.Work) -> None:
+        assert self._tabby is not None  # noqa: S101 (set in start)
+        if (lost := self.lives.get(work.message)) is not None:
+            lost.end(Verdict.LOST)  # its lease ran out while this process was too slow to keep it
+        try:
+            live = self.lives[work.message] = Live(work, self._tabby)
+        except Exception as error:  # noqa: BLE001 (whatever it was, the replies that were claimed with it begin)
+            self._spawn(self._refuse(work, error))
+            return
+        self._spawn(self._carry_out(live))
 
     async def _carry_out(self, live: Live) -> None:
         work = live.work
@@ -155,16 +166,30 @@ class Dispatcher:
             rooms.tell(work.conversation, {"type": "message", "message": live.snapshot()})
             error = await live.run()
             await self._conclude(live, error)
+        except Exception as error:  # noqa: BLE001 (it ends in words; as a lease without a reply it would be begun again)
+            await self._refuse(work, error)
         finally:
             if self.lives.get(work.message) is live:  # and not a later attempt
                 del self.lives[work.message]
         await rooms.show(work.conversation, [work.message])
         self.wake()
 
+    async def _refuse(self, work: claims.Work, error: BaseException) -> None:
+        """Fail a reply that Gantry cannot carry out, or whose row the database does not take."""
+        if isinstance(error, DatabaseError):
+            # Its first line only: PostgreSQL repeats the row in the others, and what people write stands in no log.
+            log.error("The database does not take reply %s: %s", work.message, str(error).partition("\n")[0])
+        else:
+            log.error("Reply %s failed inside Gantry", work.message, exc_info=error)
+        await _insist(claims.refuse, work, REFUSED if isinstance(error, DatabaseError) else INTERNAL)
+        tally.count(f"replies:{Status.FAILED.value}")
+        await rooms.show(work.conversation, [work.message])
+        self.wake()
+
     # Ends -----------------------------------------------------------------------------------------------------------
 
     async def _conclude(self, live: Live, error: BaseException | None) -> None:
-        """Write the reply's end, or put it back; a database that fails is tried until it takes it."""
+        """Write the reply's end, or put it back; a database that is away is tried until it takes it."""
         work = live.work
         if live.verdict is Verdict.LOST:
             return
@@ -227,15 +252,28 @@ class Dispatcher:
     async def _tick(self) -> None:
         self._ticks += 1
         await self._look_at_leases()
-        growing = [live for live in self.lives.values() if not live.saved]
-        if growing:
-            await threads.write(claims.save, [(live.work, live.so_far()) for live in growing])
+        await self._save([live for live in self.lives.values() if not live.saved])
         if self._ticks % REVIVE_EVERY == 0:
             await self._revive()
             await self._knock()
             await self._catch_up()
         relayed = {live.work.conversation for live in self.lives.values()}
         self.watch([each for each in rooms.here() if each not in relayed])
+
+    async def _save(self, growing: list[Live]) -> None:
+        """Write how far these have grown. One whose row the database does not take ends; the others are saved without it."""
+        if not growing:
+            return
+        try:
+            await threads.write(claims.save, [(live.work, live.so_far()) for live in growing])
+        except Exception as error:
+            if threads.away(error):
+                raise
+            if len(growing) == 1:
+                growing[0].fail(error)
+                return
+            for live in growing:
+                await self._save([live])
 
     def _wake_tick(self) -> None:
         self._spawn(self._look_at_leases())
@@ -327,11 +365,13 @@ def _to_stop(messages: list[int]) -> list[int]:
 
 
 async def _insist(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Write to the database, however long it takes until that works: the reply's text is only here."""
+    """Write to the database, however long it is away: the reply's text is only here. What it will not take is raised."""
     while True:
         try:
             return await threads.write(function, *args, **kwargs)
-        except DatabaseError as error:
+        except Exception as error:
+            if not threads.away(error):
+                raise
             log.warning("A reply's end cannot be written (%s): trying again", error)
             await asyncio.sleep(TICK_SECONDS)
 
@@ -342,7 +382,7 @@ def _explain(live: Live, error: BaseException) -> None:
         live.grown.error, live.grown.error_kind = f"{error} {error.advice}", error.kind
     else:
         log.error("A reply failed inside Gantry", exc_info=error)
-        live.grown.error = "Gantry itself failed on this reply. The server's log says more; try again."
+        live.grown.error = INTERNAL
         live.grown.error_kind = "internal"
 
 

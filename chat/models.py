@@ -81,6 +81,9 @@ class Message(models.Model):
     lease = models.PositiveBigIntegerField(null=True)
     left_out = models.PositiveIntegerField(default=0)  # oldest messages that the context had no room for
     attempts = models.PositiveSmallIntegerField(default=0)  # that failed; being cut by a switch is no failure
+    revivals = models.PositiveSmallIntegerField(
+        default=0
+    )  # since its text last grew: its process died or froze
     not_before = models.DateTimeField(null=True)
     stop_requested = models.DateTimeField(null=True)
 

@@ -11,9 +11,11 @@ import asyncio
 import enum
 import logging
 import time
+from dataclasses import replace
 from typing import Any
 
 import orjson
+from django.conf import settings
 
 from chat.claims import Grown, Work
 from chat.rendering import Block, Blocks
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.025
 LATE_SECONDS = 0.008  # a tick that comes this late says that the loop does not keep up
+MAX_CHARS = "max_chars"  # the finish reason of a reply that Gantry ended at REPLY_MAX_CHARS
 ELSEWHERE_SECONDS = 0.05  # how often other processes' pages are given what has come
 
 
@@ -85,6 +88,7 @@ class Live:
         self._blocks = Blocks()
         if work.text:
             self._blocks.feed(work.text)
+        self._room = settings.REPLY_MAX_CHARS - len(work.text) - len(work.reasoning)
         self._sent = len(work.text)
         self._reasoning_sent = len(work.reasoning)
         self._held: list[str] = []
@@ -98,6 +102,7 @@ class Live:
         self._last_arrival = 0.0  # time.monotonic() of it; 0 before the first
         self._thinking_since: float | None = None
         self._stream: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None
 
     @property
     def holds_back(self) -> bool:
@@ -111,6 +116,12 @@ class Live:
             if self._stream is not None:
                 self._stream.cancel()
 
+    def fail(self, error: BaseException) -> None:
+        """End the stream now, because of `error`: run() raises it."""
+        self._failure = error
+        if self._stream is not None:
+            self._stream.cancel()
+
     async def run(self) -> BaseException | None:
         """Stream to the end; return what went wrong, if anything. A verdict that ended it is in `verdict`."""
         clock.add(self)
@@ -121,6 +132,8 @@ class Live:
             await asyncio.wait([self._stream])
         finally:
             clock.remove(self)
+        if self._failure is not None:
+            raise self._failure
         self.flush()
         self.flush_elsewhere()
         return None if self._stream.cancelled() else self._stream.exception()
@@ -176,6 +189,9 @@ class Live:
                 return
 
     async def _relay_once(self, prompt: list[dict[str, str]]) -> None:
+        if self._room <= 0:  # continued, and at its bound already
+            self.grown.finish_reason = MAX_CHARS
+            return
         asked = time.monotonic()
         opened = self._tabby.stream_chat(prompt, params=self.work.params, prefix=self.work.text)
         async with opened as stream:
@@ -189,10 +205,23 @@ class Live:
                 self._take(delta)
                 if self._first or not clock.late:
                     self.flush()
+                if self._room <= 0:
+                    return  # leaving the stream stops the generation
         if self.grown.finish_reason == "tool_calls" and not self.text().strip():
             raise ToolsAsked("The model asked for a tool instead of answering, and this chat has no tools")
 
+    def _within_bounds(self, delta: Delta) -> Delta:
+        """`delta`, or of one that goes over what a reply may hold, what there is room for."""
+        room, size = self._room, len(delta.reasoning) + len(delta.text)
+        self._room -= size
+        if size < room or (size == room and delta.finish_reason):
+            return delta
+        reasoning = delta.reasoning[:room]
+        text = delta.text[: room - len(reasoning)]
+        return replace(delta, text=text, reasoning=reasoning, finish_reason=MAX_CHARS)
+
     def _take(self, delta: Delta) -> None:
+        delta = self._within_bounds(delta)
         if delta.reasoning:
             self._thinking_since = self._thinking_since or time.monotonic()
             self._reasoning.append(delta.reasoning)

@@ -95,6 +95,7 @@ HEARTBEAT_TTL = env.float("HEARTBEAT_TTL", default=8.0)
 # Chat -----------------------------------------------------------------------------------------------------------
 
 REPLY_STALL_TIMEOUT = env.float("REPLY_STALL_TIMEOUT", default=120.0)
+REPLY_MAX_CHARS = env.int("REPLY_MAX_CHARS", default=400_000)
 MESSAGE_MAX_CHARS = env.int("MESSAGE_MAX_CHARS", default=64_000)
 QUEUED_PER_USER = env.int("QUEUED_PER_USER", default=50)
 REPLIES_PER_USER = env.int("REPLIES_PER_USER", default=4)

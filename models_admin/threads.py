@@ -9,7 +9,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,6 +32,16 @@ def _managed(work: Callable[[], T]) -> T:
         return work()
     finally:
         close_old_connections()
+
+
+def away(error: BaseException) -> bool:
+    """Whether the database is away, locked or out of room, and the same may be tried again: nothing is wrong with the row.
+
+    PostgreSQL's program limits (SQLSTATE 54…) come as an OperationalError too, but no second try changes them.
+    """
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    return not str(getattr(error.__cause__, "sqlstate", None) or "").startswith("54")
 
 
 async def write(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -134,6 +134,13 @@ def test_under_a_reply_stand_its_model_and_its_figures(site: Site) -> None:
     expect(page.locator(".meta span")).to_have_text([LLAMA, "1,312 tokens", "41.2 tokens/s", "7.6 s"])
 
 
+def test_a_reply_that_reached_its_bound_says_so(site: Site) -> None:
+    page = site.open(first=hello(QUESTION, replied(2, "Well.", 1, finish_reason="max_chars", usage=None)))
+    expect(page.locator(".meta span").last).to_have_text(
+        "ended here: it reached the most characters that a reply may have"
+    )
+
+
 def test_a_reply_says_when_another_model_went_on_with_it(site: Site) -> None:
     page = site.open(first=hello(QUESTION, replied(2, "Well.", 1, handovers=[{"model": QWEN, "upto": 2}])))
     expect(page.locator(".chip")).to_have_text(f"Begun by {QWEN}, continued by {LLAMA}")

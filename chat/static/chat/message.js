@@ -239,6 +239,7 @@ function meta(message) {
   if (message.model) parts.push(message.model);
   if (message.status === "stopped") parts.push("stopped");
   if (message.finish_reason === "length") parts.push("cut at the longest reply allowed");
+  if (message.finish_reason === "max_chars") parts.push("ended here: it reached the most characters that a reply may have");
   if (usage.completion_tokens) parts.push(`${count(usage.completion_tokens)} tokens`);
   if (typeof usage.tokens_per_second === "number") parts.push(`${usage.tokens_per_second.toFixed(1)} tokens/s`);
   if (typeof usage.seconds === "number") parts.push(seconds(usage.seconds));

@@ -1,0 +1,110 @@
+"""First come, first served within the limits: whoever is at his limit takes no place in line from others."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.utils import timezone
+
+from chat import claims, replies
+from chat.claims import Grown, Work
+from chat.models import Conversation, Message, Role, Status
+from models_admin import backend
+
+pytestmark = pytest.mark.django_db
+BATCH = 16
+
+
+@pytest.fixture(autouse=True)
+def _a_model_is_loaded(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
+    settings.QUEUED_PER_USER = 100
+    row = backend.row()
+    row.model, row.seen_at = "usual", timezone.now()
+    row.save()
+
+
+def ask(name: str, times: int = 1) -> list[int]:
+    """So many messages of `name`, each in a conversation of its own; the replies that wait."""
+    owner, _ = User.objects.get_or_create(username=name)
+    waiting = []
+    for _ in range(times):
+        done = replies.send(Conversation.objects.create(owner=owner).pk, uuid.uuid4(), "Hello")
+        waiting.append(done.messages[-1])
+    Message.objects.filter(status=Status.QUEUED).update(queued_at=timezone.now() - timedelta(minutes=1))
+    return waiting
+
+
+def begun(works: list[Work]) -> list[int]:
+    return [work.message for work in works]
+
+
+def test_two_people_with_54_messages_each_do_not_delay_a_third() -> None:
+    first, second = ask("mara", 54), ask("noor", 54)
+    third = ask("olu")
+    works = claims.claim("one", BATCH)
+    assert begun(works) == [*first[:4], *second[:4], *third]
+
+
+def test_one_at_his_limit_gets_his_next_as_soon_as_one_of_his_ends() -> None:
+    waiting = ask("mara", 54)
+    works = claims.claim("one", BATCH)
+    fourth = ask("pia", 6)
+    assert begun(claims.claim("two", BATCH)) == fourth[:4]
+    assert claims.claim("one", BATCH) == []
+    assert claims.end(works[2], Status.COMPLETE, Grown("Done", ""))
+    assert begun(claims.claim("two", BATCH)) == waiting[4:5]
+
+
+def test_who_came_first_begins_first_where_there_are_few_places(settings: Any) -> None:
+    settings.REPLIES_AT_ONCE = 5
+    first, second = ask("mara", 2), ask("noor", 2)
+    third = ask("mara", 1)
+    ask("olu", 3)
+    assert begun(claims.claim("one", 3)) == [*first, second[0]]
+    assert begun(claims.claim("two", BATCH)) == [second[1], third[0]]
+    assert claims.claim("one", BATCH) == []
+
+
+def test_a_conversation_has_one_reply_at_a_time_and_in_order() -> None:
+    owner = User.objects.create(username="mara")
+    conversation = Conversation.objects.create(owner=owner)
+    first, second = (replies.send(conversation.pk, uuid.uuid4(), "Hi").messages[-1] for _ in range(2))
+    Message.objects.filter(status=Status.QUEUED).update(origin="")
+    (work,) = claims.claim("one", BATCH)
+    assert work.message == first
+    assert claims.claim("one", BATCH) == []
+    claims.end(work, Status.COMPLETE, Grown("Done", ""))
+    assert begun(claims.claim("one", BATCH)) == [second]
+
+
+def test_what_another_process_was_asked_for_is_left_to_it_for_a_moment() -> None:
+    ask("mara", 2)
+    mine, theirs = Message.objects.filter(status=Status.QUEUED).order_by("id")
+    Message.objects.filter(pk=mine.pk).update(origin="one", queued_at=timezone.now())
+    Message.objects.filter(pk=theirs.pk).update(origin="two", queued_at=timezone.now())
+    assert begun(claims.claim("one", BATCH)) == [mine.pk]
+    Message.objects.filter(pk=theirs.pk).update(queued_at=timezone.now() - timedelta(minutes=1))
+    assert begun(claims.claim("one", BATCH)) == [theirs.pk]
+
+
+def test_the_choice_reads_the_open_replies_and_not_the_history() -> None:
+    owner = User.objects.create(username="mara")
+    conversation = Conversation.objects.create(owner=owner)
+    Message.objects.bulk_create(
+        Message(conversation=conversation, role=Role.ASSISTANT, status=Status.COMPLETE) for _ in range(2000)
+    )
+    with connection.cursor() as cursor:
+        sqlite = connection.vendor == "sqlite"
+        cursor.execute("ANALYZE")
+        values = ["2026-01-01", "one", "2026-01-01", 4, BATCH]
+        cursor.execute(f"{'EXPLAIN QUERY PLAN' if sqlite else 'EXPLAIN'} {claims.CHOOSE}", values)
+        plan = "\n".join(str(row[-1]) for row in cursor.fetchall())
+    assert "replies_by_status" in plan
+    assert "SCAN message" not in plan
+    assert "Seq Scan on chat_message" not in plan

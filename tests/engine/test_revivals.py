@@ -1,0 +1,102 @@
+"""A reply under which processes die or freeze again and again fails; one that grows meanwhile is revived for ever."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+from support.rivals import let_holders_die
+
+from chat import claims, replies
+from chat.claims import Grown, Work
+from chat.models import Conversation, Message, Status
+from models_admin import backend
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _a_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
+    row = backend.row()
+    row.model, row.seen_at = "usual", timezone.now()
+    row.save()
+
+
+@pytest.fixture
+def reply() -> int:
+    conversation = Conversation.objects.create(owner=User.objects.create(username="mara"))
+    waiting = replies.send(conversation.pk, uuid.uuid4(), "Hello").messages[-1]
+    Message.objects.filter(pk=waiting).update(origin="")
+    return waiting
+
+
+def begun() -> Work:
+    (work,) = claims.claim("one", 16)
+    return work
+
+
+def lost() -> Message:
+    """The only reply, after its process died and others looked for what it left."""
+    let_holders_die()
+    ((message, _),) = claims.revive()
+    return Message.objects.get(pk=message)
+
+
+def test_a_reply_that_is_revived_three_times_without_progress_fails_and_says_so(reply: int) -> None:
+    for _ in range(3):
+        begun()
+        assert lost().status == Status.QUEUED
+    begun()
+    found = lost()
+    assert (found.status, found.error_kind) == (Status.FAILED, "revived")
+    assert "begun 4 times" in found.error
+    assert found.finished_at is not None
+    assert found.lease is None
+    assert claims.claim("one", 16) == []
+    assert claims.revive() == []
+
+
+def test_text_is_progress_and_the_count_begins_anew(reply: int) -> None:
+    text = ""
+    for _ in range(10):
+        work = begun()
+        assert work.text == text
+        text += " more"
+        claims.save([(work, Grown(text, ""))])
+        assert lost().status == Status.QUEUED
+    for _ in range(2):
+        work = begun()
+        claims.save([(work, Grown(text, ""))])  # as much as there was
+        assert lost().status == Status.QUEUED
+    begun()
+    assert lost().status == Status.FAILED
+
+
+def test_thoughts_that_are_thought_again_are_no_progress(reply: int) -> None:
+    for _ in range(3):
+        claims.save([(begun(), Grown("", "Let me see"))])
+        assert lost().status == Status.QUEUED
+    claims.save([(begun(), Grown("", "Let me see once more"))])
+    assert lost().status == Status.FAILED
+
+
+def test_being_put_back_is_no_progress_but_no_death_either(reply: int) -> None:
+    for _ in range(3):
+        begun()
+        lost()
+    for _ in range(5):
+        assert claims.put_back(begun(), Grown("", ""), "one", failed=False)
+    begun()
+    assert lost().status == Status.FAILED
+
+
+def test_a_reader_who_wants_it_stopped_gets_that(reply: int) -> None:
+    for _ in range(3):
+        begun()
+        lost()
+    work = begun()
+    replies.stop(work.conversation, work.message)
+    assert lost().status == Status.STOPPED
