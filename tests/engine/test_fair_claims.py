@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 from django.utils import timezone
 
 from chat import claims, replies
 from chat.claims import Grown, Work
-from chat.models import Conversation, Message, Role, Status
+from chat.models import Conversation, Message, Status
 from models_admin import backend
 
 pytestmark = pytest.mark.django_db
@@ -91,20 +90,3 @@ def test_what_another_process_was_asked_for_is_left_to_it_for_a_moment() -> None
     assert begun(claims.claim("one", BATCH)) == [mine.pk]
     Message.objects.filter(pk=theirs.pk).update(queued_at=timezone.now() - timedelta(minutes=1))
     assert begun(claims.claim("one", BATCH)) == [theirs.pk]
-
-
-def test_the_choice_reads_the_open_replies_and_not_the_history() -> None:
-    owner = User.objects.create(username="mara")
-    conversation = Conversation.objects.create(owner=owner)
-    Message.objects.bulk_create(
-        Message(conversation=conversation, role=Role.ASSISTANT, status=Status.COMPLETE) for _ in range(2000)
-    )
-    with connection.cursor() as cursor:
-        sqlite = connection.vendor == "sqlite"
-        cursor.execute("ANALYZE")
-        values = ["2026-01-01", "one", "2026-01-01", 4, BATCH]
-        cursor.execute(f"{'EXPLAIN QUERY PLAN' if sqlite else 'EXPLAIN'} {claims.CHOOSE}", values)
-        plan = "\n".join(str(row[-1]) for row in cursor.fetchall())
-    assert "replies_by_status" in plan
-    assert "SCAN message" not in plan
-    assert "Seq Scan on chat_message" not in plan

@@ -50,8 +50,12 @@ def _on_sqlite(sql: str, params: Any) -> Iterator[str]:
     if "LIMIT" in sql and "WHERE" not in sql:
         return
     names = {alias: table for table, alias in re.findall(r'"(\w+)" ([A-Z]\d+)\b', sql)}
-    for *_, detail in _explained("EXPLAIN QUERY PLAN", sql, params):
-        if (walk := re.match(r"SCAN (\w+)", detail)) and "VIRTUAL TABLE" not in detail:
+    plan = [detail for *_, detail in _explained("EXPLAIN QUERY PLAN", sql, params)]
+    # What a subquery has chosen already is no table.
+    chosen = {each[1] for detail in plan if (each := re.match(r"(?:CO-ROUTINE|MATERIALIZE) (\w+)", detail))}
+    for detail in plan:
+        walk = re.match(r"SCAN (\w+)", detail)
+        if walk and walk[1] not in chosen and "VIRTUAL TABLE" not in detail:
             yield names.get(walk[1], walk[1])
 
 
