@@ -75,7 +75,8 @@ def from_our_pages(sockets: Application) -> Application:
         }
         host, origin = said.get(b"host", ""), said.get(b"origin", "")
         known = validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)
-        await (sockets if known and is_ours(origin, host) else denied)(scope, receive, send)
+        ours = is_ours(origin, host, secure=scope.get("scheme") == "wss")
+        await (sockets if known and ours else denied)(scope, receive, send)
 
     return checked
 

@@ -29,7 +29,7 @@ def from_elsewhere(request: HttpRequest) -> bool:
     """Whether a browser says that a page of another site made this request."""
     origin = request.headers.get("Origin")
     if origin is not None:
-        return not is_ours(origin, request.get_host())
+        return not is_ours(origin, request.get_host(), secure=request.is_secure())
     return request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
 
 

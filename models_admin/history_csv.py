@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 
 from models_admin import differences
 from models_admin.banner import WHERE
+from models_admin.csv_cells import disarmed
 from models_admin.models import GATED, Source, State, Switch
 
 MOST = 100_000
@@ -27,13 +28,8 @@ def written(rows: QuerySet[Switch]) -> str:
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     for row in rows[:MOST]:
-        writer.writerow([_cell(value) for value in _line(row)])
+        writer.writerow([disarmed(value) for value in _line(row)])
     return text.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    """A value that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
 def _line(row: Switch) -> tuple[Any, ...]:

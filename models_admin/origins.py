@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 from django.conf import settings
 
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
-def is_ours(origin: str, host: str) -> bool:
+
+def is_ours(origin: str, host: str, *, secure: bool) -> bool:
     """Whether a page from `origin` (scheme://host[:port]) may ask a Gantry that it knows as `host` (host[:port]).
 
-    The port counts: another program on the same machine is another site, although cookies do not tell the two apart.
+    Scheme, host and port count: a page that came by plain HTTP may be anybody's on the way, and another program on the same
+    machine is another site, although cookies do not tell the ports apart. `secure` says that the request came by TLS; with
+    HTTPS=true, a proxy has ended that.
     """
+    if origin in settings.CSRF_TRUSTED_ORIGINS:
+        return True
+    scheme = "https" if secure or settings.HTTPS else "http"
+    return _address(origin, scheme) == _address(f"{scheme}://{host}", scheme) is not None
+
+
+def _address(origin: str, scheme: str) -> str | None:
+    """`host:port` of an origin of this scheme; None for anything else."""
     try:
-        netloc = urlsplit(origin).netloc
+        parts = urlsplit(origin)
     except ValueError:  # such as "http://["
-        return False
-    return netloc.lower() == host.lower() or origin in settings.CSRF_TRUSTED_ORIGINS
+        return None
+    netloc = parts.netloc.lower()
+    if not netloc or origin.lower() != f"{scheme}://{netloc}":
+        return None
+    return netloc if re.search(r":\d+$", netloc) else netloc + _DEFAULT_PORTS[scheme]

@@ -249,6 +249,10 @@ def test_each_permission_opens_its_own_door(catalog: Catalog, make_user: MakeUse
         {"Origin": "http://["},
         {"Origin": ""},
         {"Origin": "http://testserver.evil.example"},
+        {"Origin": "https://testserver"},
+        {"Origin": "ftp://testserver"},
+        {"Origin": "http://testserver:8080"},
+        {"Origin": "testserver"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
     ],
@@ -264,7 +268,12 @@ def test_a_browser_on_another_site_is_refused(
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Origin": "http://testserver"}, {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}],
+    [
+        {"Origin": "http://testserver"},
+        {"Origin": "http://testserver:80"},
+        {"Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "none"},
+    ],
 )
 def test_this_site_is_not(admin_client: Client, catalog: Catalog, headers: dict[str, str]) -> None:
     response = post(admin_client, SWITCH, {"model_id": QWEN}, Prefer="respond-async", **headers)

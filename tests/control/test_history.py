@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from datetime import timedelta
 from typing import Any
@@ -39,7 +40,7 @@ def exported(client: Client, query: str = "") -> list[dict[str, str]]:
     assert answer.status_code == 200
     assert answer.headers["Content-Type"].startswith("text/csv")
     assert "attachment" in answer.headers["Content-Disposition"]
-    return list(csv.DictReader(answer.content.decode().splitlines()))
+    return list(csv.DictReader(io.StringIO(answer.content.decode(), newline="")))
 
 
 def test_the_export_has_what_the_list_is_filtered_to(admin_client: Client, catalog: Catalog) -> None:
@@ -118,12 +119,24 @@ def test_an_address_that_makes_no_sense_leads_back_to_the_list(
     assert answer["Location"] == "/admin/models_admin/switch/?e=1"
 
 
-@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t"], ids=["equals", "plus", "minus", "at", "tab"])
-def test_no_cell_is_a_formula(admin_client: Client, catalog: Catalog, first: str) -> None:
-    ended(f"{first}cmd|x", 1, error=f"{first}HYPERLINK()")
+@pytest.mark.parametrize("sign", [*"=+-@＝＋－＠"])
+@pytest.mark.parametrize(
+    "before",
+    ["", " ", "\n", "\r\n", "\t", "\u00a0", "\u3000", "\ufeff", "\u200b", "\u202e", " \n\x1b "],
+    ids=ascii,
+)
+def test_no_cell_is_a_formula(admin_client: Client, catalog: Catalog, before: str, sign: str) -> None:
+    ended(f"{before}{sign}cmd|x", 1, error=f"{before}{sign}HYPERLINK()", rule=f"{before}{sign}1")
     row = exported(admin_client)[0]
-    assert row["to"].startswith("'")
-    assert row["error"].startswith("'")
+    for column, value in (("to", "cmd|x"), ("error", "HYPERLINK()"), ("rule", "1")):
+        assert row[column] == f"'{before}{sign}{value}"
+
+
+def test_what_is_no_formula_stays_as_it_is(admin_client: Client, catalog: Catalog) -> None:
+    ended("a=b", 1, error=" It failed: x = 1\n= end", rule="“=”", seconds={"loading": 1.5})
+    row = exported(admin_client)[0]
+    told = (row["to"], row["error"], row["rule"], row["seconds loading"])
+    assert told == ("a=b", " It failed: x = 1\n= end", "“=”", "1.5")
 
 
 def test_a_switch_is_told_in_coloured_steps_and_nothing_is_said_twice_or_empty(
