@@ -40,7 +40,9 @@ async def resume(system: System, target: str, addresses: list[tuple[str, str]]) 
     for page in pages:
         page.close()
     ended = await asyncio.to_thread(_end_of, number)
-    probe = next(each for each in system.sandbox.log("/v1/chat/completions") if not each["body"]["stream"])
+    probe = next(
+        each for each in system.sandbox.log("/v1/chat/completions") if each["body"].get("max_tokens") == 1
+    )
     waits = [each.first - ended for each in taken]
     if min(waits) < -0.5:
         raise RuntimeError("a reply began before the switch had ended: the messages were not queued")

@@ -48,5 +48,6 @@ def _words(switch: Switch) -> str:
     change = f"{switch.previous or 'nothing'} → {switch.target or 'nothing'}"
     outcome = State(switch.state).label
     why = f": {switch.error[:300]}" if switch.error else ""
-    left = f" Loaded now: {switch.result or 'nothing'}." if switch.state != State.SUCCEEDED else ""
+    now = "not known" if switch.result is None else switch.result or "nothing"
+    left = f" Loaded now: {now}." if switch.state != State.SUCCEEDED else ""
     return f"{change}, {outcome} (asked for by {where}){why}{left}"

@@ -16,6 +16,7 @@ from models_admin.api_models import router as models
 from models_admin.api_switches import router as switches
 from models_admin.auth import signed_in
 from models_admin.http import Api, broken
+from models_admin.tabby.errors import sentence
 
 ABOUT = """\
 Gantry stands in front of a TabbyAPI server, which runs one model at a time, and changes that model while people go on \
@@ -42,7 +43,7 @@ def _explain(request: HttpRequest, error: Any) -> HttpResponse:
         if request.path.endswith("/switch")
         else ""
     )
-    detail = "; ".join(words) + "." + example
+    detail = sentence("; ".join(words)) + example
     return api.create_response(request, {"detail": detail[:1000]}, status=422)
 
 

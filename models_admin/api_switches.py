@@ -14,12 +14,13 @@ from django.urls import reverse
 from ninja import Header, Query, Router, Status
 from ninja.errors import HttpError
 
-from models_admin import catalog, idempotency, streams, switching, waiting
+from models_admin import catalog, idempotency, narration, streams, switching, waiting
 from models_admin.auth import LOOKING, require, still_may, to_read, to_switch
 from models_admin.http import Later, answer
 from models_admin.models import Source, State, TabbyModel
 from models_admin.models import Switch as Row
 from models_admin.shapes import LARGEST_ID, Id, Switch, Switched, Switches, SwitchTo, Unloaded, problems
+from models_admin.tabby.errors import sentence
 from models_admin.tabby.wire import usable_name
 
 router = Router()
@@ -215,17 +216,11 @@ async def _outcome(switch_id: int) -> HttpResponse:
 
 def _refuse(ended: Row) -> NoReturn:
     """Say why a switch did not come to its end: 409 when somebody cancelled it, else 502."""
-    now = f"{ended.result} is loaded now." if ended.result else "No model is loaded now."
-    words = [_sentence(ended.error), _sentence(ended.advice), now]
+    words = [sentence(ended.error), sentence(ended.advice), narration.standing(ended)]
     if ended.state == State.CANCELLED:
         raise HttpError(409, " ".join(filter(None, words)))
     first = FAILED.format("switch" if ended.target else "unload")
     raise HttpError(502, " ".join(filter(None, [first, *words])))
-
-
-def _sentence(text: str) -> str:
-    text = text.strip()
-    return text if not text or text[-1] in ".!?" else f"{text}."
 
 
 def _found(switch_id: int) -> Row:

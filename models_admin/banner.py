@@ -27,8 +27,8 @@ def banner(snapshot: dict[str, Any]) -> dict[str, Any]:
     {"key", "trouble" (whether to show it),
     "tone": "good"|"busy"|"idle"|"bad" (never "good" beside a trouble), "headline", "since" (a time or None),
     "facts": [words], "notes": [sentences on what is loaded], "replying", "snapshot", "switch",
-    "work" (what waits, where the headline does not say it), "last" (with "ended", a time, and "who")}; the key changes whenever the words do,
-    but not with a running step's progress or the number of replies.
+    "work" (what waits, where the headline does not say it), "last" (with "ended", a time, and "who")}; the key
+    changes whenever the words do, but not with a running step's progress or the number of replies.
     """
     tone, headline = _headline(snapshot)
     troubled = not snapshot["worker"] or bool(snapshot["findings"])

@@ -115,8 +115,7 @@ class ChangingCommand(Command):
             screen.finish()
             last = self._interrupted(switch, screen)
         if last["state"] != State.SUCCEEDED:  # the error itself has been shown
-            now = f"{last['result']} is loaded." if last["result"] else "No model is loaded."
-            raise CommandError(f"{last['advice']} {now}".strip())
+            raise CommandError(f"{last['advice']} {last['standing']}".strip())
 
     def _hand_over(self, switch: Switch, *, as_json: bool) -> None:
         """Say that it was asked for, once a worker has it or none answers; this process must not end before that."""

@@ -27,7 +27,7 @@ from django.utils.timesince import timesince
 from models_admin import backend, data_folder, events, presence, process
 from models_admin.models import Source, Switch, Worker
 from models_admin.tabby.client import TabbyClient
-from models_admin.tabby.errors import KeyRefused, TabbyError
+from models_admin.tabby.errors import KeyRefused, TabbyError, sentence
 
 Level = Literal["ok", "warning", "error"]
 
@@ -49,6 +49,10 @@ class Finding:
     title: str
     detail: str = ""
     hint: str = ""
+
+    def __post_init__(self) -> None:
+        if self.level != "ok":  # then it is said in sentences
+            object.__setattr__(self, "detail", sentence(self.detail))
 
     def as_dict(self) -> dict[str, str]:
         """Plain data: {"id", "level", "title", "detail", "hint"}."""

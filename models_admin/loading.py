@@ -125,10 +125,3 @@ class Loader:
                 return
             else:
                 return
-
-    def whatever_is_loaded(self) -> ModelCard | None:
-        """What TabbyAPI has loaded, as far as it can be asked."""
-        try:
-            return self._client.current()
-        except TabbyError:
-            return None

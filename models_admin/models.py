@@ -149,7 +149,7 @@ class Switch(models.Model):
     error = models.TextField(blank=True)
     error_kind = models.CharField(max_length=32, blank=True)
     advice = models.TextField(blank=True)
-    # What was loaded when it ended; None while it runs.
+    # What was loaded when it ended; None while it runs, and where TabbyAPI did not say it.
     result = models.CharField(max_length=255, null=True)  # noqa: DJ001 ('' is "nothing loaded")
     # The parameters on TabbyAPI's card when it ended, and how they differ from what was asked: see differences.py.
     card = models.JSONField(default=dict)

@@ -28,7 +28,8 @@ def told(switch: Switch, *, worker: bool, replying: int) -> dict[str, Any]:
     """Return `switch` as pages and API show it.
 
     {"id", "kind": "switch"|"unload", "state", "target", "previous", "step", "steps", "percent" (of the step), "detail",
-    "eta_seconds", "elapsed_seconds", "by", "source", "rule", "error", "error_kind", "advice", "result", "cancel_requested",
+    "eta_seconds", "elapsed_seconds", "by", "source", "rule", "error", "error_kind", "advice", "result", "standing"
+    (what was loaded when it ended, in a sentence), "cancel_requested",
     "replies_cut", "seconds": {step: seconds}, "options" (asked for), "parameters" (of TabbyAPI's card in the end),
     "differences" (between the two, shaped as differences.py says), "created_at", "finished_at",
     "lines": [{"text", "state"}]}
@@ -58,6 +59,7 @@ def told(switch: Switch, *, worker: bool, replying: int) -> dict[str, Any]:
         "error_kind": switch.error_kind,
         "advice": switch.advice or (SLOW if expectations.slow(switch, in_state) else ""),
         "result": switch.result,
+        "standing": standing(switch),
         "cancel_requested": switch.cancel_requested is not None,
         "replies_cut": switch.replies_cut,
         "seconds": switch.seconds,
@@ -140,15 +142,31 @@ def _ending(switch: Switch) -> list[dict[str, str]]:
         return [_line(f"✗ {switch.error}", "failed"), _line(f"Rolling back: {back}", "running")]
     if switch.state not in ENDED:
         return []
-    lines = [_line(f"✗ {switch.error}", "failed")]
-    if IN_VAIN in switch.error and switch.result:
-        lines.append(_line(f"{switch.result} is loaded", "waiting"))
-    elif switch.result and switch.result == switch.previous and State.ROLLING_BACK in switch.seconds:
-        lines.append(_line(f"Rolled back: {switch.result} is loaded again", "done"))
-    elif switch.result and switch.error_kind in UNANSWERED:
-        lines.append(_line(f"{switch.result} was loaded when TabbyAPI last answered", "waiting"))
-    elif switch.result:
-        lines.append(_line(f"{switch.result} is loaded", "done"))
-    else:
-        lines.append(_line("No model is loaded now", "failed"))
-    return lines
+    return [_line(f"✗ {switch.error}", "failed"), _standing(switch)]
+
+
+def standing(switch: Switch) -> str:
+    """Return in a sentence what was loaded when it ended; '' while it runs. That nothing is, is said only where TabbyAPI has
+    said so.
+    """
+    if switch.state not in ENDED:
+        return ""
+    if switch.result is None:
+        return "Whether a model is loaded is not known, because TabbyAPI does not answer."
+    if switch.error_kind in UNANSWERED and State.ROLLING_BACK not in switch.seconds:
+        return f"{switch.result or 'No model'} was loaded when TabbyAPI last answered."
+    return f"{switch.result or 'No model'} is loaded now."
+
+
+def _standing(switch: Switch) -> dict[str, str]:
+    """The same as the last line of a switch that did not succeed."""
+    words = standing(switch).removesuffix(".")
+    if not words.endswith("now"):
+        return _line(words, "waiting")
+    if not switch.result:
+        return _line(words, "failed")
+    if IN_VAIN in switch.error:
+        return _line(words, "waiting")
+    if State.ROLLING_BACK in switch.seconds and switch.result == switch.previous:
+        return _line(f"Rolled back: {switch.result} is loaded again", "done")
+    return _line(words, "done")

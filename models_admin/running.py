@@ -245,10 +245,14 @@ class Run:
 
     def _end(self, card: ModelCard | None, error: TabbyError | None) -> None:
         """End the way back with what is loaded now; where even that failed, with both errors told."""
-        if isinstance(error, Broken):
-            card = None  # asking may be what failed; the next look at TabbyAPI finds what is there
-        elif error is not None:
-            card = self.loader.whatever_is_loaded()
+        unknown: TabbyError | None = (
+            error if isinstance(error, Broken) else None
+        )  # asking may be what failed: the next look finds it
+        if error is not None and unknown is None:
+            try:
+                card = self.client.current()
+            except TabbyError as unanswered:
+                unknown = unanswered
         self.switch.refresh_from_db(fields=["cancel_requested", "error"])
         cancelled = self.switch.cancel_requested is not None
         why = self.switch.error
@@ -258,9 +262,8 @@ class Run:
         options = self.switch.previous_options if found == self.switch.previous else {}
         with transaction.atomic():
             backend.set_loaded(card, options)
-            if isinstance(error, Unreachable):
-                backend.set_trouble(error)
-            really = differences.columns(options, card)
-            move(
-                self.switch, State.CANCELLED if cancelled else State.FAILED, result=found, error=why, **really
-            )
+            if unknown is not None:
+                backend.set_trouble(unknown)
+            changes = {"result": found if unknown is None else None, "error": why}
+            changes |= differences.columns(options, card)
+            move(self.switch, State.CANCELLED if cancelled else State.FAILED, **changes)

@@ -132,7 +132,14 @@ class Switch(Schema):
     error_kind: str
     advice: str
     result: Annotated[
-        str | None, Field(description="What was loaded when it ended (empty: nothing); null while it runs.")
+        str | None,
+        Field(
+            description="What was loaded when it ended (empty: nothing); null while it runs, and where TabbyAPI did not "
+            "say it."
+        ),
+    ]
+    standing: Annotated[
+        str, Field(description="What was loaded when it ended, in a sentence; empty while it runs.")
     ]
     cancel_requested: bool
     replies_cut: int

@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from models_admin.tabby.errors import Garbled, KeyRefused, TabbyError, Unreachable, status_failure
-from models_admin.tabby.wire import error_words, words_of_body
+from models_admin.tabby.wire import error_words, is_whole_reply, words_of_body
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 10.0
@@ -79,4 +79,9 @@ class Access:
     def no_events(self, doing: str, body: bytes) -> Garbled:
         """The exception for a 200 that should have been a stream of events and is something else."""
         words, _ = words_of_body(body)
+        if not words and is_whole_reply(body):
+            return Garbled(
+                f"TabbyAPI does not stream: it sent a whole reply while {doing}",
+                advice="Set disable_request_streaming to false in TabbyAPI's config.yml, and restart it: chats are streams.",
+            )
         return Garbled(f"TabbyAPI answered no event stream while {doing}", self.clean(words))

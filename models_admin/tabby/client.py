@@ -5,26 +5,26 @@ from __future__ import annotations
 import http.client
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self, cast
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
+from models_admin.tabby import probe as probing
 from models_admin.tabby import wire
 from models_admin.tabby.access import CONNECT_SECONDS, MAX_BODY, READ_SECONDS, Access
 from models_admin.tabby.errors import (
     Garbled,
     NotLoaded,
     Rejected,
-    ServerFault,
     TabbyError,
     TimedOut,
     clean_words,
-    says_no_model,
 )
 from models_admin.tabby.loading import LoadStream
+from models_admin.tabby.probe import Probe
 
 __all__ = ["LoadStream", "TabbyClient"]
 
@@ -132,22 +132,17 @@ class TabbyClient:
         raise error
 
     def probe(self, timeout: float = READ_SECONDS) -> None:
-        """Have the loaded model answer one token within `timeout` seconds without a byte; raises if it does
-        not.
+        """Have the loaded model stream one token, within `timeout` seconds without an event (pings are none); raises if it
+        does not.
         """
-        body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1, "stream": False}
-        doing = "answering one token"
-        answer = self._json("POST", "/v1/chat/completions", doing, body=body, read=timeout, chat=True)
-        words = self._access.words(answer)
-        if words is not None:
-            raise (
-                NotLoaded(f"No model while {doing}", words)
-                if says_no_model(words)
-                else ServerFault(f"TabbyAPI failed while {doing}", words)
-            )
-        choices = answer.get("choices") if isinstance(answer, dict) else None
-        if not isinstance(choices, list) or not choices:
-            raise Garbled(f"TabbyAPI sent no answer while {doing}")
+        probe = Probe(self._access, timeout)
+        status, body = self._call(
+            "POST", "/v1/chat/completions", probing.DOING,
+            body=probing.BODY, read=timeout, chat=True, enough=probe.enough,
+        )  # fmt: skip
+        if status != 200:
+            raise self._access.failure(status, probing.DOING, body)
+        probe.settle(body)
 
     def _json(self, method: str, path: str, doing: str, **how: Any) -> Any:
         status, body = self._call(method, path, doing, **how)
@@ -164,20 +159,24 @@ class TabbyClient:
         body: object = None,
         read: float | None = None,
         chat: bool = False,
+        enough: Callable[[bytes], bool] | None = None,
     ) -> tuple[int, bytes]:
-        """One request: its status and its whole body (at most 8 MiB), or TabbyError."""
+        """One request: its status and its whole body (at most 8 MiB), or TabbyError.
+
+        The body of a 200 is read no further than `enough`, which is given each piece, says.
+        """
         read = read or self._read_timeout
         url = self._access.base + path
         headers = self._access.headers(chat=chat)
         try:
             try:
-                return self._exchange(method, url, headers, body, read)
+                return self._exchange(method, url, headers, body, read=read, enough=enough)
             except requests.ConnectionError as error:
                 # TabbyAPI closes a connection that was idle for some seconds. If it does so just as the next
                 # request leaves, nothing was done, and nothing is wrong.
                 if not _closed_unanswered(error):
                     raise
-                return self._exchange(method, url, headers, body, read)
+                return self._exchange(method, url, headers, body, read=read, enough=enough)
         except (requests.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError) as error:
             raise self._access.unreachable(doing) from error
         except (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError) as error:
@@ -188,7 +187,14 @@ class TabbyClient:
             raise self._lost(error, doing) from error
 
     def _exchange(
-        self, method: str, url: str, headers: dict[str, str], body: object, read: float
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        body: object,
+        *,
+        read: float,
+        enough: Callable[[bytes], bool] | None,
     ) -> tuple[int, bytes]:
         deadline = time.monotonic() + CONNECT_SECONDS + 2 * read
         with self._session.request(
@@ -208,6 +214,8 @@ class TabbyClient:
                 size += len(part)
                 if size > MAX_BODY:
                     raise _TooLong
+                if enough is not None and response.status_code == 200 and enough(part):
+                    break
                 if time.monotonic() > deadline:
                     raise TimeoutError
             return response.status_code, b"".join(parts)

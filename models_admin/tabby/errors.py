@@ -32,6 +32,7 @@ from typing import ClassVar
 from models_admin.visible import visible
 
 MAX_WORDS = 2000
+_ENDS = (".", "!", "?", "…")
 
 
 def clean_words(text: str) -> str:
@@ -39,6 +40,13 @@ def clean_words(text: str) -> str:
     2,000 characters.
     """
     return visible(text[: 2 * MAX_WORDS]).strip()[:MAX_WORDS]
+
+
+def sentence(text: str) -> str:
+    """`text` with a full stop at its end, unless it ends like a sentence already; '' stays ''."""
+    text = text.strip()
+    last = text.rstrip("\"'”’)]»")[-1:]
+    return text if not text or last in _ENDS else f"{text.removesuffix(':')}."
 
 
 class TabbyError(Exception):
@@ -60,7 +68,7 @@ class TabbyError(Exception):
         super().__init__(what, self.words)
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.words}" if self.words else f"{self.what}."
+        return sentence(f"{self.what}: {self.words}" if self.words else self.what)
 
 
 class Unreachable(TabbyError):

@@ -266,6 +266,15 @@ def words_of_body(body: bytes) -> tuple[str, str]:
     return (answer if isinstance(answer, str) else words or ""), (code if isinstance(code, str) else "")
 
 
+def is_whole_reply(body: bytes) -> bool:
+    """Whether it is a chat completion in one piece."""
+    try:
+        answer = orjson.loads(body)
+    except ValueError:
+        return False
+    return isinstance(answer, dict) and answer.get("object") == "chat.completion"
+
+
 def _problem(item: Any) -> str:
     if not isinstance(item, dict):
         return _said(item)

@@ -58,8 +58,8 @@ def test_a_failure_is_told_and_is_no_success(catalog: Catalog, worker: Start) ->
     out = io.StringIO()
     with pytest.raises(CommandError) as caught:
         switch_model(QWEN, out=out)
-    assert out.getvalue().splitlines()[-2:] == ["✗ Nobody answers.", f"{LLAMA} is loaded"]
-    assert str(caught.value) == f"Start TabbyAPI. {LLAMA} is loaded."
+    assert out.getvalue().splitlines()[-2:] == ["✗ Nobody answers.", f"{LLAMA} is loaded now"]
+    assert str(caught.value) == f"Start TabbyAPI. {LLAMA} is loaded now."
     assert caught.value.returncode == 1
 
 

@@ -181,7 +181,10 @@ def test_any_course_ends_in_the_truth(
         assert ended.result == target
         if "outside" not in done:
             assert loaded_at_success == [target or None]
-    assert backend.row().model == ended.result
+    assert ended.result in (backend.row().model, None)
+    if ended.result is None:
+        assert backend.row().unreachable_since is not None, "what is loaded is not known, and that is said"
+        return
     if not {"before", "after", "outside"} & set(done):
         assert ended.result == (tabby.loaded or "")
 

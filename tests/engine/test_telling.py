@@ -79,7 +79,7 @@ def test_a_failure_says_what_is_loaded_now() -> None:
     assert (
         lines(row(State.FAILED, error="Too big.", result="", seconds=begun))[-1] == "No model is loaded now"
     )
-    assert lines(row(State.FAILED, error="Out of reach.", result="old-7B"))[-1] == "old-7B is loaded"
+    assert lines(row(State.FAILED, error="Out of reach.", result="old-7B"))[-1] == "old-7B is loaded now"
 
 
 def test_a_change_from_outside_is_not_told_as_a_success_of_gantry() -> None:
@@ -91,7 +91,7 @@ def test_a_change_from_outside_is_not_told_as_a_success_of_gantry() -> None:
 def test_a_way_back_that_failed_is_not_told_as_one_that_worked() -> None:
     error = f"It does not fit. Going back to old-7B {narration.IN_VAIN} it does not answer."
     facts = {"seconds": {"unloading": 1, "loading": 2, "rolling_back": 3}, "result": "old-7B", "error": error}
-    assert lines(row(State.FAILED, **facts))[-1] == "old-7B is loaded"
+    assert lines(row(State.FAILED, **facts))[-1] == "old-7B is loaded now"
     Switch.objects.all().delete()
     assert lines(row(State.FAILED, **{**facts, "error": "It does not fit."}))[-1] == (
         "Rolled back: old-7B is loaded again"
@@ -103,6 +103,25 @@ def test_what_was_loaded_is_not_told_as_loaded_where_nobody_answered() -> None:
         State.FAILED, result="old-7B", error="TabbyAPI cannot be reached.", error_kind="unreachable"
     )
     assert lines(unreachable)[-1] == "old-7B was loaded when TabbyAPI last answered"
+    assert narration.standing(unreachable) == "old-7B was loaded when TabbyAPI last answered."
+
+
+def test_that_nothing_is_loaded_is_said_only_where_tabbyapi_has_said_so() -> None:
+    nobody = {"error": "TabbyAPI cannot be reached.", "error_kind": "unreachable"}
+    assert narration.standing(row(State.FAILED, result="", **nobody)) == (
+        "No model was loaded when TabbyAPI last answered."
+    )
+    Switch.objects.all().delete()
+    back = {"unloading": 1, "loading": 2, "rolling_back": 3}
+    assert narration.standing(row(State.FAILED, result=None, seconds=back, **nobody)) == (
+        "Whether a model is loaded is not known, because TabbyAPI does not answer."
+    )
+    Switch.objects.all().delete()
+    assert (
+        narration.standing(row(State.FAILED, result="", seconds=back, **nobody)) == "No model is loaded now."
+    )
+    Switch.objects.all().delete()
+    assert narration.standing(row(State.LOADING)) == ""
 
 
 def test_a_cancelled_load_shows_no_check_that_was_not_made() -> None:

@@ -20,14 +20,14 @@ def lines(ended: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
 
 
 def test_a_switch_as_lines_of_json_with_options(tabby: Tabby, gantry: Gantry) -> None:
-    words = ("beta-8B-Q5", "--json", "--options", "max_seq_len=2048", "cache_mode=Q8", '{"vision": false}')
+    words = ("beta-8B-Q5", "--json", "--options", "max_seq_len=4096", "cache_mode=Q8", '{"vision": false}')
     ended = manage(gantry, "switch_model", *words)
     assert ended.returncode == 0, ended.stderr
     told = lines(ended)
     assert told[-1]["state"] == "succeeded"
     assert {each["id"] for each in told} == {told[-1]["id"]}
     sent = tabby.log("/v1/model/load")[-1]["body"]
-    assert (sent["max_seq_len"], sent["cache_mode"], sent["vision"]) == (2048, "Q8", False)
+    assert (sent["max_seq_len"], sent["cache_mode"], sent["vision"]) == (4096, "Q8", False)
 
 
 def test_options_that_cannot_be_are_refused_before_anything(tabby: Tabby, gantry: Gantry) -> None:

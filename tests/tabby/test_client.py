@@ -160,22 +160,34 @@ def test_a_failed_unload_is_no_success(tabby, mocked):
         tabby.unload()
 
 
+ANSWER = b"""\
+: ping - now\r
+\r
+data: {"choices":[{"index":0,"delta":{"content":"H"},"finish_reason":null}],"model":"Llama"}\r
+\r
+data: {"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}\r
+\r
+data: [DONE]\r
+\r
+"""
+
+
 def test_probe_asks_for_one_token_with_the_chat_key_and_no_model(tabby, mocked):
-    mocked.post(f"{HOST}/v1/chat/completions", json={"choices": [{"message": {"content": "H"}}]})
+    mocked.post(f"{HOST}/v1/chat/completions", body=ANSWER)
     tabby.probe(timeout=1)
     request = mocked.calls[0].request
     assert request.headers["Authorization"] == "Bearer api-secret"
     body = requests.models.complexjson.loads(request.body)
     assert body["max_tokens"] == 1
-    assert body["stream"] is False
+    assert body["stream"] is True
     assert "model" not in body
 
 
 @pytest.mark.parametrize(
     ("status", "answer", "kind"),
     [
-        (200, {"choices": []}, errors.Garbled),
-        (200, {"error": {"message": "aborted"}}, errors.ServerFault),
+        (200, {"object": "chat.completion", "choices": [{"message": {"content": "H"}}]}, errors.Garbled),
+        (200, {"error": {"message": "aborted"}}, errors.Garbled),
         (200, [], errors.Garbled),
         (503, {"detail": "No models are currently loaded."}, errors.NotLoaded),
         (500, {}, errors.ServerFault),
@@ -186,6 +198,31 @@ def test_a_probe_without_an_answer_fails(tabby, mocked, status, answer, kind):
     mocked.post(f"{HOST}/v1/chat/completions", status=status, json=answer)
     with pytest.raises(kind):
         tabby.probe()
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (ANSWER.replace(b"data: [DONE]", b": ping"), errors.StreamCut),
+        (b"data: [DONE]\r\n\r\n", errors.Garbled),
+        (b'data: {"error":{"message":"The engine crashed"}}\r\n\r\n', errors.StreamError),
+        (b'data: {"error":{"message":"No models are currently loaded."}}\r\n\r\n', errors.NotLoaded),
+        (b"data: {\r\n\r\n", errors.Garbled),
+        (b": ping\r\n\r\n", errors.Garbled),
+    ],
+)
+def test_a_stream_that_is_no_answer_fails_the_probe(tabby, mocked, body, kind):
+    mocked.post(f"{HOST}/v1/chat/completions", body=body)
+    with pytest.raises(kind):
+        tabby.probe()
+
+
+def test_a_server_that_refuses_streams_is_told_with_its_setting(tabby, mocked):
+    whole = {"object": "chat.completion", "choices": [{"message": {"content": "H"}}]}
+    mocked.post(f"{HOST}/v1/chat/completions", json=whole)
+    with pytest.raises(errors.Garbled, match="does not stream") as caught:
+        tabby.probe()
+    assert "disable_request_streaming" in caught.value.advice
 
 
 CALLS = [

@@ -43,7 +43,7 @@ def test_any_other_load_error_keeps_its_words():
     assert (type(error), error.kind) == (errors.LoadFailed, "load_failed")
     assert (
         str(error)
-        == "TabbyAPI could not load odd: Models quantized with 'gptq' require the exllamav2 backend"
+        == "TabbyAPI could not load odd: Models quantized with 'gptq' require the exllamav2 backend."
     )
 
 
@@ -129,3 +129,26 @@ def test_an_address_is_taken_in_any_usual_form(host, base):
 def test_what_is_no_address_is_said_to_be_none(host):
     with pytest.raises(errors.Unreachable, match="TABBY_HOST is not an http address"):
         _ = Access(host).base
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("", ""),
+        ("It broke", "It broke."),
+        ("It broke.", "It broke."),
+        ("Is it on?", "Is it on?"),
+        ("It waits…", "It waits…"),
+        ("It said “no.”", "It said “no.”"),
+        ("(nothing more was said)", "(nothing more was said)."),
+        ("It broke:\n", "It broke."),
+    ],
+)
+def test_sentences_end_with_full_stops(text, read):
+    assert errors.sentence(text) == read
+
+
+def test_an_error_is_a_sentence_whatever_tabbyapi_says():
+    assert str(errors.ServerFault("It failed", "no more room")) == "It failed: no more room."
+    assert str(errors.ServerFault("It failed", "No more room.")) == "It failed: No more room."
+    assert str(errors.ServerFault("It failed")) == "It failed."

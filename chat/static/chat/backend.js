@@ -66,7 +66,7 @@ export function ended(before, now) {
   const last = now?.last;
   if (!last || !before || before.last?.id === last.id || before.switch?.id !== last.id) return "";
   const kept = now.model ? ` ${title(now)} answers.` : "";
-  if (last.state === "failed") return `Switching to ${last.target || "no model"} failed: ${last.error || "no reason was given"}.${kept}`.replace("..", ".");
+  if (last.state === "failed") return `Switching to ${last.target || "no model"} failed: ${last.error || "no reason was given."}${kept}`;
   if (last.state === "cancelled") return `The switch to ${last.target} was cancelled.${kept}`;
   return last.target ? `${last.target === now.model ? title(now) : last.target} is ready.` : "The model was unloaded.";
 }
