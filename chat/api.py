@@ -6,7 +6,7 @@ import re
 import uuid
 from typing import Annotated, Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 from ninja import Query, Router, Schema, Status
 from ninja.errors import HttpError
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 from chat import conversations, replies
 from chat.models import Conversation
 from models_admin.auth import signed_in
+from models_admin.downloads import Download
 from models_admin.shapes import problems
 
 router = Router(auth=signed_in, tags=["conversations"])
@@ -213,21 +214,21 @@ def earlier(
 
 
 @router.get("/conversations/{uuid:conversation_id}/export.md", include_in_schema=False)
-def export_markdown(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+def export_markdown(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponseBase:
     """Download the shown branch as Markdown."""
     conversation = _own(request, conversation_id)
-    response = HttpResponse(conversations.markdown(conversation), content_type="text/markdown; charset=utf-8")
-    return _as_file(response, conversation, "md")
+    return Download(_file_name(conversation, "md"), conversations.markdown(conversation), "text/markdown")
 
 
 @router.get("/conversations/{uuid:conversation_id}/export.json", include_in_schema=False)
-def export_json(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+def export_json(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponseBase:
     """Download everything, all versions of all messages, as JSON."""
     conversation = _own(request, conversation_id)
-    return _as_file(JsonResponse(conversations.document(conversation)), conversation, "json")
+    return Download(
+        _file_name(conversation, "json"), conversations.document(conversation), "application/json"
+    )
 
 
-def _as_file(response: HttpResponse, conversation: Conversation, ending: str) -> HttpResponse:
+def _file_name(conversation: Conversation, ending: str) -> str:
     name = re.sub(r"[^A-Za-z0-9]+", "-", str(conversation)).strip("-")[:60] or "conversation"
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}.{ending}"'
-    return response
+    return f"{name}.{ending}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import json
 import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Collate, Upper
@@ -16,6 +18,7 @@ from django.db.models.lookups import Contains
 
 from chat import wire
 from chat.models import Conversation, Message, Role
+from models_admin.downloads import batches
 
 User = AbstractBaseUser | AnonymousUser
 
@@ -139,53 +142,58 @@ def earlier(conversation: Conversation, before: int, limit: int = EARLIER) -> di
     return {"messages": [rows[pk] for pk in reversed(path)], "earlier": at is not None}
 
 
-def branch(conversation: Conversation) -> Iterator[Message]:
-    """The messages of the branch that is shown, oldest first."""
-    rows = {message.pk: message for message in conversation.messages.all()}
-    path = []
+def branch(conversation: Conversation) -> list[int]:
+    """The ids of the messages of the branch that is shown, oldest first."""
+    parents = dict(conversation.messages.values_list("pk", "parent_id"))
+    path: list[int] = []
     at = conversation.head_id
-    while at is not None and at in rows:
-        path.append(rows[at])
-        at = rows[at].parent_id
-    return reversed(path)
+    while at is not None and at in parents:
+        path.append(at)
+        at = parents[at]
+    return path[::-1]
 
 
-def markdown(conversation: Conversation) -> str:
-    """The shown branch as one Markdown document."""
-    parts = [f"# {conversation}"]
+def markdown(conversation: Conversation) -> Iterator[str]:
+    """The shown branch as one Markdown document, in parts."""
+    head = [f"# {conversation}"]
     if conversation.system_prompt:
-        parts.append(f"> {conversation.system_prompt}".replace("\n", "\n> "))
-    for message in branch(conversation):
-        name = "You" if message.role == Role.USER else message.model or "Reply"
-        parts.append(f"## {name}\n\n{message.text.strip()}")
-        if message.error:
-            parts.append(f"*{message.error}*")
-    return "\n\n".join(parts) + "\n"
+        head.append(f"> {conversation.system_prompt}".replace("\n", "\n> "))
+    yield "\n\n".join(head)
+    for batch in batches(branch(conversation)):
+        found = Message.objects.defer("html", "reasoning").in_bulk(batch)
+        yield "".join(_as_markdown(found[pk]) for pk in batch if pk in found)
+    yield "\n"
 
 
-def document(conversation: Conversation) -> dict[str, Any]:
-    """The whole conversation, every version of every message, as plain data."""
-    fields = (
-        "id",
-        "parent_id",
-        "role",
-        "status",
-        "text",
-        "reasoning",
-        "model",
-        "usage",
-        "error",
-        "created_at",
-    )
-    return {
+def _as_markdown(message: Message) -> str:
+    name = "You" if message.role == Role.USER else message.model or "Reply"
+    error = f"\n\n*{message.error}*" if message.error else ""
+    return f"\n\n## {name}\n\n{message.text.strip()}{error}"
+
+
+EXPORTED = (
+    "id", "parent_id", "role", "status", "text", "reasoning", "model", "usage", "error", "created_at",
+)  # fmt: skip
+
+
+def document(conversation: Conversation) -> Iterator[str]:
+    """The whole conversation, every version of every message, as JSON, in parts."""
+    facts = {
         **shown(conversation),
         "created_at": conversation.created_at,
         "system_prompt": conversation.system_prompt,
         "temperature": conversation.temperature,
         "max_tokens": conversation.max_tokens,
-        "shown": [message.pk for message in branch(conversation)],
-        "messages": [
-            {**row, "usage": wire.usage(row["usage"])}
-            for row in conversation.messages.order_by("id").values(*fields)
-        ],
+        "shown": branch(conversation),
     }
+    yield _as_json(facts)[:-1] + ', "messages": ['
+    between = ""
+    for batch in batches(conversation.messages.order_by("id").values_list("pk", flat=True)):
+        rows = Message.objects.filter(pk__in=batch).order_by("id").values(*EXPORTED)
+        yield between + ", ".join(_as_json({**row, "usage": wire.usage(row["usage"])}) for row in rows)
+        between = ", "
+    yield "]}"
+
+
+def _as_json(facts: dict[str, Any]) -> str:
+    return json.dumps(facts, cls=DjangoJSONEncoder)

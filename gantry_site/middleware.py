@@ -17,6 +17,7 @@ from django.utils.decorators import async_only_middleware, sync_and_async_middle
 
 from gantry_site.addresses import read
 from models_admin import findings, metrics, trace
+from models_admin.downloads import Download
 from models_admin.http import Later
 
 # Everything comes from this server: no inline script, no other origin. `data:` images are the admin site's own icons.
@@ -94,7 +95,9 @@ def later(get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) ->
         if isinstance(response, Later):
             await _free_thread()
             return await response.result()
-        if isinstance(response, StreamingHttpResponse) and response.is_async:
+        if isinstance(response, Download) or (
+            isinstance(response, StreamingHttpResponse) and response.is_async
+        ):
             await _free_thread()
         return response
 

@@ -9,7 +9,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -21,6 +21,7 @@ from models_admin import differences, history_csv, plots
 from models_admin.admin_pages import may_look
 from models_admin.banner import WHERE
 from models_admin.columns import moment
+from models_admin.downloads import Download
 from models_admin.models import Source, Switch
 from models_admin.waiting import told
 
@@ -119,19 +120,16 @@ class SwitchAdmin(HistoryAdmin):
         more = {"title": "A switch", "listed_as": self.listed_as, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, more)
 
-    def export_view(self, request: HttpRequest) -> HttpResponse:
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
         """The history as CSV, filtered and searched as the list is."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         try:
-            rows = self.get_changelist_instance(request).get_queryset(request).select_related("requested_by")
+            rows = self.get_changelist_instance(request).get_queryset(request).select_related(None)
         except IncorrectLookupParameters:  # as the list itself does it
             return HttpResponseRedirect(f"{reverse('admin:models_admin_switch_changelist')}?{ERROR_FLAG}=1")
         name = f"switches-{timezone.now():%Y-%m-%d}.csv"
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return HttpResponse(
-            history_csv.written(rows), content_type="text/csv; charset=utf-8", headers=headers
-        )
+        return Download(name, history_csv.written(rows), "text/csv")
 
     def plots_view(self, request: HttpRequest) -> HttpResponse:
         """Load times per model, and what was loaded when."""

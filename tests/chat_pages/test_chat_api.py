@@ -234,7 +234,7 @@ def test_a_conversation_is_exported_as_markdown(client: Client, ada: User) -> No
     mine.messages.create(role="assistant", status="complete", text="another version", parent=reply.parent)
     answer = client.get(f"/api/conversations/{mine.pk}/export.md")
     assert answer["Content-Disposition"] == 'attachment; filename="ber-Z-ge.md"'
-    assert answer.content.decode() == (
+    assert answer.getvalue().decode() == (
         "# Über Züge\n\n> Be brief.\n\n## You\n\nWhen?\n\n## Llama-3.1-8B-Instruct\n\nAt **five**.\n"
     )
 
@@ -243,7 +243,7 @@ def test_a_conversation_is_exported_as_json_with_all_its_versions(client: Client
     mine = talk(ada, "Trains")
     reply = said(mine, "When?", "At five.")
     mine.messages.create(role="assistant", status="complete", text="At six.", parent=reply.parent)
-    data = client.get(f"/api/conversations/{mine.pk}/export.json").json()
+    data = json.loads(client.get(f"/api/conversations/{mine.pk}/export.json").getvalue())
     assert [each["text"] for each in data["messages"]] == ["When?", "At five.", "At six."]
     assert data["shown"] == [reply.parent_id, reply.pk]
     assert data["title"] == "Trains"

@@ -40,7 +40,7 @@ def exported(client: Client, query: str = "") -> list[dict[str, str]]:
     assert answer.status_code == 200
     assert answer.headers["Content-Type"].startswith("text/csv")
     assert "attachment" in answer.headers["Content-Disposition"]
-    return list(csv.DictReader(io.StringIO(answer.content.decode(), newline="")))
+    return list(csv.DictReader(io.StringIO(answer.getvalue().decode(), newline="")))
 
 
 def test_the_export_has_what_the_list_is_filtered_to(admin_client: Client, catalog: Catalog) -> None:

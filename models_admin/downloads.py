@@ -1,0 +1,36 @@
+"""Files that are made while they are sent: the first line leaves at once, and none of them is ever whole in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from django.http import StreamingHttpResponse
+
+from models_admin import threads
+
+T = TypeVar("T")
+BATCH = 500  # rows that are read at once
+
+
+class Download(StreamingHttpResponse):
+    """A file of this name, in parts. Each part is made in a thread, when the reader has taken the one before.
+
+    `parts` must hold nothing of the database from one part to the next: each may be made in another thread, and a reader who
+    takes nothing must keep no connection.
+    """
+
+    def __init__(self, name: str, parts: Iterator[str], content_type: str) -> None:
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        super().__init__(parts, content_type=f"{content_type}; charset=utf-8", headers=headers)
+        self._parts = parts
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while (part := await threads.read(next, self._parts, None)) is not None:
+            yield self.make_bytes(part)
+
+
+def batches(ids: Iterable[T]) -> Iterator[Sequence[T]]:
+    """The ids, BATCH at a time."""
+    every = list(ids)
+    return (every[at : at + BATCH] for at in range(0, len(every), BATCH))
