@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from django.conf import settings
 
+from models_admin import loads
+from models_admin.models import Load, Switch
 from models_admin.pulse import Pulse
 from models_admin.tabby.client import TabbyClient
 from models_admin.tabby.errors import (
+    Busy,
     ChangedOutside,
+    KeyRefused,
+    LoadFailed,
     NothingThere,
+    NotLoaded,
+    Rejected,
     StreamCut,
     TabbyError,
     TimedOut,
@@ -25,6 +31,8 @@ log = logging.getLogger(__name__)
 
 JOINS = 2  # how often a load whose connection broke is asked for again
 KNOCK_SECONDS = 0.5  # between two tries to reach TabbyAPI
+# TabbyAPI's own words that a load has ended, or has not begun. After any other error it may go on.
+ENDED = (LoadFailed, Rejected, KeyRefused, Busy, NotLoaded)
 
 
 class Percentage:
@@ -38,11 +46,13 @@ class Percentage:
 
     def __init__(self) -> None:
         self.percent = 0
+        self.begun = False
         self._phase = ""
         self._start = 0
 
     def add(self, progress: LoadProgress) -> int:
         """Return the percentage (0–100) after `progress`; 100 only when the model's own phase is finished."""
+        self.begun = True
         if progress.phase != self._phase:
             self._phase, self._start = progress.phase, self.percent
         end = max(self._start, self.SHARE.get(progress.phase, 100))
@@ -54,44 +64,87 @@ class Percentage:
         return self.percent
 
 
+def _why_silent(waits: list[Load]) -> str:
+    if not waits:
+        return "TabbyAPI shows no progress of a load that it was asked for again"
+    return f"TabbyAPI is still busy with {waits[0].model[:150]}; if it hangs, restart it"
+
+
 class Loader:
     """Loads models for one running switch."""
 
-    def __init__(self, client: TabbyClient, pulse: Pulse) -> None:
+    def __init__(self, client: TabbyClient, pulse: Pulse, switch: Switch) -> None:
         self._client = client
         self._pulse = pulse
+        self._switch = switch
 
-    def load(self, name: str, options: Mapping[str, Any], deadline: float) -> None:
-        """Load `name`, showing progress; return when the stream has ended without an error (not yet proof of success).
+    def load(self, deadline: float, *, back: bool = False) -> None:
+        """Load the switch's target, or what it goes `back` to, showing progress; not yet proof of success.
+
+        Return when the stream has ended without an error. TabbyAPI does not load a model again that it has already, whatever
+        the options: one that comes from elsewhere is unloaded first. Raises TabbyError; `deadline` is in time.monotonic().
+        """
+        for _ in range(2):
+            if not self._found_loaded(deadline, back):
+                return
+            log.info("TabbyAPI had the model already, with options that were not asked for: loading it again")
+            self._pulse.check()
+            self._client.unload()
+        raise ChangedOutside("The model is loaded again and again with options that were not asked for")
+
+    def _found_loaded(self, deadline: float, back: bool) -> bool:
+        """Ask for the load, and follow it to its end; whether TabbyAPI had the model already, from another load.
 
         A connection that breaks is no failure: the load goes on in TabbyAPI, and asking again joins it; if TabbyAPI
-        itself died, asking again starts anew. Raises TabbyError; `deadline` is in time.monotonic().
+        itself died, asking again starts anew.
         """
         for left in reversed(range(JOINS + 1)):
+            self._pulse.check()
+            load, again = loads.send(self._switch, back=back)
+            others = list(loads.before(load))
             try:
-                self._load_once(name, options, deadline)
+                loaded = self._follow(load, deadline, joins=again, waits=others)
             except (StreamCut, Unreachable) as error:
                 self._pulse.check()
                 if not left:
                     raise
-                log.warning("The connection broke while %s was loading (%s): asking again", name, error)
+                log.warning("The connection broke while %s was loading (%s): asking again", load.model, error)
                 self.wait_until_reachable()
+            except ENDED:
+                loads.over(Load.objects.filter(pk=load.pk))
+                raise
             else:
-                return
+                return loaded and not (again and load.model not in {each.model for each in others})
+        raise AssertionError("the last try returns or raises")
 
-    def _load_once(self, name: str, options: Mapping[str, Any], deadline: float) -> None:
-        percentage = Percentage()
-        self._pulse.check()
-        with self._client.load(name, options) as stream:
-            self._pulse.watch(stream, settings.SWITCH_TIMEOUT, deadline)
+    def _follow(self, load: Load, deadline: float, *, joins: bool, waits: list[Load]) -> bool:
+        """One stream, to its end; whether it said that the model was loaded already.
+
+        One that `joins` a load under way, or that `waits` for others, is silent until they are over, however long that is.
+        """
+        percentage, silent = Percentage(), bool(joins or waits)
+        progress = None
+        already = False
+        read = max(settings.SWITCH_TIMEOUT, deadline - time.monotonic()) if silent else None
+        with self._client.load(load.model, load.options, read_seconds=read) as stream:
+            if silent:
+                self._pulse.show(self._switch.percent, _why_silent(waits))
+            self._pulse.watch(stream, math.inf if silent else settings.SWITCH_TIMEOUT, deadline)
             try:
                 for progress in stream:
+                    if not percentage.begun:
+                        already = progress.finished
+                        loads.over(loads.before(load))
+                        self._pulse.watch(stream, settings.SWITCH_TIMEOUT, deadline)
                     percent = percentage.add(progress)
                     phase = "" if progress.phase == "model" else f"{progress.phase} model: "
                     self._pulse.show(percent, f"{phase}module {progress.module} of {progress.modules}")
             finally:
                 self._pulse.watch(None)
         self._pulse.clear()
+        if progress is not None and progress.finished and progress.phase == "model":
+            loads.over(Load.objects.filter(pk=load.pk))  # else the stream ended early, and the load goes on
+        return already
 
     def verified(self, name: str) -> ModelCard | None:
         """Return the card of `name`, which TabbyAPI names and which has answered a token (SWITCH_PROBE).

@@ -1,8 +1,9 @@
 """The control plane's rows: the cached catalog, what is loaded, each switch, each generation in flight.
 
 Who may write them: catalog.py writes TabbyModel; backend.py writes Backend; switching.py (with running.py, its worker
-side) writes Switch; gate.py writes Lease; presence.py writes Worker; rules.py and the admin site write Rule; tokens.py
-writes Token; idempotency.py writes RepeatKey; wishes.py and wish_ends.py write Wish. Everybody may read.
+side) writes Switch; loads.py writes Load; gate.py writes Lease; presence.py writes Worker; rules.py and the admin site
+write Rule; tokens.py writes Token; idempotency.py writes RepeatKey; wishes.py and wish_ends.py write Wish. Everybody may
+read.
 """
 
 from __future__ import annotations
@@ -182,6 +183,31 @@ class Switch(models.Model):
     def cancel_requested_now(self) -> bool:
         """Whether somebody has asked to cancel it, by the database as it is now."""
         return Switch.objects.filter(pk=self.pk, cancel_requested__isnull=False).exists()
+
+
+class Load(models.Model):
+    """A load that a switch has asked TabbyAPI for. Nothing stops a load: it is remembered until its end is known.
+
+    They take effect in the order of their ids. A switch asks for its target, and on its way `back` for the model before.
+    """
+
+    switch = models.ForeignKey(Switch, on_delete=models.CASCADE, related_name="loads")
+    back = models.BooleanField(default=False)
+    model = models.CharField(max_length=255)
+    options = models.JSONField(default=dict)
+    sent_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True)
+    # Nobody waits for its end any more.
+    given_up_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["switch", "back"], name="one_load_each_way"),
+        ]
+
+    def __str__(self) -> str:
+        return f"load of {self.model} for switch {self.switch_id}"
 
 
 class Lease(models.Model):

@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import time
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from models_admin import backend, catalog, demand, differences, events, gate, switching, trace
+from models_admin import backend, catalog, demand, differences, events, gate, loads, switching, trace
 from models_admin.loading import Loader
 from models_admin.models import ACTIVE, Source, State, Switch
 from models_admin.narration import IN_VAIN
@@ -61,7 +62,7 @@ class Run:
         self.switch = switch
         self.client = client
         self.pulse = pulse
-        self.loader = Loader(client, pulse)
+        self.loader = Loader(client, pulse, switch)
         self.steps = {
             State.QUEUED: self.prepare,
             State.DRAINING: self.drain,
@@ -162,8 +163,8 @@ class Run:
     def load(self) -> None:
         """Load the target; a load that runs already (of a worker that died) is joined."""
         card = self.client.current()
-        if card is None or card.id != self.switch.target:
-            self.loader.load(self.switch.target, self.switch.options, self._deadline())
+        if card is None or card.id != self.switch.target or not loads.made(self.switch, back=False):
+            self.loader.load(self._deadline())
         move(self.switch, State.VERIFYING, percent=100)
 
     def _deadline(self) -> float:
@@ -179,7 +180,10 @@ class Run:
             return
         card = self.loader.verified(self.switch.target)
         self.pulse.check()
-        switching.succeed(self.switch, card=card, options=self.switch.options)
+        with transaction.atomic():
+            switching.succeed(self.switch, card=card, options=self.switch.options)
+            if card:
+                loads.forget()
 
     def fail(self, error: TabbyError) -> None:
         """Write the error down, and go where it leads: back, or to the end where nothing was changed yet."""
@@ -199,6 +203,7 @@ class Run:
         """Load the previous model again, with the options it had; what is loaded in the end is told as it is."""
         previous = self.switch.previous
         started = timezone.now()
+        loads.give_up(self.switch)
         self.loader.wait_until_reachable()
         card = self.client.current()
         if card and card.id not in (previous, self.switch.target):
@@ -210,18 +215,23 @@ class Run:
                 self.client.unload()
             self._end(self.client.current(), None)
             return
-        loads = card is None or card.id != previous
+        gone = card is None or card.id != previous or not self._as_it_was()
         try:
-            if loads:
-                deadline = time.monotonic() + settings.SWITCH_MAX_SECONDS
-                self.loader.load(previous, self.switch.previous_options, deadline)
+            if gone:
+                self.loader.load(time.monotonic() + settings.SWITCH_MAX_SECONDS, back=True)
             card = self.loader.verified(previous)
         except TabbyError as error:
             self._record(error, started)
             raise
-        if loads:
+        if gone:
             self._record(None, started, card)
         self._end(card, None)
+
+    def _as_it_was(self) -> bool:
+        """Whether the previous model, if it is loaded, has the options that it had: the target may be the same model."""
+        switch = self.switch
+        same = switch.previous == switch.target and switch.previous_options != switch.options
+        return not same or not loads.asked_for(switch) or loads.made(switch, back=True)
 
     def _record(self, error: TabbyError | None, started: object, card: ModelCard | None = None) -> None:
         """The rollback's own row in the history."""
@@ -259,7 +269,7 @@ class Run:
         if error is not None:
             why = f"{why} Going back to {self.switch.previous} {IN_VAIN} {error}"
         found = card.id if card else ""
-        options = self.switch.previous_options if found == self.switch.previous else {}
+        options = self._options_of(found)
         with transaction.atomic():
             backend.set_loaded(card, options)
             if unknown is not None:
@@ -267,3 +277,11 @@ class Run:
             changes = {"result": found if unknown is None else None, "error": why}
             changes |= differences.columns(options, card)
             move(self.switch, State.CANCELLED if cancelled else State.FAILED, **changes)
+            loads.give_up(self.switch)
+
+    def _options_of(self, found: str) -> dict[str, Any]:
+        """The options of the model that is loaded at the end of the way back, as far as they are known."""
+        switch = self.switch
+        if found == switch.previous and self._as_it_was():
+            return dict(switch.previous_options)
+        return dict(switch.options) if found == switch.target and loads.asked_for(switch) else {}

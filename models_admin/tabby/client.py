@@ -107,16 +107,20 @@ class TabbyClient:
             raise self._access.failure(status, "asking for its health", body)
         return wire.read_issues(wire.decode_json(body, "its health"))
 
-    def load(self, name: str, options: Mapping[str, Any] | None = None) -> LoadStream:
+    def load(
+        self, name: str, options: Mapping[str, Any] | None = None, *, read_seconds: float | None = None
+    ) -> LoadStream:
         """Begin to load `name` with TabbyAPI's load options; returns at once, see LoadStream.
 
+        `read_seconds` is how long not even a ping may come (default: the client's switch_timeout).
         A name that could leave the model folder is Rejected here: TabbyAPI would follow it.
         """
         if not wire.usable_name(name):
             raise Rejected(
                 "This cannot be a model's name", ascii(name), advice="Choose a model from the list."
             )
-        return LoadStream(self._access, name, options or {}, read_seconds=self._switch_timeout)
+        read = self._switch_timeout if read_seconds is None else read_seconds
+        return LoadStream(self._access, name, options or {}, read_seconds=read)
 
     def unload(self) -> bool:
         """Unload the model: True if there was one, False if none was loaded (or one is just being loaded).

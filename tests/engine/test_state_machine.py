@@ -83,7 +83,7 @@ class Whimsical:
     def probe(self, timeout: float) -> None:
         self._deed(lambda: None)
 
-    def load(self, name: str, options: object) -> Any:
+    def load(self, name: str, options: object, *, read_seconds: float | None = None) -> Any:
         return Stream(self, name)
 
 

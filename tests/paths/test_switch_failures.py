@@ -50,7 +50,7 @@ def test_a_load_that_fails_brings_the_previous_model_back(
             {"kind": "status", "status": 400, "message": "Could not find the model path for load."},
             "model_missing",
         ),
-        ({"kind": "hang", "at": 5}, "timed_out"),
+        ({"kind": "hang", "at": 5, "seconds": 4}, "timed_out"),
     ],
 )
 def test_a_lying_or_silent_load_is_no_success(
@@ -69,9 +69,11 @@ def test_a_lying_or_silent_load_is_no_success(
 
 
 def test_pings_are_no_progress(tabby: Tabby, admin: Person) -> None:
-    switch = failed_switch(admin, "stuck-7B")
+    tabby.fault("load", "hang", at=4, seconds=4)
+    switch = failed_switch(admin, "beta-8B-Q5")
     assert switch["error_kind"] == "timed_out"
     assert "no progress" in switch["error"]
+    assert switch["result"] == "alpha-7B"
 
 
 def test_a_load_whose_connection_breaks_is_joined(tabby: Tabby, admin: Person) -> None:

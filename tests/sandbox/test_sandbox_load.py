@@ -91,6 +91,46 @@ async def test_a_load_survives_its_client_and_asking_again_joins_it(sandbox):
     assert [event["data"] for event in first["events"]] == progress("model", 5)
 
 
+async def test_a_load_that_waits_behind_another_takes_effect_although_nobody_listens(sandbox):
+    async with sandbox.loading("stuck") as first, sandbox.loading("alpha") as second:
+        assert [(await first.data())["module"] for _ in range(2)] == [1, 2]
+        await second.pings(2)
+        await first.pings(1)
+    async with asyncio.timeout(5):
+        while {each["outcome"] for each in await sandbox.log("/v1/model/load")} != {"disconnected"}:
+            pass
+        await sandbox.release()
+        while await sandbox.loaded() != "alpha":
+            pass
+    first, second = await sandbox.log("/v1/model/load")
+    assert [event["data"] for event in first["events"]] == progress("model", 5)
+    assert [event["data"] for event in second["events"]] == progress("model", 4)
+
+
+async def test_a_load_behind_one_of_the_same_model_is_one_finished_whatever_its_options(sandbox):
+    async with sandbox.loading("stuck", cache_mode="Q4") as first:
+        await first.data()
+        async with sandbox.loading("stuck", cache_mode="Q8") as second:
+            await second.pings(2)
+            await sandbox.release()
+            assert await second.rest() == [_step("model", 1, 1, "finished")]
+    _, card = await sandbox.call("GET", "/v1/model")
+    assert card["parameters"]["cache_mode"] == "Q4"
+
+
+async def test_a_load_behind_one_that_fails_is_tried_itself(sandbox):
+    await sandbox.fault("load", "hang", at=2)
+    await sandbox.fault("load", "slow", seconds=0.001)
+    async with sandbox.loading("big") as first, sandbox.loading("big") as second:
+        await first.data()
+        await second.pings(1)
+        await sandbox.release()
+        *_, failed = await first.rest()
+        *steps, error = await second.rest()
+    assert failed["error"]["message"] == error["error"]["message"]
+    assert steps == progress("model", 9)[:5]
+
+
 async def test_loads_run_one_after_the_other(sandbox):
     await sandbox.state(seconds_per_module=0.005)
     assert await asyncio.gather(sandbox.load("alpha"), sandbox.load("beta")) == [

@@ -1,0 +1,76 @@
+"""The loads that TabbyAPI was asked for and that may still be under way there.
+
+TabbyAPI runs loads one after the other, and nothing stops one: whether or not anybody listens, it takes effect. So each
+is written down before it is sent, and forgotten when its end is known. A later load that shows progress proves that
+those before it are over; so does a TabbyAPI that has started anew.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from models_admin.models import Load, Switch
+
+LASTS = 3  # times SWITCH_MAX_SECONDS: one load behind another, and some more
+
+
+def send(switch: Switch, *, back: bool) -> tuple[Load, bool]:
+    """Write down that `switch` asks for its target now, or for the model to go `back` to.
+
+    Return the load, and whether it was asked for before and may be under way: TabbyAPI is then silent until that is over.
+    """
+    model, options = (switch.previous, switch.previous_options) if back else (switch.target, switch.options)
+    load, new = Load.objects.get_or_create(
+        switch=switch, back=back, defaults={"model": model, "options": options}
+    )
+    again = not new and load.ended_at is None
+    if load.ended_at is not None:
+        load.ended_at, load.sent_at = None, timezone.now()
+        load.save(update_fields=["ended_at", "sent_at"])
+    return load, again
+
+
+def under_way() -> QuerySet[Load]:
+    """The loads whose end is not known, in the order in which they take effect. After so long, they are believed lost."""
+    oldest = timezone.now() - timedelta(seconds=LASTS * settings.SWITCH_MAX_SECONDS)
+    return Load.objects.filter(ended_at=None, sent_at__gt=oldest)
+
+
+def before(load: Load) -> QuerySet[Load]:
+    """The loads that TabbyAPI may have to finish before `load`."""
+    return under_way().filter(pk__lt=load.pk)
+
+
+def over(which: QuerySet[Load]) -> None:
+    """Write that these have ended, one way or another."""
+    which.filter(ended_at=None).update(ended_at=timezone.now())
+
+
+def made(switch: Switch, *, back: bool) -> bool:
+    """Whether the model that TabbyAPI names comes from this load, if it is the load's model: with its options, then."""
+    load = Load.objects.filter(switch=switch, back=back).first()
+    return load is not None and not before(load).filter(model=load.model).exists()
+
+
+def asked_for(switch: Switch) -> bool:
+    """Whether TabbyAPI was asked for the target of `switch`."""
+    return Load.objects.filter(switch=switch, back=False).exists()
+
+
+def give_up(switch: Switch) -> None:
+    """Nobody waits for the loads of `switch` any more; while it is under way, still for the one on its way back."""
+    mine = Load.objects.filter(switch=switch)
+    if switch.active:
+        mine = mine.filter(back=False)
+    else:
+        mine.exclude(ended_at=None).delete()
+    mine.filter(given_up_at=None).update(given_up_at=timezone.now())
+
+
+def forget() -> None:
+    """Whatever was asked for is over: a model has been loaded since and has answered."""
+    Load.objects.all().delete()
