@@ -163,6 +163,7 @@ class Dispatcher:
             # The reply may be claimed before its sender's own page has been told of the message: they come in order.
             if work.asked is not None:
                 rooms.tell(work.conversation, {"type": "message", "message": work.asked})
+            await live.prepare()
             rooms.tell(work.conversation, {"type": "message", "message": live.snapshot()})
             error = await live.run()
             await self._conclude(live, error)
@@ -224,6 +225,7 @@ class Dispatcher:
             tally.count("replies:cut")
 
     async def _end(self, live: Live, status: Status) -> None:
+        await live.render_whole()
         if not await _insist(claims.end, live.work, status, live.finished()):
             return  # another process has taken it over, and counts it
         tally.count(f"replies:{status.value}")

@@ -1,178 +1,209 @@
 """The Markdown that chat speaks, and what of it may become HTML.
 
-CommonMark with tables and strikethrough. Raw HTML is not markup but text, links lead to http, https and
+CommonMark by comrak, with tables, strikethrough, task lists, bare links, line breaks that are kept, emphasis beside CJK
+punctuation and mathematics. Raw HTML is not markup but text, except for `<br>`; links lead to http, https and
 mailto only, and images, which would have to come from elsewhere, are links. All of it goes through nh3.
+
+Here one source is rendered, of a size that `chat/rendering.py` bounds. What takes longest after that, a formula,
+is a step of its own.
 """
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Sequence
-from html import escape
-from typing import Any
+from collections.abc import Generator, Iterable
+from html import escape, unescape
 
+import comrak
 import nh3
-from markdown_it import MarkdownIt
-from markdown_it.renderer import RendererHTML
-from markdown_it.rules_core import StateCore, inline, text_join
-from markdown_it.token import Token
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexer import Lexer
-from pygments.lexers import get_lexer_by_name
-from pygments.util import ClassNotFound
 
-# Colouring takes up to 5 ms per 1,000 characters, on the path of everybody's tokens: longer code stays plain.
-HIGHLIGHT_MAX = 8_000
+from chat import mathematics
+from chat.fences import MARKER, mended
 
-_SAFE_LINK = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
-_FORMATTER = HtmlFormatter(nowrap=True)
-_LABELS = {
-    "": "Text",
-    "text": "Text",
-    "plaintext": "Text",
-    "txt": "Text",
-    "sh": "Shell",
-    "shell": "Shell",
-    "console": "Console",
+# Characters that stand for nothing (Unicode keeps them for programs' own use) take the place of what must not be
+# markup: a `<`, and a `~` that stands alone (ranges are written with it: 3~5).
+_LESS, _TILDE = "\ufdd0", "\ufdd1"
+_RESERVED = re.compile(f"[{_LESS}{_TILDE}]")
+_BACK = {
+    _LESS: "&lt;",
+    _TILDE: "~",
+    "%EF%B7%90": "%3C",
+    "%EF%B7%91": "~",
 }
+_NO_MARKUP = re.compile(r"<(?!(?:https?://|mailto:)[^\s<>]*>|[^\s<>@]+@[^\s<>@]+>|br ?/?>)", re.IGNORECASE)
+_LONE_BREAK = re.compile(rf"^({MARKER})<br ?/?>[ \t]*$", re.IGNORECASE | re.MULTILINE)
+_ONE_TILDE = re.compile(r"(?<!~)~(?!~)")
+_DEEP = re.compile(r"^[ \t]*(?:(?:>|[-+*]|\d{1,9}[.)])[ \t]*){40}", re.MULTILINE)
 
+_CODE = re.compile(r'<pre><code(?: class="language-([^"]*)")?[^>]*>(.*?)</code></pre>\n?', re.DOTALL)
+_IMAGE = re.compile(r'(<a )|(</a>)|<img src="([^"]*)" alt="([^"]*)"[^>]*>')
+_MATH = re.compile(r'<span data-math-style="(inline|display)">([^<]*)</span>')
+_CELL = re.compile(r'<(t[hd]) align="(\w+)">')
+_BARE = re.compile(r'<a href="([^"]*)">(https?://[^<]*?)([、。，．；：！？）】》」』”’…\u3000][^<]*)</a>')
+_BLOCK = re.compile(r'(<li>\n|<blockquote>\n)?<(p|h[1-6]|ul|ol(?: start="\d+")?|blockquote|table)>')
+_MONEY = re.compile(r"\d[\d.,]*(?:\s|$)[^\\^_={}]*$")
+
+_MATH_TAGS = {tag: set(mathematics.ATTRIBUTES) for tag in mathematics.TAGS}
 _CLEANER = nh3.Cleaner(
     tags={
-        *(
-            "p",
-            "h1",
-            "h2",
-            "h3",
-            "h4",
-            "h5",
-            "h6",
-            "hr",
-            "br",
-            "blockquote",
-            "ul",
-            "ol",
-            "li",
-            "a",
-            "em",
-            "strong",
-            "s",
-        ),
-        *("code", "pre", "table", "thead", "tbody", "tr", "th", "td", "div", "span", "button"),
+        *("p", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "br", "blockquote", "ul", "ol", "li", "input"),
+        *("a", "em", "strong", "del", "code", "pre"),
+        *("table", "thead", "tbody", "tr", "th", "td", "div", "span", "button"),
+        *mathematics.TAGS,
     },
     clean_content_tags={"script", "style"},
-    attributes={"a": {"href", "title"}, "ol": {"start"}, "span": {"class"}},
+    attributes={
+        **_MATH_TAGS,
+        "a": {"href", "title"},
+        "ol": {"start"},
+        "code": {"data-language"},
+        "input": {"checked", "disabled"},
+    },
     tag_attribute_values={
+        **{tag: {"dir": {"auto"}} for tag in ("p", "h1", "h2", "h3", "h4", "h5", "h6")},
+        **{tag: {"dir": {"auto"}} for tag in ("ul", "ol", "blockquote", "table")},
         "div": {"class": {"code", "code-head", "table"}, "tabindex": {"0"}},
-        "pre": {"tabindex": {"0"}},
+        "span": {"class": {"code-lang"}},
+        "pre": {"tabindex": {"0"}, "dir": {"ltr"}},
+        "code": {"class": {"math"}, "dir": {"ltr"}},
         "button": {"type": {"button"}, "class": {"copy"}},
+        "input": {"type": {"checkbox"}, "aria-label": {"Done", "To do"}},
         "th": {"class": {"left", "center", "right"}},
         "td": {"class": {"left", "center", "right"}},
     },
-    set_tag_attribute_values={"a": {"target": "_blank"}},
+    set_tag_attribute_values={"a": {"target": "_blank"}, "code": {"dir": "ltr"}},
     link_rel="noopener noreferrer nofollow",
     url_schemes={"http", "https", "mailto"},
+    url_relative="deny",
 )
 
 
-class _Renderer(RendererHTML):
-    """HTML for what is special here; the rest is markdown-it's own."""
-
-    def fence(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
-        words = tokens[idx].info.split(maxsplit=1)
-        return _code(tokens[idx].content, words[0] if words else "")
-
-    def code_block(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
-        return _code(tokens[idx].content, "")
-
-    def image(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
-        token = tokens[idx]
-        words = escape(self.renderInlineAsText(token.children, options, env)) or "image"
-        links = sum(other.nesting for other in tokens[:idx] if other.tag == "a")
-        return words if links else f'<a href="{escape(str(token.attrs["src"]))}">{words}</a>'
-
-    def table_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
-        return '<div class="table" tabindex="0"><table>'
-
-    def table_close(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
-        return "</table></div>\n"
-
-    def th_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
-        return _cell(tokens[idx])
-
-    def td_open(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
-        return _cell(tokens[idx])
+def _options() -> tuple[comrak.ExtensionOptions, comrak.ParseOptions, comrak.RenderOptions]:
+    extensions, rendering = comrak.ExtensionOptions(), comrak.RenderOptions()
+    for name in ("table", "strikethrough", "tasklist", "autolink", "cjk_friendly_emphasis"):
+        setattr(extensions, name, True)
+    extensions.math_dollars = extensions.math_latex = True
+    rendering.hardbreaks = True
+    rendering.unsafe_ = True  # for <br>: every other `<` has been taken out, and nh3 judges the result
+    return extensions, comrak.ParseOptions(), rendering
 
 
-def _cell(token: Token) -> str:
-    """A table's cell. markdown-it aligns by a style attribute, which the Content-Security-Policy forbids."""
-    style = str(token.attrs.get("style", ""))
-    side = style.removeprefix("text-align:")
-    return f'<{token.tag} class="{side}">' if side else f"<{token.tag}>"
+_EXTENSIONS, _PARSING, _RENDERING = _options()
 
 
-def _code(code: str, language: str) -> str:
-    """A code block with a header: the language's name, and a button that the page gives its meaning."""
-    lexer = _lexer(language.lower())
-    label = _LABELS.get(language.lower()) or (lexer.name if lexer else language)
-    plain = lexer is None or len(code) > HIGHLIGHT_MAX
-    body = escape(code, quote=False) if plain else highlight(code, lexer, _FORMATTER)
+def parse(source: str) -> str:
+    """Return comrak's HTML for `source`, which is not fit for a page yet."""
+    return comrak.render_markdown(source, _EXTENSIONS, _PARSING, _RENDERING)
+
+
+def steps(
+    source: str, definitions: Iterable[str] = (), *, mathematical: bool = True
+) -> Generator[None, None, str]:
+    """Render `source`, with these definitions of references, to sanitized HTML; pause after each formula.
+
+    Not `mathematical`: formulas stay as they were written.
+    """
+    if _DEEP.search(source):
+        return plain(source)
+    definitions = "\n".join(definitions)
+    html = parse(_prepared(f"{definitions}\n\n{source}\n" if definitions else f"{source}\n"))
+    if "<span data-math" in html:
+        parts, at = [], 0
+        for match in _MATH.finditer(html):
+            parts += [html[at : match.start()], _formula(match, source, mathematical=mathematical)]
+            at = match.end()
+            yield
+        html = "".join(parts) + html[at:]
+    html = _shaped(html)
+    for mark, char in _BACK.items():
+        if mark in html:
+            html = html.replace(mark, char)
+    return _CLEANER.clean(html)
+
+
+def plain(text: str) -> str:
+    """Return `text` as a paragraph, to the letter."""
+    return f'<p dir="auto">{escape(text.strip(), quote=False).replace(chr(10), "<br>")}</p>\n'
+
+
+def code(text: str, language: str) -> str:
+    """Return a code block: its language, a button that the page gives its meaning, and `text`, which is only escaped."""
+    return _box(escape(text, quote=False), escape(language[:40]))
+
+
+def _box(escaped: str, language: str) -> str:
+    named = f' data-language="{language}"' if language else ""
     return (
-        f'<div class="code"><div class="code-head"><span class="code-lang">{escape(label)}</span>'
+        f'<div class="code"><div class="code-head"><span class="code-lang">{language or "text"}</span>'
         '<button type="button" class="copy">Copy</button></div>'
-        f'<pre tabindex="0"><code>{body}</code></pre></div>\n'
+        f'<pre tabindex="0" dir="ltr"><code{named} dir="ltr">{escaped}</code></pre></div>\n'
     )
 
 
-@functools.lru_cache(maxsize=256)
-def _lexer(language: str) -> Lexer | None:
-    if not language or len(language) > 40:
-        return None
-    try:
-        return get_lexer_by_name(language, stripnl=False, ensurenl=False)
-    except ClassNotFound:
-        return None
+def _prepared(source: str) -> str:
+    """`source` with what comrak would take for something else put out of its way."""
+    source = _RESERVED.sub("\ufffd", source)
+    source = mended(source)
+    if "<" in source:
+        if "<br" in source or "<BR" in source:
+            source = _LONE_BREAK.sub(r"\1&nbsp;", source)
+        source = _NO_MARKUP.sub(_LESS, source)
+    if "~" in source:
+        source = _ONE_TILDE.sub(_TILDE, source)
+    return source
 
 
-def _markdown() -> MarkdownIt:
-    md = MarkdownIt("commonmark", {"html": False, "xhtmlOut": False}, renderer_cls=_Renderer)
-    md.enable(["table", "strikethrough"])
-    md.validateLink = lambda url: _SAFE_LINK.match(url) is not None  # type: ignore[method-assign]
-    return md
+def _formula(match: re.Match[str], source: str, *, mathematical: bool) -> str:
+    tex = unescape(match[2]).replace(_LESS, "<").replace(_TILDE, "~")
+    before, after = (
+        match.string[match.start() - 1 : match.start()],
+        match.string[match.end() : match.end() + 1],
+    )
+    dollars = match[1] == "inline" and f"${tex}$" in source
+    if dollars and (before.isalnum() or after.isalnum() or _MONEY.match(tex)):
+        return escape(f"${tex}$", quote=False)
+    made = mathematics.mathml(tex.strip(), display=match[1] == "display") if mathematical else None
+    return made or f'<code class="math">{escape(tex.strip(), quote=False)}</code>'
 
 
-_MD = _markdown()
+def _shaped(html: str) -> str:
+    """comrak's HTML in the page's shape."""
+    if "<pre>" in html:
+        html = _CODE.sub(lambda found: _box(found[2], (found[1] or "")[:40]), html)
+    if "<table>" in html:
+        html = _CELL.sub(r'<\1 class="\2">', html).replace("</table>", "</table></div>")
+    if "<img" in html:
+        html = _without_images(html)
+    if "<input" in html:
+        html = html.replace('checked="" disabled=""', 'checked="" disabled="" aria-label="Done"')
+        html = html.replace('"checkbox" disabled=""', '"checkbox" disabled="" aria-label="To do"')
+    if ">http" in html:
+        html = _BARE.sub(_cut_link, html)
+    return _BLOCK.sub(_with_direction, html)
 
 
-def parse_blocks(source: str) -> tuple[list[Token], dict[str, dict[str, Any]]]:
-    """Parse only the block structure of `source`; return its tokens, and the references that it defines."""
-    env: dict[str, Any] = {}
-    tokens: list[Token] = []
-    _MD.block.parse(source, _MD, env, tokens)
-    return tokens, env.get("references", {})
+def _without_images(html: str) -> str:
+    linked = False
+
+    def replaced(match: re.Match[str]) -> str:
+        nonlocal linked
+        if match[1] or match[2]:
+            linked = bool(match[1])
+            return match[0]
+        words = match[4] or "image"
+        return words if linked else f'<a href="{match[3]}">{words}</a>'
+
+    return _IMAGE.sub(replaced, html)
 
 
-def top_level(tokens: list[Token]) -> list[list[Token]]:
-    """Group block tokens by the top-level block that they belong to."""
-    groups: list[list[Token]] = []
-    for token in tokens:
-        if token.level == 0 and token.nesting >= 0:
-            groups.append([])
-        groups[-1].append(token)
-    return groups
+def _cut_link(match: re.Match[str]) -> str:
+    """A bare address ends where CJK punctuation begins: nothing else parts it from the sentence."""
+    address, rest = match[2], match[3]
+    return f'<a href="{address}">{address}</a>{rest}'
 
 
-def render_tokens(tokens: list[Token], references: dict[str, dict[str, Any]]) -> str:
-    """Render block tokens, whose text has not been parsed yet, to sanitized HTML."""
-    env = {"references": references}
-    state = StateCore("", _MD, env, tokens)
-    inline(state)
-    text_join(state)
-    return _CLEANER.clean(_MD.renderer.render(tokens, _MD.options, env))
-
-
-def render(source: str, references: dict[str, dict[str, Any]]) -> str:
-    """Render a whole source to sanitized HTML, with these references beside its own."""
-    tokens, own = parse_blocks(source)
-    return render_tokens(tokens, own | references)
+def _with_direction(match: re.Match[str]) -> str:
+    """Blocks find their direction themselves. The first words of a list or quotation decide for it, so they have none."""
+    outer, tag = (match[1] or "").replace("<blockquote>", '<blockquote dir="auto">'), match[2]
+    opened = f"{outer}<{tag}>" if outer and tag == "p" else f'{outer}<{tag} dir="auto">'
+    return f'<div class="table" tabindex="0">{opened}' if tag == "table" else opened

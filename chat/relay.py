@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 TICK_SECONDS = 0.025
 LATE_SECONDS = 0.008  # a tick that comes this late says that the loop does not keep up
 MAX_CHARS = "max_chars"  # the finish reason of a reply that Gantry ended at REPLY_MAX_CHARS
+RENDER_SECONDS = 0.004  # for which a reply's text is rendered before others have the loop
 ELSEWHERE_SECONDS = 0.05  # how often other processes' pages are given what has come
 
 
@@ -86,16 +87,15 @@ class Live:
         self._text = [work.text] if work.text else []
         self._reasoning = [work.reasoning] if work.reasoning else []
         self._blocks = Blocks()
-        if work.text:
-            self._blocks.feed(work.text)
         self._room = settings.REPLY_MAX_CHARS - len(work.text) - len(work.reasoning)
+        self._blocks.accept(work.text)
         self._sent = len(work.text)
         self._reasoning_sent = len(work.reasoning)
         self._held: list[str] = []
         self._held_reasoning: list[str] = []
         self._held_blocks: list[Block] = []
-        self._html = [self._blocks.html]  # what pages have been sent of it
-        self._upto = self._blocks.upto
+        self._html: list[str] = []  # what pages have been sent of it
+        self._upto = 0
         self._elsewhere: list[str] = []
         self._flushing_elsewhere = False
         self._first = True
@@ -106,8 +106,8 @@ class Live:
 
     @property
     def holds_back(self) -> bool:
-        """Whether text has come that pages have not been sent."""
-        return bool(self._held or self._held_reasoning)
+        """Whether text or blocks have come that pages have not been sent."""
+        return bool(self._held or self._held_reasoning or self._held_blocks)
 
     def end(self, verdict: Verdict) -> None:
         """End the stream now; the first verdict stays."""
@@ -138,6 +138,26 @@ class Live:
         self.flush_elsewhere()
         return None if self._stream.cancelled() else self._stream.exception()
 
+    async def render(self) -> None:
+        """Render what has come, in slices between which others have the loop; the text itself does not wait for it."""
+        self._held_blocks += self._blocks.work(RENDER_SECONDS)
+        while self._blocks.behind:
+            if self._held:
+                self.flush()
+            await asyncio.sleep(0)
+            self._held_blocks += self._blocks.work(RENDER_SECONDS)
+
+    async def prepare(self) -> None:
+        """Render the text that is there before any more comes: the first snapshot tells of it."""
+        await self.render()
+        self._held_blocks, blocks = [], self._held_blocks
+        self._html, self._upto = [block.html for block in blocks], self._blocks.upto
+
+    async def render_whole(self) -> None:
+        """Render all of the text, which has ended."""
+        self._blocks.end()
+        await self.render()
+
     def snapshot(self) -> dict[str, Any]:
         """The reply as the page is told of it, with what has come so far."""
         return {
@@ -167,8 +187,8 @@ class Live:
         return self.grown
 
     def finished(self) -> Grown:
-        """What has come, with the last blocks rendered, ready to be written for good."""
-        self._send_blocks(self._blocks.close())
+        """What has come, ready to be written for good; render_whole() has been waited for."""
+        self.flush()
         self.flush_elsewhere()
         self.so_far()
         self.grown.html = self._blocks.html
@@ -203,6 +223,7 @@ class Live:
                     tally.FIRST_TOKEN.observe(now - asked)
                 self._last_arrival = now
                 self._take(delta)
+                await self.render()
                 if self._first or not clock.late:
                     self.flush()
                 if self._room <= 0:
@@ -229,7 +250,7 @@ class Live:
         if delta.text:
             self._text.append(delta.text)
             self._held.append(delta.text)
-            self._held_blocks += self._blocks.feed(delta.text)
+            self._blocks.accept(delta.text)
             if self._thinking_since is not None and self.grown.reasoning_seconds is None:
                 self.grown.reasoning_seconds = round(time.monotonic() - self._thinking_since, 1)
         if delta.usage is not None:

@@ -1,80 +1,65 @@
 """Markdown into sanitized HTML, block by block, while the text is still arriving.
 
-`Blocks` takes a text in pieces, cut anywhere, and gives each top-level block once, as soon as it is sure to
-be finished. Only whole lines are looked at, and what is parsed starts behind the last finished block; so how
-the pieces were cut changes nothing, and the cost grows with the text, not with its square.
+`Blocks` takes a text in pieces, cut anywhere, and gives each block once, as soon as it is sure to be finished
+(`chat/outline.py` decides that). Each line is looked at once, and a block is parsed once, when it is finished. So how the
+pieces were cut changes nothing, and the cost grows with the text, not with its square.
 
-When is a block finished? CommonMark never reopens a block, so whatever stands before the last one is. The
-last one is finished by a blank line, except for the three kinds that live through blank lines: a fence ends
-at its closing line, a list at a line after a blank one that neither is indented nor starts an item, indented
-code at a line that is not indented. Only a reference that is defined further down looks forward: `close`
-renders the blocks that use it again.
+A block that grows beyond BLOCK_MAX is finished where it is, and what follows is another of its kind: no single step
+takes long, and `work` can be told for how long it may go on. Only a reference that is defined further down looks
+forward: at the end the blocks that use it are rendered again.
 """
 
 from __future__ import annotations
 
 import re
+import time
+from collections import deque
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from enum import Enum
-from typing import Any
-
-from markdown_it.token import Token
 
 from chat import markdown
+from chat.outline import Kind, Outline
+
+BLOCK_MAX = 8_000  # characters, as Outline.weight counts them: some 10 ms at the very worst
+MATH_MAX = 40_000  # characters of blocks with formulas in a text: MathML is 25 times as long
+PAUSE_EVERY = 64  # lines
+
+_DEFINITION = re.compile(
+    r" {0,3}\[([^\[\]\\]{1,200})\]:[ \t]*([^\s<]\S{0,2000})"
+    r"(?:[ \t]+(?:\"[^\"\\]{0,500}\"|'[^'\\]{0,500}'|\([^()\\]{0,500}\)))?[ \t]*$"
+)
+_LABEL = re.compile(r"\[([^\[\]]{1,200})\]")
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A finished top-level block: `html` stands for the text from the last block to character `upto`."""
+    """A finished block: `html` stands for the text from the last block to character `upto`."""
 
     upto: int
     html: str
 
 
-class _Open(Enum):
-    """What the last, unfinished block is, as far as it decides which line may finish it."""
-
-    TEXT = "a blank line ends it"
-    FENCE = "its closing line ends it"
-    LIST = "a line after a blank one that is not indented ends it"
-    CODE = "a line that is not indented ends it"
-
-
-# Block tokens that may go on after a blank line; and all that may go on, blank line or not.
-_LISTS = {"bullet_list_open": _Open.LIST, "ordered_list_open": _Open.LIST}
-_SURVIVE_BLANK = {**_LISTS, "code_block": _Open.CODE}
-_ANY = {
-    **dict.fromkeys(("paragraph_open", "heading_open", "blockquote_open", "table_open"), _Open.TEXT),
-    **_SURVIVE_BLANK,
-}
-
-_FENCE_LINE = re.compile(r" {0,3}(?:`{3,}[^`\n]*|~{3,}.*)$")
-_CLOSING_LINE = re.compile(r" {0,3}(`{3,}|~{3,})[ \t]*$")
-_AT_MARGIN = re.compile(r" ?[^ \t\n]")
-_ITEM = re.compile(r" ?(?:[-+*]|\d{1,9}[.)])(?:[ \t]|$)")
-# A letter, and then nothing that means anything to Markdown or HTML: most prose, and not worth a parser.
-_PLAIN = re.compile(r"[A-Za-z][^`*_~\[\]\\&<>\xa0|]*")
-_INDENTED = re.compile(r" {0,3}\t| {4}")
-
-References = dict[str, dict[str, Any]]
-
-
 class Blocks:
-    """The rendering of one growing text: `html` is what is finished, of the first `upto` characters."""
+    """The rendering of one growing text: `html` is what is finished, of the first `upto` characters.
+
+    `behind`: work() was not given the time to do all that could be done.
+    """
 
     def __init__(self) -> None:
         self.upto = 0
+        self.behind = False
         self._html: list[str] = []
         self._out: list[Block] = []
+        self._whole: deque[str] = deque()  # lines to be looked at
         self._tail: list[str] = []  # the line that has not ended yet, in pieces
-        self._lines: list[str] = []  # whole lines of blocks that are not finished
-        self._ends: list[int] = []  # where each of them ends in the text
-        self._seen = 0
-        self._open = _Open.TEXT
-        self._fence = ""
-        self._blank = False  # whether the last line was blank
-        self._references: References = {}
-        self._forward: list[tuple[int, str, int]] = []  # blocks that a later definition may change
+        self._tail_size = 0
+        self._ended = False
+        self._seen = 0  # characters that were looked at
+        self._outline = Outline()  # of the block that is not finished
+        self._references: dict[str, str] = {}  # label: the line that defines it
+        self._forward: list[tuple[int, str, set[str], bool]] = []  # blocks that a later definition may change
+        self._math = 0
+        self._steps = self._run()
 
     @property
     def html(self) -> str:
@@ -82,124 +67,157 @@ class Blocks:
 
     def feed(self, piece: str) -> list[Block]:
         """Take the next piece of the text; return the blocks that it finishes."""
-        if "\n" not in piece:
-            self._tail.append(piece)
-            return []
-        self._tail.append(piece)
-        *lines, rest = "".join(self._tail).split("\n")
-        self._tail = [rest]
-        for line in lines:
-            self._take(line, 1)
-        return self._taken()
+        self.accept(piece)
+        return self.work()
 
     def close(self) -> list[Block]:
         """The text has ended: return the remaining blocks. `html` is final, forward references included."""
-        if rest := "".join(self._tail):
-            self._take(rest, 0)
-            self._tail = []
-        if self._lines:
-            self._settle({}, closed=True)
-        for index, source, known in self._forward:
-            if len(self._references) > known:
-                self._html[index] = markdown.render(source, dict(self._references))
-        self._forward = []
-        return self._taken()
+        self.end()
+        return self.work()
 
-    def _taken(self) -> list[Block]:
+    def accept(self, piece: str) -> None:
+        """Take the next piece of the text, for work() to do."""
+        if "\n" in piece:
+            self._tail.append(piece)
+            *lines, piece = "".join(self._tail).split("\n")
+            self._whole.extend(lines)
+            self._tail, self._tail_size = [], 0
+        self._tail.append(piece)
+        self._tail_size += len(piece)
+
+    def end(self) -> None:
+        """The text has ended: work() may finish what is open."""
+        self._ended = True
+
+    def work(self, seconds: float = float("inf")) -> list[Block]:
+        """Render what can be rendered, for so long; return the blocks that were finished."""
+        due = time.perf_counter() + seconds
+        self.behind = False
+        for idle in self._steps:
+            if idle:
+                break
+            if time.perf_counter() > due:
+                self.behind = True
+                break
         blocks, self._out = self._out, []
         return blocks
 
-    def _take(self, line: str, newline: int) -> None:
+    def _run(self) -> Iterator[bool]:
+        """Do the work, step by step; each step yields whether there is nothing more to do for now."""
+        lines = 0
+        while True:
+            if self._whole:
+                yield from self._take(self._whole.popleft(), 1)
+                lines += 1
+                if lines % PAUSE_EVERY == 0:
+                    yield False
+            elif self._tail_size > BLOCK_MAX and self._outline.kind is not Kind.FENCE:
+                tail = "".join(self._tail)
+                rest = yield from self._cut(tail)
+                self._tail, self._tail_size = [rest], len(rest)
+            elif self._ended:
+                break
+            else:
+                yield True
+        if rest := "".join(self._tail):
+            yield from self._take(rest, 0)
+        yield from self._finish(self._seen)
+        if self.upto < self._seen:
+            self.upto = self._seen
+            self._out.append(Block(self._seen, ""))
+        yield from self._look_forward()
+
+    def _cut(self, line: str) -> Generator[bool, None, str]:
+        """Make blocks of a line's beginnings while it is longer than a block may be; return what is left."""
+        at = 0
+        if len(line) > BLOCK_MAX:
+            yield from self._finish(self._seen)
+        while len(line) - at > BLOCK_MAX:
+            end = line.rfind(" ", at, at + BLOCK_MAX) + 1 or at + BLOCK_MAX
+            self._outline = Outline([line[at:end]])
+            at, self._seen = end, self._seen + end - at
+            yield from self._finish(self._seen)
+        return line[at:]
+
+    def _take(self, line: str, newline: int) -> Iterator[bool]:
         """Take one line, given without its line feed (`newline` 1) or as the text's last (0)."""
+        if self._outline.kind is not Kind.FENCE and len(line) > BLOCK_MAX:
+            line = yield from self._cut(line)
+        before = self._seen
         self._seen += len(line) + newline
         if "\r" in line:
             line = line.rstrip("\r").replace("\r", " ")
         if "\0" in line:
             line = line.replace("\0", "\ufffd")
-        blank = not line.strip(" \t")
-        if not blank and self._ends_open_block(line):
-            self._settle({})
-        self._lines.append(line)
-        self._ends.append(self._seen)
-        if self._open is _Open.FENCE:
-            if len(self._lines) > 1 and _closes(line, self._fence):
-                self._finish(*self._parse(), len(self._lines))
-                self._open = _Open.TEXT
-        elif self._open is _Open.TEXT:
-            if blank:
-                self._end_text()
-            elif _FENCE_LINE.match(line):
-                self._settle(_ANY)
-        self._blank = blank
+        if self._outline.ends_before(line):
+            yield from self._finish(before)
+        elif self._outline.is_long(BLOCK_MAX, line):
+            head = self._outline.head()
+            yield from self._finish(before)
+            self._outline = Outline(head)
+        if self._outline.add(line):
+            yield from self._finish(self._seen)
 
-    def _end_text(self) -> None:
-        """A blank line has ended what is pending, but for a list, indented code or a fence."""
-        if len(self._lines) == 2 and _PLAIN.fullmatch(self._lines[0]):
-            self._add(f"<p>{self._lines[0].rstrip()}</p>\n", 2)
-            self._drop(2)
-        elif len(self._lines) > 1:
-            self._settle(_SURVIVE_BLANK)
-
-    def _ends_open_block(self, line: str) -> bool:
-        """Whether this line, which is not blank, ends the open list or the open indented code."""
-        if self._open is _Open.LIST:
-            if not _AT_MARGIN.match(line):
-                return False
-            return (self._blank and not _ITEM.match(line)) or _FENCE_LINE.match(line) is not None
-        return self._open is _Open.CODE and not _INDENTED.match(line)
-
-    def _settle(self, survives: dict[str, _Open], *, closed: bool = False) -> None:
-        """Finish what is pending, but for a last block of a kind that `survives` or a fence that is open."""
-        tokens, references = self._parse()
-        start = _last_block(tokens)
-        last = tokens[start] if tokens else None
-        self._open = _Open.TEXT
-        if last is not None and not closed:
-            if last.type == "fence" and not self._fence_closed(last):
-                self._open, self._fence = _Open.FENCE, last.markup
-            elif last.type in survives:
-                self._open = survives[last.type]
-            else:
-                last = None
-        if last is None or closed:
-            self._finish(tokens, references, len(self._lines))
-        elif last.map:
-            self._finish(tokens[:start], references, last.map[0])
-
-    def _fence_closed(self, token: Token) -> bool:
-        first, end = token.map or (0, 0)
-        return end - 1 > first and _closes(self._lines[end - 1], token.markup)
-
-    def _parse(self) -> tuple[list[Token], References]:
-        return markdown.parse_blocks("\n".join(self._lines) + "\n")
-
-    def _finish(self, tokens: list[Token], references: References, lines: int) -> None:
-        """Render these tokens, the blocks of the first so many pending lines, and drop those lines."""
-        if not lines:
+    def _finish(self, upto: int) -> Iterator[bool]:
+        """Render the open block, which ends with character `upto`, and begin another."""
+        block, self._outline = self._outline, Outline()
+        if not block.lines:
             return
-        for label, reference in references.items():
-            if reference["map"][1] <= lines:
-                self._references.setdefault(label, reference)
-        groups = markdown.top_level(tokens)
-        starts = [group[0].map[0] if group[0].map else 0 for group in groups[1:]]
-        for group, start, end in zip(groups, [0, *starts], [*starts, lines], strict=False):
-            source = "\n".join(self._lines[start:end])
-            if "]" in source:
-                self._forward.append((len(self._html), source, len(self._references)))
-            self._add(markdown.render_tokens(group, self._references), end)
-        if not groups:
-            self._add("", lines)
-        self._drop(lines)
-
-    def _add(self, html: str, end: int) -> None:
-        """Emit a block that ends with the `end`-th pending line."""
-        self.upto = self._ends[end - 1]
+        if block.kind is Kind.FENCE:
+            html = yield from self._fenced(block)
+        else:
+            html = yield from self._rendered(block.lines)
+        self.upto = upto
         self._html.append(html)
-        self._out.append(Block(self.upto, html))
+        self._out.append(Block(upto, html))
+        yield False
 
-    def _drop(self, lines: int) -> None:
-        del self._lines[:lines]
-        del self._ends[:lines]
+    def _fenced(self, block: Outline) -> Generator[bool, None, str]:
+        fence, lines = block.fence, block.lines[1:]
+        if lines and fence.ends_at(lines[-1]):
+            del lines[-1]
+        if fence.indent:
+            lines = [line[min(fence.indent, len(line) - len(line.lstrip(" "))) :] for line in lines]
+        if fence.language.lower() == "math":
+            return (yield from self._drawn(f"$${' '.join(lines)}$$", ()))
+        return markdown.code("".join(f"{line}\n" for line in lines), fence.language)
+
+    def _rendered(self, lines: list[str]) -> Generator[bool, None, str]:
+        source = "\n".join(lines)
+        for line in lines:
+            definition = _DEFINITION.match(line)
+            if definition is None:
+                break
+            self._references.setdefault(_label(definition[1]), line.strip())
+        if "[" not in source:
+            return (yield from self._drawn(source, ()))
+        labels = {_label(each) for each in _LABEL.findall(source)}
+        known = labels & self._references.keys()
+        mathematical = self._math < MATH_MAX
+        if labels != known:
+            self._forward.append((len(self._html), source, labels - known, mathematical))
+        return (yield from self._drawn(source, known))
+
+    def _drawn(self, source: str, labels: set[str] | tuple[()]) -> Generator[bool, None, str]:
+        mathematical = self._math < MATH_MAX
+        if "$" in source or "\\" in source:
+            self._math += len(source)
+        steps = markdown.steps(
+            source, [self._references[label] for label in labels], mathematical=mathematical
+        )
+        return (yield from _each(steps))
+
+    def _look_forward(self) -> Iterator[bool]:
+        """Render the blocks again whose references were defined further down."""
+        for index, source, missing, mathematical in self._forward:
+            if missing & self._references.keys():
+                known = {_label(each) for each in _LABEL.findall(source)} & self._references.keys()
+                definitions = [self._references[label] for label in known]
+                self._html[index] = yield from _each(
+                    markdown.steps(source, definitions, mathematical=mathematical)
+                )
+                yield False
+        self._forward = []
 
 
 def render(text: str) -> str:
@@ -210,14 +228,15 @@ def render(text: str) -> str:
     return blocks.html
 
 
-def _closes(line: str, opening: str) -> bool:
-    match = _CLOSING_LINE.match(line)
-    return match is not None and match[1].startswith(opening)
+def _each(steps: Generator[None, None, str]) -> Generator[bool, None, str]:
+    """Take `steps` one by one; return what they come to."""
+    try:
+        while True:
+            next(steps)
+            yield False
+    except StopIteration as done:
+        return str(done.value)
 
 
-def _last_block(tokens: list[Token]) -> int:
-    """The index of the token that opens the last top-level block; 0 when there is none."""
-    for index in range(len(tokens) - 1, -1, -1):
-        if tokens[index].level == 0 and tokens[index].nesting >= 0:
-            return index
-    return 0
+def _label(words: str) -> str:
+    return " ".join(words.split()).casefold()

@@ -9,16 +9,17 @@ import json
 import shlex
 from typing import Any
 
+import comrak
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_safe
-from markdown_it import MarkdownIt
 
 from models_admin.http import Api
 
 NUMBER = 17  # stands for any id in the examples
-_markdown = MarkdownIt("commonmark", {"html": False})
+_RENDERING = comrak.RenderOptions()
+_RENDERING.escape = True
 
 
 def view(api: Api) -> Any:
@@ -43,7 +44,7 @@ def view(api: Api) -> Any:
 
 
 def _prose(text: str) -> str:
-    return mark_safe(str(_markdown.render(text)))  # noqa: S308 (our own words, and HTML in them is escaped)
+    return mark_safe(comrak.render_markdown(text, render_options=_RENDERING))  # noqa: S308 (our own words, and HTML in them is escaped)
 
 
 def _groups(document: dict[str, Any], host: str) -> list[tuple[str, list[dict[str, Any]]]]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat.markdown import HIGHLIGHT_MAX
+from chat import mathematics
 from chat.rendering import render
 
 TAGS = {
@@ -31,9 +31,14 @@ TAGS = {
         "em",
         "strong",
     ),
-    *("s", "code", "pre", "table", "thead", "tbody", "tr", "th", "td", "div", "span", "button"),
+    *("del", "code", "pre", "table", "thead", "tbody", "tr", "th", "td", "div", "span", "button", "input"),
+    *mathematics.TAGS,
 }
-ATTRIBUTES = {"class", "href", "title", "target", "rel", "start", "tabindex", "type"}
+ATTRIBUTES = {
+    *("class", "href", "title", "target", "rel", "start", "tabindex", "type", "dir", "data-language"),
+    *("checked", "disabled", "aria-label"),
+    *mathematics.ATTRIBUTES,
+}
 
 XSS = [
     "<script>alert(1)</script>",
@@ -62,6 +67,19 @@ XSS = [
     "[a]: javascript:alert(1)\n\n[a]",
     "<details open ontoggle=alert(1)>",
     "<form action=http://evil.example><input name=q></form>",
+    "$\\href{javascript:alert(1)}{x}$",
+    "$\\text{<img src=x onerror=alert(1)>}$",
+    "\\(\\style{background:url(http://evil.example)}{x}\\)",
+    "$$\\class{code-head}{x}$$ \\[</math><script>alert(1)</script>\\]",
+    "$\\unicode{<script>}$ $\\begin{array}{<b>}x\\end{array}$",
+    "```math\n</math><img src=x onerror=alert(1)>\n```",
+    "```<img/src=x/onerror=alert(1)>\nx\n```",
+    "- ```<img/src=x/onerror=alert(1)>\n  x\n  ```",
+    '[x](http://a.b "<p><table>") ![<p>](http://a.b/<p>)',
+    "a<br onclick=alert(1)>b<br/x>c",
+    "- [ ] <input autofocus onfocus=alert(1)>",
+    "\ufdd0script>alert(1)\ufdd0/script> \ufdd1",
+    'https://a.b/"onmouseover=alert(1)、x',
 ]
 
 
@@ -102,7 +120,10 @@ def test_nothing_in_a_mixture_runs(parts: list[str]) -> None:
 
 
 def test_raw_html_is_shown_as_text() -> None:
-    assert render("a <b>c</b>") == "<p>a &lt;b&gt;c&lt;/b&gt;</p>\n"
+    assert render("a <b>c</b>") == '<p dir="auto">a &lt;b&gt;c&lt;/b&gt;</p>\n'
+    assert render("<div>\n*a*\n</div>").count("&lt;") == 2
+    assert "<em>a</em>" in render("<div>\n*a*\n</div>")
+    assert "&lt;/b&gt;" in render("`</b>`")
 
 
 def test_a_link_opens_in_a_tab_of_its_own_that_knows_nothing_of_this_page() -> None:
@@ -121,39 +142,166 @@ def test_an_image_is_a_link_and_within_a_link_only_its_words() -> None:
     assert render("[![a cat](https://a.b/c.png)](https://d.e)").count("<a ") == 1
 
 
-def test_code_has_its_language_a_copy_button_and_colours() -> None:
-    html = render("```python\ndef f(): pass\n```\n")
-    assert '<span class="code-lang">Python</span>' in html
-    assert '<button type="button" class="copy">Copy</button>' in html
-    assert '<span class="k">def</span>' in html
+def test_code_has_its_language_and_a_copy_button() -> None:
+    for text in ("```python\ndef f(): pass\n```\n", "- x\n\n  ```python\n  def f(): pass\n  ```\n"):
+        html = render(text)
+        assert '<span class="code-lang">python</span>' in html
+        assert '<button type="button" class="copy">Copy</button>' in html
+        assert (
+            '<pre tabindex="0" dir="ltr"><code data-language="python" dir="ltr">def f(): pass\n</code>'
+            in html
+        )
 
 
-def test_code_of_an_unknown_language_is_plain_and_keeps_its_label() -> None:
-    html = render("```frobnicate\na < b\n```\n")
-    assert '<span class="code-lang">frobnicate</span>' in html
-    assert "<code>a &lt; b\n</code>" in html
-
-
-def test_very_long_code_is_not_coloured() -> None:
-    line = "x = 1\n"
-    assert 'class="n"' in render("```python\n" + line * 100 + "```\n")
-    long = render("```python\n" + line * (HIGHLIGHT_MAX // len(line) + 1) + "```\n")
-    assert 'class="n"' not in long
-    assert '<span class="code-lang">Python</span>' in long
+def test_code_of_no_language_is_text() -> None:
+    html = render("```\na < b\n```\n")
+    assert '<span class="code-lang">text</span>' in html
+    assert '<code dir="ltr">a &lt; b\n</code>' in html
 
 
 def test_code_keeps_its_first_and_last_lines() -> None:
-    assert "<code>\n\nx\n\n</code>" in render("```text\n\n\nx\n\n```\n").replace(
-        '<span class="w"></span>', ""
-    )
+    assert ">\n\nx\n\n</code>" in render("```text\n\n\nx\n\n```\n")
 
 
 def test_a_table_scrolls_by_itself_and_aligns_by_class() -> None:
     html = render("| a | b |\n|---|--:|\n| 1 | 2 |\n")
-    assert '<div class="table" tabindex="0"><table>' in html
+    assert '<div class="table" tabindex="0"><table dir="auto">' in html
     assert '<td class="right">2</td>' in html
     assert "style" not in html
 
 
 def test_an_ordered_list_keeps_its_first_number() -> None:
-    assert '<ol start="3">' in render("3. a\n4. b\n")
+    assert '<ol start="3" dir="auto">' in render("3. a\n4. b\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\\[ \\begin{pmatrix} a & b \\\\ c & d \\end{pmatrix} \\]",
+        "$$\\begin{pmatrix} a & b \\\\ c & d \\end{pmatrix}$$",
+        "\\[\n\\begin{pmatrix}\na & b \\\\\nc & d\n\\end{pmatrix}\n\\]",
+        "$$\n\\begin{pmatrix}\na & b \\\\\nc & d\n\\end{pmatrix}\n$$\n",
+        "```math\n\\begin{pmatrix} a & b \\\\ c & d \\end{pmatrix}\n```",
+        "So:\n\\[ \\begin{pmatrix} a & b \\\\ c & d \\end{pmatrix} \\]\nand so on",
+        "1. So:\n   \\[\n   \\begin{pmatrix} a & b \\\\\n   c & d \\end{pmatrix}\n   \\]\n",
+    ],
+)
+def test_a_formula_of_its_own_is_mathematics(text: str) -> None:
+    html = render(text)
+    assert '<math display="block">' in html
+    assert re.findall(r"<mtd>\s*<mi>(\w)</mi>\s*</mtd>", html) == ["a", "b", "c", "d"]
+    assert_inert(html)
+
+
+def test_a_formula_among_words_is_mathematics() -> None:
+    for text in ("with \\( x_1 \\) as", "with $x_1$ as"):
+        html = render(text)
+        assert '<math display="inline">' in html
+        assert "<msub><mi>x</mi><mn>1</mn></msub>" in html
+        assert html.startswith('<p dir="auto">with <math')
+
+
+def test_plus_and_minus_begin_no_list_within_a_formula() -> None:
+    html = render("\\[\nx = a\n+ b\n- c\n\\]\n\nDone.")
+    assert "<li>" not in html
+    assert '<p dir="auto">Done.</p>' in html
+
+
+def test_aligned_lines_are_a_table() -> None:
+    assert render("$$\\begin{aligned}a&=b\\\\c&<d\\end{aligned}$$").count("<mtr>") == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$5 and $10",
+        "from $5-$10 to US$6",
+        "in $a,$b and such",
+        "I paid $20, she paid 30$.",
+        "`$x$` and `\\(x\\)`",
+        "\\$x\\$",
+        "$ x $",
+    ],
+)
+def test_money_and_code_are_no_mathematics(text: str) -> None:
+    assert "<math" not in render(text)
+    assert "$" in render(text) or "\\(" in render(text)
+
+
+@pytest.mark.parametrize(
+    "tex", ["\\frac{", "}{", "x^", "\\left(", "\\begin{pmatrix}", "a" * 700, "\\sqrt" * 90]
+)
+def test_what_is_no_formula_or_too_long_stays_as_it_was_written(tex: str) -> None:
+    html = render(f"So \\({tex}\\) it is")
+    if "<math" not in html:
+        assert f'<code class="math" dir="ltr">{tex}</code>' in html
+
+
+def test_a_markdown_fence_holds_other_fences() -> None:
+    text = "```markdown\n# Title\n```bash\nls\n```\nmore\n```\nBelow."
+    for source in (text, "- x\n\n" + "".join(f"  {line}\n" for line in text.split("\n")[:-1]) + "\nBelow."):
+        html = render(source)
+        assert html.count("<pre") == 1
+        assert "# Title\n```bash\nls\n```\nmore\n</code>" in html
+        assert '<p dir="auto">Below.</p>' in html
+
+
+@pytest.mark.parametrize(
+    ("text", "bold"),
+    [
+        ("**中文粗体，**后面的文字", "中文粗体，"),
+        ("这是**“引用”**的文字", "“引用”"),
+        ("**日本語（にほんご）**です", "日本語（にほんご）"),
+        ("**한국어(조선말)**는", "한국어(조선말)"),
+    ],
+)
+def test_emphasis_ends_beside_cjk_punctuation(text: str, bold: str) -> None:
+    assert f"<strong>{bold}</strong>" in render(text)
+    assert "*" not in render(text)
+
+
+def test_a_bare_address_is_a_link_and_ends_where_the_sentence_goes_on() -> None:
+    for text in ("See https://a.b/c_d(e).", "参见 https://a.b/c_d(e)。后面", "(https://a.b/c_d(e))"):
+        html = render(text)
+        assert [a["href"] for _, a in Seen(html).tags if "href" in a] == ["https://a.b/c_d(e)"]
+        assert ">https://a.b/c_d(e)</a>" in html
+        assert_inert(html)
+
+
+def test_line_breaks_are_kept() -> None:
+    assert render("Roses are red\nViolets are blue").count("<br>") == 1
+    assert render("> Roses\n> Violets").count("<br>") == 1
+
+
+def test_a_break_in_a_cell_is_a_break_and_in_code_it_is_code() -> None:
+    html = render("| a |\n|---|\n| one<br>two<br/>three `<br>` |\n")
+    assert "<td>one<br>two<br>three <code" in html
+    assert "&lt;br&gt;</code>" in html
+    assert "<em>a</em>" in render("<br>\n*a*")
+
+
+def test_tasks_have_boxes_that_say_whether_they_are_done() -> None:
+    html = render("- [ ] open\n- [x] done\n\n1. [ ] loose\n\n2. [X] and done\n")
+    boxes = [attributes for tag, attributes in Seen(html).tags if tag == "input"]
+    assert [box["aria-label"] for box in boxes] == ["To do", "Done", "To do", "Done"]
+    assert ["checked" in box for box in boxes] == [False, True, False, True]
+    assert all(box["type"] == "checkbox" and "disabled" in box for box in boxes)
+
+
+def test_each_block_finds_its_direction_and_code_has_one() -> None:
+    html = render("مرحبا\n\n- مرحبا\n\n> مرحبا\n\n# مرحبا\n\n| مرحبا |\n|---|\n\n`x`\n\n```\nx\n```\n")
+    found = Seen(html).tags
+    for tag in ("p", "ul", "blockquote", "h1", "table"):
+        assert next(a.get("dir") for each, a in found if each == tag) == "auto"
+    assert {a.get("dir") for each, a in found if each in ("code", "pre")} == {"ltr"}
+
+
+def test_the_first_words_of_a_list_decide_for_all_of_it() -> None:
+    """A list looks for its direction in what has none of its own."""
+    assert "<li>\n<p>مرحبا</p>" in render("- مرحبا\n\n- ثانية\n")
+
+
+def test_ranges_are_not_struck_out() -> None:
+    assert "<del>" not in render("3~5 hours or 10~20")
+    assert "3~5" in render("3~5 hours or 10~20")
+    assert "<del>no</del>" in render("~~no~~")
