@@ -10,6 +10,7 @@ is a step of its own.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Generator, Iterable
 from html import escape, unescape
@@ -19,6 +20,8 @@ import nh3
 
 from chat import mathematics
 from chat.fences import MARKER, mended
+
+log = logging.getLogger(__name__)
 
 # Characters that stand for nothing (Unicode keeps them for programs' own use) take the place of what must not be
 # markup: a `<`, and a `~` that stands alone (ranges are written with it: 3~5).
@@ -106,7 +109,13 @@ def steps(
     if _DEEP.search(source):
         return plain(source)
     definitions = "\n".join(definitions)
-    html = parse(_prepared(f"{definitions}\n\n{source}\n" if definitions else f"{source}\n"))
+    try:
+        html = parse(_prepared(f"{definitions}\n\n{source}\n" if definitions else f"{source}\n"))
+    except BaseException as error:  # a panic of the parser's is no Exception
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+        log.exception("A block could not be rendered: it is shown as plain text")
+        return plain(source)
     if "<span data-math" in html:
         parts, at = [], 0
         for match in _MATH.finditer(html):

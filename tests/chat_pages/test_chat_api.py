@@ -264,7 +264,7 @@ def test_the_messages_that_led_to_one_are_listed(client: Client, ada: User, thei
     assert rest["earlier"] is False
     assert [each["text"] for each in rest["messages"][:2]] == ["question 0", "answer 0"]
     assert len(rest["messages"]) == 19
-    assert rest["messages"][1]["html"] == "<p>answer 0</p>\n"
+    assert rest["messages"][1]["html"] == '<p dir="auto">answer 0</p>\n'
     assert theirs.head is not None
     assert client.get(path, {"before": theirs.head.pk}).status_code == 404
     assert client.get(path, {"before": "x"}).status_code == 422

@@ -26,6 +26,8 @@ from played_events import (
 from played_site import Site
 from playwright.sync_api import Page, expect
 
+from chat.rendering import render
+
 QUESTION = asked(1, "How does a loom work?")
 
 
@@ -44,12 +46,12 @@ def test_a_reply_grows_by_deltas_and_finished_blocks_replace_its_text(site: Site
 
 def test_finished_blocks_are_not_drawn_again(site: Site) -> None:
     page = site.open(first=hello(QUESTION, streaming(2, "", 1)))
-    site.say(delta(2, 0, "One.\n\nTwo."), block(2, 6, "<p>One.</p>\n"))
+    site.say(delta(2, 0, "One.\n\nTwo."), block(2, 6, render("One.")))
     expect(page.locator(".prose p")).to_have_text("One.")
     page.evaluate("document.querySelector('.prose p').marked = true")
     site.say(
         delta(2, 10, "\n\nThree."),
-        block(2, 12, "<p>Two.</p>\n"),
+        block(2, 12, render("Two.")),
         message(replied(2, "One.\n\nTwo.\n\nThree.", 1)),
     )
     expect(page.locator(".prose p")).to_have_text(["One.", "Two.", "Three."])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat import mathematics
+from chat import markdown, mathematics
 from chat.rendering import render
 
 TAGS = {
@@ -305,3 +305,14 @@ def test_ranges_are_not_struck_out() -> None:
     assert "<del>" not in render("3~5 hours or 10~20")
     assert "3~5" in render("3~5 hours or 10~20")
     assert "<del>no</del>" in render("~~no~~")
+
+
+def test_what_the_parser_cannot_take_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Panic(BaseException):
+        pass
+
+    def panicking(source: str) -> str:
+        raise Panic
+
+    monkeypatch.setattr(markdown, "parse", panicking)
+    assert render("*a* < b\nc") == '<p dir="auto">*a* &lt; b<br>c</p>\n'
