@@ -94,6 +94,7 @@ HEARTBEAT_TTL = env.float("HEARTBEAT_TTL", default=8.0)
 
 # Chat -----------------------------------------------------------------------------------------------------------
 
+FIRST_TOKEN_TIMEOUT = env.float("FIRST_TOKEN_TIMEOUT", default=600.0)
 REPLY_STALL_TIMEOUT = env.float("REPLY_STALL_TIMEOUT", default=120.0)
 REPLY_MAX_CHARS = env.int("REPLY_MAX_CHARS", default=400_000)
 MESSAGE_MAX_CHARS = env.int("MESSAGE_MAX_CHARS", default=64_000)

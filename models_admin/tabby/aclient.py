@@ -13,8 +13,9 @@ from aiohttp.http import HttpProcessingError
 from models_admin.tabby import continuation, wire
 from models_admin.tabby.access import CONNECT_SECONDS, MAX_BODY, MAX_ERROR_BODY, READ_SECONDS, Access
 from models_admin.tabby.errors import Busy, Garbled, NotLoaded, Stalled, StreamCut, TabbyError, TimedOut
+from models_admin.tabby.patience import Patience
 from models_admin.tabby.reply import DOING, ReplyReader
-from models_admin.tabby.sse import EventTooLong, SseDecoder
+from models_admin.tabby.sse import EventTooLong, SseDecoder, slices
 from models_admin.tabby.wire import Delta
 
 _LOST = (aiohttp.ClientError, HttpProcessingError, OSError)
@@ -36,10 +37,12 @@ class AsyncTabby:
         api_key: str = "",
         *,
         stall_timeout: float = 120.0,
+        first_token_timeout: float = 600.0,
         read_timeout: float = READ_SECONDS,
     ) -> None:
         self._access = Access(host, admin_key, api_key)
         self._stall_timeout = stall_timeout
+        self._first_token_timeout = first_token_timeout
         self._read_timeout = read_timeout
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -55,6 +58,7 @@ class AsyncTabby:
             settings.TABBY_ADMIN_KEY,
             settings.TABBY_API_KEY,
             stall_timeout=settings.REPLY_STALL_TIMEOUT,
+            first_token_timeout=settings.FIRST_TOKEN_TIMEOUT,
         )
 
     async def __aenter__(self) -> Self:
@@ -120,13 +124,14 @@ class AsyncTabby:
         params: Mapping[str, Any] | None = None,
         prefix: str = "",
         stall: float | None = None,
+        first: float | None = None,
     ) -> ChatStream:
         """The reply to `messages` (`role` and `content` each), going on behind `prefix` without repeating it.
 
         The prefix is a part of the answer, not of the thinking before it: see continuation.py.
 
-        `params` are sampling options, such as `temperature` and `max_tokens`; `stall` is in seconds. Use it
-        so:
+        `params` are sampling options, such as `temperature` and `max_tokens`; `stall` and `first` are in
+        seconds, see Patience. Use it so:
 
         async with tabby.stream_chat(messages) as stream: async for delta in stream: ...
         """
@@ -139,7 +144,8 @@ class AsyncTabby:
         # With a name, TabbyAPI may switch to that model, or fail with a 500 where none is loaded.
         body.pop("model", None)
         bodies = continuation.bodies(body, prefix, known=self.continues) if prefix else [body]
-        return ChatStream(self, self._access, bodies, stall or self._stall_timeout)
+        patience = Patience(stall or self._stall_timeout, first or self._first_token_timeout)
+        return ChatStream(self, self._access, bodies, patience)
 
 
 class ChatStream:
@@ -147,19 +153,17 @@ class ChatStream:
 
     Iteration ends normally only after `[DONE]`. It raises NotLoaded, KeyRefused, Rejected (ContextOverflow),
     ServerFault, Garbled or Unreachable before the first delta; StreamError for an error event; StreamCut when
-    the stream ends without `[DONE]` or the connection breaks; Stalled when no data event (a ping is none)
-    came for `stall` seconds, the wait for the first included. Leaving the context, an exception and the end
-    all close the connection at once, which cancels generation.
+    the stream ends without `[DONE]` or the connection breaks; Stalled when `patience` is over. Leaving the context, an
+    exception and the end all close the connection at once, which cancels generation.
     """
 
     def __init__(
-        self, tabby: AsyncTabby, access: Access, bodies: Sequence[dict[str, Any]], stall: float
+        self, tabby: AsyncTabby, access: Access, bodies: Sequence[dict[str, Any]], patience: Patience
     ) -> None:
         self._tabby = tabby
         self._access = access
         self._bodies = bodies
-        self._stall = stall
-        self._deadline = 0.0
+        self._patience = patience
         self._response: aiohttp.ClientResponse | None = None
         self._closed = False
         self._watch: asyncio.TimerHandle | None = None
@@ -201,24 +205,41 @@ class ChatStream:
         """The next delta, or None at the end of the reply."""
         reader = self._reader
         if self._response is None:
+            self._patience.start(asyncio.get_running_loop().time())
             self._response = await self._open()
             self._look()
         while reader.failure is None and not reader.done:
             data = await self._receive(self._response)
             if not data:
                 raise self._ended()
-            try:
-                payloads = self._decoder.feed(data)
-            except EventTooLong as error:
-                raise Garbled(f"TabbyAPI's answer while {DOING} makes no sense: {error}") from error
-            if payloads:
-                self._deadline = asyncio.get_running_loop().time() + self._stall
-                delta = reader.read(payloads)
-                if delta is not None:
-                    return delta
+            payloads = await self._decoded(data)
+            delta = reader.read(payloads) if payloads else None
+            self._heard(delta, progress=bool(payloads))
+            if delta is not None:
+                return delta
         if reader.failure is not None:
             raise reader.failure
         return None
+
+    async def _decoded(self, data: bytes) -> list[bytes]:
+        payloads: list[bytes] = []
+        try:
+            for number, piece in enumerate(slices(data)):
+                if number:
+                    await asyncio.sleep(0)
+                payloads += self._decoder.feed(piece)
+        except EventTooLong as error:
+            raise Garbled(f"TabbyAPI's answer while {DOING} makes no sense: {error}") from error
+        return payloads
+
+    def _heard(self, delta: Delta | None, *, progress: bool) -> None:
+        """Something came: it may put the deadline off. Raise Stalled where what comes without end does not."""
+        now = asyncio.get_running_loop().time()
+        self._patience.life(now)
+        if progress:
+            self._patience.progress(now, token=delta is not None and delta.pieces > 0)
+        if delta is None and now >= self._patience.deadline:
+            raise self._stalled()
 
     async def _open(self) -> aiohttp.ClientResponse:
         """Send the request: an answer 200 of events, or the exception for anything else."""
@@ -238,11 +259,11 @@ class ChatStream:
             response.close()
 
     async def _post(self, body: dict[str, Any]) -> aiohttp.ClientResponse:
-        self._deadline = asyncio.get_running_loop().time() + self._stall
+        self._patience.life(asyncio.get_running_loop().time())
         url = self._access.base + "/v1/chat/completions"
         headers = self._access.headers(chat=True) | {"Accept": "text/event-stream"}
         try:
-            async with asyncio.timeout_at(self._deadline):
+            async with asyncio.timeout_at(self._patience.deadline):
                 response = await self._tabby.session().post(
                     url, json=body, headers=headers, allow_redirects=False
                 )
@@ -291,12 +312,12 @@ class ChatStream:
         """
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if now < self._deadline:
-            self._watch = loop.call_at(self._deadline, self._look)
+        if now < self._patience.deadline:
+            self._watch = loop.call_at(self._patience.deadline, self._look)
         elif self._waits and self._response is not None:
             self._response.content.set_exception(self._stalled())
         else:
-            self._watch = loop.call_later(min(1.0, self._stall), self._look)  # what came is not taken yet
+            self._watch = loop.call_later(0.2, self._look)  # what came is not taken yet
 
     def _ended(self) -> TabbyError:
         if self._decoder.junk:
@@ -304,7 +325,7 @@ class ChatStream:
         return StreamCut(f"TabbyAPI's reply ended without its end mark while {DOING}")
 
     def _stalled(self) -> Stalled:
-        return Stalled(f"TabbyAPI sent nothing for {self._stall:g} s while {DOING}")
+        return self._patience.error(asyncio.get_running_loop().time(), DOING)
 
 
 def _lost(access: Access, doing: str, error: BaseException) -> TabbyError:

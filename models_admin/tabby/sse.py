@@ -7,11 +7,25 @@ comments (pings).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 MAX_KEPT = 4 * 1024 * 1024
+_SLICE = 2048  # bytes: as many lines at most, and about a millisecond
+_USUAL_LINE = 32  # bytes; TabbyAPI's are longer
 _BREAK = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
 _FIELDS = (b"event", b"id", b"retry")
+
+
+def slices(chunk: bytes) -> Iterator[bytes]:
+    """`chunk` in pieces that each are little work to decode: whole where it looks like events, cut where it is mostly
+    line breaks. Megabytes of those would otherwise hold the loop for seconds.
+    """
+    if max(chunk.count(b"\n"), chunk.count(b"\r")) * _USUAL_LINE <= len(chunk) + _SLICE:
+        yield chunk
+        return
+    for start in range(0, len(chunk), _SLICE):
+        yield chunk[start : start + _SLICE]
 
 
 class EventTooLong(ValueError):

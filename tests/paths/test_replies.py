@@ -139,6 +139,15 @@ def test_a_reply_that_goes_wrong_says_why(
                                     for m in each.messages.values()), "the reply of the second try")  # fmt: skip
 
 
+def test_a_prefill_that_takes_longer_than_a_reply_may_stall_is_waited_for(
+    tabby: Tabby, alice: Person
+) -> None:
+    with alice.page() as page:
+        reply = page.answered(page.say("[[tokens=5 prefill=4]]"))  # REPLY_STALL_TIMEOUT is 2 s here
+        assert (reply["status"], reply["text"]) == ("complete", " w1 w2 w3 w4 w5")
+    assert len(tabby.log("/v1/chat/completions")) == 1
+
+
 @pytest.mark.parametrize("kind", ["abrupt", "cut_mid_line", "no_done"])
 def test_a_reply_whose_stream_breaks_goes_on_where_it_was(tabby: Tabby, alice: Person, kind: str) -> None:
     tabby.fault("chat", kind, at=20)

@@ -306,21 +306,108 @@ async def test_closing_the_client_ends_its_streams(server, tabby):
 
 
 @pytest.mark.parametrize("part", ["headers", "first", "later"])
-async def test_pings_are_no_progress(server, tabby, part):
+async def test_a_server_that_sends_nothing_at_all_has_stalled(server, tabby, part):
     def script(peer):
-        if part == "headers":
-            peer.wait_until_closed()
-            return
-        peer.head()
+        if part != "headers":
+            peer.head()
         if part == "later":
             peer.event(token("a"))
+        peer.wait_until_closed()
+
+    server.script = script
+    deltas, error = await read(tabby.stream_chat(MESSAGES, stall=0.3, first=600))
+    assert text_of(deltas) == ("a" if part == "later" else "")
+    assert isinstance(error, errors.Stalled)
+    assert ("not even a ping" in str(error)) == (part != "later")
+    assert await happened(server.gone)
+
+
+async def test_pings_are_no_progress_once_a_token_has_come(server, tabby):
+    def script(peer):
+        peer.head()
+        peer.event(token("a"))
         peer.ping_until_closed()
 
     server.script = script
-    deltas, error = await read(tabby.stream_chat(MESSAGES, stall=0.2))
-    assert text_of(deltas) == ("a" if part == "later" else "")
+    deltas, error = await read(tabby.stream_chat(MESSAGES, stall=0.3, first=600))
+    assert text_of(deltas) == "a"
     assert isinstance(error, errors.Stalled)
     assert await happened(server.gone)
+
+
+async def test_pings_are_signs_of_life_before_the_first_token(server, tabby):
+    """As while a long conversation is read, or while the request waits in TabbyAPI's own queue."""
+
+    def script(peer):
+        peer.head()
+        peer.event(
+            {"choices": [{"index": 0, "delta": {"role": "assistant"}}]}
+        )  # as other servers do: no token
+        for _ in range(60):
+            peer.chunk(b": ping - now\r\n\r\n")
+            server.stop.wait(0.04)
+        peer.event(token("at last"))
+        peer.event(b"[DONE]")
+        peer.end()
+
+    server.script = script
+    deltas, error = await read(tabby.stream_chat(MESSAGES, stall=1, first=600))
+    assert (text_of(deltas), error) == ("at last", None)
+
+
+async def test_the_first_token_has_a_limit_of_its_own(server, tabby):
+    def script(peer):
+        peer.head()
+        peer.ping_until_closed()
+
+    server.script = script
+    deltas, error = await read(tabby.stream_chat(MESSAGES, stall=600, first=0.3))
+    assert deltas == []
+    assert isinstance(error, errors.Stalled)
+    assert "No token came within 0.3 s" in str(error)
+    assert "FIRST_TOKEN_TIMEOUT" in error.advice
+    assert await happened(server.gone)
+
+
+@pytest.mark.parametrize("junk", [b"\r\n", b"\n", b":\n", b"x\n", b'data: {"choices":[]}\n\n'])
+async def test_megabytes_of_junk_are_taken_in_slices(server, tabby, junk):
+    """Others have their turn between two slices of at most 2,048 lines."""
+    size = 2 * 1024 * 1024
+
+    def script(peer):
+        peer.head()
+        peer.chunk(junk * (size // len(junk)))
+        peer.event(token("well"))
+        peer.event(b"[DONE]")
+        peer.end()
+
+    turns = 0
+
+    async def others():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    server.script = script
+    task = asyncio.create_task(others())
+    deltas, error = await read(tabby.stream_chat(MESSAGES))
+    task.cancel()
+    assert (text_of(deltas), error) == ("well", None)
+    assert turns >= size // 4096
+
+
+async def test_junk_without_end_is_no_progress(server, tabby):
+    def script(peer):
+        peer.head()
+        peer.event(token("a"))
+        while True:
+            peer.chunk(b"\n" * 65536)
+
+    server.script = script
+    deltas, error = await read(tabby.stream_chat(MESSAGES, stall=0.3))
+    assert text_of(deltas) == "a"
+    assert isinstance(error, errors.Stalled)
 
 
 async def test_a_slow_stream_that_goes_on_is_not_stalled(server, tabby):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from models_admin.tabby.sse import EventTooLong, SseDecoder
+from models_admin.tabby.sse import EventTooLong, SseDecoder, slices
 
 PIECES = [
     b"data: ",
@@ -127,3 +127,16 @@ def test_an_event_of_endless_lines_is_bounded():
 def test_the_bound_counts_only_what_is_kept():
     decoder = SseDecoder(limit=100)
     assert sum(len(decoder.feed(USUAL * 50)) for _ in range(20)) == 1000
+
+
+@given(streams, st.integers(1, 4000))
+def test_slices_lose_nothing_and_hold_few_lines(stream, times):
+    pieces = list(slices(stream * times))
+    assert b"".join(pieces) == stream * times
+    for piece in pieces:
+        assert max(piece.count(b"\n"), piece.count(b"\r")) <= max(2048, len(piece) // 32 + 64)
+
+
+def test_events_as_tabbyapi_sends_them_are_not_cut():
+    token = b'data: {"id":"x","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}\r\n\r\n'
+    assert list(slices(token * 3000)) == [token * 3000]
