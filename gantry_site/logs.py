@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import textwrap
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
@@ -15,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from models_admin import trace
-from models_admin.visible import visible
+from models_admin.visible import escaped, visible
 
 HIDDEN = "•••"
 LONGEST = 8000  # characters of a message
@@ -50,11 +51,16 @@ def redacted(text: str) -> str:
 
 
 class Text(logging.Formatter):
-    """A line for people. A message is one line: what somebody sent cannot pass for a line of its own."""
+    """A line for people. A message is one line, and a traceback is indented: what somebody sent cannot pass for a line of
+    its own.
+    """
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         record.message = " ⏎ ".join(record.message.splitlines())
         return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:
+        return textwrap.indent(super().formatException(ei), "  ")
 
     def format(self, record: logging.LogRecord) -> str:
         return visible(redacted(super().format(record)))
@@ -83,4 +89,4 @@ class Json(logging.Formatter):
                 line.setdefault(name, redacted(value) if isinstance(value, str) else value)
         if record.exc_info:
             line["exception"] = redacted(self.formatException(record.exc_info))
-        return json.dumps(line, ensure_ascii=False)
+        return escaped(json.dumps(line, ensure_ascii=False))

@@ -25,6 +25,7 @@ from supervisor.states import SupervisorStates
 from supervisor.supervisord import Supervisor
 
 from gantry_site.children import Child
+from models_admin.visible import visible
 
 # A child that lives shorter counts as crashed at its start: the pause before the next attempt grows.
 START_SECONDS = 5
@@ -74,7 +75,7 @@ class Log:
         if self.colored:
             color = COLORS[self.names.index(name) % len(COLORS)] if name in self.names else 1
             prefix = f"\033[{color}m{prefix}\033[0m"
-        return f"{prefix} {text}"
+        return f"{prefix} {visible(text)}"
 
 
 def _as_event(text: str, name: str) -> str:

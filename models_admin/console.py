@@ -9,14 +9,15 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import connection
 
 from models_admin import backend, catalog, names, presence, running, switching, waiting
 from models_admin.models import Source, State, Switch, TabbyModel
+from models_admin.visible import visible
 
 BAR = 24  # characters
 HANDOVER_SECONDS = 3.0
@@ -33,6 +34,19 @@ exit status:
 """
 
 
+class Shown(OutputWrapper):
+    """Writes to people: control characters in what others have named or said are shown, and not sent to their terminal."""
+
+    def write(  # type: ignore[override]  # as Django's own
+        self, msg: str = "", style_func: Callable[[str], str] | None = None, ending: str | None = None
+    ) -> None:
+        super().write(visible(msg), style_func, ending)
+
+    def control(self, codes: str) -> None:
+        """Send control characters of our own."""
+        self.writelines([codes])  # which the stream itself does
+
+
 class Command(BaseCommand):
     """A command with examples and exit status in its help, and without a log between its lines."""
 
@@ -43,6 +57,7 @@ class Command(BaseCommand):
         return super().create_parser(prog_name, subcommand, epilog=self.epilog, formatter_class=raw, **kwargs)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        self.stdout, self.stderr = _shown(self.stdout), _shown(self.stderr)
         log = logging.getLogger("models_admin")
         level = log.level
         log.setLevel(logging.ERROR)  # what it would say is shown anyway
@@ -57,6 +72,12 @@ class Command(BaseCommand):
     def act(self, options: dict[str, Any]) -> None:
         """Do it."""
         raise NotImplementedError
+
+
+def _shown(out: OutputWrapper) -> Shown:
+    shown = Shown(vars(out)["_out"])
+    shown.style_func = out.style_func
+    return shown
 
 
 class ChangingCommand(Command):
@@ -220,7 +241,7 @@ class Screen:
 
     def _clear(self) -> None:
         if self.open:
-            self.out.write("\r\033[K", ending="")
+            self.out.control("\r\033[K")
             self.open = False
 
 

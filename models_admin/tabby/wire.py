@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from models_admin.tabby.errors import MAX_WORDS, Garbled
-from models_admin.visible import visible
+from models_admin.visible import CONTROLS, visible
 
 MAX_NAME = 255
 MAX_WORD = 32  # characters of a finish reason, and of a load's phase
@@ -131,8 +131,9 @@ def usable_name(name: object) -> bool:
         isinstance(name, str)
         and 0 < len(name) <= MAX_NAME
         and name not in (".", "..")
-        and not any(char in "/\\" or ord(char) < 32 or 127 <= ord(char) < 160 for char in name)
-        and not any("\ud800" <= char <= "\udfff" for char in name)
+        and "/" not in name
+        and "\\" not in name
+        and CONTROLS.search(name) is None
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from control_rows import LLAMA, MISTRAL, QWEN, Worked, running
 from django.core.management import CommandError, call_command
 
-from models_admin.console import Screen
+from models_admin.console import Screen, Shown
 from models_admin.models import Backend, Source, State, Switch, TabbyModel, Worker
 
 Catalog = dict[str, TabbyModel]
@@ -160,10 +160,8 @@ STEPS = [
 
 
 def shown(*steps: dict[str, Any], rewrite: bool) -> str:
-    from django.core.management.base import OutputWrapper
-
     out = io.StringIO()
-    screen = Screen(OutputWrapper(out), OutputWrapper(out), rewrite=rewrite)
+    screen = Screen(Shown(out), Shown(out), rewrite=rewrite)
     for step in steps or STEPS:
         screen.show(step)
     screen.finish()
@@ -183,3 +181,12 @@ def test_a_step_that_failed_is_not_written_again() -> None:
 
 def test_elsewhere_each_line_is_written_once() -> None:
     assert shown(rewrite=False) == "Step 2: Loading X…\nStep 2: Loading X… 100%\n"
+
+
+def test_control_characters_are_shown_and_not_sent_to_the_terminal(catalog: Any) -> None:
+    TabbyModel.objects.create(name="evil\x1b[2J\x07\u202e\x9bname")
+    out = io.StringIO()
+    call_command("models", stdout=out)
+    assert "evil␛[2J␇\ufffd\ufffdname" in out.getvalue()
+    text = shown(told("Step 2: Loading \x1b[2J…", "failed"), rewrite=True)
+    assert text == "Step 2: Loading ␛[2J…\n"

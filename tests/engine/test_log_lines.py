@@ -53,3 +53,27 @@ def test_control_characters_are_shown_in_text_and_not_sent() -> None:
     record = logging.makeLogRecord({"msg": "It said \x1b[2J\x07\x9b and\ta tab", "levelname": "INFO"})
     written = Text("%(message)s").format(record)
     assert written == "It said ␛[2J␇\ufffd and\ta tab"
+
+
+UNSEEN = "\x07 \x1b[2J \x7f \x9b \u2028 \u202e \u2066"
+
+
+def test_what_turns_or_breaks_a_line_is_not_sent_either() -> None:
+    record = logging.makeLogRecord({"msg": UNSEEN, "levelname": "INFO"})
+    assert Text("%(message)s").format(record) == "␇ ␛[2J \u2421 \ufffd  ⏎  \ufffd \ufffd"
+    written = Json().format(record)
+    assert written.isascii()
+    assert json.loads(written)["message"] == UNSEEN
+
+
+def test_an_errors_words_cannot_pass_for_a_line_of_their_own() -> None:
+    try:
+        raise ValueError("bad\n12:00:00 INFO gantry: All is well")
+    except ValueError as error:
+        record = logging.makeLogRecord(
+            {"msg": "It failed", "levelname": "ERROR", "exc_info": (ValueError, error, error.__traceback__)}
+        )
+    first, *others = Text("%(levelname)s %(message)s").format(record).splitlines()
+    assert first == "ERROR It failed"
+    assert others
+    assert all(line.startswith("  ") for line in others)

@@ -296,3 +296,9 @@ def answers(url: str) -> bool:
     except requests.ConnectionError:
         return False
     return True
+
+
+def test_control_characters_of_a_child_are_shown_and_not_sent() -> None:
+    stream = io.StringIO()
+    Log(stream, ["web"]).feed("web", b"It died of \x1b[2J\x07 and \xc2\x9b\n")
+    assert stream.getvalue() == "web    | It died of ␛[2J␇ and \ufffd\n"
