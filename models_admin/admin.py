@@ -14,7 +14,7 @@ from models_admin import advice, backend, history_admin, names, rule_admin, toke
 from models_admin.admin_pages import ModelPages
 from models_admin.columns import Column, Columns
 from models_admin.models import TabbyModel
-from models_admin.option_fields import NAMES, OptionFields
+from models_admin.option_fields import OptionFields, offered
 
 if TYPE_CHECKING:
     Form = forms.ModelForm[TabbyModel]
@@ -133,17 +133,19 @@ class TabbyModelAdmin(ModelPages):
     ordering = ("name",)
     actions = ("switch_to_selected",)
     readonly_fields = ("name", "about", "poor_name", "first_seen", "last_seen", "vanished_at", "last_loaded")
-    fieldsets = (
-        (None, {"fields": ("name", "about", "poor_name", "display_name", "tags", "notes", "visible")}),
-        (
-            "Load options",
-            {
-                "fields": NAMES,
-                "description": "Used whenever this model is loaded. An empty field leaves it to TabbyAPI.",
-            },
-        ),
-        ("Seen by Gantry", {"fields": ("first_seen", "last_seen", "vanished_at", "last_loaded")}),
-    )
+
+    def get_fieldsets(self, request: HttpRequest, obj: TabbyModel | None = None) -> Any:
+        """Show the load options that have an effect, and others where they are stored."""
+        options = {
+            "fields": offered(obj.load_options if obj else {}),
+            "description": "Used whenever this model is loaded. An empty field leaves it to TabbyAPI. A tabby_config.yml in "
+            "the model's folder wins over all of them.",
+        }
+        return (
+            (None, {"fields": ("name", "about", "poor_name", "display_name", "tags", "notes", "visible")}),
+            ("Load options", options),
+            ("Seen by Gantry", {"fields": ("first_seen", "last_seen", "vanished_at", "last_loaded")}),
+        )
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

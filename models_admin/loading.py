@@ -154,8 +154,10 @@ class Loader:
         card = self._client.current()
         found = card.id if card else ""
         if found and found != name:
+            link = f"If {name} is a link to the folder of {found}, choose {found} itself. " if name else ""
             raise ChangedOutside(
-                f"TabbyAPI reported no error, yet {found} is loaded instead of {name or 'nothing'}"
+                f"TabbyAPI reported no error, yet {found} is loaded instead of {name or 'nothing'}",
+                advice=f"{link}{ChangedOutside.default_advice}",
             )
         if not found and name:
             raise NothingThere(f"TabbyAPI reported no error, yet {name} is not loaded")

@@ -7,8 +7,10 @@ from typing import Any
 
 from django import forms
 
-from models_admin.options import CHECKS
+from models_admin.differences import IGNORED
+from models_admin.options import CHECKS, impossible
 
+HAS_NO_EFFECT = "TabbyAPI ignores it. Empty it."
 _AUTOMATIC = [("", "as TabbyAPI has it"), ("true", "yes"), ("false", "no")]
 
 
@@ -85,7 +87,7 @@ class OptionFields(forms.Form):
         label="Chunk size",
         help_text="Tokens of a prompt read at once, a multiple of 256. Less needs less memory.",
     )
-    max_batch_size = forms.IntegerField(label="Batch size", help_text="How many replies are written at once.")
+    max_batch_size = forms.IntegerField(label="Batch size", help_text=HAS_NO_EFFECT)
     gpu_split_auto = Flag(label="Split over GPUs by itself")
     gpu_split = Numbers(
         label="GPU split", example="20, 22", help_text="GB for each GPU, with commas between them: 20, 22."
@@ -101,17 +103,19 @@ class OptionFields(forms.Form):
     prompt_template = forms.CharField(
         label="Prompt template", help_text="The name of a template in TabbyAPI."
     )
-    rope_scale = forms.FloatField(
-        label="Rope scale",
-        help_text="For a model that was trained with scaled positions: 2 for twice its context.",
-    )
-    rope_alpha = Alpha(label="Rope alpha", help_text="A number, or auto.")
+    rope_scale = forms.FloatField(label="Rope scale", help_text=HAS_NO_EFFECT)
+    rope_alpha = Alpha(label="Rope alpha", help_text=HAS_NO_EFFECT)
 
     def __init__(self, *args: Any, stored: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._stored = dict(stored or {})
         self.options: dict[str, Any] = {}
         for name in CHECKS:
+            if (
+                name in IGNORED and name not in self._stored
+            ):  # TabbyAPI does nothing with it: only to be emptied
+                del self.fields[name]
+                continue
             self.fields[name].required = False
             self.initial.setdefault(name, self._stored.get(name))
         draft, kept = self.fields["draft_model"], self._stored.get("draft_model")
@@ -121,18 +125,26 @@ class OptionFields(forms.Form):
     def clean(self) -> dict[str, Any]:
         """Check each option that was given, and say what is wrong beside its field."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        given = {name: cleaned.get(name) for name in CHECKS}
+        given = {name: cleaned.get(name) for name in CHECKS if name in self.fields}
         for name, value in given.items():
             if value in (None, "") or name in self.errors:
                 continue
             if wanted := CHECKS[name](value):
                 self.add_error(name, f"This must be {wanted}.")
             self.options[name] = value
+        for name, why in impossible(self.options).items():
+            if not self.errors:
+                self.add_error(name, f"This {why}.")
         return cleaned
 
     def option_fields(self) -> list[forms.BoundField]:
         """The fields of the options, as a template shows them."""
         return [self[name] for name in self.fields if name in CHECKS]
+
+
+def offered(stored: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the options that a form offers: not those without effect, unless one is stored."""
+    return tuple(name for name in NAMES if name not in IGNORED or name in stored)
 
 
 NAMES = tuple(name for name in OptionFields.base_fields if name in CHECKS)

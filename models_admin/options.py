@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+CHUNK = 2048  # TabbyAPI's own chunk_size
+PIECE = 256  # tokens: the cache is given out in pieces of this size
 MOST_MEMORY = 10_000_000  # GB or MB of a GPU
 CACHE_MODE = re.compile(r"FP16|Q8|Q6|Q4|[2-8],[2-8]")
 TEMPLATE = re.compile(r"[\w.\- ]{1,100}")
@@ -98,6 +100,22 @@ CHECKS: Mapping[str, Callable[[Any], str]] = {
 }
 
 
+def impossible(options: Mapping[str, Any]) -> dict[str, str]:
+    """Return {option: why} of what cannot work although each option by itself is right; the words complete “cache_size …”.
+
+    TabbyAPI gives a reply its cache by the chunk: a prompt needs its own tokens and chunk_size, in pieces of PIECE.
+    """
+    name = "cache_size" if options.get("cache_size") is not None else "max_seq_len"
+    room, chunk = options.get(name), options.get("chunk_size") or CHUNK
+    if room is None or room >= chunk + PIECE:
+        return {}
+    why = (
+        f"must be at least {chunk + PIECE:,}, not {room:,}: beside the prompt, TabbyAPI needs a chunk (chunk_size, "
+        f"{chunk:,} tokens) of the cache for a reply. A smaller chunk_size would do, too"
+    )
+    return {name: why}
+
+
 def validated(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return `options` without those that are None; raise ValueError saying what is wrong with the first bad one."""
     result = {name: value for name, value in options.items() if value is not None}
@@ -107,4 +125,6 @@ def validated(options: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"“{str(name)[:60]}” is no load option. There are: {', '.join(sorted(CHECKS))}.")
         if wanted := check(value):
             raise ValueError(f"The load option {name} must be {wanted}, not {str(value)[:60]!r}.")
+    for name, why in impossible(result).items():
+        raise ValueError(f"The load option {name} {why}.")
     return result

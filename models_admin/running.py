@@ -15,7 +15,18 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
-from models_admin import backend, catalog, demand, differences, events, gate, loads, switching, trace
+from models_admin import (
+    backend,
+    before_unloading,
+    catalog,
+    demand,
+    differences,
+    events,
+    gate,
+    loads,
+    switching,
+    trace,
+)
 from models_admin.loading import Loader
 from models_admin.models import ACTIVE, Source, State, Switch
 from models_admin.narration import IN_VAIN
@@ -26,7 +37,6 @@ from models_admin.tabby.errors import (
     Broken,
     ChangedOutside,
     KeyRefused,
-    ModelMissing,
     TabbyError,
     Unreachable,
 )
@@ -95,8 +105,8 @@ class Run:
                 "The key that Gantry uses may not switch models", advice=KeyRefused.default_advice
             )
         target = self.switch.target
-        if target and target not in self.client.models():
-            raise ModelMissing(f"TabbyAPI no longer lists {target}")
+        if target:
+            before_unloading.check(self.client, target, self.switch.options)
         epoch = backend.row().epoch
         card = self.client.current()
         catalog.observe(card, epoch)

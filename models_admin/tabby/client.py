@@ -86,6 +86,23 @@ class TabbyClient:
         """The names of all models in TabbyAPI's model folder (with an API key: of the loaded one), sorted."""
         return wire.read_models(self._json("GET", "/v1/models", "listing the models"))
 
+    def draft_models(self) -> list[str] | None:
+        """The names of the directories in which TabbyAPI looks for draft models; None if it does not tell."""
+        return self._names("/v1/model/draft/list", "listing the draft models", wire.read_models)
+
+    def templates(self) -> list[str] | None:
+        """The names of TabbyAPI's own prompt templates; None if it does not tell."""
+        return self._names("/v1/templates", "listing the prompt templates", wire.read_templates)
+
+    def _names(self, path: str, doing: str, read: Callable[[Any], list[str]]) -> list[str] | None:
+        """A list that releases may lack (404), or whose folder may be missing (500)."""
+        status, body = self._call("GET", path, doing)
+        if status in (404, 405, 500):
+            return None
+        if status != 200:
+            raise self._access.failure(status, doing, body)
+        return read(wire.decode_json(body, doing))
+
     def models_answer(self) -> str:
         """The first 300 characters of what TabbyAPI answers when it is asked for its models, for a person to look at."""
         status, body = self._call("GET", "/v1/models", "listing the models")

@@ -129,7 +129,8 @@ class ModelMissing(Rejected):
     kind = "model_missing"
     default_advice = (
         "Check that the model's directory is in TabbyAPI's model folder under exactly this name, then "
-        "refresh the list."
+        "refresh the list. If TabbyAPI goes on listing it, it is a name that TabbyAPI only pretends to have "
+        "(use_dummy_models in its config.yml): choose another."
     )
 
 

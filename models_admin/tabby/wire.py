@@ -18,6 +18,8 @@ from models_admin.tabby.errors import MAX_WORDS, Garbled
 from models_admin.visible import CONTROLS, visible
 
 MAX_NAME = 255
+# Listed and no model: what file systems keep in a folder, and what use_dummy_models pretends by default. So are hidden ones.
+NO_MODELS = ("lost+found", "System Volume Information", "$RECYCLE.BIN", "gpt-3.5-turbo")
 MAX_WORD = 32  # characters of a finish reason, and of a load's phase
 MAX_COUNT = 2**31 - 1  # of tokens, modules: what an integer column takes, and a counter many times
 MAX_NUMBER = 1e9  # seconds, or tokens a second
@@ -137,6 +139,10 @@ def usable_name(name: object) -> bool:
     )
 
 
+def _is_no_model(name: str) -> bool:
+    return name.startswith(".") or name in NO_MODELS
+
+
 def decode_json(data: bytes, what: str) -> Any:
     """`data` as JSON; else Garbled. Bytes that are not UTF-8 are replaced, so that one bad byte does not end a reply,
     and what other servers' JSON may hold (NaN, numbers of any length, half a surrogate pair) is read: the values are
@@ -166,7 +172,7 @@ def read_permission(answer: Any) -> str:
 
 def read_models(answer: Any) -> list[str]:
     """The list of models → their names, sorted, each once, without those that cannot be a directory's
-    name.
+    name and those that are no model (see NO_MODELS).
     """
     entries = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(entries, list):
@@ -174,7 +180,15 @@ def read_models(answer: Any) -> list[str]:
     names = [entry.get("id") if isinstance(entry, dict) else None for entry in entries]
     if not all(isinstance(name, str) for name in names):
         raise _shape("the list of models")
-    return sorted({str(name) for name in names if usable_name(name)})
+    return sorted({str(name) for name in names if usable_name(name) and not _is_no_model(str(name))})
+
+
+def read_templates(answer: Any) -> list[str]:
+    """The list of prompt templates → their names, sorted."""
+    names = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise _shape("the list of prompt templates")
+    return sorted(set(names))
 
 
 def read_card(answer: Any) -> ModelCard:

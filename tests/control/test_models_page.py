@@ -414,12 +414,12 @@ def test_what_is_noted_about_a_model_is_checked(admin_client: Client, catalog: C
     form = {"display_name": "Coder", "tags": "coding, fast, coding", "notes": "", "visible": "on"}
     bad = admin_client.post(path, {**form, "cache_size": "1000"})
     assert "multiple of 256" in bad.content.decode()
-    assert admin_client.post(path, {**form, "cache_size": "1024"}).status_code == 302
+    assert admin_client.post(path, {**form, "cache_size": "4096"}).status_code == 302
     row = TabbyModel.objects.get(name=QWEN)
     assert (row.display_name, row.tags, row.load_options) == (
         "Coder",
         ["coding", "fast"],
-        {"cache_size": 1024},
+        {"cache_size": 4096},
     )
 
 
@@ -454,19 +454,41 @@ def test_load_options_can_be_chosen_for_once(admin_client: Client, catalog: Cata
     assert bad.status_code == 200
     assert "multiple of 256" in bad.content.decode()
     assert "a list of numbers, one for each GPU, such as 20, 22" in bad.content.decode()
+    small = admin_client.post(path, {"max_seq_len": "2048"})
+    assert "This must be at least 2,304, not 2,048" in small.content.decode()
     assert not Switch.objects.exists()
     chosen = {
         "cache_mode": "",
-        "max_seq_len": "2048",
+        "max_seq_len": "6144",
         "gpu_split": "20, 22.5",
         "vision": "false",
         "drain_seconds": "3",
     }
     assert admin_client.post(path, chosen).status_code == 302
     switch = Switch.objects.get()
-    assert switch.options == {"max_seq_len": 2048, "gpu_split": [20, 22.5], "vision": False}
+    assert switch.options == {"max_seq_len": 6144, "gpu_split": [20, 22.5], "vision": False}
     assert switch.drain_seconds == 3
     assert TabbyModel.objects.get(name=QWEN).load_options == {"cache_mode": "Q8", "max_seq_len": 4096}
+
+
+def test_options_without_effect_are_offered_only_to_be_emptied(
+    admin_client: Client, catalog: Catalog
+) -> None:
+    pages = (f"{PAGE}{catalog[QWEN].pk}/switch/", f"{PAGE}{catalog[QWEN].pk}/change/")
+    for page in pages:
+        shown = html(admin_client, page)
+        assert 'name="cache_mode"' in shown
+        for name in ("max_batch_size", "rope_scale", "rope_alpha"):
+            assert f'name="{name}"' not in shown
+    TabbyModel.objects.filter(name=QWEN).update(load_options={"rope_scale": 2})
+    for page in pages:
+        shown = html(admin_client, page)
+        assert 'name="rope_scale"' in shown
+        assert "TabbyAPI ignores it. Empty it." in shown
+        assert 'name="rope_alpha"' not in shown
+    saved = admin_client.post(pages[1], {"rope_scale": "", "cache_mode": "Q8"})
+    assert saved.status_code == 302
+    assert TabbyModel.objects.get(name=QWEN).load_options == {"cache_mode": "Q8"}
 
 
 def test_without_a_choice_the_stored_options_are_used(admin_client: Client, catalog: Catalog) -> None:

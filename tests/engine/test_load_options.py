@@ -69,6 +69,34 @@ def test_a_bad_option_is_named(name: str, value: Any) -> None:
         validated({name: value})
 
 
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"max_seq_len": 2048}, "max_seq_len"),
+        ({"max_seq_len": 2303}, "max_seq_len"),
+        ({"cache_size": 2048}, "cache_size"),
+        ({"max_seq_len": 8192, "cache_size": 2048}, "cache_size"),
+        ({"max_seq_len": 4096, "chunk_size": 4096}, "max_seq_len"),
+    ],
+)
+def test_a_context_that_a_chunk_fills_is_refused(options: dict[str, Any], name: str) -> None:
+    with pytest.raises(ValueError, match=f"^The load option {name} must be at least"):
+        validated(options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_seq_len": 2304},
+        {"max_seq_len": 2048, "chunk_size": 512},
+        {"max_seq_len": 2048, "cache_size": 4096},
+        {"chunk_size": 8192},
+    ],
+)
+def test_a_context_with_room_for_prompt_and_chunk_is_taken(options: dict[str, Any]) -> None:
+    assert validated(options) == options
+
+
 @pytest.mark.django_db
 def test_a_request_with_a_bad_option_makes_no_switch() -> None:
     TabbyModel.objects.create(name="new", load_options={"cache_mode": "Q4"})

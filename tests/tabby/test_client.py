@@ -76,6 +76,36 @@ def test_models_are_sorted_once_each_and_usable(tabby, mocked):
     assert tabby.models() == ["a", "b", "n" * 255, "ünï 4.0bpw"]
 
 
+def test_what_is_listed_and_no_model_is_left_out(tabby, mocked):
+    names = ["a", ".cache", ".locks", "lost+found", "gpt-3.5-turbo", "gpt-3.5-turbo-distill-7B"]
+    mocked.get(f"{HOST}/v1/models", json={"object": "list", "data": [{"id": name} for name in names]})
+    assert tabby.models() == ["a", "gpt-3.5-turbo-distill-7B"]
+
+
+@pytest.mark.parametrize(
+    ("path", "ask", "answer"),
+    [
+        ("/v1/templates", TabbyClient.templates, ["chatml", "alpaca"]),
+        ("/v1/model/draft/list", TabbyClient.draft_models, [{"id": "chatml"}, {"id": "alpaca"}]),
+    ],
+)
+def test_lists_that_a_release_may_lack(tabby, mocked, path, ask, answer):
+    mocked.get(HOST + path, json={"object": "list", "data": answer})
+    assert ask(tabby) == ["alpaca", "chatml"]
+    for status in (404, 500):
+        mocked.upsert("GET", HOST + path, status=status, body="Internal Server Error")
+        assert ask(tabby) is None
+    mocked.upsert("GET", HOST + path, status=401, json={"detail": "Invalid API key"})
+    with pytest.raises(errors.KeyRefused):
+        ask(tabby)
+
+
+def test_a_card_says_that_there_is_no_template_and_which_draft_model(tabby, mocked):
+    parameters = {"prompt_template": None, "draft": {"id": "tiny", "parameters": None}}
+    mocked.get(f"{HOST}/v1/model", json={"id": "Llama", "parameters": parameters})
+    assert tabby.current() == ModelCard("Llama", {"prompt_template": "", "draft": "tiny"})
+
+
 def test_current_is_the_card(tabby, mocked):
     mocked.get(
         f"{HOST}/v1/model", json={"id": "Llama", "object": "model", "parameters": {"max_seq_len": 4096}}
