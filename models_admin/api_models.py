@@ -58,7 +58,13 @@ def active(request: HttpRequest) -> dict[str, Any]:
         "model": facts,
         "loaded_at": now["loaded_at"] if facts else None,
         "context": now["context"] if facts else None,
+        "busy_with": _shown(request.user, now["busy_with"]),
     }
+
+
+def _shown(user: Any, name: str) -> str | None:
+    """The name of a model, if this user is shown it."""
+    return name if name and shown_to(user).filter(name=name).exists() else None
 
 
 @router.get("/admin/models", auth=to_read, response={200: Models, **problems()}, operation_id="list_models")

@@ -9,8 +9,8 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from models_admin import differences, narration, presence, showcase, wish_ends
-from models_admin.models import ENDED, GATED, Backend, Lease, Switch
+from models_admin import differences, loads, narration, presence, showcase, wish_ends
+from models_admin.models import ENDED, GATED, Backend, Lease, Source, Switch
 from models_admin.tabby.errors import TabbyError
 from models_admin.tabby.wire import ModelCard
 
@@ -89,6 +89,7 @@ def set_catalog_read() -> None:
 def set_trouble(error: TabbyError) -> None:
     """Write that TabbyAPI could not be asked, since when, and what it said; what is loaded stays as last seen."""
     with transaction.atomic():
+        loads.note(error)
         backend = lock()
         backend.unreachable_since = backend.unreachable_since or timezone.now()
         backend.trouble, backend.advice = str(error), error.advice
@@ -110,12 +111,13 @@ def snapshot() -> dict[str, Any]:
     showcase.about() says, or None), "loaded_at", "context" (tokens), "parameters" (of TabbyAPI's card), "options" (asked
     for), "differences" (between the two, shaped as differences.py says), "unreachable_since",
     "trouble", "advice", "findings" (shaped as findings.Finding.as_dict() says), "catalog_at", "worker" (one is alive),
-    "replying" (generations in flight), "switch": None | {…}, "last": None | {…} (ended within the last hour)};
+    "replying" (generations in flight), "busy_with" (the model of a load that was given up and goes on in TabbyAPI; '' =
+    none), "switch": None | {…}, "last": None | {…} (ended within the last hour)};
     the two switches are shaped as narration.told() says, times are ISO 8601.
     """
     # The switch before the backend: one that ends in between is then still under way, with what it has loaded. The other way
     # round it would have ended and left nothing.
-    newest = list(Switch.objects.select_related("requested_by").exclude(cause__isnull=False)[:2])
+    newest = list(Switch.objects.select_related("requested_by").exclude(source=Source.ROLLBACK)[:2])
     running = next((each for each in newest if each.active), None)
     recent = timezone.now() - timedelta(hours=1)
     backend = row()
@@ -139,6 +141,7 @@ def snapshot() -> dict[str, Any]:
         "catalog_at": narration.iso(backend.catalog_at),
         "worker": worker,
         "replying": replying,
+        "busy_with": loads.busy_with(),
         "epoch": backend.epoch,
         "switch": narration.told(running, worker=worker, replying=replying) if running else None,
         "last": narration.told(ended, worker=worker, replying=0) if ended else None,

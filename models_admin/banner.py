@@ -16,6 +16,7 @@ WHERE = {
     Source.COMMAND: "command line",
     Source.ROLLBACK: "rollback",
     Source.OUTSIDE: "outside",
+    Source.LATE: "a load that was given up",
     Source.KEEP: "kept model",
     Source.RULE: "rule",
 }
@@ -72,6 +73,7 @@ def key(snapshot: dict[str, Any]) -> str:
         "cancelled" if switch.get("cancel_requested") else "",
         str(last.get("id", "")),
         ",".join(each["id"] for each in snapshot["findings"]),
+        snapshot["busy_with"],
     )
     return "|".join(parts)
 

@@ -16,14 +16,15 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from models_admin import backend, differences, events, gate, names, switching
-from models_admin.models import Backend, Source, TabbyModel
+from models_admin import backend, differences, events, gate, loads, names, switching
+from models_admin.models import Backend, Load, Source, Switch, TabbyModel
 from models_admin.tabby.client import TabbyClient
 from models_admin.tabby.errors import TabbyError
 from models_admin.tabby.wire import ModelCard
 
 log = logging.getLogger(__name__)
 
+SETTLED = timedelta(seconds=10)  # longer than it takes to unload a model, while it is still named
 BATCH = 500  # models that are written in one transaction
 
 
@@ -142,17 +143,41 @@ def observe(card: ModelCard | None, epoch: int) -> None:
         was_unreachable = row.unreachable_since is not None
         if backend.runs(row, card) and not first_look:
             backend.set_reachable()
+            if row.loaded_at and row.loaded_at < timezone.now() - SETTLED:
+                loads.over(loads.under_way())  # whatever had waited would have begun by now
             if not was_unreachable:
                 return
         else:
-            if not first_look:
+            load = loads.brought(found) if found else None
+            if load is not None:
+                _record_late(row, card, load)
+            elif not first_look and (found or not loads.under_way().exists()):
                 _record_outside(row, card)
-            backend.set_loaded(card)
+            backend.set_loaded(card, load.options if load else None)
             if found:
                 TabbyModel.objects.filter(name=found).update(last_loaded=timezone.now())
     events.backend_changed()
     if not found and (known or first_look):
         _keep(row.wanted or known)
+
+
+def _record_late(row: Backend, card: ModelCard | None, load: Load) -> None:
+    """Write that a load that had been given up took effect after all: it is its switch that has changed the model."""
+    asked = load.switch
+    log.warning("Switch %s: its load of %s took effect after all", asked.pk, load.model)
+    switching.record(
+        source=Source.LATE,
+        target=load.model,
+        previous=row.model,
+        options=load.options,
+        cause=asked,
+        requested_by=asked.requested_by,
+        rule=asked.rule,
+        **differences.columns(load.options, card),
+    )
+    Switch.objects.filter(pk=asked.pk).update(
+        detail=f"{load.model[:150]} was loaded after all: TabbyAPI had gone on with it"
+    )
 
 
 def _record_outside(row: Backend, card: ModelCard | None) -> None:

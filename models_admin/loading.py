@@ -106,6 +106,7 @@ class Loader:
                 loaded = self._follow(load, deadline, joins=again, waits=others)
             except (StreamCut, Unreachable) as error:
                 self._pulse.check()
+                loads.note(error)
                 if not left:
                     raise
                 log.warning("The connection broke while %s was loading (%s): asking again", load.model, error)
@@ -171,7 +172,8 @@ class Loader:
         while True:
             try:
                 self._client.current()
-            except (Unreachable, TimedOut):
+            except (Unreachable, TimedOut) as error:
+                loads.note(error)
                 if time.monotonic() > end:
                     raise
                 self._pulse.check()

@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from models_admin.models import Load, Switch
+from models_admin.tabby.errors import TabbyError, Unreachable
 
 LASTS = 3  # times SWITCH_MAX_SECONDS: one load behind another, and some more
 
@@ -69,6 +70,26 @@ def give_up(switch: Switch) -> None:
     else:
         mine.exclude(ended_at=None).delete()
     mine.filter(given_up_at=None).update(given_up_at=timezone.now())
+
+
+def busy_with() -> str:
+    """The model of the load that TabbyAPI still carries out though nobody waits for it; '' if there is none."""
+    busy = under_way().exclude(given_up_at=None).values_list("model", flat=True)
+    return busy.first() or ""
+
+
+def brought(model: str) -> Load | None:
+    """The load that has brought `model` late, if one has: those before it are over then too."""
+    load = under_way().filter(model=model).select_related("switch").first()
+    if load is not None:
+        over(under_way().filter(pk__lte=load.pk))
+    return load
+
+
+def note(error: TabbyError) -> None:
+    """Where `error` shows that nothing listens at TabbyAPI's address: it starts anew, and its loads have gone with it."""
+    if isinstance(error, Unreachable) and error.refused:
+        over(under_way())
 
 
 def forget() -> None:

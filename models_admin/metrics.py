@@ -160,6 +160,8 @@ class _Switches:
             if source == Source.OUTSIDE:
                 self._drift += 1
                 continue
+            if source == Source.LATE:
+                continue  # its switch is counted already
             kind = "rollback" if cause else "switch" if target else "unload"
             self._ended[(kind, state, source)] += 1
             self._cut += cut

@@ -108,6 +108,7 @@ class Source(models.TextChoices):
     COMMAND = "command"
     ROLLBACK = "rollback"
     OUTSIDE = "outside"
+    LATE = "late", "load given up"
     KEEP = "keep", "kept model"
     RULE = "rule"
 

@@ -135,6 +135,9 @@ def _steps(switch: Switch) -> list[dict[str, str]]:
 def _ending(switch: Switch) -> list[dict[str, str]]:
     if switch.source == Source.OUTSIDE:
         return [_line(outside(switch), "done")]
+    if switch.source == Source.LATE:
+        words = f"{switch.target} was loaded after all: switch {switch.cause_id} had asked for it, and had given it up"
+        return [_line(words, "done")]
     if switch.state == State.SUCCEEDED:
         return [_line(f"✓ Model {'switched' if switch.target else 'unloaded'} successfully!", "done")]
     if switch.state == State.ROLLING_BACK:
@@ -142,7 +145,8 @@ def _ending(switch: Switch) -> list[dict[str, str]]:
         return [_line(f"✗ {switch.error}", "failed"), _line(f"Rolling back: {back}", "running")]
     if switch.state not in ENDED:
         return []
-    return [_line(f"✗ {switch.error}", "failed"), _standing(switch)]
+    late = [_line(switch.detail, "waiting")] if switch.detail else []
+    return [_line(f"✗ {switch.error}", "failed"), _standing(switch), *late]
 
 
 def standing(switch: Switch) -> str:

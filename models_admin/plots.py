@@ -138,8 +138,9 @@ def timeline() -> Timeline:
     ended = [
         (finished, result or "", state, source, target)
         for finished, result, state, source, target in Switch.objects.filter(
-            state__in=ENDED, finished_at__isnull=False, cause=None
+            state__in=ENDED, finished_at__isnull=False
         )
+        .exclude(source=Source.ROLLBACK)
         .order_by("-finished_at")
         .values_list("finished_at", "result", "state", "source", "target")[:MOST_SWITCHES]
         if finished is not None

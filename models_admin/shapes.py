@@ -54,6 +54,10 @@ class Active(Schema):
     model: ModelFacts | None
     loaded_at: Moment | None
     context: Annotated[int | None, Field(description="Tokens.")]
+    busy_with: Annotated[
+        str | None,
+        Field(description="A model whose load was given up, and which TabbyAPI is still busy with."),
+    ]
 
 
 class Refreshed(Schema):

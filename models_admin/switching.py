@@ -311,6 +311,6 @@ def record(
             **fields,
         }
     )
-    if switch.cause_id is None:
+    if switch.source != Source.ROLLBACK:
         admin_log.write(switch)
     return switch

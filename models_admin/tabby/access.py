@@ -72,9 +72,13 @@ class Access:
         words = error_words(event)
         return None if words is None else self.clean(words)
 
-    def unreachable(self, doing: str) -> Unreachable:
+    def unreachable(self, doing: str, cause: BaseException | None = None) -> Unreachable:
         """The exception for a connection that could not be made, or broke before an answer."""
-        return Unreachable(f"TabbyAPI at {self.base} cannot be reached while {doing}")
+        error = Unreachable(f"TabbyAPI at {self.base} cannot be reached while {doing}")
+        while cause is not None and not error.refused:
+            error.refused = isinstance(cause, ConnectionRefusedError)
+            cause = cause.__cause__ or cause.__context__
+        return error
 
     def no_events(self, doing: str, body: bytes) -> Garbled:
         """The exception for a 200 that should have been a stream of events and is something else."""

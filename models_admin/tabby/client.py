@@ -199,7 +199,7 @@ class TabbyClient:
                     raise
                 return self._exchange(method, url, headers, body, read=read, enough=enough)
         except (requests.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError) as error:
-            raise self._access.unreachable(doing) from error
+            raise self._access.unreachable(doing, error) from error
         except (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError) as error:
             raise TimedOut(f"TabbyAPI gave no full answer within {read:g} s while {doing}") from error
         except _TooLong as error:
@@ -252,7 +252,7 @@ class TabbyClient:
             reason, http.client.RemoteDisconnected
         ):
             return Garbled(f"TabbyAPI's answer while {doing} is not HTTP, or is cut off")
-        return self._access.unreachable(doing)
+        return self._access.unreachable(doing, error)
 
 
 class _TooLong(Exception):

@@ -72,7 +72,9 @@ class TabbyError(Exception):
 
 
 class Unreachable(TabbyError):
-    """No connection, or it broke before an answer came."""
+    """No connection, or it broke before an answer came; `refused`: nothing listens there, so TabbyAPI does not run."""
+
+    refused = False
 
     kind = "unreachable"
     retry = True

@@ -185,7 +185,7 @@ class LoadStream:
         if self._aborted is not None:
             return self._aborted
         if isinstance(error, urllib3.exceptions.ConnectTimeoutError):  # also a connection that was refused
-            return self._access.unreachable(self._doing)
+            return self._access.unreachable(self._doing, error)
         if isinstance(error, TimeoutError | urllib3.exceptions.ReadTimeoutError):
             return TimedOut(f"TabbyAPI was silent for {self._read_seconds:g} s while {self._doing}")
         if started:
@@ -194,7 +194,7 @@ class LoadStream:
             error, http.client.RemoteDisconnected
         ):
             return Garbled(f"TabbyAPI's answer while {self._doing} is not HTTP")
-        return self._access.unreachable(self._doing)
+        return self._access.unreachable(self._doing, error)
 
     def _raise_if_aborted(self) -> None:
         if self._aborted is not None:

@@ -86,6 +86,35 @@ def test_a_way_back_behind_a_load_that_was_given_up_is_waited_for(tabby: Tabby, 
     assert tabby.state()["loaded"] == "alpha-7B"
 
 
+def test_a_load_that_was_given_up_is_told_of_and_credited_to_its_switch(
+    tabby: Tabby, gantry: Gantry, admin: Person, alice: Person
+) -> None:
+    assert admin.call("POST", "/api/admin/models/unload").status_code == 200
+    tabby.fault("load", "hang", at=10)
+    with admin.watch() as page:
+        number = begin(admin, page, "slow-13B")
+        last = ended(page, number)
+        assert (last["state"], last["error_kind"], last["result"]) == ("failed", "timed_out", "")
+        assert page.backend["busy_with"] == "slow-13B"
+        assert "TabbyAPI is still busy with slow-13B" in admin.get("/admin/models_admin/tabbymodel/").text
+        assert alice.call("GET", "/api/models/active").json()["busy_with"] == "slow-13B"
+        tabby.no_faults()
+        page.until(lambda each: each.backend["model"] == "slow-13B", "the load that was given up")
+        last = page.backend["last"]
+        assert (last["source"], last["target"], last["state"], last["by"]) == (
+            "late", "slow-13B", "succeeded", "admin"
+        )  # fmt: skip
+        assert f"switch {number} had asked for it" in last["lines"][0]["text"]
+        assert page.backend["busy_with"] == ""
+    assert "loaded after all" in admin.switch_row(number)["lines"][-1]["text"]
+    assert "loaded after all" in admin.get("/admin/models_admin/tabbymodel/").text
+    assert f"/switch/{number}/" in admin.get(f"/admin/models_admin/switch/{last['id']}/change/").text
+    rows = admin.call("GET", "/api/admin/switches").json()["switches"]
+    since = [each for each in rows if each["id"] > number]
+    assert [each["source"] for each in since] == ["late"], "it was taken for somebody else's"
+    assert admin.call("POST", "/api/admin/models/unload").status_code == 200
+
+
 def with_options(tabby: Tabby, admin: Person, page: Page, cache_mode: str) -> None:
     """Have alpha-7B loaded with this cache mode, and see that it is."""
     body = {"model_id": "alpha-7B", "options": {"cache_mode": cache_mode}}

@@ -12,6 +12,7 @@ export function described(backend) {
     return plain("unreachable", `TabbyAPI unreachable${since}`, model, `TabbyAPI unreachable${since}. Your message is kept.`);
   }
   if (backend.state === "unloaded" || !model) {
+    if (backend.busy_with) return plain("unloaded", "Model not available", `TabbyAPI is still busy with ${backend.busy_with}`, `Model not available: TabbyAPI is still busy with ${backend.busy_with}`);
     return plain("unloaded", "Model not available", "An administrator must load one", "Model not available: an administrator must load one");
   }
   const context = backend.context ? `${Math.round(backend.context / 1024)}k context` : "";

@@ -31,6 +31,7 @@ function key(snapshot) {
     running?.cancel_requested ? "cancelled" : "",
     last?.id ?? "",
     snapshot.findings.map((finding) => finding.id).join(","),
+    snapshot.busy_with,
   ].join("|");
 }
 

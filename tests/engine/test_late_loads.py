@@ -1,0 +1,106 @@
+"""Loads that a switch has given up still take effect: who is told to have changed the model then, and when they are over."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from models_admin import backend, catalog, findings, loads, switching
+from models_admin.models import Load, Source, State, Switch, TabbyModel
+from models_admin.tabby.errors import Unreachable
+from models_admin.tabby.wire import ModelCard
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
+    for name in ("old", "new", "other"):
+        TabbyModel.objects.create(name=name)
+    found("old")
+
+
+def found(model: str) -> None:
+    """Let `model` be what TabbyAPI was last seen to run."""
+    row = backend.row()
+    row.model, row.seen_at, row.loaded_at = model, timezone.now(), timezone.now() - timedelta(hours=1)
+    row.save()
+
+
+@pytest.fixture
+def failed() -> Switch:
+    """A switch from “old” to “new” that has given up both: its load, and the one on its way back. Nothing is loaded."""
+    switch = switching.request("new", source=Source.API, options={"cache_mode": "Q8"})
+    for back in (False, True):
+        loads.send(switch, back=back)
+    Switch.objects.filter(pk=switch.pk).update(state=State.FAILED)
+    switch.refresh_from_db()
+    loads.give_up(switch)
+    found("")
+    return switch
+
+
+def observe(model: str) -> None:
+    catalog.observe(ModelCard(model, {}) if model else None, backend.row().epoch)
+
+
+def history() -> list[tuple[str, str]]:
+    return list(Switch.objects.exclude(source=Source.API).order_by("pk").values_list("source", "target"))
+
+
+def test_each_takes_effect_in_its_turn_and_nobody_else_is_named(failed: Switch) -> None:
+    assert loads.busy_with() == "new"
+    observe("new")
+    assert (backend.row().model, backend.row().options) == ("new", {"cache_mode": "Q8"})
+    assert loads.busy_with() == "old"
+    observe("")  # TabbyAPI goes on with the next
+    assert backend.row().model == ""
+    observe("old")
+    assert loads.busy_with() == ""
+    assert history() == [("late", "new"), ("late", "old")]
+    assert set(Switch.objects.filter(source="late").values_list("cause", flat=True)) == {failed.pk}
+    assert list(findings.changed_by_others()) == []
+
+
+def test_a_later_one_that_is_seen_first_shows_that_the_earlier_one_is_over(failed: Switch) -> None:
+    observe("old")
+    assert loads.busy_with() == ""
+    assert history() == [("late", "old")]
+
+
+def test_another_model_is_from_outside_and_the_loads_wait_behind_it(failed: Switch) -> None:
+    observe("other")
+    assert history() == [("outside", "other")]
+    assert loads.busy_with() == "new"
+
+
+def test_a_model_that_stays_shows_that_nothing_waits_behind_it(failed: Switch) -> None:
+    found("other")
+    observe("other")
+    assert loads.busy_with() == ""
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_tabbyapi_that_does_not_listen_has_no_loads(failed: Switch, refused: bool) -> None:
+    error = Unreachable("It is away")
+    error.refused = refused
+    backend.set_trouble(error)
+    assert loads.busy_with() == ("" if refused else "new")
+
+
+def test_one_that_is_never_heard_of_again_is_forgotten_in_the_end(failed: Switch, settings: Any) -> None:
+    long_ago = timezone.now() - timedelta(seconds=loads.LASTS * settings.SWITCH_MAX_SECONDS + 1)
+    Load.objects.update(sent_at=long_ago)
+    assert loads.busy_with() == ""
+    observe("new")
+    assert history() == [("outside", "new")]
+
+
+def test_a_load_under_way_is_not_given_up() -> None:
+    switch = switching.request("new", source=Source.API)
+    loads.send(switch, back=False)
+    assert loads.busy_with() == ""
