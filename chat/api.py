@@ -10,18 +10,21 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 from ninja import Query, Router, Schema, Status
 from ninja.errors import HttpError
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from chat import conversations, replies
 from chat.models import Conversation
 from models_admin.auth import signed_in
 from models_admin.downloads import Download
 from models_admin.shapes import problems
+from models_admin.visible import visible
 
 router = Router(auth=signed_in, tags=["conversations"])
 
 Title = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00]*$")
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00]*$"),
+    AfterValidator(visible),
 ]
 Prompt = Annotated[str, StringConstraints(max_length=20_000, pattern=r"^[^\x00]*$")]
 Temperature = Annotated[float, Field(ge=0, le=5, strict=True)]

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from chat.models import OPEN, Conversation, Message, Role, Status
 from models_admin import events, process
+from models_admin.visible import visible
 
 TITLE_CHARS = 60
 
@@ -123,7 +124,7 @@ def stop_all(conversation_id: uuid.UUID) -> None:
 
 def title_of(text: str) -> str:
     """A conversation's title from its first message: the first line, cut at a word."""
-    line = " ".join(text.split("\n", 1)[0].split()) or " ".join(text.split())
+    line = visible(" ".join(text.split("\n", 1)[0].split()) or " ".join(text.split()))
     if len(line) <= TITLE_CHARS:
         return line
     return line[:TITLE_CHARS].rsplit(" ", 1)[0].rstrip(" ,;:.") + "…"

@@ -15,6 +15,7 @@ from models_admin.admin_pages import ModelPages
 from models_admin.columns import Column, Columns
 from models_admin.models import TabbyModel
 from models_admin.option_fields import OptionFields, offered
+from models_admin.visible import visible
 
 if TYPE_CHECKING:
     Form = forms.ModelForm[TabbyModel]
@@ -109,6 +110,9 @@ class ModelForm(OptionFields, Form):
         fitting = names.suggested_tags(self.instance.name)
         such = f"Going by its name: {', '.join(fitting)}" if fitting else f"Such as {', '.join(names.TAGS)}"
         self.fields["tags"].help_text = f"What it is good for, with commas between them. {such}."
+
+    def clean_display_name(self) -> str:
+        return visible(self.cleaned_data["display_name"])
 
     def clean_tags(self) -> list[str]:
         """Split the words at the commas."""

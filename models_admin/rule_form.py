@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from models_admin import rule_words, rules
 from models_admin.models import Rule, TabbyModel, Trigger
+from models_admin.visible import visible
 
 if TYPE_CHECKING:
     Form = forms.ModelForm[Rule]
@@ -113,6 +114,9 @@ class RuleForm(Form):
         zone = timezone.get_default_timezone_name()
         self.fields["at"].help_text = f"Such as 08:00, in the time zone {zone}."
         self.fields["wait_minutes"].widget.attrs["max"] = 1440
+
+    def clean_name(self) -> str:
+        return visible(self.cleaned_data["name"])
 
     def clean(self) -> dict[str, Any]:
         """Have what the trigger needs, and no second rule for the same moment."""

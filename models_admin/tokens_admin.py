@@ -24,6 +24,7 @@ from django.utils.safestring import SafeString
 from models_admin import tokens
 from models_admin.columns import moment
 from models_admin.models import Token
+from models_admin.visible import visible
 
 if TYPE_CHECKING:
     Base = admin.ModelAdmin[Token]
@@ -53,6 +54,9 @@ class TokenForm(Form):
             "name": "What it is for, such as “nightly switch on build3”.",
             "expires_at": "From then on it is refused. Empty: it counts until it is revoked.",
         }
+
+    def clean_name(self) -> str:
+        return visible(self.cleaned_data["name"])
 
     def clean_expires_at(self) -> Any:
         """Refuse a token that would be dead at birth."""

@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from chat import replies
 from chat.models import Conversation, Message
 
 pytestmark = pytest.mark.django_db
@@ -306,3 +307,12 @@ def test_a_page_of_another_site_is_refused(client: Client) -> None:
     )
     assert answer.status_code == 403
     assert Conversation.objects.count() == 0
+
+
+def test_titles_show_their_control_characters(client: Client, ada: User) -> None:
+    made = client.post("/api/conversations", {"title": "Red \x1b[31m"}, "application/json").json()
+    assert made["title"] == "Red ␛[31m"
+    path = f"/api/conversations/{made['id']}"
+    client.patch(path, {"title": "Bell \x07"}, "application/json")
+    assert client.get(path).json()["title"] == "Bell ␇"
+    assert replies.title_of("Turned \u202e round\nand more") == "Turned \ufffd round"

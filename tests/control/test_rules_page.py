@@ -239,6 +239,11 @@ def test_the_list_enables_no_two_rules_for_one_moment(admin_client: Client, cata
     assert list(Rule.objects.filter(enabled=True)) == [disabled]
 
 
+def test_a_name_shows_its_control_characters(admin_client: Client, catalog: Catalog) -> None:
+    rule = add(admin_client, TIMED, name="Bell \x07, ESC \x1b[2J, turned \u202e round")
+    assert rule.name == "Bell ␇, ESC ␛[2J, turned \ufffd round"
+
+
 def test_a_new_name_is_no_new_rule(admin_client: Client, catalog: Catalog) -> None:
     rule = add(admin_client, TIMED)
     Rule.objects.update(handled_until=datetime(2020, 1, 1, tzinfo=UTC))

@@ -200,3 +200,8 @@ def test_use_is_noted_once_a_minute(catalog: Catalog, make_user: MakeUser) -> No
     Token.objects.update(last_used=timezone.now() - timedelta(minutes=2))
     tokens.find(token)
     assert Token.objects.get(pk=row.pk).last_used != first
+
+
+def test_a_name_shows_its_control_characters(admin_client: Client, catalog: Catalog) -> None:
+    made(admin_client, "read", name="nightly \x1b[2J\u202e")
+    assert Token.objects.get().name == "nightly ␛[2J\ufffd"
