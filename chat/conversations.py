@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import datetime
 import json
-import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import connection
 from django.db.models import Q, QuerySet
-from django.db.models.functions import Collate, Upper
-from django.db.models.lookups import Contains
 
-from chat import wire
-from chat.models import Conversation, Message, Role
+from chat import wire, words
+from chat.models import OPEN, Conversation, Message, Role
 from models_admin.downloads import batches
 
 User = AbstractBaseUser | AnonymousUser
 
 PAGE = 60
 RESULTS = 40
+CANDIDATES = 4000  # messages, the newest, in which a search may find something
+LOOKED_INTO = 100  # of them at once
 EARLIER = 100  # messages
 AROUND = 60  # characters of context on each side of what a search found
 
@@ -78,41 +76,41 @@ def _read_cursor(before: str) -> tuple[datetime.datetime, uuid.UUID]:
 def search(user: User, query: str) -> list[dict[str, Any]]:
     """Return the conversations where all words of `query` stand in the title or in one message, newest first.
 
-    Each as `shown`, with "snippet": null or {"before", "match", "after"}, around the first word in a message.
+    Each as `shown`, with "snippet": null or {"before", "match", "after"}, around the first word in a message. Capitals
+    do not count. In a title a word is found anywhere, in a message by its beginning.
     """
-    words = query.split()[:8]
-    if not words:
+    asked = [word.casefold() for word in query.split()[:8]]
+    if not asked:
         return []
-    in_title = Q()
-    in_text = Q(conversation__owner_id=user.pk, conversation__deleted_at=None)
-    for word in words:
-        in_title &= _has("title", word)
-        in_text &= _has("text", word)
-    newest = (
-        Message.objects.filter(in_text)
-        .order_by("-conversation__updated_at", "-pk")
-        .values_list("conversation_id", "pk")
+    titled = [pk for pk, title in owned(user).values_list("pk", "title") if _has_all(title, asked)][:RESULTS]
+    said = _said(user, asked)
+    rows = owned(user).filter(pk__in=[*titled, *said]).order_by("-updated_at")[:RESULTS]
+    return [
+        {**shown(row), "snippet": _snippet(said.get(row.pk, ""), query.split(maxsplit=1)[0])} for row in rows
+    ]
+
+
+def _said(user: User, asked: list[str]) -> dict[uuid.UUID, str]:
+    """The newest conversations in which one message has all of the words, with that message's text."""
+    opened = Message.objects.filter(status__in=OPEN, conversation__owner_id=user.pk).values_list(
+        "pk", flat=True
     )
-    said: dict[uuid.UUID, int] = {}
-    for conversation_id, message_id in newest.iterator():
-        said.setdefault(conversation_id, message_id)
-        if len(said) == RESULTS:
-            break
-    texts = dict(Message.objects.filter(pk__in=said.values()).values_list("conversation_id", "text"))
-    rows = owned(user).filter(in_title | Q(pk__in=list(said))).order_by("-updated_at")[:RESULTS]
-    return [{**shown(row), "snippet": _snippet(texts.get(row.pk, ""), words[0])} for row in rows]
+    candidates = [*opened, *words.matching(user.pk or 0, asked, CANDIDATES)]
+    mine = Message.objects.filter(conversation__owner_id=user.pk, conversation__deleted_at=None)
+    left = list(mine.filter(pk__in=candidates).order_by("-pk").values_list("pk", "conversation_id"))
+    said: dict[uuid.UUID, str] = {}
+    while left and len(said) < RESULTS:
+        looked_into = Message.objects.filter(pk__in=[pk for pk, _ in left[:LOOKED_INTO]]).order_by("-pk")
+        for conversation_id, text in looked_into.values_list("conversation_id", "text"):
+            if _has_all(text, asked):
+                said.setdefault(conversation_id, text)
+        left = [each for each in left[LOOKED_INTO:] if each[1] not in said]
+    return said
 
 
-def _has(column: str, word: str) -> Q:
-    """Whether the column has the word, in capitals or not.
-
-    SQLite's own comparison knows the capitals of English only, and so does PostgreSQL's in a database with the locale C.
-    """
-    if word.isascii():
-        return Q((f"{column}__icontains", word))
-    if connection.vendor == "sqlite":
-        return Q((f"{column}__iregex", re.escape(word)))
-    return Q(Contains(Upper(Collate(column, "und-x-icu")), word.upper()))
+def _has_all(text: str, asked: list[str]) -> bool:
+    folded = text.casefold()
+    return all(word in folded for word in asked)
 
 
 def _snippet(text: str, word: str) -> dict[str, str] | None:

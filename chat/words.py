@@ -1,0 +1,201 @@
+"""The words of messages that have ended, as an index in the database: which messages of a person have all of some terms.
+
+A term is a word, whatever its capitals, or one character of a script that has no blanks between its words, or one of any
+other kind (a bracket, an emoji). SQLite keeps them in an FTS5 table beside the messages, PostgreSQL in a column of theirs;
+triggers keep both current, whoever writes a message, in the transaction that does so. An open reply is not in it.
+
+The index finds too much rather than too little: whoever asks looks into the messages themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from django.apps import apps
+from django.db import connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+from django.db.models.signals import post_migrate, pre_migrate
+
+LONGEST = 24  # characters of a term: what is longer is found by its beginning
+MOST_TERMS = 10_000  # of one message
+# Thai, Lao, Burmese, Khmer, Japanese, Chinese: each character is a term.
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0002ffff"
+_TERM = re.compile(rf"[^\W_{UNSPACED}]+|[^\s]")
+
+
+def terms(text: str) -> list[str]:
+    """The terms of a text, in its order, with repeats."""
+    return [each[:LONGEST] for each in _TERM.findall(text.casefold())]
+
+
+def matching(owner: int, words: Iterable[str], most: int) -> list[int]:
+    """Return the newest messages of this person, `most` at most, that may have all the words, or longer ones."""
+    wanted = list(words)
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            asked = [part for word in wanted for part in _fts_terms(terms(word))]
+            cursor.execute(
+                "SELECT rowid FROM chat_words WHERE chat_words MATCH %s ORDER BY rowid DESC LIMIT %s",
+                [" ".join([f'"o_{owner}"', *asked]), most],
+            )
+        else:
+            asked = []
+            for word in wanted:
+                cursor.execute("SELECT gantry_terms(%s)", [word])
+                asked += _ts_terms(cursor.fetchone()[0])
+            # Materialized, so that it is the index that is asked, and not one message after the other from the newest on.
+            cursor.execute(
+                "WITH found AS MATERIALIZED (SELECT id FROM chat_message WHERE words @@ %s::tsquery) "
+                "SELECT id FROM found ORDER BY id DESC LIMIT %s",
+                [" & ".join([f"'@{owner}'", *asked]), most],
+            )
+        return [pk for (pk,) in cursor.fetchall()]
+
+
+def _is_word(term: str) -> bool:
+    return term[-1].isalnum()
+
+
+def _fts_terms(found: list[str]) -> list[str]:
+    *inner, last = found or [""]
+    if not last:
+        return []
+    return [
+        *(f'"{_spelled(each)}"' for each in inner),
+        f'"{_spelled(last)}"' + ("*" if _is_word(last) else ""),
+    ]
+
+
+def _ts_terms(found: list[str]) -> list[str]:
+    *inner, last = (each.replace("\\", "\\\\").replace("'", "''") for each in found or [""])
+    if not last:
+        return []
+    return [*(f"'{each}'" for each in inner), f"'{last}'" + (":*" if _is_word(last) else "")]
+
+
+def _spelled(term: str) -> str:
+    """A term as FTS5's `ascii` tokenizer takes it for one: it knows ASCII's letters and digits, and all beyond ASCII."""
+    return f"_{ord(term):x}" if term.isascii() and not term.isalnum() else term
+
+
+def _row(text: str | None) -> str:
+    """What the FTS5 table is given of a text."""
+    return " ".join(list(dict.fromkeys(map(_spelled, terms(text or ""))))[:MOST_TERMS])
+
+
+# In SQLite ------------------------------------------------------------------------------------------------------
+
+_FTS = """CREATE VIRTUAL TABLE chat_words USING fts5(terms, tokenize="ascii tokenchars '_'", detail=none, columnsize=0)"""
+_PUT = """INSERT INTO chat_words(rowid, terms) SELECT NEW.id, gantry_terms(NEW.text) || ' o_' || owner_id
+  FROM chat_conversation WHERE id = NEW.conversation_id AND NEW.status NOT IN ('queued', 'streaming');"""
+_TAKE = "DELETE FROM chat_words WHERE rowid = OLD.id;"
+_TRIGGERS = {
+    "chat_words_new": f"AFTER INSERT ON chat_message WHEN NEW.status NOT IN ('queued', 'streaming') BEGIN {_PUT} END",
+    "chat_words_changed": "AFTER UPDATE OF text, status ON chat_message WHEN OLD.status NOT IN ('queued', 'streaming') "
+    f"OR NEW.status NOT IN ('queued', 'streaming') BEGIN {_TAKE} {_PUT} END",
+    "chat_words_gone": f"AFTER DELETE ON chat_message BEGIN {_TAKE} END",
+}
+_FILL = """INSERT INTO chat_words(rowid, terms) SELECT m.id, gantry_terms(m.text) || ' o_' || c.owner_id
+  FROM chat_message m CROSS JOIN chat_conversation c ON c.id = m.conversation_id
+  WHERE m.status NOT IN ('queued', 'streaming') ORDER BY m.id"""
+
+# In PostgreSQL --------------------------------------------------------------------------------------------------
+
+_FUNCTIONS = """
+CREATE OR REPLACE FUNCTION gantry_terms(given text) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT coalesce(array_agg(left(m[1], {longest})), '{{}}')
+  FROM regexp_matches(upper(given COLLATE {collation}) COLLATE {collation}, '([^\\W_{unspaced}]+|[^\\s])', 'g') m
+$$;
+CREATE OR REPLACE FUNCTION gantry_index_words() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.status IN ('queued', 'streaming') THEN
+    NEW.words := NULL;
+  ELSIF TG_OP = 'INSERT' OR NEW.words IS NULL OR NEW.text IS DISTINCT FROM OLD.text THEN
+    NEW.words := array_to_tsvector(ARRAY(SELECT DISTINCT unnest(gantry_terms(NEW.text)) LIMIT {most})
+      || ('@' || (SELECT owner_id FROM chat_conversation WHERE id = NEW.conversation_id)));
+  END IF;
+  RETURN NEW;
+END $$;
+"""
+_TRIGGER = """
+DROP TRIGGER IF EXISTS chat_words_changed ON chat_message;
+CREATE TRIGGER chat_words_changed BEFORE INSERT OR UPDATE OF text, status ON chat_message
+  FOR EACH ROW EXECUTE FUNCTION gantry_index_words();
+"""
+_FILL_COLUMN = """UPDATE chat_message m
+  SET words = array_to_tsvector(ARRAY(SELECT DISTINCT unnest(gantry_terms(m.text)) LIMIT {most}) || ('@' || c.owner_id))
+  FROM chat_conversation c WHERE c.id = m.conversation_id AND m.status NOT IN ('queued', 'streaming')"""
+
+
+def create(to: BaseDatabaseWrapper) -> None:
+    """Make the index of all messages that there are, in the database `to`."""
+    with to.cursor() as cursor:
+        if to.vendor == "sqlite":
+            cursor.execute(_FTS)
+            cursor.execute(_FILL)
+        else:
+            cursor.execute(_functions(cursor))
+            cursor.execute("ALTER TABLE chat_message ADD COLUMN words tsvector")
+            cursor.execute(_FILL_COLUMN.format(most=MOST_TERMS))
+            cursor.execute("CREATE INDEX chat_message_words ON chat_message USING gin (words)")
+            cursor.execute(_TRIGGER)
+
+
+def drop(to: BaseDatabaseWrapper) -> None:
+    """Take the index away again."""
+    with to.cursor() as cursor:
+        if to.vendor == "sqlite":
+            _drop_triggers(cursor)
+            cursor.execute("DROP TABLE chat_words")
+        else:
+            cursor.execute(
+                "DROP TRIGGER chat_words_changed ON chat_message; DROP FUNCTION gantry_index_words()"
+            )
+            cursor.execute("ALTER TABLE chat_message DROP COLUMN words; DROP FUNCTION gantry_terms(text)")
+
+
+def _functions(cursor: Any) -> str:
+    """The functions, with a collation that knows the capitals of all languages, where PostgreSQL was built with it."""
+    cursor.execute("SELECT 1 FROM pg_collation WHERE collname = 'und-x-icu'")
+    collation = '"und-x-icu"' if cursor.fetchone() else '"default"'
+    return _FUNCTIONS.format(collation=collation, longest=LONGEST, most=MOST_TERMS, unspaced=UNSPACED)
+
+
+def _drop_triggers(cursor: Any) -> None:
+    for name in _TRIGGERS:
+        cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
+
+
+# When SQLite changes a table, it makes another one and drops the old one with its triggers, and it refuses where a trigger
+# elsewhere names that table. So they are gone while migrations run.
+
+
+def _before_migrations(*, using: str, plan: list[Any], **_: Any) -> None:
+    if plan and connections[using].vendor == "sqlite":
+        with connections[using].cursor() as cursor:
+            _drop_triggers(cursor)
+
+
+def _after_migrations(*, using: str, **_: Any) -> None:
+    if (
+        connections[using].vendor == "sqlite"
+        and "chat_words" in connections[using].introspection.table_names()
+    ):
+        with connections[using].cursor() as cursor:
+            for name, what in _TRIGGERS.items():
+                cursor.execute(f"CREATE TRIGGER IF NOT EXISTS {name} {what}")
+
+
+def _connected(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
+    if connection.vendor == "sqlite":
+        connection.connection.create_function("gantry_terms", 1, _row, deterministic=True)
+
+
+def start() -> None:
+    """Have each connection know the function that the triggers call, and the triggers made after migrations."""
+    connection_created.connect(_connected, dispatch_uid="chat.words")
+    pre_migrate.connect(_before_migrations, sender=apps.get_app_config("chat"), dispatch_uid="chat.words")
+    post_migrate.connect(_after_migrations, sender=apps.get_app_config("chat"), dispatch_uid="chat.words")

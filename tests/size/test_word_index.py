@@ -1,0 +1,143 @@
+"""Searching asks an index of words that is never behind, on both databases, and that older databases are given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import connection
+from support.plans import asked, walks
+
+from chat import conversations, words
+from chat.models import Conversation, Message
+
+
+@pytest.fixture
+def ada(db: None) -> User:
+    return User.objects.create_user("ada")
+
+
+@pytest.fixture
+def talk(ada: User) -> Conversation:
+    return Conversation.objects.create(owner=ada, title="Talk")
+
+
+def say(talk: Conversation, text: str, status: str = "complete") -> Message:
+    return talk.messages.create(role="assistant", status=status, text=text)
+
+
+def found(user: User, query: str) -> bool:
+    return bool(conversations.search(user, query))
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("我喜欢吃苹果。", "苹果"),
+        ("明日は晴れるでしょう", "晴れる"),
+        ("สวัสดีครับ ยินดีต้อนรับ", "ครับ"),
+        ("사과를 먹었다", "사과"),
+        ("हिन्दी में लिखा", "हिन्दी"),
+        ("Die Straße ist GROSS", "STRASSE groß"),
+        ("well done 🎉 everybody", "🎉"),
+        ("call foo_bar(x)[0] now", "foo_bar(x)"),
+        ("see https://example.org/a-b?c=d", "example.org/a-b"),
+        ("it costs 1.234,56 €", "1.234,56"),
+        ("A" * 60 + "bc", "a" * 60 + "b"),
+        (r"C:\temp 'quoted' \"twice\" *", r"\temp 'quoted'"),
+    ],
+)
+def test_words_are_found_by_their_beginning_in_all_scripts(
+    ada: User, talk: Conversation, text: str, query: str
+) -> None:
+    say(talk, "something else")
+    assert not found(ada, query)
+    say(talk, text)
+    assert found(ada, query)
+    assert not found(ada, f"{query}x")
+
+
+def test_the_index_is_never_behind(ada: User, talk: Conversation) -> None:
+    reply = say(talk, "", "queued")
+    Message.objects.filter(pk=reply.pk).update(status="streaming", text="half a xylo")
+    assert found(ada, "xylo")  # which is not in the index yet
+    Message.objects.filter(pk=reply.pk).update(text="half a xylophone", status="stopped")
+    assert found(ada, "xylophone")
+    Message.objects.filter(pk=reply.pk).update(text="a glockenspiel")
+    assert found(ada, "glockenspiel")
+    assert words.matching(ada.pk, ["xylophone"], 9) == []
+    Message.objects.filter(pk=reply.pk).update(status="queued")
+    assert words.matching(ada.pk, ["glockenspiel"], 9) == []
+    Message.objects.filter(pk=reply.pk).update(status="complete")
+    assert words.matching(ada.pk, ["glockenspiel"], 9) == [reply.pk]
+    Message.objects.bulk_create(
+        Message(conversation=talk, role="user", status="complete", text=f"brought {n}") for n in range(3)
+    )
+    assert len(words.matching(ada.pk, ["brought"], 9)) == 3
+    ada.delete()
+    with connection.cursor() as cursor:
+        where = "chat_words" if connection.vendor == "sqlite" else "chat_message WHERE words IS NOT NULL"
+        cursor.execute(f"SELECT count(*) FROM {where}")
+        assert cursor.fetchone() == (0,)
+
+
+def test_nobody_is_shown_what_others_wrote_whatever_they_search_for(ada: User, talk: Conversation) -> None:
+    bob = User.objects.create_user("bob")
+    say(talk, "a secret")
+    say(talk, f"o_{bob.pk} @{bob.pk} secret")
+    assert found(ada, "secret")
+    for query in ("secret", f"o_{ada.pk}", f"@{ada.pk}", f"o_{bob.pk}", f"@{bob.pk}", "* OR *", "' | '"):
+        assert not found(bob, query)
+
+
+def test_a_text_without_end_is_taken(ada: User, talk: Conversation) -> None:
+    say(talk, " ".join(f"{number:x}é" * 9 for number in range(30_000)))
+    say(talk, "x" * 400_000)
+    say(talk, "(" * 100_000)
+    assert found(ada, "xxx")
+
+
+@pytest.mark.parametrize("query", ["nothingofthekind", "the and", "the zzz", "größe Äpfel", "\\", "Bake"])
+def test_a_search_walks_through_nothing_and_looks_into_few_messages(reader: User, query: str) -> None:
+    with asked() as queries:
+        conversations.search(reader, query)
+    assert len(queries) <= 10
+    assert walks(lambda: conversations.search(reader, query)) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_messages_of_an_older_database_are_found_after_its_migration() -> None:
+    call_command("migrate", "chat", "0004", verbosity=0)
+    try:
+        ada = User.objects.create_user("ada")
+        talk = Conversation.objects.create(owner=ada, title="Old")
+        old, opened = say(talk, "An old GLOCKENSPIEL"), say(talk, "half a glock", "streaming")
+    finally:
+        call_command("migrate", "chat", verbosity=0)
+    assert words.matching(ada.pk, ["glockenspiel"], 9) == [old.pk]
+    new = say(talk, "A new glockenspiel")
+    Message.objects.filter(pk=opened.pk).update(status="complete")
+    assert words.matching(ada.pk, ["glock"], 9) == [new.pk, opened.pk, old.pk]
+
+
+def test_a_change_of_the_tables_leaves_the_triggers(ada: User, talk: Conversation) -> None:
+    """SQLite makes a table anew for most changes of it, and loses its triggers."""
+    before = _triggers()
+    assert before
+    with connection.cursor() as cursor:
+        for name in before if connection.vendor == "sqlite" else ():
+            cursor.execute(f"DROP TRIGGER {name}")
+    call_command("migrate", verbosity=0)
+    assert _triggers() == before
+
+
+def _triggers() -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'trigger' ORDER BY name"
+            if connection.vendor == "sqlite"
+            else "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal ORDER BY tgname"
+        )
+        return [name for (name,) in cursor.fetchall()]
