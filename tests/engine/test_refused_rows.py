@@ -216,4 +216,4 @@ def test_a_conversation_with_values_from_before_there_were_bounds_can_be_opened(
     assert told["messages"][0]["usage"] == known
     client.force_login(owner)
     answer = client.get(f"/api/conversations/{conversation.pk}/export.json")
-    assert answer.json()["messages"][0]["usage"] == known
+    assert orjson.loads(answer.getvalue())["messages"][0]["usage"] == known
