@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -82,22 +82,23 @@ def search(user: User, query: str) -> list[dict[str, Any]]:
     asked = [word.casefold() for word in query.split()[:8]]
     if not asked:
         return []
-    titled = [pk for pk, title in owned(user).values_list("pk", "title") if _has_all(title, asked)][:RESULTS]
-    said = _said(user, asked)
+    titles = dict(owned(user).values_list("pk", "title"))
+    titled = [pk for pk, title in titles.items() if _has_all(title, asked)][:RESULTS]
+    said = _said(user, asked, titles.keys())
     rows = owned(user).filter(pk__in=[*titled, *said]).order_by("-updated_at")[:RESULTS]
     return [
         {**shown(row), "snippet": _snippet(said.get(row.pk, ""), query.split(maxsplit=1)[0])} for row in rows
     ]
 
 
-def _said(user: User, asked: list[str]) -> dict[uuid.UUID, str]:
-    """The newest conversations in which one message has all of the words, with that message's text."""
+def _said(user: User, asked: list[str], mine: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """The newest of the conversations `mine` in which one message has all of the words, with that message's text."""
     opened = Message.objects.filter(status__in=OPEN, conversation__owner_id=user.pk).values_list(
         "pk", flat=True
     )
     candidates = [*opened, *words.matching(user.pk or 0, asked, CANDIDATES)]
-    mine = Message.objects.filter(conversation__owner_id=user.pk, conversation__deleted_at=None)
-    left = list(mine.filter(pk__in=candidates).order_by("-pk").values_list("pk", "conversation_id"))
+    places = Message.objects.filter(pk__in=candidates).order_by("-pk").values_list("pk", "conversation_id")
+    left = [(pk, conversation_id) for pk, conversation_id in places if conversation_id in mine]
     said: dict[uuid.UUID, str] = {}
     while left and len(said) < RESULTS:
         looked_into = Message.objects.filter(pk__in=[pk for pk, _ in left[:LOOKED_INTO]]).order_by("-pk")

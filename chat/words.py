@@ -21,6 +21,7 @@ from django.db.models.signals import post_migrate, pre_migrate
 
 LONGEST = 24  # characters of a term: what is longer is found by its beginning
 MOST_TERMS = 10_000  # of one message
+MOST_WORDS = 4  # the longest of a search, that the index is asked for
 # Thai, Lao, Burmese, Khmer, Japanese, Chinese: each character is a term.
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0002ffff"
 _TERM = re.compile(rf"[^\W_{UNSPACED}]+|[^\s]")
@@ -33,7 +34,7 @@ def terms(text: str) -> list[str]:
 
 def matching(owner: int, words: Iterable[str], most: int) -> list[int]:
     """Return the newest messages of this person, `most` at most, that may have all the words, or longer ones."""
-    wanted = list(words)
+    wanted = sorted(set(words), key=len, reverse=True)[:MOST_WORDS]
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             asked = [part for word in wanted for part in _fts_terms(terms(word))]
@@ -88,7 +89,8 @@ def _row(text: str | None) -> str:
 
 # In SQLite ------------------------------------------------------------------------------------------------------
 
-_FTS = """CREATE VIRTUAL TABLE chat_words USING fts5(terms, tokenize="ascii tokenchars '_'", detail=none, columnsize=0)"""
+_FTS = """CREATE VIRTUAL TABLE chat_words
+  USING fts5(terms, tokenize="ascii tokenchars '_'", prefix='1 2 3', detail=none, columnsize=0)"""
 _PUT = """INSERT INTO chat_words(rowid, terms) SELECT NEW.id, gantry_terms(NEW.text) || ' o_' || owner_id
   FROM chat_conversation WHERE id = NEW.conversation_id AND NEW.status NOT IN ('queued', 'streaming');"""
 _TAKE = "DELETE FROM chat_words WHERE rowid = OLD.id;"
