@@ -86,6 +86,7 @@ DRAIN_TIMEOUT = env.float("DRAIN_TIMEOUT", default=20.0)
 REFRESH_INTERVAL = env.float("REFRESH_INTERVAL", default=60.0)
 GANTRY_VRAM_GB = env.float("GANTRY_VRAM_GB", default=0.0)
 KEEP_MODEL = env.str("KEEP_MODEL", default="")
+KEEP_MODEL_AFTER = env.float("KEEP_MODEL_AFTER", default=180.0)
 REQUEST_DAYS = env.float("REQUEST_DAYS", default=7.0)
 
 # How long a silent process is believed to live (seconds). A lease, a running switch and a worker each show a heartbeat

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from models_admin import differences, loads, narration, presence, showcase, wish_ends
-from models_admin.models import ENDED, GATED, Backend, Lease, Source, Switch
+from models_admin.models import ENDED, GATED, Backend, Lease, Source, Switch, TabbyModel
 from models_admin.tabby.errors import TabbyError
 from models_admin.tabby.wire import ModelCard
 
@@ -44,13 +45,17 @@ def set_loaded(
         "unreachable_since": None,
         "trouble": "",
         "advice": "",
+        "empty_since": None if card else now,
+        "anew": False,
+        "keep_due": False,
     }
     backend = lock()
     if wanted:
         backend.wanted = card.id if card else ""
     if card and runs(backend, card):
         changes = {
-            "seen_at": now, "unreachable_since": None, "trouble": "", "advice": "", "parameters": dict(card.parameters)
+            "seen_at": now, "unreachable_since": None, "trouble": "", "advice": "", "parameters": dict(card.parameters),
+            "empty_since": None, "anew": False, "keep_due": False,
         }  # fmt: skip
     else:
         backend.epoch += 1
@@ -93,7 +98,34 @@ def set_trouble(error: TabbyError) -> None:
         backend = lock()
         backend.unreachable_since = backend.unreachable_since or timezone.now()
         backend.trouble, backend.advice = str(error), error.advice
-        backend.save(update_fields=["unreachable_since", "trouble", "advice"])
+        backend.anew = backend.anew or loads.has_ended(error)
+        backend.empty_since = None
+        backend.save(update_fields=["unreachable_since", "trouble", "advice", "anew", "empty_since"])
+
+
+def set_seen_empty(before: Backend, *, lost: bool) -> None:
+    """Write that TabbyAPI said just now that nothing is loaded; `before` is the row before that, `lost`: it lost a model."""
+    Backend.objects.filter(pk=before.pk).update(
+        empty_since=before.empty_since or timezone.now(), anew=before.anew, keep_due=before.keep_due or lost
+    )
+
+
+def last_model() -> str:
+    """The model that was chosen last, or else the one that was loaded last; '' if there was none."""
+    loaded = TabbyModel.objects.exclude(last_loaded=None).order_by("-last_loaded")
+    return row().wanted or loaded.values_list("name", flat=True).first() or ""
+
+
+def vacant(backend: Backend) -> bool:
+    """Whether nothing is loaded nor being loaded in TabbyAPI, which says all through a load that nothing is loaded.
+
+    That is so when it has started anew, or says so for longer than any load takes (KEEP_MODEL_AFTER).
+    """
+    if backend.model or backend.unreachable_since or not (backend.seen_at and backend.empty_since):
+        return False
+    return backend.anew or backend.seen_at - backend.empty_since >= timedelta(
+        seconds=settings.KEEP_MODEL_AFTER
+    )
 
 
 def _state(backend: Backend, running: Switch | None) -> str:

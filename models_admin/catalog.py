@@ -139,26 +139,40 @@ def observe(card: ModelCard | None, epoch: int) -> None:
         row = backend.lock()
         if row.epoch != epoch or gate.closed():
             return
-        known, first_look = row.model, row.seen_at is None
-        was_unreachable = row.unreachable_since is not None
-        if backend.runs(row, card) and not first_look:
-            backend.set_reachable()
-            if row.loaded_at and row.loaded_at < timezone.now() - SETTLED:
-                loads.over(loads.under_way())  # whatever had waited would have begun by now
-            if not was_unreachable:
-                return
+        first_look = row.seen_at is None
+        unchanged = backend.runs(row, card) and not first_look
+        if unchanged:
+            _see_again(row, found)
         else:
-            load = loads.brought(found) if found else None
-            if load is not None:
-                _record_late(row, card, load)
-            elif not first_look and (found or not loads.under_way().exists()):
-                _record_outside(row, card)
-            backend.set_loaded(card, load.options if load else None)
-            if found:
-                TabbyModel.objects.filter(name=found).update(last_loaded=timezone.now())
-    events.backend_changed()
-    if not found and (known or first_look):
-        _keep(row.wanted or known)
+            _take_over(row, card, first_look=first_look)
+        if not found:
+            lost = not unchanged and not loads.under_way().exists()
+            backend.set_seen_empty(row, lost=lost)
+    if not unchanged or row.unreachable_since is not None:
+        events.backend_changed()
+    if not found:
+        _keep()
+
+
+def _see_again(row: Backend, found: str) -> None:
+    """Write that TabbyAPI answered, and that what is loaded is what the row says."""
+    backend.set_reachable()
+    if found and row.loaded_at and row.loaded_at < timezone.now() - SETTLED:
+        loads.over(loads.under_way())  # whatever had waited would have begun by now
+    if found:
+        Backend.objects.filter(pk=row.pk).update(empty_since=None, anew=False, keep_due=False)
+
+
+def _take_over(row: Backend, card: ModelCard | None, *, first_look: bool) -> None:
+    """Write down a change that no switch under way has made."""
+    load = loads.brought(card.id) if card else None
+    if load is not None:
+        _record_late(row, card, load)
+    elif not first_look and (card or not loads.under_way().exists()):
+        _record_outside(row, card)
+    backend.set_loaded(card, load.options if load else None)
+    if card:
+        TabbyModel.objects.filter(name=card.id).update(last_loaded=timezone.now())
 
 
 def _record_late(row: Backend, card: ModelCard | None, load: Load) -> None:
@@ -197,12 +211,20 @@ def _record_outside(row: Backend, card: ModelCard | None) -> None:
     )
 
 
-def _keep(last: str) -> None:
-    """Have the model that is to be kept (KEEP_MODEL: a name, or “last”) loaded again in a TabbyAPI that came back empty."""
-    name = last if settings.KEEP_MODEL == "last" else settings.KEEP_MODEL
-    if not name:
-        return
-    try:
-        switching.request(name, source=Source.KEEP)
-    except switching.Refused as refusal:
-        log.warning("%s is to be kept loaded (KEEP_MODEL), but: %s", name, refusal)
+def _keep() -> None:
+    """Have the model that is to be kept (KEEP_MODEL: a name, or “last”) loaded in a TabbyAPI that has lost its model.
+
+    Only where it is empty for certain: a load of somebody else's would be undone by one that waits behind it.
+    """
+    with transaction.atomic():
+        row = backend.lock()
+        if not row.keep_due or not backend.vacant(row) or switching.active() is not None:
+            return
+        Backend.objects.filter(pk=row.pk).update(keep_due=False)
+        name = backend.last_model() if settings.KEEP_MODEL == "last" else settings.KEEP_MODEL
+        if not name:
+            return
+        try:
+            switching.request(name, source=Source.KEEP, only_if_empty=True)
+        except switching.Refused as refusal:
+            log.warning("%s is to be kept loaded (KEEP_MODEL), but: %s", name, refusal)

@@ -86,9 +86,14 @@ def brought(model: str) -> Load | None:
     return load
 
 
+def has_ended(error: TabbyError) -> bool:
+    """Whether `error` shows that TabbyAPI does not run: nothing listens at its address."""
+    return isinstance(error, Unreachable) and error.refused
+
+
 def note(error: TabbyError) -> None:
-    """Where `error` shows that nothing listens at TabbyAPI's address: it starts anew, and its loads have gone with it."""
-    if isinstance(error, Unreachable) and error.refused:
+    """Where `error` shows that TabbyAPI does not run, its loads have gone with it."""
+    if has_ended(error):
         over(under_way())
 
 

@@ -73,6 +73,12 @@ class Backend(models.Model):
     epoch = models.PositiveBigIntegerField(default=0)
     # The model that somebody last chose, whatever has happened to TabbyAPI since (KEEP_MODEL=last loads it again).
     wanted = models.CharField(max_length=255, blank=True)
+    # Since when TabbyAPI has said that nothing is loaded, at each look; null: it has not, or could not be asked.
+    empty_since = models.DateTimeField(null=True)
+    # It was seen not to run, and has said nothing since but that nothing is loaded: no load is under way there.
+    anew = models.BooleanField(default=False)
+    # It has lost its model, and not by Gantry's doing: KEEP_MODEL is to be loaded when it is empty for certain.
+    keep_due = models.BooleanField(default=False)
     # When Gantry last started: a worker came, and no other was alive.
     started_at = models.DateTimeField(null=True)
 
@@ -131,6 +137,8 @@ class Switch(models.Model):
     rule = models.CharField(max_length=255, blank=True)
     # It gives way to people: not done if, once the gate is closed, a reply is in flight or somebody waits for one.
     only_if_idle = models.BooleanField(default=False)
+    # It gives way to whatever model is loaded meanwhile: somebody has chosen that.
+    only_if_empty = models.BooleanField(default=False)
     drain_seconds = models.FloatField()
 
     state = models.CharField(max_length=16, choices=State, default=State.QUEUED)

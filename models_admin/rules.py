@@ -17,7 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from models_admin import backend, demand, presence, switching
-from models_admin.models import Backend, Rule, Source, State, TabbyModel, Trigger
+from models_admin.models import Backend, Rule, Source, State, Trigger
 from models_admin.running import NOT_IDLE
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,8 @@ def note_start() -> bool:
         row = backend.lock()
         starts = not presence.a_worker_is_alive()
         if starts:
-            Backend.objects.filter(pk=row.pk).update(started_at=timezone.now())
+            # What TabbyAPI did meanwhile is not known.
+            Backend.objects.filter(pk=row.pk).update(started_at=timezone.now(), empty_since=None, anew=False)
         presence.beat()
     return starts
 
@@ -112,12 +113,6 @@ def idle_since() -> datetime | None:
     if not row.model or row.loaded_at is None:
         return None
     return max(filter(None, [row.loaded_at, demand.now().last_reply]))
-
-
-def last_model() -> str:
-    """The model that was chosen last, or else the one that was loaded last; '' if there was none."""
-    loaded = TabbyModel.objects.exclude(last_loaded=None).order_by("-last_loaded")
-    return backend.row().wanted or loaded.values_list("name", flat=True).first() or ""
 
 
 def _moments(rule: Rule, now: datetime, days: Iterable[int]) -> Iterable[datetime]:
@@ -184,14 +179,16 @@ def _decide(rule: Rule, occasion: datetime, now: datetime) -> Decision:
 
 
 def _at_the_start(rule: Rule, started: datetime) -> Decision:
-    """Once TabbyAPI has said that it is empty. What KEEP_MODEL loads comes first."""
+    """Once TabbyAPI is empty for certain. What KEEP_MODEL loads comes first."""
     row = backend.row()
     told = row.seen_at is not None and row.seen_at > started and row.unreachable_since is None
     if not told or switching.active() is not None:
         return Wait()
     if row.model:
         return Skip(f"Nothing to do: {row.model} was loaded already.")
-    target = rule.target or last_model()
+    if not backend.vacant(row):
+        return Wait()  # it says that nothing is loaded all through somebody else's load, too
+    target = rule.target or backend.last_model()
     return Do(target) if target else Skip("Nothing to do: no model has been loaded before.")
 
 
@@ -236,7 +233,13 @@ def _run(rule: Rule, occasion: datetime, target: str) -> None:
         if not _claim(rule, occasion, last_switch=None, note=""):
             return
         try:
-            switch = switching.request(target, source=Source.RULE, rule=str(rule), only_if_idle=gives_way)
+            switch = switching.request(
+                target,
+                source=Source.RULE,
+                rule=str(rule),
+                only_if_idle=gives_way,
+                only_if_empty=rule.trigger == Trigger.START,
+            )
         except switching.Refused as refusal:
             Rule.objects.filter(pk=rule.pk).update(note=f"Not done: {refusal}")
             log.warning("Rule %s (%s): not done: %s", rule.pk, rule, refusal)

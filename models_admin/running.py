@@ -46,6 +46,7 @@ log = logging.getLogger(__name__)
 
 DRAIN_POLL = 0.1  # seconds between two looks at the leases
 NOT_IDLE = "not_idle"  # the error_kind of a switch that gave way to people
+NOT_EMPTY = "not_empty"  # of one that gave way to a model
 UNTOUCHED = (State.QUEUED, State.DRAINING)  # states in which nothing has been changed yet
 
 
@@ -115,7 +116,9 @@ class Run:
         known = backend.row()
         options = known.options if known.model == found else {}
         changes = {"started_at": now, "previous": found, "previous_options": options}
-        if found == target and (not target or self.switch.options == options):
+        if self._gives_way_to(card):
+            move(self.switch, State.CANCELLED, **changes, **_not_done(found))
+        elif found == target and (not target or self.switch.options == options):
             move(self.switch, State.VERIFYING, **changes)
         else:
             move(self.switch, State.DRAINING, **changes)
@@ -144,6 +147,12 @@ class Run:
             move(self.switch, State.CANCELLED, result=known.model, error=why, error_kind=NOT_IDLE)
         return True
 
+    def _gives_way_to(self, card: ModelCard | None) -> bool:
+        """Whether the switch is to be made only if nothing is loaded, and another model is."""
+        if card is None or card.id == self.switch.target:
+            return False
+        return Switch.objects.filter(pk=self.switch.pk, only_if_empty=True).exists()
+
     def _cut(self) -> None:
         """Tell every holder of a lease to let go, once; leases of processes that do not are dropped in the end."""
         if cut := gate.revoke():
@@ -158,7 +167,13 @@ class Run:
 
     def unload(self) -> None:
         """Unload what is loaded, and see that it is gone."""
-        if self.client.current() is not None:
+        epoch = backend.row().epoch
+        card = self.client.current()
+        if self._gives_way_to(card):
+            move(self.switch, State.CANCELLED, **_not_done(card.id if card else ""))
+            catalog.observe(card, epoch)
+            return
+        if card is not None:
             self.pulse.check()
             self.client.unload()
         if card := self.client.current():
@@ -295,3 +310,9 @@ class Run:
         if found == switch.previous and self._as_it_was():
             return dict(switch.previous_options)
         return dict(switch.options) if found == switch.target and loads.asked_for(switch) else {}
+
+
+def _not_done(found: str) -> dict[str, Any]:
+    """The columns of a switch that gives way to a model."""
+    why = f"Not done, because {found} has been loaded meanwhile."
+    return {"result": found, "error": why, "error_kind": NOT_EMPTY}

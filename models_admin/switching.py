@@ -6,6 +6,7 @@ the gate hold the Backend row's lock, as admissions do. The work between the tra
     queued → draining → unloading → loading → verifying → succeeded
     queued, draining → failed                (nothing had been changed yet)
     queued, draining → cancelled             (at once)
+    queued, unloading → cancelled            (it gives way to a model that it finds loaded)
     unloading, loading, verifying → rolling_back → failed | cancelled
     queued → verifying                       (the target is loaded already, as it was asked for)
 """
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 NEXT: dict[State, tuple[State, ...]] = {
     State.QUEUED: (State.DRAINING, State.VERIFYING, State.FAILED, State.CANCELLED),
     State.DRAINING: (State.UNLOADING, State.FAILED, State.CANCELLED),
-    State.UNLOADING: (State.LOADING, State.SUCCEEDED, State.ROLLING_BACK),
+    State.UNLOADING: (State.LOADING, State.SUCCEEDED, State.ROLLING_BACK, State.CANCELLED),
     State.LOADING: (State.VERIFYING, State.ROLLING_BACK),
     State.VERIFYING: (State.SUCCEEDED, State.ROLLING_BACK),
     State.ROLLING_BACK: (State.FAILED, State.CANCELLED),
@@ -99,12 +100,14 @@ def request(
     drain_seconds: float | None = None,
     rule: str = "",
     only_if_idle: bool = False,
+    only_if_empty: bool = False,
 ) -> Switch:
     """Ask for `target` to be loaded ('' = unload), and return the Switch that will do it.
 
     A switch to the same target that is under way is returned instead of a new one. Raises UnknownModel, BadOptions
     or Conflict. `drain_seconds` is how long replies in flight may take (default DRAIN_TIMEOUT, 0 = none).
-    `rule` names the rule that asks; with `only_if_idle` the switch gives way to replies in flight and messages that wait.
+    `rule` names the rule that asks; with `only_if_idle` the switch gives way to replies in flight and messages that wait,
+    with `only_if_empty` to any model that it finds loaded.
     """
     load_options = _load_options(target, options)
     drain = settings.DRAIN_TIMEOUT if drain_seconds is None else max(0.0, min(drain_seconds, 3600.0))
@@ -123,6 +126,7 @@ def request(
                     drain_seconds=drain,
                     rule=rule[:255],
                     only_if_idle=only_if_idle,
+                    only_if_empty=only_if_empty,
                 )
         except IntegrityError:
             running, tries = active(), tries + 1
@@ -132,8 +136,9 @@ def request(
                 raise  # it is something else that the database will not have
             if running.target != target or running.state == State.ROLLING_BACK or running.cancel_requested:
                 raise Conflict(running) from None
-            if running.only_if_idle and not only_if_idle:  # now somebody wants it in any case
-                Switch.objects.filter(pk=running.pk).update(only_if_idle=False)
+            given = (("only_if_idle", only_if_idle), ("only_if_empty", only_if_empty))
+            if anyway := {name: False for name, wanted in given if getattr(running, name) and not wanted}:
+                Switch.objects.filter(pk=running.pk).update(**anyway)  # now somebody wants it in any case
             return running
         log.info("Switch %s: %s asked for %s", switch.pk, source, target or "an unload")
         transaction.on_commit(partial(announce, switch))

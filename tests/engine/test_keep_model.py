@@ -1,21 +1,25 @@
-"""KEEP_MODEL: a TabbyAPI that comes back empty is given its model again; an unload through Gantry is left alone."""
+"""KEEP_MODEL: a TabbyAPI that comes back empty is given its model again; what anybody has chosen is left alone."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
-from models_admin import backend, catalog
-from models_admin.models import Source, Switch, TabbyModel
+from models_admin import backend, catalog, rules, running, switching
+from models_admin.models import Backend, Source, State, Switch, TabbyModel
+from models_admin.tabby.errors import TimedOut, Unreachable
 from models_admin.tabby.wire import ModelCard
 
 pytestmark = pytest.mark.django_db
+AFTER = 180.0
 
 
 @pytest.fixture(autouse=True)
-def _known(monkeypatch: pytest.MonkeyPatch) -> None:
+def _known(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    settings.KEEP_MODEL, settings.KEEP_MODEL_AFTER = "usual", AFTER
     monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
     for name in ("usual", "other"):
         TabbyModel.objects.create(name=name)
@@ -23,9 +27,27 @@ def _known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def seen(model: str, wanted: str = "") -> None:
     """Let `model` be what TabbyAPI was last seen to run."""
+    TabbyModel.objects.filter(name=model).update(last_loaded=timezone.now())
     row = backend.row()
     row.model, row.wanted, row.seen_at = model, wanted, timezone.now()
     row.save()
+
+
+def away(*, refused: bool = True) -> None:
+    """Let TabbyAPI be out of reach, with nobody listening at its address or otherwise."""
+    error = Unreachable("It is away")
+    error.refused = refused
+    backend.set_trouble(error)
+
+
+def look(model: str = "") -> None:
+    """Let TabbyAPI say what is loaded."""
+    catalog.observe(ModelCard(model, {}) if model else None, backend.row().epoch)
+
+
+def later(seconds: float) -> None:
+    """Let so many seconds pass since TabbyAPI was first seen to be empty."""
+    Backend.objects.exclude(empty_since=None).update(empty_since=timezone.now() - timedelta(seconds=seconds))
 
 
 def asked_for() -> list[str]:
@@ -35,12 +57,13 @@ def asked_for() -> list[str]:
 @pytest.mark.parametrize(
     ("keep", "expected"), [("usual", ["usual"]), ("last", ["other"]), ("", []), ("gone", [])]
 )
-def test_an_empty_tabbyapi_is_given_the_model_to_be_kept(
+def test_a_tabbyapi_that_started_anew_is_given_the_model_to_be_kept(
     settings: Any, keep: str, expected: list[str]
 ) -> None:
     settings.KEEP_MODEL = keep
     seen("other")
-    catalog.observe(None, backend.row().epoch)
+    away()
+    look()
     assert asked_for() == expected
     assert Switch.objects.filter(source=Source.OUTSIDE, previous="other", target="").count() == 1
 
@@ -48,23 +71,139 @@ def test_an_empty_tabbyapi_is_given_the_model_to_be_kept(
 def test_last_is_what_somebody_chose_last_not_what_came_from_outside(settings: Any) -> None:
     settings.KEEP_MODEL = "last"
     seen("other", wanted="usual")
-    catalog.observe(None, backend.row().epoch)
+    away()
+    look()
     assert asked_for() == ["usual"]
 
 
-def test_what_was_unloaded_through_gantry_stays_unloaded(settings: Any) -> None:
-    settings.KEEP_MODEL = "usual"
-    seen("")
-    catalog.observe(None, backend.row().epoch)
+@pytest.mark.parametrize("lost", ["there all the time", "not heard of for a while", "silent for a while"])
+def test_one_that_did_not_start_anew_may_be_loading_somebodys_model(lost: str) -> None:
+    """It says that nothing is loaded all through a load."""
+    seen("usual")
+    if lost == "not heard of for a while":
+        away(refused=False)
+    elif lost == "silent for a while":
+        backend.set_trouble(TimedOut("It is silent"))
+    look()
+    later(AFTER - 1)
+    look()
+    assert asked_for() == []
+    look("other")
+    assert asked_for() == []
+    assert not backend.vacant(backend.row())
+
+
+def test_it_is_loaded_when_that_has_lasted_longer_than_any_load() -> None:
+    seen("usual")
+    look()
+    later(AFTER + 1)
+    look()
+    assert asked_for() == ["usual"]
+
+
+def test_what_was_not_seen_does_not_count() -> None:
+    seen("usual")
+    look()
+    later(AFTER + 1)
+    away(refused=False)
+    look()
     assert asked_for() == []
 
 
-def test_another_model_from_outside_is_left_alone(settings: Any) -> None:
-    settings.KEEP_MODEL = "usual"
+def test_neither_does_what_was_before_gantry_started() -> None:
     seen("usual")
-    catalog.observe(ModelCard("other", {}), backend.row().epoch)
+    look()
+    later(AFTER + 1)
+    assert rules.note_start()
+    look()
+    assert asked_for() == []
+
+
+def test_it_is_asked_for_once() -> None:
+    seen("usual")
+    away()
+    look()
+    Switch.objects.filter(source=Source.KEEP).update(state=State.FAILED)
+    later(AFTER + 1)
+    look()
+    assert asked_for() == ["usual"]
+
+
+def test_another_change_comes_first() -> None:
+    seen("usual")
+    switching.request("other", source=Source.API)
+    away()
+    look()
+    assert asked_for() == []
+
+
+def test_what_was_unloaded_through_gantry_stays_unloaded() -> None:
+    seen("")
+    away()
+    look()
+    later(AFTER + 1)
+    look()
+    assert asked_for() == []
+
+
+def test_another_model_from_outside_is_left_alone() -> None:
+    seen("usual")
+    look("other")
     assert asked_for() == []
     assert backend.row().model == "other"
+
+
+class Loaded:
+    """A TabbyAPI in which a model is loaded by somebody else, after so many looks at what is."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    def permission(self) -> str:
+        return "admin"
+
+    def models(self) -> list[str]:
+        return ["other", "usual"]
+
+    def current(self) -> ModelCard | None:
+        self.looks -= 1
+        return ModelCard("other", {}) if self.looks < 0 else None
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"TabbyAPI was asked for {name}")
+
+
+class Still:
+    """A pulse without a thread."""
+
+    def check(self) -> None: ...
+
+
+def carried_out(switch: Switch, tabby: Loaded) -> Switch:
+    claimed = switching.claim(switch.pk)
+    assert claimed is not None
+    running.Run(claimed, tabby, Still()).to_the_end()  # type: ignore[arg-type]
+    return Switch.objects.get(pk=switch.pk)
+
+
+@pytest.mark.parametrize("looks", [0, 1])
+def test_a_model_that_comes_in_the_last_moment_is_left_alone(looks: int) -> None:
+    seen("usual")
+    away()
+    look()
+    switch = carried_out(Switch.objects.get(source=Source.KEEP), Loaded(looks))
+    assert (switch.state, switch.error_kind, switch.result) == ("cancelled", "not_empty", "other")
+    assert switch.error == "Not done, because other has been loaded meanwhile."
+    assert backend.row().model == "other"
+
+
+def test_somebody_who_asks_for_the_same_model_wants_it_in_any_case() -> None:
+    seen("usual")
+    away()
+    look()
+    switch = switching.request("usual", source=Source.API)
+    assert switch.source == Source.KEEP
+    assert not Switch.objects.get(pk=switch.pk).only_if_empty
 
 
 def test_an_answer_from_before_the_last_change_is_not_believed() -> None:

@@ -30,9 +30,10 @@ def _usual_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def loaded(model: str, when: datetime = MONDAY) -> None:
-    Backend.objects.update_or_create(
-        pk=1, defaults={"model": model, "loaded_at": when if model else None, "seen_at": when}
-    )
+    """Let this be what TabbyAPI has said; where it said that nothing is loaded, it had started anew."""
+    empty = {"empty_since": None if model else when, "anew": not model}
+    known = {"model": model, "loaded_at": when if model else None, "seen_at": when, **empty}
+    Backend.objects.update_or_create(pk=1, defaults=known)
 
 
 def timed(**fields: Any) -> Rule:
@@ -470,6 +471,25 @@ def test_at_the_start_the_named_model_is_loaded_once_tabbyapi_says_it_is_empty()
     rules.evaluate(MONDAY + MINUTE)
     assert asked() == ["coder"]
     assert Switch.objects.get().rule == "At the start: load coder"
+
+
+def test_at_the_start_a_tabbyapi_that_was_there_all_the_time_may_be_loading_somebodys_model(
+    settings: Any,
+) -> None:
+    """It says that nothing is loaded all through a load."""
+    settings.KEEP_MODEL_AFTER = 180
+    rule = at_start("coder")
+    started()
+    loaded("", MONDAY + MINUTE)
+    Backend.objects.update(anew=False)
+    Backend.objects.update(seen_at=MONDAY + 2 * MINUTE)
+    rules.evaluate(MONDAY + 9 * MINUTE)
+    assert asked() == []
+    assert note(rule) == ""
+    Backend.objects.update(seen_at=MONDAY + 4 * MINUTE)
+    rules.evaluate(MONDAY + 9 * MINUTE)
+    assert asked() == ["coder"]
+    assert Switch.objects.get().only_if_empty
 
 
 def test_or_the_last_one_that_was_chosen() -> None:

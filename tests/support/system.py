@@ -23,6 +23,7 @@ QUICK = {
     "DRAIN_TIMEOUT": "1.5",
     "REFRESH_INTERVAL": "2",
     "HEARTBEAT_TTL": "3",
+    "KEEP_MODEL_AFTER": "2",
     "REPLY_STALL_TIMEOUT": "2",
     "FRAMES_PER_SECOND": "200",
     "SIGN_IN_ATTEMPTS": "3",
