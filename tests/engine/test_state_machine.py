@@ -12,7 +12,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models_admin import backend, gate, loading, running, switching
+from models_admin import backend, catalog, gate, loading, loads, running, switching
 from models_admin.models import ACTIVE, ENDED, GATED, Lease, Source, State, Switch, TabbyModel
 from models_admin.tabby.errors import (
     Garbled,
@@ -32,9 +32,11 @@ ERRORS: list[type[Exception]] = [
     Garbled, KeyRefused, LoadFailed, OutOfMemory, ServerFault, StreamCut, TimedOut, Unreachable,
     TypeError, DataError,  # mistakes of our own
 ]  # fmt: skip
-# What a call does: its work, an error before it, its work and then an error, or nothing although it says that it did.
+# What a call does: its work, an error before it, its work and then an error, or nothing although it says that it did. A load
+# may be late: the stream breaks or is silent, and the load takes effect when nobody listens any more.
 DEEDS = st.one_of(
     st.tuples(st.sampled_from(["before", "after"]), st.sampled_from(ERRORS)),
+    st.tuples(st.just("late"), st.sampled_from([TimedOut, StreamCut])),
     st.just(("lie", None)),
     st.just(("cancel", None)),
     st.just(("outside", None)),
@@ -49,6 +51,10 @@ class Whimsical:
         self.calls = 0
         self.switch = switch
         self.loaded: str | None = "old"
+        self.options: dict[str, Any] = {}
+        self.late: list[
+            tuple[str, dict[str, Any]]
+        ] = []  # loads that nobody follows, in the order that they take effect
 
     def _deed(self, work: Any) -> Any:
         deed, error = self.deeds.get(self.calls, ("well", None))
@@ -59,13 +65,23 @@ class Whimsical:
             with suppress(switching.TooLate):
                 switching.cancel(self.switch, user=None)
         if deed == "outside":
-            self.loaded = "other"
+            self.put("other", {})
         if deed == "lie":
             return None
         result = work()
         if deed == "after":
             raise error("scripted")
         return result
+
+    def put(self, name: str | None, options: dict[str, Any]) -> None:
+        self.loaded, self.options = name, options
+
+    def land(self) -> None:
+        """Let the late loads take effect, one after the other. A model that is loaded is not loaded again."""
+        for name, options in self.late:
+            if self.loaded != name:
+                self.put(name, options)
+        self.late.clear()
 
     def permission(self) -> str:
         return self._deed(lambda: "admin") or "api"
@@ -74,22 +90,23 @@ class Whimsical:
         return self._deed(lambda: ["old", "new", "other"]) or []
 
     def current(self) -> ModelCard | None:
-        return self._deed(lambda: None) or (ModelCard(self.loaded, {}) if self.loaded else None)
+        named = self.loaded if not self.late else None
+        return self._deed(lambda: None) or (ModelCard(named, {}) if named else None)
 
     def unload(self) -> bool:
-        self._deed(lambda: setattr(self, "loaded", None))
+        self._deed(lambda: self.late or self.put(None, {}))
         return True
 
     def probe(self, timeout: float) -> None:
         self._deed(lambda: None)
 
-    def load(self, name: str, options: object, *, read_seconds: float | None = None) -> Any:
-        return Stream(self, name)
+    def load(self, name: str, options: dict[str, Any], *, read_seconds: float | None = None) -> Any:
+        return Stream(self, name, dict(options))
 
 
 class Stream:
-    def __init__(self, tabby: Whimsical, name: str) -> None:
-        self.tabby, self.name = tabby, name
+    def __init__(self, tabby: Whimsical, name: str, options: dict[str, Any]) -> None:
+        self.tabby, self.name, self.options = tabby, name, options
 
     def __enter__(self) -> Stream:
         return self
@@ -98,9 +115,19 @@ class Stream:
         pass
 
     def __iter__(self) -> Iterator[LoadProgress]:
-        self.tabby.loaded = None
+        tabby = self.tabby
+        tabby.land()  # it waits for those before it
+        if tabby.loaded == self.name:
+            yield LoadProgress("model", 1, 1, finished=True)
+            return
+        tabby.put(None, {})
         yield LoadProgress("model", 1, 2, finished=False)
-        self.tabby._deed(lambda: setattr(self.tabby, "loaded", self.name))
+        deed, error = tabby.deeds.get(tabby.calls, ("well", None))
+        if deed == "late":
+            tabby.calls += 1
+            tabby.late.append((self.name, self.options))
+            raise error("scripted")
+        tabby._deed(lambda: tabby.put(self.name, self.options))
         yield LoadProgress("model", 2, 2, finished=True)
 
 
@@ -130,7 +157,7 @@ def _impatient(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
 
 
-def fresh(target: str) -> Switch:
+def fresh(target: str, options: dict[str, Any] | None = None) -> Switch:
     """A catalog of three models, `old` loaded, and a queued switch."""
     for table in (Switch, Lease, TabbyModel):
         table.objects.all().delete()
@@ -139,17 +166,19 @@ def fresh(target: str) -> Switch:
     row = backend.row()
     row.model, row.seen_at, row.unreachable_since, row.options = "old", timezone.now(), None, {}
     row.save()
-    return switching.request(target, source=Source.API)
+    return switching.request(target, source=Source.API, options=options)
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    deeds=st.dictionaries(st.integers(0, 16), DEEDS, max_size=3), target=st.sampled_from(["new", "old", ""])
+    deeds=st.dictionaries(st.integers(0, 16), DEEDS, max_size=3),
+    target=st.sampled_from(["new", "old", ""]),
+    options=st.sampled_from([{}, {"cache_mode": "Q4"}]),
 )
 def test_any_course_ends_in_the_truth(
-    deeds: dict[int, Any], target: str, monkeypatch: pytest.MonkeyPatch
+    deeds: dict[int, Any], target: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    switch = fresh(target)
+    switch = fresh(target, options)
     tabby = Whimsical(deeds, switch)
     moves: list[tuple[str, str]] = []
     loaded_at_success: list[str | None] = []
@@ -187,6 +216,17 @@ def test_any_course_ends_in_the_truth(
         return
     if not {"before", "after", "outside"} & set(done):
         assert ended.result == (tabby.loaded or "")
+        what_comes_late_is_told(tabby)
+
+
+def what_comes_late_is_told(tabby: Whimsical) -> None:
+    """Gantry knows what is loaded and with which options, and what TabbyAPI is still busy with; nobody else is named."""
+    assert loads.busy_with() == (tabby.late[0][0] if tabby.late else "")
+    tabby.land()
+    catalog.observe(ModelCard(tabby.loaded, {}) if tabby.loaded else None, backend.row().epoch)
+    row = backend.row()
+    assert (row.model, row.options) == (tabby.loaded or "", tabby.options)
+    assert not Switch.objects.filter(source=Source.OUTSIDE).exists()
 
 
 EVENTS = st.lists(
