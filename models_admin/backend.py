@@ -81,9 +81,22 @@ def set_reachable() -> None:
     )
 
 
-def set_findings(findings: list[dict[str, str]]) -> bool:
-    """Write what is wrong with TabbyAPI, shaped as findings.Finding.as_dict() says; whether that is news."""
-    return bool(Backend.objects.filter(pk=row().pk).exclude(findings=findings).update(findings=findings))
+def set_findings(findings: list[dict[str, str]], *, about: str = "") -> bool:
+    """Write what is wrong with TabbyAPI, shaped as findings.Finding.as_dict() says; whether that is news.
+
+    With `about`, the id of a finding, all others stay as they are.
+    """
+
+    def all_of(backend: Backend) -> list[dict[str, str]]:
+        return [*findings, *(each for each in backend.findings if about and each["id"] != about)]
+
+    if all_of(known := row()) == known.findings:
+        return False
+    with transaction.atomic():
+        backend = lock()
+        backend.findings = all_of(backend)
+        backend.save(update_fields=["findings"])
+    return True
 
 
 def set_catalog_read() -> None:
@@ -142,9 +155,9 @@ def snapshot() -> dict[str, Any]:
     {"type", "state": "ready"|"switching"|"unloaded"|"unreachable", "model" ('' = none), "about" (the model as
     showcase.about() says, or None), "loaded_at", "context" (tokens), "parameters" (of TabbyAPI's card), "options" (asked
     for), "differences" (between the two, shaped as differences.py says), "unreachable_since",
-    "trouble", "advice", "findings" (shaped as findings.Finding.as_dict() says), "catalog_at", "worker" (one is alive),
-    "replying" (generations in flight), "busy_with" (the model of a load that was given up and goes on in TabbyAPI; '' =
-    none), "switch": None | {…}, "last": None | {…} (ended within the last hour)};
+    "healthy" (its engine has not failed), "trouble", "advice", "findings" (shaped as findings.Finding.as_dict() says),
+    "catalog_at", "worker" (one is alive), "replying" (generations in flight), "busy_with" (the model of a load that was
+    given up and goes on in TabbyAPI; '' = none), "switch": None | {…}, "last": None | {…} (ended within the last hour)};
     the two switches are shaped as narration.told() says, times are ISO 8601.
     """
     # The switch before the backend: one that ends in between is then still under way, with what it has loaded. The other way
@@ -170,6 +183,7 @@ def snapshot() -> dict[str, Any]:
         "trouble": backend.trouble,
         "advice": backend.advice,
         "findings": backend.findings,
+        "healthy": not any(each["id"] == "health" for each in backend.findings),
         "catalog_at": narration.iso(backend.catalog_at),
         "worker": worker,
         "replying": replying,

@@ -84,6 +84,8 @@ def _headline(snapshot: dict[str, Any]) -> tuple[str, str]:
     match snapshot["state"]:
         case "switching":
             return "busy", _under_way(snapshot["switch"])
+        case "ready" if not snapshot["healthy"]:
+            return "bad", f"{model} is loaded, but may not answer"
         case "ready":
             return "good", f"✓ {model} is loaded"
         case "unloaded":

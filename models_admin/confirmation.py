@@ -38,6 +38,7 @@ def of_switch(snapshot: dict[str, Any], model: TabbyModel) -> dict[str, Any]:
         "takes": takes(unload + expectations.load_seconds(model.name), basis, snapshot["replying"]),
         "memory": _memory(model),
         "obstacle": obstacle(snapshot, model),
+        "no_way_back": TabbyModel.objects.filter(name=snapshot["model"]).exclude(vanished_at=None).exists(),
         **_demand(snapshot),
     }
 

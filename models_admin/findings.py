@@ -24,7 +24,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from django.utils.timesince import timesince
 
-from models_admin import backend, data_folder, events, presence, process
+from models_admin import backend, data_folder, differences, events, presence, process
 from models_admin.models import Source, Switch, Worker
 from models_admin.tabby.client import TabbyClient
 from models_admin.tabby.errors import KeyRefused, TabbyError, sentence
@@ -34,6 +34,7 @@ Level = Literal["ok", "warning", "error"]
 PATIENCE_SECONDS = 3.0  # for each answer of TabbyAPI or Redis
 LITTLE_SPACE, HARDLY_SPACE = 2 * 1024**3, 200 * 1024**2  # bytes
 CLOCK_SECONDS = 2.0
+TOLD_ELSEWHERE = ("tabbyapi", "template")  # by the Models page, of what it knows itself
 LATELY = timedelta(hours=24)
 
 
@@ -264,25 +265,58 @@ def tabbyapi(*, with_history: bool = True) -> Iterator[Finding]:
 
 def of_tabbyapi(client: TabbyClient, *, with_history: bool = True) -> Iterator[Finding]:
     """What `client` finds of TabbyAPI, and what the history says of it."""
-    asked: tuple[Callable[[TabbyClient], Finding], ...] = (_reached, _key, _folder)
-    for ask in asked:
-        try:
+    try:
+        issues = client.healthy()
+        yield Finding("tabbyapi", "ok", "TabbyAPI answers", address())
+        yield _health(issues)
+        for ask in (_key, _folder):
             found = ask(client)
-        except TabbyError as error:
-            yield _failed(error)
-            return
-        yield found
-        if found.level == "error":
-            return
+            yield found
+            if found.level == "error":
+                return
+        yield from _loaded(client)
+    except TabbyError as error:
+        yield _failed(error)
+        return
     if with_history:
         yield from changed_by_others()
 
 
-def _reached(client: TabbyClient) -> Finding:
-    if issues := client.healthy():
-        hint = "Look into TabbyAPI's log; the issues stay until it is restarted."
-        return Finding("tabbyapi", "warning", "TabbyAPI reports issues", "; ".join(issues)[:500], hint)
-    return Finding("tabbyapi", "ok", "TabbyAPI answers", address())
+def _health(issues: list[str]) -> Finding:
+    """What /health says of the engine; the card goes on naming the model when it has crashed."""
+    if issues:
+        hint = "Replies may fail until TabbyAPI is restarted, which also clears this. Its log says more."
+        return Finding("health", "error", "TabbyAPI's engine has failed", "; ".join(issues)[:500], hint)
+    return Finding("health", "ok", "TabbyAPI's engine is well")
+
+
+def look_at_health() -> bool:
+    """Ask TabbyAPI how its engine is, and write that down for pages and /readyz; False if it could not be asked."""
+    with TabbyClient(settings.TABBY_HOST, read_timeout=PATIENCE_SECONDS) as client:  # which takes no key
+        try:
+            found = _health(client.healthy())
+        except TabbyError:
+            return False
+    known = [each.as_dict() for each in (found,) if each.level != "ok"]
+    if backend.set_findings(known, about=found.id):
+        events.backend_changed()
+    return True
+
+
+def _loaded(client: TabbyClient) -> Iterator[Finding]:
+    """What is odd about the loaded model, by its card."""
+    card = client.current()
+    if card is None:
+        return
+    if card.parameters.get("prompt_template") == "":
+        yield Finding("template", "error", f"{card.id} cannot chat", "", differences.NO_TEMPLATE)
+    if card.id not in client.models():
+        yield Finding(
+            "renamed", "warning", f"{card.id} is loaded, but TabbyAPI no longer lists it",
+            "Its directory was renamed or removed since it was loaded. It answers until it is unloaded, and cannot be "
+            "loaded again by this name.",
+            "Switch to it under its new name when that disturbs nobody, or give the directory its old name back.",
+        )  # fmt: skip
 
 
 def _key(client: TabbyClient) -> Finding:
@@ -342,6 +376,8 @@ def _tabbyapi_as_known() -> Finding:
         return Finding("tabbyapi", "error", "TabbyAPI does not answer", row.trouble, row.advice)
     if row.seen_at is None:
         return Finding("tabbyapi", "error", "TabbyAPI has not answered yet")
+    if failed := next((each for each in row.findings if each["id"] == "health"), None):
+        return Finding("tabbyapi", "error", failed["title"], failed["detail"], failed["hint"])
     return Finding(
         "tabbyapi", "ok", "TabbyAPI answers", f"{row.model} is loaded" if row.model else "no model is loaded"
     )
@@ -368,6 +404,6 @@ def _words(error: Exception) -> str:
 def remember(client: TabbyClient | None = None) -> None:
     """Ask TabbyAPI, and write what is wrong with it into the Backend row, for pages to show."""
     found = of_tabbyapi(client) if client else tabbyapi()
-    worth_telling = [each for each in found if each.level != "ok" and each.id != "tabbyapi"]
+    worth_telling = [each for each in found if each.level != "ok" and each.id not in TOLD_ELSEWHERE]
     if backend.set_findings([each.as_dict() for each in worth_telling]):
         events.backend_changed()

@@ -155,7 +155,11 @@ class Loader:
         card = self._client.current()
         found = card.id if card else ""
         if found and found != name:
-            link = f"If {name} is a link to the folder of {found}, choose {found} itself. " if name else ""
+            link = (
+                f"If {name} is a link to the folder of {found}, choose {found} itself, or name the link like it. "
+                if name
+                else ""
+            )
             raise ChangedOutside(
                 f"TabbyAPI reported no error, yet {found} is loaded instead of {name or 'nothing'}",
                 advice=f"{link}{ChangedOutside.default_advice}",

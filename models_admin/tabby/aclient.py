@@ -287,8 +287,8 @@ class ChatStream:
         if response.status == 200:
             return self._access.no_events(DOING, body)
         failure = self._access.failure(response.status, DOING, body)
-        if isinstance(failure, Busy) and response.status == 503:
-            # TabbyAPI says 503 to a chat for one reason: there is no model to answer it.
+        if isinstance(failure, Busy) and response.status == 503 and failure.words:
+            # TabbyAPI says 503 to a chat for one reason: there is no model to answer it. A proxy says nothing of models.
             return NotLoaded(f"TabbyAPI has no model ready while {DOING}", failure.words)
         return failure
 

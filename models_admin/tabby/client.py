@@ -122,7 +122,8 @@ class TabbyClient:
         status, body = self._call("GET", "/health", "asking for its health")
         if status not in (200, 503):
             raise self._access.failure(status, "asking for its health", body)
-        return wire.read_issues(wire.decode_json(body, "its health"))
+        issues = wire.read_issues(wire.decode_json(body, "its health"))
+        return issues or (["It does not say why"] if status == 503 else [])
 
     def load(
         self, name: str, options: Mapping[str, Any] | None = None, *, read_seconds: float | None = None

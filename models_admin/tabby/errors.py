@@ -8,7 +8,8 @@ TabbyError
 ├── NotLoaded         not_loaded        no model is loaded
 ├── Rejected          rejected          400, 422: the request itself is not accepted
 │   ├── ModelMissing      model_missing     no such directory in its model folder
-│   └── ContextOverflow   context_overflow  the prompt is longer than the model's context
+│   ├── ContextOverflow   context_overflow  the prompt is longer than the model's context
+│   └── NoTemplate        no_template       the loaded model has no chat template
 ├── LoadFailed        load_failed       a load ended in an error
 │   ├── OutOfMemory       out_of_memory     the model does not fit the GPU's memory
 │   ├── FilesBroken       files_broken      the model's files are damaged or incomplete
@@ -145,6 +146,16 @@ class ContextOverflow(Rejected):
     )
 
 
+class NoTemplate(Rejected):
+    """The loaded model has no chat template, or one that refuses this conversation."""
+
+    kind = "no_template"
+    default_advice = (
+        "An administrator can load the model with the option prompt_template set to one of TabbyAPI's templates, or "
+        "put a chat_template.jinja into its folder."
+    )
+
+
 class LoadFailed(TabbyError):
     """A load ended in an error. The model that was loaded before is gone from the GPU by then."""
 
@@ -262,6 +273,8 @@ _BROKEN_FILES = re.compile(
     r"|unpickl",
     re.IGNORECASE,
 )
+_NO_TEMPLATE = re.compile(r"prompt template is not set|chat completions are disabled", re.IGNORECASE)
+_TEMPLATE_FAULT = re.compile(r"TemplateError\b")
 _NO_FOLDER = re.compile(r"could not find the (?:draft )?model", re.IGNORECASE)
 _NO_MODEL = re.compile(r"\bno models? (?:(?:is|are) )?(?:currently )?loaded", re.IGNORECASE)
 
@@ -294,6 +307,10 @@ def status_failure(status: int, doing: str, words: str, *, code: str = "") -> Ta
         kind, what = NotLoaded, "TabbyAPI has no model loaded"
     elif code == "context_length_exceeded":
         kind, what = ContextOverflow, "The conversation is too long for the model"
+    elif _NO_TEMPLATE.search(words):
+        kind, what = NoTemplate, "The loaded model has no chat template, so it cannot chat"
+    elif _TEMPLATE_FAULT.match(words):
+        kind, what = NoTemplate, "The chat template of the loaded model refuses this conversation"
     elif status in (429, 503):
         kind, what = Busy, f"TabbyAPI is busy ({status})"
     elif status >= 500:

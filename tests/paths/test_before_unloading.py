@@ -83,5 +83,5 @@ def test_a_link_is_told_apart_from_a_model(tabby: Tabby, admin: Person) -> None:
         page.until(lambda each: (each.backend["last"] or {}).get("id") == number, "the end of the switch")
         last = page.backend["last"]
     assert last["error"] == "TabbyAPI reported no error, yet beta-8B-Q5 is loaded instead of short-8B."
-    assert "If short-8B is a link to the folder of beta-8B-Q5, choose beta-8B-Q5 itself." in last["advice"]
+    assert "If short-8B is a link to the folder of beta-8B-Q5, choose beta-8B-Q5 itself" in last["advice"]
     assert last["result"] == until(lambda: tabby.state()["loaded"], "a loaded model") == "beta-8B-Q5"

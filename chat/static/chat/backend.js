@@ -9,11 +9,14 @@ export function described(backend) {
   if (backend.state === "switching" && running) return switching(running);
   if (backend.state === "unreachable") {
     const since = backend.unreachable_since ? ` since ${time(backend.unreachable_since)}` : "";
-    return plain("unreachable", `TabbyAPI unreachable${since}`, model, `TabbyAPI unreachable${since}. Your message is kept.`);
+    return plain("unreachable", `TabbyAPI unreachable${since}`, "Messages are kept until it is back", `TabbyAPI unreachable${since}. Your message is kept.`);
   }
   if (backend.state === "unloaded" || !model) {
     if (backend.busy_with) return plain("unloaded", "Model not available", `TabbyAPI is still busy with ${backend.busy_with}`, `Model not available: TabbyAPI is still busy with ${backend.busy_with}`);
     return plain("unloaded", "Model not available", "An administrator must load one", "Model not available: an administrator must load one");
+  }
+  if (backend.healthy === false) {
+    return plain("failing", "TabbyAPI reports a failure", `${title(backend)} may not answer`, "");
   }
   const context = backend.context ? `${Math.round(backend.context / 1024)}k context` : "";
   return plain("ready", title(backend), context, "");
