@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
-from support.rivals import let_holders_die
+from support.rivals import acting_as, let_holders_die
 
 from chat import claims, replies
 from chat.claims import Grown, Work
 from chat.models import Conversation, Message, Status
 from models_admin import backend, gate
 from models_admin.models import Lease
+from models_admin.tabby.errors import Unreachable
 
 pytestmark = pytest.mark.django_db
 
@@ -192,6 +194,76 @@ def test_nothing_is_claimed_behind_a_closed_gate() -> None:
     with pytest.raises(gate.Closed):
         claim("one")
     assert not Lease.objects.exists()
+
+
+def test_nothing_is_claimed_while_tabbyapi_is_out_of_reach() -> None:
+    ask("mara")
+    backend.set_trouble(Unreachable("TabbyAPI cannot be reached"))
+    with pytest.raises(gate.Closed):
+        claim("one")
+    backend.set_reachable()
+    assert len(claim("one")) == 1
+
+
+def test_who_holds_a_lease_hears_at_its_next_beat_that_it_is_to_let_go() -> None:
+    ask("mara")
+    ask("noor")
+    first, second = claim("one")
+    assert gate.touch("one") == {first.lease: False, second.lease: False}
+    claims.end(first, Status.COMPLETE, Grown("Done", ""))
+    assert gate.revoke() == 1
+    assert gate.touch("one") == {second.lease: True}
+    assert gate.touch("another") == {}
+    assert gate.revoke() == 0, "it has been told"
+
+
+def test_a_reply_is_first_for_the_process_whose_page_asked_and_soon_for_any() -> None:
+    with acting_as("asked"):
+        replies.send(conversation_of("mara").pk, uuid.uuid4(), "Hello")
+    assert claim("another") == []
+    assert len(claim("asked")) == 1
+    with acting_as("dead"):
+        replies.send(conversation_of("noor").pk, uuid.uuid4(), "Hello")
+    assert claim("another") == []
+    Message.objects.filter(status=Status.QUEUED).update(queued_at=timezone.now() - 2 * claims.COURTESY)
+    assert len(claim("another")) == 1
+
+
+def test_a_reply_that_is_put_back_is_first_for_the_process_that_had_it() -> None:
+    ask("mara")
+    work = only(claim("one"))
+    assert claims.put_back(work, Grown("So far", ""), "one", failed=False)
+    assert claim("another") == []
+    assert only(claim("one")).message == work.message
+
+
+def test_a_conversations_replies_come_one_after_the_other() -> None:
+    conversation = conversation_of("mara")
+    for words in ("First", "Second"):
+        replies.send(conversation.pk, uuid.uuid4(), words)
+    Message.objects.filter(status=Status.QUEUED).update(queued_at=timezone.now() - timedelta(minutes=1))
+    first = only(claim("one"))
+    assert claim("one") == []
+    claims.end(first, Status.COMPLETE, Grown("Done", ""))
+    second = only(claim("one"))
+    assert [turn["content"] for turn in second.prompt] == ["First", "Done", "Second"]
+
+
+def test_what_is_stopped_while_it_is_being_claimed_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On PostgreSQL it may be stopped between its choice and its beginning: stopping does not pass the gate."""
+    ask("mara")
+    reply = Message.objects.get(status=Status.QUEUED)
+    lease = gate.lease
+
+    def stopped_meanwhile(holder: str, subjects: Sequence[str]) -> list[Lease]:
+        replies.stop(reply.conversation_id, reply.pk)
+        return lease(holder, subjects)
+
+    monkeypatch.setattr(gate, "lease", stopped_meanwhile)
+    (work,) = claim("one")
+    assert row(work).status == Status.STOPPED
+    assert not claims.end(work, Status.COMPLETE, Grown("Not wanted", ""))
+    assert (row(work).status, row(work).text) == (Status.STOPPED, "")
 
 
 def test_nobody_has_more_replies_at_once_than_replies_per_user(settings: Any) -> None:

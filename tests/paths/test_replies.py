@@ -159,13 +159,19 @@ def test_a_reply_whose_stream_breaks_goes_on_where_it_was(tabby: Tabby, alice: P
 
 def test_a_conversation_too_long_for_the_model_leaves_out_the_oldest(tabby: Tabby, alice: Person) -> None:
     tabby.state(token_rate=0)
-    with alice.page() as page:
+    conversation = alice.conversation()
+    system = {"role": "system", "content": "Be brief."}
+    alice.call("PATCH", f"/api/conversations/{conversation}", {"system_prompt": system["content"]})
+    with alice.page(conversation) as page:
         for number in range(4):
             page.answered(page.say(f"[[echo]]{number} " + "x" * 4500))
         reply = page.answered(page.say("[[echo]]the last"))
         assert reply["status"] == "complete"
         assert reply["text"] == "the last"
-        assert reply["left_out"] > 0
+    sent = tabby.log("/v1/chat/completions")[-1]["body"]["messages"]
+    assert sent[0] == system, "which is never the oldest turn"
+    assert sent[1]["role"] == "user"
+    assert reply["left_out"] == 1 + 9 - len(sent) > 0
 
 
 def test_reasoning_is_told_apart(tabby: Tabby, admin: Person, alice: Person) -> None:
