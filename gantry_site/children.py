@@ -49,8 +49,7 @@ def children(*, webs: int, workers: int, sandbox_port: int | None) -> list[Child
     threads = ("--pool=threads", "--concurrency=8", "--without-gossip", "--without-mingle")
     for name in _numbered("worker", workers):
         listed.append(Child(name, (*celery, "worker", *threads, f"--hostname={name}@gantry")))
-    schedule = settings.DATA_DIR / "run" / "beat-schedule"
-    listed.append(Child("beat", (*celery, "beat", f"--schedule={schedule}", "--pidfile="), stop_seconds=3))
+    listed.append(Child("beat", (*celery, "beat", "--pidfile="), stop_seconds=3))
     return listed
 
 

@@ -17,7 +17,7 @@ from django.urls import path, re_path
 from chat.consumers import ChatConsumer
 from chat.dispatch import dispatcher
 from gantry_site.bodies import bounded
-from models_admin import tally, trace
+from models_admin import findings, machine, tally, trace
 from models_admin.consumers import Page
 from models_admin.hub import hub
 from models_admin.line import Line, Send
@@ -32,6 +32,7 @@ END_SECONDS = 3  # for replies to be put back; who comes too late is taken for d
 
 def start() -> None:
     """Begin this process' share of the work, in the running loop: hear events, answer queued messages."""
+    machine.start([findings.disk, findings.redis_server])
     hub.start()
     news.start()
     tally.start()

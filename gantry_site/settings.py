@@ -151,6 +151,9 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True  # a Redis that refuses to write is no reason to end
+# What is due is known from the start alone: nothing of it has to be kept on a disk that may be full.
+CELERY_BEAT_SCHEDULER = "celery.beat.Scheduler"
 CELERY_BROKER_TRANSPORT_OPTIONS = {**REDIS_WAIT, "retry_on_timeout": False, "health_check_interval": 5}
 # The database says what is to be done; a task is a nudge. One that cannot be sent at once is not worth waiting for.
 CELERY_TASK_PUBLISH_RETRY = False
@@ -284,9 +287,11 @@ LOGGING = {
         },
         "json": {"()": "gantry_site.logs.Json"},
     },
+    "filters": {"folded": {"()": "gantry_site.log_folding.Folded"}},
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
+            "filters": ["folded"],
             "formatter": "json" if LOG_FORMAT == "json" else "text",
         }
     },

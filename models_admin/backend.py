@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from models_admin import differences, loads, narration, presence, showcase, wish_ends
+from models_admin import differences, loads, machine, narration, presence, showcase, wish_ends
 from models_admin.models import ENDED, GATED, Backend, Lease, Source, Switch, TabbyModel
 from models_admin.tabby.errors import TabbyError
 from models_admin.tabby.wire import ModelCard
@@ -167,7 +167,8 @@ def snapshot() -> dict[str, Any]:
     recent = timezone.now() - timedelta(hours=1)
     backend = row()
     ended = next((s for s in newest if s.state in ENDED and (s.finished_at or recent) > recent), None)
-    worker = presence.a_worker_is_alive()
+    # On a full disk no worker can show that it lives.
+    worker = presence.a_worker_is_alive() or machine.is_full()
     replying = Lease.objects.count()
     return {
         "type": "backend",
@@ -182,7 +183,7 @@ def snapshot() -> dict[str, Any]:
         "unreachable_since": narration.iso(backend.unreachable_since),
         "trouble": backend.trouble,
         "advice": backend.advice,
-        "findings": backend.findings,
+        "findings": [*machine.as_known(), *backend.findings],
         "healthy": not any(each["id"] == "health" for each in backend.findings),
         "catalog_at": narration.iso(backend.catalog_at),
         "worker": worker,

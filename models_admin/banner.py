@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils.dateparse import parse_datetime
 
-from models_admin import differences
+from models_admin import differences, machine
 from models_admin.backend import row
 from models_admin.models import Source, State
 
@@ -54,7 +54,7 @@ def banner(snapshot: dict[str, Any]) -> dict[str, Any]:
 def alarm() -> str:
     """What is wrong with TabbyAPI, in a few words for the top of every page; '' if nothing is."""
     known = row()
-    titles = [each["title"] for each in known.findings if each["level"] == "error"]
+    titles = [each["title"] for each in [*machine.as_known(), *known.findings] if each["level"] == "error"]
     if known.unreachable_since is not None and not titles:
         return "TabbyAPI cannot be reached"
     return ". ".join(titles)

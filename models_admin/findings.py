@@ -6,6 +6,7 @@ anything, none waits for more than some seconds, and none shows a key. They may 
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 import time
@@ -24,7 +25,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from django.utils.timesince import timesince
 
-from models_admin import backend, data_folder, differences, events, presence, process
+from models_admin import backend, data_folder, differences, events, machine, presence, process
 from models_admin.models import Source, Switch, Worker
 from models_admin.tabby.client import TabbyClient
 from models_admin.tabby.errors import KeyRefused, TabbyError, sentence
@@ -33,6 +34,16 @@ Level = Literal["ok", "warning", "error"]
 
 PATIENCE_SECONDS = 3.0  # for each answer of TabbyAPI or Redis
 LITTLE_SPACE, HARDLY_SPACE = 2 * 1024**3, 200 * 1024**2  # bytes
+PROBE = b"\0" * 64 * 1024  # what a disk must take to count as one with room
+FULL = (errno.ENOSPC, errno.EDQUOT)
+REFUSED = "Redis answers but refuses writes"
+# What Redis calls it when it refuses to write, and what to do.
+REFUSALS = {
+    "OOM": "It has reached its maxmemory: give it more, or empty it of what other programs keep there.",
+    "READONLY": "REDIS_URL leads to a replica: let it lead to the primary.",
+    "NOREPLICAS": "Fewer replicas are connected than its min-replicas-to-write asks for: bring them back, or lower that.",
+    "MISCONF": "It cannot save its data: make room on its disk.",
+}
 CLOCK_SECONDS = 2.0
 TOLD_ELSEWHERE = ("tabbyapi", "template")  # by the Models page, of what it knows itself
 LATELY = timedelta(hours=24)
@@ -103,9 +114,14 @@ def disk() -> Finding:
     folder = Path(settings.DATA_DIR)
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"x")
+            file.write(PROBE)
+            file.flush()
         free = shutil.disk_usage(folder).free
     except OSError as error:
+        if error.errno in FULL:
+            title = "The disk is full: messages cannot be saved" if _in_folder() else "The disk is full"
+            hint = "Make room; Gantry goes on by itself."
+            return Finding(machine.DISK_FULL, "error", title, f"{folder}: {_words(error)}", hint)
         title = f"The data folder {folder} cannot be written by the user {data_folder.user()}"
         hint = "Let it belong to that user, or set GANTRY_DATA_DIR to another folder."
         return Finding("disk", "error", title, _words(error), hint)
@@ -119,6 +135,11 @@ def disk() -> Finding:
         what = f"Others on this machine can read {', '.join(open_to_others)}"
         return Finding("disk", "warning", what, f"in {folder}", hint)
     return Finding("disk", "ok", "The data folder can be written", left)
+
+
+def _in_folder() -> bool:
+    """Whether the database is a file."""
+    return bool(settings.DATABASES[DEFAULT_DB_ALIAS]["ENGINE"] == "django.db.backends.sqlite3")
 
 
 def _private_files() -> list[Path]:
@@ -167,10 +188,26 @@ def _database_answers() -> Finding:
 
 
 def redis_server() -> Finding:
-    """Whether Redis answers."""
+    """Whether Redis answers, and takes what is written to it."""
     try:
         with _redis() as server:
-            server.ping()
+            server.set("gantry:probe", 1, ex=60)
+    except redis.ResponseError as error:
+        # The client takes the error's code away from those that it has a class for.
+        code = {redis.exceptions.OutOfMemoryError: "OOM", redis.exceptions.ReadOnlyError: "READONLY"}.get(
+            type(error), ""
+        )
+        words = f"{code} {_words(error)}".strip()
+        hint = next(
+            (says for name, says in REFUSALS.items() if words.startswith(name)), "Its log may say why."
+        )
+        return Finding(
+            "redis",
+            "error",
+            REFUSED,
+            words,
+            f"{hint} Until then chats go on, and switches begin a little later.",
+        )
     except (redis.RedisError, OSError) as error:
         hint = "Start Redis, or check REDIS_URL. Without it chats go on, but switches begin late and pages follow late."
         return Finding("redis", "error", "Redis does not answer", _words(error), hint)

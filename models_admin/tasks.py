@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from models_admin import catalog, findings, idempotency, recovery, rules, running, wish_ends
+from models_admin import catalog, findings, idempotency, recovery, rules, running, wish_ends, worker_loop
+
+__all__ = ["worker_loop"]  # what a worker does without tasks begins with its process
 
 
 @shared_task
@@ -22,7 +24,7 @@ def refresh_catalog() -> None:
 
 @shared_task
 def look_after() -> None:
-    """Adopt switches that nobody carries out, look again for a TabbyAPI that was out of reach, close requests."""
+    """Look again for a TabbyAPI that was out of reach, close requests."""
     recovery.look_after()
     wish_ends.look_after()
 
