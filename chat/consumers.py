@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -9,16 +10,19 @@ from typing import Any
 
 import orjson
 from django.conf import settings
+from django.db import DatabaseError
 
 from chat import replies, wire
 from chat.dispatch import dispatcher
 from chat.models import Status
 from chat.replies import Done, Refused
 from chat.rooms import rooms
-from models_admin import events, threads
+from models_admin import events, saving, threads
 from models_admin.consumers import Page
 from models_admin.hub import hub
 from models_admin.wish_news import news
+
+log = logging.getLogger(__name__)
 
 NOT_FOUND = 4404
 GROWTH = ('{"type":"delta"', '{"type":"block"')
@@ -95,6 +99,14 @@ class ChatConsumer(Page):
         except Refused as refusal:
             client_id = refusal.client_id or frame.get("client_id")
             error = {"type": "error", "code": refusal.code, "detail": refusal.detail}
+            self.say({**error, "client_id": client_id} if isinstance(client_id, str) else error)
+        except DatabaseError as trouble:
+            why = saving.refusal(trouble)
+            if why is None:
+                raise
+            log.warning("A frame could not be obeyed (%s)", trouble)
+            error = {"type": "error", "code": "not_saved", "detail": why[1]}
+            client_id = frame.get("client_id")
             self.say({**error, "client_id": client_id} if isinstance(client_id, str) else error)
 
     def _count(self) -> None:

@@ -139,9 +139,9 @@ class Health:
 class Readiness:
     """Answers GET /readyz: what this Gantry needs, each by name, and whether this process can serve people.
 
-    {"ready", "status": "ok"|"degraded"|"down", "checks": {"database"|"redis"|"worker"|"tabbyapi": {"ok", "says"}}}. 503
-    only where the database does not answer: without the others people can read, write and queue messages, and it would help
-    nobody to take every web process out of service. `/readyz?all` is 503 where anything is amiss, for alarms.
+    {"ready", "status": "ok"|"degraded"|"down", "checks": {"database"|"disk"|"redis"|"worker"|"tabbyapi": {"ok", "says"}}}.
+    503 only where the database does not answer: without the others people can read, write and queue messages, and it would
+    help nobody to take every web process out of service. `/readyz?all` is 503 where anything is amiss, for alarms.
     """
 
     sync_capable = True

@@ -6,6 +6,7 @@ What was seen is kept for `manage.py doctor`, which itself does not come through
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -21,7 +22,7 @@ from django.utils.timesince import timesince
 from django.views.decorators.csrf import csrf_exempt
 
 from gantry_site.models import SeenFault
-from models_admin import proxy_faults
+from models_admin import proxy_faults, saving
 from models_admin.findings import Finding
 from models_admin.proxy_faults import NO_UPGRADE, ProxyFault
 
@@ -65,6 +66,14 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """The page for what cannot be understood: 400, which names a host that Gantry does not know."""
     host = request.META.get("HTTP_HOST", "")[:200] if isinstance(exception, DisallowedHost) else ""
     return render(request, "400.html", {"host": host}, status=400)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """The page for an error of Gantry's own: 500; or, where the database is away or its disk full, what is so."""
+    error = sys.exc_info()[1]
+    why = saving.refusal(error) if error is not None else None
+    status, says = why or (500, "")
+    return render(request, "500.html", {"code": status, "says": says}, status=status)
 
 
 @csrf_exempt
@@ -123,7 +132,10 @@ def seen(fault: ProxyFault) -> None:
 
 def findings() -> Iterator[Finding]:
     """What requests of the last day showed of the proxy, for `doctor`."""
-    faults = list(SeenFault.objects.filter(seen_at__gt=timezone.now() - TOLD_FOR))
+    try:
+        faults = list(SeenFault.objects.filter(seen_at__gt=timezone.now() - TOLD_FOR))
+    except DatabaseError:  # it is said elsewhere that it has no tables, or is away
+        return
     for fault in faults:
         yield Finding(
             "proxy", "warning", fault.title, f"Last seen {timesince(fault.seen_at)} ago.", fault.hint

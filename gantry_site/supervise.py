@@ -7,6 +7,8 @@ behind their names, and words its events. Nothing is hidden: each crash of a cra
 from __future__ import annotations
 
 import ctypes
+import errno
+import io
 import json
 import os
 import shlex
@@ -33,6 +35,7 @@ LONGEST_PAUSE = 60.0
 # How soon a signal or an exit is noticed, at the latest.
 POLL_SECONDS = 0.2
 SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, from Linux's prctl.h
+NOBODY_READS = (errno.EPIPE, errno.EIO)
 COLORS = (36, 33, 32, 35, 34, 96, 93, 92)
 
 
@@ -46,6 +49,12 @@ class Log:
         self.width = max(len(name) for name in [*names, "gantry"])
         self.colored = stream.isatty() and "NO_COLOR" not in os.environ
         self.partial: dict[str, bytes] = {}
+        self.lost = 0  # lines that a full disk did not take
+        try:
+            self.stream.flush()
+            self.raw: io.FileIO | None = io.FileIO(self.stream.fileno(), "w", closefd=False)
+        except OSError:  # a stream in memory
+            self.raw = None
         self.unread = False  # nobody reads any more: the terminal is gone, or the pipe is closed
 
     def feed(self, name: str, data: bytes) -> None:
@@ -63,12 +72,28 @@ class Log:
 
     def say(self, text: str, name: str = "gantry") -> None:
         """Print `text` behind `name`."""
+        line = f"{_as_event(text, name) if self.as_json else self._as_line(text, name)}\n"
+        if self.lost:
+            note = f"{self.lost} lines could not be written, as the disk was full"
+            line = f"{_as_event(note, 'gantry') if self.as_json else self._as_line(note, 'gantry')}\n{line}"
         try:
-            self.stream.write(f"{_as_event(text, name) if self.as_json else self._as_line(text, name)}\n")
-            self.stream.flush()
-        except OSError:
-            self.unread = True
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+            self._write(line)
+            self.lost = 0
+        except OSError as error:
+            if error.errno in NOBODY_READS:
+                self.unread = True
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+            else:
+                self.lost += 1
+
+    def _write(self, line: str) -> None:
+        """Write past the stream's buffer, which would keep what a full disk does not take."""
+        if self.raw is None:
+            self.stream.write(line)
+            return
+        data = line.encode(errors="replace")
+        while data:
+            data = data[self.raw.write(data) or 0 :]
 
     def _as_line(self, text: str, name: str) -> str:
         prefix = f"{name:<{self.width}} |"
@@ -95,7 +120,7 @@ def supervise(
 ) -> None:
     """Run the children until SIGINT, SIGTERM or SIGHUP, or until nobody reads the log; end them all, and return.
 
-    folder: gets the configuration, Supervisor's own log and, while it runs, `children.json`: {name: pid}.
+    folder: gets the configuration and, while it runs, `children.json`: {name: pid}.
     each_turn: called a few times a second.
     """
     path = folder / "supervisord.conf"
@@ -120,10 +145,9 @@ def configuration(listed: Sequence[Child]) -> str:
         "nodaemon=true",
         "silent=true",
         "umask=077",
-        "logfile=%(here)s/supervisord.log",  # "here" is where the configuration is
-        "logfile_maxbytes=1MB",
-        "logfile_backups=1",
-        "pidfile=%(here)s/supervisord.pid",
+        "logfile=/dev/null",  # Log says what there is to say, and no disk can be too full for it
+        "logfile_maxbytes=0",
+        "pidfile=%(here)s/supervisord.pid",  # "here" is where the configuration is
         "childlogdir=%(here)s",
     ]
     for child in listed:
@@ -184,6 +208,7 @@ class _Supervisor(Supervisor):  # type: ignore[misc]
         self.log = log
         self.each_turn = each_turn
         self.known: dict[str, int] | None = None
+        self.written = True
 
     def runforever(self) -> None:
         # Supervisor forgets all listeners when it starts to run: this is the first moment after that.
@@ -202,11 +227,21 @@ class _Supervisor(Supervisor):  # type: ignore[misc]
         ]
         pids = {process.config.name: process.pid for process in processes if process.pid}
         if pids != self.known:
-            draft = self.table.with_suffix(".draft")
+            self._write(pids)
+        self.each_turn()
+
+    def _write(self, pids: dict[str, int]) -> None:
+        """Write the table of children; where that fails, as on a full disk, it is tried again at the next turn."""
+        draft = self.table.with_suffix(".draft")
+        try:
             draft.write_text(json.dumps(pids))
             draft.replace(self.table)
-            self.known = pids
-        self.each_turn()
+        except OSError as error:
+            if self.written:
+                self.log.say(f"{self.table} cannot be written ({error.strerror}): trying again")
+            self.written = False
+        else:
+            self.known, self.written = pids, True
 
     def _print(self, event: Any) -> None:
         self.log.feed(event.process.config.name, event.data)

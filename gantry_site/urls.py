@@ -19,6 +19,7 @@ admin.site.login_form = AdminSignInForm
 sign_in = LoginView.as_view(authentication_form=SignInForm, redirect_authenticated_user=True)
 
 handler400 = refusals.bad_request
+handler500 = refusals.server_error
 
 urlpatterns = [
     path("accounts/login/", sign_in, name="login"),

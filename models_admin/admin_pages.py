@@ -227,6 +227,6 @@ def _refresh_quickly() -> None:
         settings.TABBY_HOST, settings.TABBY_ADMIN_KEY, settings.TABBY_API_KEY, read_timeout=PATIENCE_SECONDS
     )
     with client:
-        found = catalog.refresh(client)
+        found = catalog.try_to_refresh(client)
         if found.error is None and not TabbyModel.objects.filter(vanished_at=None).exists():
             findings.remember(client)  # the page shows what TabbyAPI answers

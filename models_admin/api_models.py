@@ -72,7 +72,7 @@ def models(request: HttpRequest) -> dict[str, Any]:
     """List the models in TabbyAPI's catalog, and say which one is loaded."""
     require(request, *LOOKING)
     if catalog.stale() and backend.row().unreachable_since is None:
-        catalog.refresh()
+        catalog.try_to_refresh()
     active = backend.row().model
     present = TabbyModel.objects.filter(vanished_at=None)
     return {

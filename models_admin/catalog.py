@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from models_admin import backend, differences, events, gate, loads, names, switching
@@ -61,6 +61,15 @@ def refresh(client: TabbyClient | None = None) -> Refreshed:
         log.info("Catalog: %s new, %s gone", len(added), len(gone))
         events.catalog_changed()
     return Refreshed(added, gone)
+
+
+def try_to_refresh(client: TabbyClient | None = None) -> Refreshed:
+    """Refresh for somebody who only wants to read: a database that cannot be written is no reason to show nothing."""
+    try:
+        return refresh(client)
+    except OperationalError as error:
+        log.warning("The catalog could not be written (%s)", error)
+        return Refreshed()
 
 
 def look(client: TabbyClient | None = None) -> bool:

@@ -92,14 +92,25 @@ def everything() -> Iterator[Finding]:
 
 def readiness() -> dict[str, Finding]:
     """What a running Gantry needs, by name, without asking TabbyAPI: what the workers heard of it is in the database."""
+    room = disk()
+    if room.level == "warning":
+        room = Finding("disk", "ok", room.title, room.detail)
     if (found := _database_answers()).level == "error":
         unknown = {"worker": "a worker", "tabbyapi": "TabbyAPI"}
         return {
             "database": found,
+            "disk": room,
             "redis": redis_server(),
             **{name: _unknown(name, what) for name, what in unknown.items()},
         }
-    return {"database": found, "redis": redis_server(), "worker": workers(), "tabbyapi": _tabbyapi_as_known()}
+    alive = _unknown("worker", "a worker") if room.id == machine.DISK_FULL and _in_folder() else workers()
+    return {
+        "database": found,
+        "disk": room,
+        "redis": redis_server(),
+        "worker": alive,
+        "tabbyapi": _tabbyapi_as_known(),
+    }
 
 
 def _unknown(name: str, what: str) -> Finding:

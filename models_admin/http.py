@@ -23,6 +23,7 @@ from ninja.operation import Operation
 from ninja.renderers import JSONRenderer
 from ninja.responses import NinjaJSONEncoder
 
+from models_admin import saving
 from models_admin.shapes import SENTENCES
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,11 @@ def answer(status: int, body: dict[str, Any]) -> HttpResponse:
 
 
 def broken(request: HttpRequest, error: Exception) -> HttpResponse:
-    """Answer a request that met an error of our own, and write that down."""
+    """Answer a request that met an error of our own, or a database that is away or full, and write that down."""
+    if why := saving.refusal(error):
+        status, detail = why
+        log.warning("%s %s was refused (%s)", request.method, request.path, error)
+        return answer(status, {"detail": detail})
     log.error("%s %s failed", request.method, request.path, exc_info=error)
     return answer(500, {"detail": "Something went wrong in Gantry itself; its log says what."})
 

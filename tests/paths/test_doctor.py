@@ -114,7 +114,7 @@ def test_readiness_names_each_part(tabby: Tabby, gantry: Gantry) -> None:
     until(lambda: ready(gantry)[1]["status"] == "ok", "a Gantry that is ready")
     status, known = ready(gantry, "?all")
     assert (status, known["ready"]) == (200, True)
-    assert set(known["checks"]) == {"database", "redis", "worker", "tabbyapi"}
+    assert set(known["checks"]) == {"database", "disk", "redis", "worker", "tabbyapi"}
     assert all(each["ok"] for each in known["checks"].values())
 
 

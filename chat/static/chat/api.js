@@ -18,6 +18,9 @@ export async function call(method, path, body, headers = {}) {
     throw new Error("You have been signed out.");
   }
   const answer = response.status === 204 ? null : await response.json().catch(() => null);
-  if (!response.ok) throw new Error(answer?.detail ?? `The server answered with status ${response.status}. Try again.`);
+  if (!response.ok) {
+    const words = answer?.detail ?? `The server answered with status ${response.status}. Try again.`;
+    throw Object.assign(new Error(words), { status: response.status });
+  }
   return answer;
 }

@@ -22,6 +22,7 @@ import { View } from "./view.js";
 import { Welcome } from "./welcome.js";
 
 const AT_ONCE = 10; // frames
+const UNSAVED = 3000; // milliseconds until what could not be saved is sent again
 
 const boot = JSON.parse(byId("boot").textContent);
 const state = initial();
@@ -32,6 +33,8 @@ let settings = { system_prompt: "", temperature: null, max_tokens: null }; // of
 let socket = null;
 let beginning = null;
 let fetching = false;
+let told = false; // that nothing can be saved
+let retrying = null;
 
 // Messages ---------------------------------------------------------------------------------------------------------
 
@@ -134,6 +137,10 @@ function begin() {
       connect();
     })
     .catch((error) => {
+      if (error.status === 507 || error.status === 503) {
+        unsaved(error.message, () => state.conversation || begin());
+        return;
+      }
       for (const frame of outbox.waiting) outbox.refuse(frame.client_id, error.message);
       view.schedule();
     })
@@ -193,6 +200,7 @@ function connect() {
 function react(change) {
   if (change.what === "acknowledged") {
     const frame = outbox.take(change.client_id);
+    told = false;
     if (frame) sidebar.touch(state.conversation.id);
   } else if (change.what === "resync") {
     if (!resyncing.has(change.id)) socket.send({ type: "resync", id: change.id });
@@ -212,7 +220,21 @@ function react(change) {
   view.change(change);
 }
 
+/** The server can save nothing at the moment: what was sent is kept, and sent again until it is taken. */
+function unsaved(detail, retry) {
+  if (!told) toast(`${detail} What you wrote is kept here and sent again.`, null, 12_000);
+  told = true;
+  retrying ??= setTimeout(() => {
+    retrying = null;
+    retry();
+  }, UNSAVED);
+}
+
 function refused({ code, detail, client_id: clientId }) {
+  if (code === "not_saved" && outbox.waiting.some((frame) => frame.client_id === clientId)) {
+    unsaved(detail, () => view.connected && transmit(outbox.waiting));
+    return;
+  }
   if (code === "too_fast") {
     later(outbox.waiting);
     return;

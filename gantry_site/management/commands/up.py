@@ -19,11 +19,11 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connections
+from django.db import OperationalError, connections
 
 from gantry_site.children import children, free_port
 from gantry_site.supervise import Log, supervise
-from models_admin import data_folder, findings
+from models_admin import data_folder, findings, saving
 
 # Addresses that stand for all of this machine's, and where to reach a server that listens there.
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
@@ -42,7 +42,18 @@ class Command(BaseCommand):
             "--prepare", action="store_true", help="prepare the database and the admin, and end"
         )
 
-    def handle(self, *args: Any, webs: int, workers: int, prepare: bool, **options: Any) -> None:
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            self.run_all(options["webs"], options["workers"], prepare=options["prepare"])
+        except (OSError, OperationalError) as error:
+            if not saving.is_full(error):
+                raise
+            raise CommandError(
+                f"The disk of the data folder {settings.DATA_DIR} is full ({error}). Make room, then start again."
+            ) from None
+
+    def run_all(self, webs: int, workers: int, *, prepare: bool) -> None:
+        """Prepare, then run and watch every process until the end."""
         os.umask(0o077)  # what is in these files is nobody else's to read
         run = settings.DATA_DIR / "run"
         try:
