@@ -316,3 +316,12 @@ def test_titles_show_their_control_characters(client: Client, ada: User) -> None
     client.patch(path, {"title": "Bell \x07"}, "application/json")
     assert client.get(path).json()["title"] == "Bell ␇"
     assert replies.title_of("Turned \u202e round\nand more") == "Turned \ufffd round"
+
+
+def test_a_socket_is_for_the_owner_of_a_conversation_that_is_there(ada: User) -> None:
+    other = User.objects.create_user("other")
+    mine = talk(ada, "mine")
+    assert replies.conversation_of(ada.pk, mine.pk) == mine
+    assert replies.conversation_of(other.pk, mine.pk) is None
+    Conversation.objects.filter(pk=mine.pk).update(deleted_at=timezone.now())
+    assert replies.conversation_of(ada.pk, mine.pk) is None
