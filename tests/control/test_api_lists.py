@@ -56,6 +56,7 @@ def test_anybody_is_told_what_is_loaded(anybody: Client, catalog: Catalog) -> No
         "model": None,
         "loaded_at": None,
         "context": None,
+        "busy_with": None,
     }
 
 
