@@ -131,10 +131,13 @@ def test_it_is_asked_for_once() -> None:
 
 def test_another_change_comes_first() -> None:
     seen("usual")
-    switching.request("other", source=Source.API)
+    other = switching.request("other", source=Source.API)
     away()
     look()
     assert asked_for() == []
+    Switch.objects.filter(pk=other.pk).update(state=State.FAILED)
+    look()
+    assert asked_for() == ["usual"]
 
 
 def test_what_was_unloaded_through_gantry_stays_unloaded() -> None:
@@ -195,6 +198,7 @@ def test_a_model_that_comes_in_the_last_moment_is_left_alone(looks: int) -> None
     assert (switch.state, switch.error_kind, switch.result) == ("cancelled", "not_empty", "other")
     assert switch.error == "Not done, because other has been loaded meanwhile."
     assert backend.row().model == "other"
+    assert ("draining" in switch.seconds) == (looks > 0), "replies by that model were kept waiting"
 
 
 def test_somebody_who_asks_for_the_same_model_wants_it_in_any_case() -> None:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models_admin import backend, catalog, gate, loading, loads, running, switching
-from models_admin.models import ACTIVE, ENDED, GATED, Lease, Source, State, Switch, TabbyModel
+from models_admin.models import ACTIVE, ENDED, GATED, Lease, Load, Source, State, Switch, TabbyModel
 from models_admin.tabby.errors import (
     Garbled,
     KeyRefused,
@@ -210,6 +210,7 @@ def test_any_course_ends_in_the_truth(
         assert ended.result == target
         if "outside" not in done:
             assert loaded_at_success == [target or None]
+        assert not target or not Load.objects.exists(), "what was asked for is over"
     assert ended.result in (backend.row().model, None)
     if ended.result is None:
         assert backend.row().unreachable_since is not None, "what is loaded is not known, and that is said"
