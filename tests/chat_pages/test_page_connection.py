@@ -145,6 +145,36 @@ def test_what_is_refused_stays_and_can_be_taken_back(site: Site) -> None:
     assert outbox(page) == []
 
 
+def test_what_cannot_be_saved_is_kept_and_sent_again_until_it_is(site: Site) -> None:
+    page = site.open()
+    for number in range(2):
+        say(page, f"Message {number}")
+    full = "The server's disk is full: messages cannot be saved."
+    for frame in site.sent("send", 2):
+        site.say({"type": "error", "code": "not_saved", "detail": full, "client_id": frame["client_id"]})
+    expect(page.locator("#toasts")).to_contain_text(f"{full} What you wrote is kept here and sent again.")
+    expect(page.locator(".toast")).to_have_count(1)
+    expect(page.locator(".msg.refused")).to_have_count(0)
+    assert len(outbox(page)) == 2
+    first, second, *again = site.sent("send", 4)
+    assert [each["client_id"] for each in again] == [first["client_id"], second["client_id"]]
+    for number, frame in enumerate(again, start=1):
+        acknowledge(site, frame, number)
+    expect(page.locator(".msg.pending")).to_have_count(0)
+    assert outbox(page) == []
+
+
+def test_a_conversation_that_cannot_be_saved_begins_when_it_can_be(site: Site) -> None:
+    site.served.answers["POST", "/api/conversations"] = (507, {"detail": "The server's disk is full."})
+    page = site.open("/")
+    say(page, "Is there room?")
+    expect(page.locator("#toasts")).to_contain_text("The server's disk is full.")
+    expect(page.locator(".msg.refused")).to_have_count(0)
+    site.served.answers["POST", "/api/conversations"] = (201, {"id": NEW, "title": ""})
+    (frame,) = site.sent("send")
+    assert frame["text"] == "Is there room?"
+
+
 def test_frames_that_came_too_fast_are_sent_again_by_themselves(site: Site) -> None:
     page = site.open()
     say(page, "Quick")
