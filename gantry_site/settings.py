@@ -48,8 +48,10 @@ PORT = env.int("PORT", default=8000)
 SERVER = env.str("SERVER", default="daphne")
 BIND = env.str("GANTRY_BIND", default="127.0.0.1")
 _secret_key, _database_url = env.str("SECRET_KEY", default=""), env.str("DATABASE_URL", default="")
+# Where key and database are elsewhere, only `up` needs the folder.
+DATA_DIR_NEEDED = not (_secret_key and _database_url)
 try:
-    if not (_secret_key and _database_url):
+    if DATA_DIR_NEEDED:
         data_folder.make(DATA_DIR, ["secret.key"] if _database_url else ["gantry.sqlite3"])
     SECRET_KEY = _secret_key or _kept_secret(DATA_DIR / "secret.key")
 except OSError as error:

@@ -129,16 +129,17 @@ def disk() -> Finding:
             file.flush()
         free = shutil.disk_usage(folder).free
     except OSError as error:
+        level: Level = "error" if settings.DATA_DIR_NEEDED else "warning"
         if error.errno in FULL:
-            title = "The disk is full: messages cannot be saved" if _in_folder() else "The disk is full"
+            name, what = (machine.DISK_FULL, ": messages cannot be saved") if _in_folder() else ("disk", "")
             hint = "Make room; Gantry goes on by itself."
-            return Finding(machine.DISK_FULL, "error", title, f"{folder}: {_words(error)}", hint)
+            return Finding(name, level, f"The disk is full{what}", f"{folder}: {_words(error)}", hint)
         title = f"The data folder {folder} cannot be written by the user {data_folder.user()}"
         hint = "Let it belong to that user, or set GANTRY_DATA_DIR to another folder."
-        return Finding("disk", "error", title, _words(error), hint)
+        return Finding("disk", level, title, _words(error), hint)
     left = f"{free / 1024**3:.1f} GB free in {folder}"
     if free < LITTLE_SPACE:
-        level: Level = "error" if free < HARDLY_SPACE else "warning"
+        level = "error" if free < HARDLY_SPACE else "warning"
         hint = "Make room: without it, messages cannot be saved."
         return Finding("disk", level, "Little space is left", left, hint)
     if open_to_others := [each.name for each in _private_files() if each.stat().st_mode & 0o077]:

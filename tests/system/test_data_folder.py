@@ -63,7 +63,9 @@ class TestAFolderThatCannotBeWritten:
 
     def test_the_doctor_names_the_user(self, tmp_path: Path, settings: Settings) -> None:
         (tmp_path / "data").touch()
-        settings.DATA_DIR = tmp_path / "data"
+        settings.DATA_DIR, settings.DATA_DIR_NEEDED = tmp_path / "data", False
+        assert findings.disk().level == "warning"
+        settings.DATA_DIR_NEEDED = True
         found = findings.disk()
         assert found.level == "error"
         assert f"by the user {pwd.getpwuid(os.geteuid()).pw_name}" in found.title
