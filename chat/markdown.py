@@ -27,12 +27,6 @@ log = logging.getLogger(__name__)
 # markup: a `<`, and a `~` that stands alone (ranges are written with it: 3~5).
 _LESS, _TILDE = "\ufdd0", "\ufdd1"
 _RESERVED = re.compile(f"[{_LESS}{_TILDE}]")
-_BACK = {
-    _LESS: "&lt;",
-    _TILDE: "~",
-    "%EF%B7%90": "%3C",
-    "%EF%B7%91": "~",
-}
 _NO_MARKUP = re.compile(r"<(?!(?:https?://|mailto:)[^\s<>]*>|[^\s<>@]+@[^\s<>@]+>|br ?/?>)", re.IGNORECASE)
 _LONE_BREAK = re.compile(rf"^({MARKER})<br ?/?>[ \t]*$", re.IGNORECASE | re.MULTILINE)
 _ONE_TILDE = re.compile(r"(?<!~)~(?!~)")
@@ -106,7 +100,7 @@ def steps(
 
     Not `mathematical`: formulas stay as they were written.
     """
-    if _DEEP.search(source):
+    if _DEEP.search(source):  # no parser and no sanitizer is made for that
         return plain(source)
     definitions = "\n".join(definitions)
     try:
@@ -124,9 +118,10 @@ def steps(
             yield
         html = "".join(parts) + html[at:]
     html = _shaped(html)
-    for mark, char in _BACK.items():
-        if mark in html:
-            html = html.replace(mark, char)
+    if not html.isascii():
+        html = html.replace(_LESS, "&lt;").replace(_TILDE, "~")
+    if "%EF%B7%9" in html:
+        html = html.replace("%EF%B7%90", "%3C").replace("%EF%B7%91", "~")
     return _CLEANER.clean(html)
 
 
@@ -151,7 +146,8 @@ def _box(escaped: str, language: str) -> str:
 
 def _prepared(source: str) -> str:
     """`source` with what comrak would take for something else put out of its way."""
-    source = _RESERVED.sub("\ufffd", source)
+    if not source.isascii():
+        source = _RESERVED.sub("\ufffd", source)
     source = mended(source)
     if "<" in source:
         if "<br" in source or "<BR" in source:

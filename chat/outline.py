@@ -17,6 +17,7 @@ LINE_WEIGHT, CELL_WEIGHT = (
     4,
 )  # characters that a line's end and a table's cell stand for: they take as long
 NOTHING = 1_000  # is indented as far
+NO_FENCE = Fence("", "")
 
 _ITEM = re.compile(r"(?P<marker>[-+*]|(?P<number>\d{1,9})[.)])(?P<space>[ \t]+|$)(?P<rest>.*)")
 _HEADING = re.compile(r"#{1,6}(?:[ \t]|$)")
@@ -37,11 +38,13 @@ class Kind(Enum):
 class Outline:
     """An open block: its lines, and which line ends it."""
 
+    __slots__ = ("_blank", "_formula", "_indent", "_inner", "_lazy", "fence", "kind", "lines", "weight")
+
     def __init__(self, head: list[str] | None = None) -> None:
         self.kind = Kind.TEXT
         self.lines: list[str] = head or []
         self.weight = 0  # about its characters
-        self.fence = Fence("", "")
+        self.fence = NO_FENCE
         self._formula = ""  # what ends the open formula: until then nothing is an item
         self._indent = 0  # of the open item's text
         self._inner: Fence | None = None  # that is open in a list or quotation
@@ -88,23 +91,22 @@ class Outline:
         return (self._blank or not self._lazy) and not _ITEM.match(words)
 
     def _ends_text(self, line: str, words: str) -> bool:
+        quoted = self.kind is Kind.QUOTE
         if _begins_anew(line, words):
             return True
         if self._formula:
             return False
-        quoted = self.kind is Kind.QUOTE
-        if words[0] == ">":
-            return not quoted
+        if words[0] == ">" or (quoted and not self._lazy):
+            return not quoted or words[0] != ">"
+        if words[0].isalpha():
+            return False
         rule = _RULE.match(words) is not None
         item = None if rule else _ITEM.match(words)
-        if quoted and not self._lazy:
-            return True
-        if quoted or self._is_table():
-            return rule or item is not None
-        # `---` makes a heading of the text above it; and not every number with a point begins a list in a text.
-        return (rule and words[0] != "-") or (
-            item is not None and item["rest"] != "" and item["number"] in (None, "1")
-        )
+        if item is not None:  # not every number with a point begins a list in a text
+            alone = item["rest"] != "" and item["number"] in (None, "1")
+            return alone or quoted or self._is_table()
+        # `---` makes a heading of the text above it
+        return rule and (words[0] != "-" or quoted or self._is_table())
 
     def add(self, line: str) -> bool:
         """Take the next line; return whether it ends the block."""
@@ -125,10 +127,10 @@ class Outline:
             self._note_end(line)
         if self._formula:
             self._formula = "" if self._formula in line and not first else self._formula
-        elif self.kind is Kind.TEXT and not first:
+        elif self.kind is Kind.TEXT and not first and words[0] in "$\\":
             self._formula = open_formula(line)
         self._blank = False
-        return self.kind is Kind.TEXT and indent < 4 and self._is_by_itself(words)
+        return self.kind is Kind.TEXT and indent < 4 and not words[0].isalpha() and self._is_by_itself(words)
 
     def _is_by_itself(self, words: str) -> bool:
         """Whether the last line is a heading or a rule, or makes a heading of what stands above it."""
@@ -147,13 +149,15 @@ class Outline:
 
     def _begin(self, line: str, words: str, indent: int) -> None:
         """See what the first line begins."""
-        fence = Fence.opened(line)
+        fence = Fence.opened(line) if words[0] in "`~" else None
         if indent > 3:
             self.kind = Kind.CODE
         elif fence is not None:
             self.kind, self.fence = Kind.FENCE, fence
         elif words[0] == ">":
             self.kind = Kind.QUOTE
+        elif words[0].isalpha():
+            pass
         elif _ITEM.match(words) and not _RULE.match(words):
             self.kind = Kind.LIST
         else:
@@ -188,4 +192,6 @@ def _indent(line: str, words: str) -> int:
 
 
 def _begins_anew(line: str, words: str) -> bool:
-    return _HEADING.match(words) is not None or Fence.opened(line) is not None
+    if words[0] == "#":
+        return _HEADING.match(words) is not None
+    return words[0] in "`~" and Fence.opened(line) is not None

@@ -22,7 +22,7 @@ class Stream:
         expect(self.page.locator(".reply")).to_have_count(2)
         self.page.mouse.move(600, 400)
         self.grow(10)
-        expect(self.page.locator(".tail .line", has_text="Line 9.")).to_be_in_viewport()
+        expect(self.page.locator(".tail p", has_text="Line 9.")).to_be_in_viewport()
 
     def grow(self, lines: int) -> None:
         """Let so many lines come, and wait until they are there."""
@@ -31,7 +31,7 @@ class Stream:
             self.site.say(delta(4, self.length, words))
             self.length += len(words)
             self.lines += 1
-        expect(self.page.locator(".tail .line", has_text=f"Line {self.lines - 1}.")).to_be_attached()
+        expect(self.page.locator(".tail p", has_text=f"Line {self.lines - 1}.")).to_be_attached()
 
 
 def gap(page: Page) -> float:
@@ -103,4 +103,4 @@ def test_a_wheel_without_a_way_up_lets_go_of_nothing(site: Site) -> None:
     page.mouse.move(600, 400)
     page.mouse.wheel(0, -100)
     site.say(delta(2, 0, LONG))
-    expect(page.locator(".tail .line", has_text="Paragraph 39.")).to_be_in_viewport()
+    expect(page.locator(".tail p", has_text="Paragraph 39.")).to_be_in_viewport()

@@ -106,7 +106,7 @@ ARABIC = "مرحبا، كيف حالك؟"
 
 def test_what_is_written_from_right_to_left_stands_so(site: Site) -> None:
     both = f"{ARABIC}\nEnglish"
-    talk = (asked(1, both), streaming(2, f"{ARABIC}\n- {ARABIC}\nEnglish\n```\nprint()", 1))
+    talk = (asked(1, both), streaming(2, f"{ARABIC}\n- {ARABIC}\n\nEnglish\n```\nprint()", 1))
     site.served.boot = {"list": {"conversations": [listed(HERE, TITLE), listed(OTHER, ARABIC)], "next": None}}
     page = site.open(first=hello(*talk))
     page.locator("#composer-text").fill(ARABIC)
@@ -117,12 +117,12 @@ def test_what_is_written_from_right_to_left_stands_so(site: Site) -> None:
         "#composer-text",
         ".editor textarea",
         f".row a:text('{ARABIC}')",
-        ".tail .line.item",
-        ".tail .line",
+        ".tail ul",
+        ".tail p",
     )
     for place in places:
         assert page.locator(place).first.evaluate(direction) == "rtl", place
-    for place in (f".row a:text('{TITLE}')", ".tail .line >> nth=2", ".tail code"):
+    for place in (f".row a:text('{TITLE}')", ".tail p >> nth=1", ".tail code"):
         assert page.locator(place).evaluate(direction) == "ltr", place
     page.get_by_role("button", name="Cancel").first.click()
     page.get_by_role("button", name=f"Options for {ARABIC}").click()

@@ -1,5 +1,6 @@
 // One message on the page. What changes is touched, nothing else: blocks are appended, text nodes grow.
 
+import { paint } from "./colours.js";
 import { autosize, h, icon, iconButton } from "./dom.js";
 import { count, place, plural, seconds } from "./format.js";
 import { onKey } from "./keys.js";
@@ -73,7 +74,11 @@ export class MessageView {
 
   /** `html` has been sanitized by the server. */
   addHtml(html) {
+    const last = this.tail.element.previousElementSibling;
     this.tail.element.insertAdjacentHTML("beforebegin", html);
+    const added = [];
+    for (let each = last?.nextElementSibling ?? this.prose.firstElementChild; each !== this.tail.element; each = each.nextElementSibling) added.push(each);
+    paint(added);
     this.html += html;
     this.tail.clear();
   }
