@@ -20,6 +20,7 @@ from django.conf import settings
 from chat.claims import Grown, Work
 from chat.rendering import Block, Blocks
 from chat.rooms import rooms
+from chat.thinking import Taken, Thinking
 from models_admin import tally
 from models_admin.tabby.aclient import AsyncTabby
 from models_admin.tabby.errors import ContextOverflow, ToolsAsked
@@ -86,6 +87,7 @@ class Live:
         self._tabby = tabby
         self._text = [work.text] if work.text else []
         self._reasoning = [work.reasoning] if work.reasoning else []
+        self._thinking = Thinking(work.text, thought=bool(work.reasoning))
         self._blocks = Blocks()
         self._room = settings.REPLY_MAX_CHARS - len(work.text) - len(work.reasoning)
         self._blocks.accept(work.text)
@@ -155,6 +157,7 @@ class Live:
 
     async def render_whole(self) -> None:
         """Render all of the text, which has ended."""
+        self._grow(self._thinking.end())
         self._blocks.end()
         await self.render()
 
@@ -244,20 +247,39 @@ class Live:
     def _take(self, delta: Delta) -> None:
         delta = self._within_bounds(delta)
         if delta.reasoning:
-            self._thinking_since = self._thinking_since or time.monotonic()
-            self._reasoning.append(delta.reasoning)
-            self._held_reasoning.append(delta.reasoning)
+            self._thinking.reasoned()
+            self._grow(Taken("", delta.reasoning))
         if delta.text:
-            self._text.append(delta.text)
-            self._held.append(delta.text)
-            self._blocks.accept(delta.text)
-            if self._thinking_since is not None and self.grown.reasoning_seconds is None:
-                self.grown.reasoning_seconds = round(time.monotonic() - self._thinking_since, 1)
+            self._grow(self._thinking.take(delta.text))
         if delta.usage is not None:
             self.grown.usage = delta.usage.as_dict()
         if delta.finish_reason:
             self.grown.finish_reason = delta.finish_reason
         self.saved = False
+
+    def _grow(self, taken: Taken) -> None:
+        if taken.moved:
+            self._move_to_reasoning()
+        if taken.reasoning:
+            self._thinking_since = self._thinking_since or time.monotonic()
+            self._reasoning.append(taken.reasoning)
+            self._held_reasoning.append(taken.reasoning)
+        if taken.moved:
+            self._held_reasoning, self._reasoning_sent = [], len(self.reasoning())
+            self._send({"type": "message", "message": self.snapshot()})
+        if taken.text:
+            self._text.append(taken.text)
+            self._held.append(taken.text)
+            self._blocks.accept(taken.text)
+            if self._thinking_since is not None and self.grown.reasoning_seconds is None:
+                self.grown.reasoning_seconds = round(time.monotonic() - self._thinking_since, 1)
+
+    def _move_to_reasoning(self) -> None:
+        """What has come as text was thinking whose beginning was not marked. Pages need a snapshot then."""
+        self._reasoning.append(self.text())
+        self._text, self._held, self._held_blocks, self._html = [], [], [], []
+        self._sent = self._upto = 0
+        self._blocks = Blocks()
 
     def flush(self) -> None:
         """Send what is held back to the pages that look on."""

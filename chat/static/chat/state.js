@@ -89,7 +89,9 @@ export function prepend(state, { messages, earlier }) {
 function freshest(known, snapshot) {
   const fresh = held(snapshot);
   const older = (snapshot.revision ?? 0) - (known?.revision ?? 0);
-  if (!known || older > 0 || (older === 0 && fresh.length >= known.length)) return fresh;
+  // Together, because text may turn out to have been thinking.
+  const further = fresh.length + fresh.reasoningLength - (known ? known.length + known.reasoningLength : 0);
+  if (!known || older > 0 || (older === 0 && further >= 0)) return fresh;
   return Object.assign(known, { versions: snapshot.versions, queue_position: snapshot.queue_position });
 }
 
