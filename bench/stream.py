@@ -20,12 +20,12 @@ from typing import Any
 
 import uvloop
 
-from bench import stream_moments
+from bench import stream_hostile, stream_moments
 from bench.stream_cases import Case, Pair, measure, percentile
 from bench.stream_people import Visitor, visitors
 from bench.stream_system import CORES, System, running
 
-PARTS = ("flood", "paced", "resume", "sockets")
+PARTS = ("flood", "paced", "markdown", "hostile", "resume", "sockets")
 PEOPLE = 200
 
 
@@ -143,6 +143,30 @@ class Bench:
             "CPU s per 1,000",
             "first token ms, all at once",
         ]
+        table(heads, rows)
+
+    def markdown(self) -> None:
+        """100 paced replies of words, and of Markdown: what rendering costs."""
+        rows, spent = [], []
+        for name, markdown in (("words", False), ("Markdown", True)):
+            self._fresh_web(f"paced-{name}")
+            seconds = self.plan.paced_seconds
+            case = Case(100, int(50 * seconds), 50.0, spread=seconds / 2, markdown=markdown)
+            pair = measure(self.system, case, self.people, self.rounds, self.run)
+            spent.append(pair.of("through", lambda run: run.cpu_per_1000))
+            rows.append([f"100 at once, {name}", f"{spent[-1]:.4f}", f"{spent[-1] / spent[0]:.2f}"])
+        self.system.end_web()
+        table(["paced, 50 tokens/s", "CPU s per 1,000", "of words"], rows)
+
+    def hostile(self) -> None:
+        """The tokens of 20 paced replies beside one that is as bad as can be."""
+        self._fresh_web("hostile")
+        rows = [
+            stream_hostile.row(self.system, name, self.people, self.rounds, self.run)
+            for name in stream_hostile.INPUTS
+        ]
+        self.system.end_web()
+        heads = ["one reply streams, again and again", "delay of others' tokens p50 ms", "p99 ms", "worst ms"]
         table(heads, rows)
 
     def resume(self) -> None:

@@ -80,9 +80,14 @@ def percentile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
 
 
+def marked() -> str:
+    """What tells the messages of one run from those of all others."""
+    return f"run {next(_runs)} "
+
+
 async def directly(system: System, case: Case) -> Run:
     """Read all streams of `case` from the sandbox itself."""
-    mark = f"run {next(_runs)} "
+    mark = marked()
     system.sandbox.forget()
     timeout = aiohttp.ClientTimeout(total=None)
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
@@ -94,12 +99,12 @@ async def directly(system: System, case: Case) -> Run:
             return await read_directly(session, system.sandbox.url, KEY, text)
 
         taken = await asyncio.gather(*(one(number) for number in range(case.streams)))
-    return _judged(system, case, mark, list(taken))
+    return judged(system, case, mark, list(taken))
 
 
 async def through(system: System, case: Case, people: list[Visitor], addresses: list[tuple[str, str]]) -> Run:
     """Read all streams of `case` as pages of Gantry do; `addresses` as fresh_pages() gives them."""
-    mark = f"run {next(_runs)} "
+    mark = marked()
     system.sandbox.forget()
     pages = await open_pages(f"127.0.0.1:{system.port}", addresses)
     await asyncio.sleep(0.3)  # what the opening left to do
@@ -118,7 +123,7 @@ async def through(system: System, case: Case, people: list[Visitor], addresses: 
             page.close()
     spent = system.web.cpu() - before
     system.check()
-    run = _judged(system, case, mark, list(taken))
+    run = judged(system, case, mark, list(taken))
     run.cpu_per_1000 = spent / _tokens(system, mark) * 1000
     return run
 
@@ -137,14 +142,15 @@ def _tokens(system: System, mark: str) -> int:
     return sum(record["tokens"] or 0 for record in _records(system, mark))
 
 
-def _judged(system: System, case: Case, mark: str, taken: list[Taken]) -> Run:
+def judged(system: System, case: Case, mark: str, taken: list[Taken]) -> Run:
+    """What the streams of a run came to, by the sandbox's record and what was taken."""
     records = _records(system, mark)
     if len(records) != case.streams:
         raise RuntimeError(f"{len(records)} of {case.streams} streams are in the sandbox's record")
     total = sum(record["tokens"] for record in records)
     seconds = max(each.last for each in taken) - min(each.asked for each in taken)
     run = Run(total / seconds, first=[each.first - each.asked for each in taken])
-    if case.rate:
+    if case.rate and not case.markdown:  # of which no word has a number
         shares = []
         for record, each in zip(records, taken, strict=True):
             start, number = record["first_token_at"], 0

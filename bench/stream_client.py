@@ -146,6 +146,10 @@ class Page(Socket):
         self._client_id = ""
         self._asked = self._reply = self._size = 0
 
+    def begin(self) -> None:
+        """Be ready for another message's reply."""
+        self._reply = self._asked = self._size = 0
+
     def say(self, text: str) -> None:
         """Send a message; its reply is what `answered` waits for."""
         self._client_id = str(uuid.uuid4())
