@@ -27,7 +27,7 @@ from django.utils import timezone
 from psycopg.types.json import Jsonb
 
 from chat.models import Conversation, Message
-from models_admin.models import Switch, TabbyModel, Token, Wish, WishState
+from models_admin.models import Load, Switch, TabbyModel, Token, Wish, WishState
 
 READER = "reader"
 BEGUN = timedelta(days=700)  # ago
@@ -77,6 +77,7 @@ def seed(size: Size) -> User:
         _insert(Message, MESSAGE, _messages(talks, models, chance))
         _set_heads()
         _insert(Switch, SWITCH, _switches(size, people, models, chance))
+        _insert(Load, LOAD, _loads(size, models))
         _insert(LogEntry, ENTRY, _entries(size, people))
         _small_things(size, people, models)
     with connection.cursor() as cursor:
@@ -89,9 +90,10 @@ def seed(size: Size) -> User:
 
 
 def _people(size: Size) -> list[int]:
-    User.objects.create_superuser(READER, password="!")
+    reader = User.objects.create_superuser(READER, password="!")
     User.objects.bulk_create(User(username=f"person-{number}") for number in range(1, size.users))
-    return list(User.objects.order_by("pk").values_list("pk", flat=True))
+    others = User.objects.filter(username__startswith="person-").order_by("pk")
+    return [reader.pk, *others.values_list("pk", flat=True)]
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,17 @@ def _switches(
             state, 100, "", "host:1:abc", at, at, at, at, at, seconds, number % 3, error, "oom" if error else "",
             "", result, 1,
         )  # fmt: skip
+
+
+LOAD = ("switch_id", "back", "model", "options", "sent_at", "ended_at")
+
+
+def _loads(size: Size, models: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Each switch has asked for a load that has ended."""
+    step, now = BEGUN / (size.switches + 1), timezone.now()
+    for number in range(size.switches):
+        at = now - BEGUN + number * step
+        yield (number + 1, False, models[number % len(models)], {}, at, at)
 
 
 ENTRY = (

@@ -196,3 +196,13 @@ def document(conversation: Conversation) -> Iterator[str]:
 
 def _as_json(facts: dict[str, Any]) -> str:
     return json.dumps(facts, cls=DjangoJSONEncoder)
+
+
+def forget(user_id: int) -> None:
+    """Delete all conversations of a user for good, in small transactions: between them others get their turn to write."""
+    while some := list(Conversation.objects.filter(owner_id=user_id).values_list("pk", flat=True)[:20]):
+        # The newest first: what hangs behind a message goes before it.
+        messages = Message.objects.filter(conversation__in=some).order_by("-pk").values_list("pk", flat=True)
+        while newest := list(messages[:1000]):
+            Message.objects.filter(pk__in=newest).delete()
+        Conversation.objects.filter(pk__in=some).delete()

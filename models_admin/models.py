@@ -214,6 +214,7 @@ class Load(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["switch", "back"], name="one_load_each_way"),
         ]
+        indexes = [models.Index(fields=["ended_at", "sent_at"], name="loads_by_end")]
 
     def __str__(self) -> str:
         return f"load of {self.model} for switch {self.switch_id}"
@@ -382,7 +383,11 @@ class Wish(models.Model):
                 fields=["user", "target"], condition=Q(state="open"), name="one_open_wish_per_user_and_model"
             )
         ]
-        indexes = [models.Index(fields=["changed_at"]), models.Index(fields=["state", "target"])]
+        indexes = [
+            models.Index(fields=["changed_at"]),
+            models.Index(fields=["state", "target"]),
+            models.Index(fields=["ended_at"], name="wishes_by_end"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.user} asks for {self.target}"

@@ -15,7 +15,7 @@ from statistics import median
 from django.utils import timezone
 
 from models_admin import backend
-from models_admin.models import ENDED, Source, State, Switch
+from models_admin.models import Source, State, Switch
 
 MOST_SWITCHES, MOST_MODELS, DAYS = 2000, 15, 14
 NARROWEST = 0.4  # percent: a stay of a second is to be seen, too
@@ -137,11 +137,9 @@ def timeline() -> Timeline:
     start = now - timedelta(days=DAYS)
     ended = [
         (finished, result or "", state, source, target)
-        for finished, result, state, source, target in Switch.objects.filter(
-            state__in=ENDED, finished_at__isnull=False
-        )
+        for finished, result, state, source, target in Switch.objects.filter(finished_at__isnull=False)
         .exclude(source=Source.ROLLBACK)
-        .order_by("-finished_at")
+        .order_by("-id")  # one is made when the one before has ended
         .values_list("finished_at", "result", "state", "source", "target")[:MOST_SWITCHES]
         if finished is not None
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -99,12 +100,12 @@ def test_a_text_without_end_is_taken(ada: User, talk: Conversation) -> None:
     assert found(ada, "xxx")
 
 
-@pytest.mark.parametrize("query", ["nothingofthekind", "the and", "the zzz", "größe Äpfel", "\\", "Bake"])
-def test_a_search_walks_through_nothing_and_looks_into_few_messages(reader: User, query: str) -> None:
-    with asked() as queries:
-        conversations.search(reader, query)
-    assert len(queries) <= 10
-    assert walks(lambda: conversations.search(reader, query)) == []
+def test_a_search_walks_through_nothing_and_looks_into_few_messages(reader: User) -> None:
+    for query in ("nothingofthekind", "the and", "the zzz", "größe Äpfel", "\\", "Bake"):
+        with asked() as queries:
+            conversations.search(reader, query)
+        assert len(queries) <= 10
+        assert walks(partial(conversations.search, reader, query)) == []
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,0 +1,97 @@
+"""What is asked of the switches, all the time or by a page, never walks through the whole history, on neither database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+from support.plans import walks
+
+from models_admin import (
+    backend,
+    expectations,
+    findings,
+    gate,
+    idempotency,
+    metrics,
+    plots,
+    rules,
+    switching,
+    tokens,
+    wish_ends,
+    wishes,
+)
+from models_admin.models import Token, Wish
+
+HOUR = timedelta(hours=1)
+
+
+def metrics_of_new_switches() -> None:
+    """What a scrape asks for after the first one, which adds up the whole history once."""
+    counted = metrics._Switches()
+    list(counted.collect())
+    list(counted.collect())
+
+
+def an_open_request(reader: User) -> list[Wish]:
+    Wish.objects.create(user=reader, target="model-1-13B")
+    return wishes.unanswered()
+
+
+def a_token(reader: User) -> Token:
+    _, token = tokens.make(reader, "mine", ["read"])
+    return tokens.find(token)
+
+
+ASKED: dict[str, Callable[[User], Any]] = {
+    "snapshot": lambda reader: backend.snapshot(),
+    "the one under way": lambda reader: switching.active(),
+    "is the gate closed": lambda reader: gate.closed(),
+    "orphans": lambda reader: switching.orphans(),
+    "changed by others": lambda reader: list(findings.changed_by_others()),
+    "expected seconds of a load": lambda reader: expectations.load_seconds("model-1-13B"),
+    "expected seconds of an unload": lambda reader: expectations.unload_seconds(),
+    "seconds of all models": lambda reader: expectations.load_medians(),
+    "load times": lambda reader: plots.load_times(),
+    "timeline": lambda reader: plots.timeline(),
+    "metrics": lambda reader: metrics_of_new_switches(),
+    "idle": lambda reader: rules.idle_since(),
+    "requests that changed": lambda reader: wishes.changed_since(timezone.now() - HOUR),
+    "requests of a page": lambda reader: wishes.news([reader.pk]),
+    "open requests": an_open_request,
+    "ends of requests": lambda reader: wish_ends.look_after(),
+    "token": a_token,
+    "repeat keys": lambda reader: idempotency.forget(),
+}
+
+
+# A failed switch has one rollback, so that at least every other row counts: the newest few are found at once.
+NEWEST = 'NOT ("models_admin_switch"."source" = '
+
+
+def test_nothing_that_is_asked_all_the_time_walks_through_the_history(reader: User) -> None:
+    found = {name: walks(partial(work, reader), but=NEWEST) for name, work in ASKED.items()}
+    assert not {name: walked for name, walked in found.items() if walked}
+
+
+PATHS = (
+    "/admin/models_admin/switch/2900/change/",
+    "/admin/models_admin/tabbymodel/1/switch/",
+    "/admin/models_admin/tabbymodel/unload/",
+    "/api/admin/switches",
+    "/api/admin/switches/2900",
+    "/api/models/active",
+    "/api/conversations",
+    "/",
+)
+
+
+def test_no_page_but_a_list_walks_through_anything(client: Client, reader: User) -> None:
+    client.force_login(reader)
+    found = {path: walks(partial(client.get, path), but=NEWEST) for path in PATHS}
+    assert not {path: walked for path, walked in found.items() if walked}
