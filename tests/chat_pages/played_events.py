@@ -18,6 +18,7 @@ READY: dict[str, Any] = {
     "model": LLAMA,
     "context": 8192,
     "unreachable_since": None,
+    "healthy": True,
     "switch": None,
     "last": None,
     "worker": True,

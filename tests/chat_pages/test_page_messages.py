@@ -185,6 +185,7 @@ def test_a_waiting_reply_follows_the_switch(site: Site) -> None:
             LLAMA,
         ),
         (UNLOADED, "Model not available", "An administrator must load one"),
+        ({**READY, "healthy": False}, "TabbyAPI reports a failure", f"{LLAMA} may not answer"),
     ],
 )
 def test_the_header_shows_the_model_and_its_state(
@@ -199,6 +200,8 @@ def test_the_header_shows_the_model_and_its_state(
 def test_the_header_says_since_when_tabbyapi_does_not_answer(site: Site) -> None:
     page = site.open(first=hello(state=UNREACHABLE))
     expect(page.locator("#model-name")).to_contain_text("TabbyAPI unreachable since ")
+    expect(page.locator("#model-detail")).to_have_text("Messages are kept until it is back")
+    expect(page.locator("#welcome-heading")).not_to_have_text("No model is loaded")
 
 
 def test_the_end_of_a_switch_is_told(site: Site) -> None:
