@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -14,8 +14,9 @@ from django.utils import timezone
 from support.tabby import ADMIN_KEY, Tabby
 from support.tabby import running as sandbox
 
-from models_admin import backend, catalog, running, switching
+from models_admin import backend, catalog, gate, running, switching
 from models_admin.models import ENDED, Lease, Source, State, Switch
+from models_admin.tabby.client import TabbyClient
 
 Q8 = {"cache_mode": "Q8", "max_seq_len": 4096}
 
@@ -120,3 +121,107 @@ def test_what_was_asked_before_the_last_change_is_not_believed(tabby: Tabby) -> 
     assert backend.row().model == "beta-8B-Q5"
     assert not Switch.objects.filter(source=Source.OUTSIDE).exists()
     assert Switch.objects.exclude(state__in=ENDED).count() == 0
+
+
+def loaded(tabby: Tabby) -> str | None:
+    found: str | None = tabby.state()["loaded"]
+    return found
+
+
+def around(
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    *,
+    before: Callable[[Switch], Any] | None = None,
+    after: Any = None,
+) -> None:
+    """Have something happen just before or after a step of a run."""
+    original = getattr(running.Run, step)
+
+    def wrapped(run: running.Run) -> None:
+        if before is not None:
+            before(run.switch)
+        original(run)
+        if after is not None:
+            after(run.switch)
+
+    monkeypatch.setattr(running.Run, step, wrapped)
+
+
+def test_an_unload_that_does_nothing_is_noticed(tabby: Tabby) -> None:
+    tabby.fault("unload", "empty")
+    failed = switch_to("beta-8B-Q5")
+    assert (failed.state, failed.result) == (State.FAILED, "alpha-7B")
+    assert "although TabbyAPI was told to unload" in failed.error
+    assert "beta-8B-Q5" not in [each["model_name"] for each in loads(tabby)]
+
+
+def test_where_nothing_was_loaded_before_nothing_is_in_the_end(tabby: Tabby) -> None:
+    tabby.state(loaded=None)
+    catalog.refresh()
+    tabby.fault("chat", "error")  # the probe
+    failed = switch_to("beta-8B-Q5")
+    assert (failed.state, failed.previous, failed.result) == (State.FAILED, "", "")
+    assert loaded(tabby) is None
+    assert backend.row().model == ""
+
+
+def test_somebody_elses_choice_is_not_undone_on_the_way_back(
+    tabby: Tabby, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    around(monkeypatch, "roll_back", before=lambda switch: tabby.state(loaded="gamma-VL-7B"))
+    failed = switch_to("huge-70B")
+    assert (failed.state, failed.result) == (State.FAILED, "gamma-VL-7B")
+    assert loaded(tabby) == backend.row().model == "gamma-VL-7B"
+
+
+def test_a_switch_that_is_cancelled_when_the_model_is_loaded_goes_back(
+    tabby: Tabby, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    around(monkeypatch, "load", after=lambda switch: switching.cancel(switch, user=None))
+    cancelled = switch_to("beta-8B-Q5")
+    assert (cancelled.state, cancelled.result) == (State.CANCELLED, "alpha-7B")
+    assert loaded(tabby) == backend.row().model == "alpha-7B"
+
+
+def test_a_key_that_may_not_switch_disturbs_nothing(tabby: Tabby, settings: Any) -> None:
+    settings.TABBY_ADMIN_KEY = "the-api-key-of-the-tests"
+    failed = switch_to("beta-8B-Q5")
+    assert (failed.state, failed.result, failed.error_kind) == (State.FAILED, "alpha-7B", "key_refused")
+    assert set(failed.seconds) == {"queued"}
+    assert not tabby.log("/v1/model/unload")
+
+
+def test_a_reply_that_ends_in_time_is_not_cut(tabby: Tabby, monkeypatch: pytest.MonkeyPatch) -> None:
+    lease = Lease.objects.create(holder="web", subject="reply 1")
+    looks: list[object] = []
+    remaining = gate.remaining
+
+    def looked() -> int:
+        found = remaining()
+        looks.append(Lease.objects.filter(revoked_at=None).count())
+        if len(looks) == 3:
+            gate.release([lease.pk])
+        return found
+
+    monkeypatch.setattr(gate, "remaining", looked)
+    done = switch_to("beta-8B-Q5", drain_seconds=600)
+    assert (done.state, done.replies_cut, done.let_go_at) == (State.SUCCEEDED, 0, None)
+    assert looks[:3] == [1, 1, 1], "nobody was told to let go"
+
+
+def test_who_has_lost_a_switch_unloads_nothing_any_more(
+    tabby: Tabby, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = switching.request("beta-8B-Q5", source=Source.API)
+    current = TabbyClient.current
+
+    def taken_over_meanwhile(client: TabbyClient) -> Any:
+        if Switch.objects.filter(pk=asked.pk, state=State.UNLOADING).update(owner="an heir"):
+            monkeypatch.setattr(TabbyClient, "current", current)
+        return current(client)
+
+    monkeypatch.setattr(TabbyClient, "current", taken_over_meanwhile)
+    running.run(asked.pk)
+    assert (Switch.objects.get(pk=asked.pk).state, loaded(tabby)) == (State.UNLOADING, "alpha-7B")
+    assert not tabby.log("/v1/model/unload")
