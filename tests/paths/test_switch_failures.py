@@ -110,6 +110,17 @@ def test_when_going_back_fails_too_nothing_is_said_to_be_loaded(tabby: Tabby, ad
     assert tabby.state()["loaded"] is None
 
 
+def test_when_going_back_fails_what_stays_is_told_with_its_options(tabby: Tabby, admin: Person) -> None:
+    tabby.fault("chat", "status", status=500, body="Internal Server Error")
+    tabby.fault("load", "status", status=400, message="It is not there.", model="alpha-7B")
+    with admin.watch() as page:
+        body = {"model_id": "beta-8B-Q5", "options": {"cache_mode": "Q8"}}
+        assert admin.call("POST", "/api/admin/models/switch", body).status_code == 502
+        page.until(lambda each: each.backend["model"] == "beta-8B-Q5", "what stays")
+        assert page.backend["options"] == {"cache_mode": "Q8"}
+    assert tabby.state()["options"] == {"cache_mode": "Q8"}
+
+
 def test_an_unreachable_tabbyapi_is_told_and_nothing_is_touched(tabby: Tabby, admin: Person) -> None:
     tabby.fault("permission", "drop", times=-1)  # whoever else asks for it meanwhile
     answer = admin.switch("beta-8B-Q5")
