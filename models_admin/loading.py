@@ -10,6 +10,7 @@ from django.conf import settings
 
 from models_admin import loads
 from models_admin.models import Load, Switch
+from models_admin.narration import BUSY, JOINED
 from models_admin.pulse import Pulse
 from models_admin.tabby.client import TabbyClient
 from models_admin.tabby.errors import (
@@ -66,8 +67,8 @@ class Percentage:
 
 def _why_silent(waits: list[Load]) -> str:
     if not waits:
-        return "TabbyAPI shows no progress of a load that it was asked for again"
-    return f"TabbyAPI is still busy with {waits[0].model[:150]}; if it hangs, restart it"
+        return JOINED
+    return f"{BUSY} {waits[0].model[:150]}, whose load was given up; if it hangs, restart it"
 
 
 class Loader:

@@ -15,6 +15,9 @@ SLOW = (
     "or its files are on a hard disk or a network drive. A smaller quantization, an SSD or a local copy helps."
 )
 IN_VAIN = "failed too:"  # in the error of a switch whose way back failed as well
+# The details of a switch whose load shows no progress, because TabbyAPI sends nothing of one that waits.
+JOINED = "TabbyAPI shows no progress of a load that it was asked for again: it is waited for"
+BUSY = "TabbyAPI is still busy with"
 UNANSWERED = ("unreachable", "timed_out", "key_refused")  # errors that say nothing of what is loaded
 WORKING = (State.UNLOADING, State.LOADING, State.VERIFYING)
 
@@ -93,7 +96,9 @@ def _lines(switch: Switch, *, worker: bool, replying: int, in_state: float) -> l
         text = f"Asking {replies} to pause…" if cut else f"Waiting for {replies} to finish ({left} s left)"
         return [_line(text if replying else "Closing the gate…", "waiting")]
     notes = [_line(text, "note") for text in differences.told(switch.differences)]
-    return [*_steps(switch), *_ending(switch), *notes]
+    silent = switch.active and switch.detail.startswith((JOINED, BUSY))
+    waits = [_line(switch.detail, "waiting")] if silent else []
+    return [*_steps(switch), *_ending(switch), *waits, *notes]
 
 
 def outside(switch: Switch) -> str:

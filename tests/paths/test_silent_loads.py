@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,12 +16,17 @@ from system.running import Gantry
 TIMEOUT = float(QUICK["SWITCH_TIMEOUT"])
 
 
-def begin(admin: Person, page: Page, model: str, **options: Any) -> int:
-    """Ask for a switch; return its number when its load shows progress."""
+def ask(admin: Person, model: str, **options: Any) -> int:
+    """Ask for a switch; return its number."""
     body = {"model_id": model, "options": options}
     answer = admin.call("POST", "/api/admin/models/switch", body, Prefer="respond-async")
     assert answer.status_code == 202, answer.text
-    number = int(answer.headers["Location"].rstrip("/").rpartition("/")[2])
+    return int(answer.headers["Location"].rstrip("/").rpartition("/")[2])
+
+
+def begin(admin: Person, page: Page, model: str, **options: Any) -> int:
+    """Ask for a switch; return its number when its load shows progress."""
+    number = ask(admin, model, **options)
     page.until(lambda each: (each.backend["switch"] or {}).get("percent", 0) > 5, "the load")
     return number
 
@@ -30,6 +36,15 @@ def ended(page: Page, number: int) -> dict[str, Any]:
     page.until(lambda each: (each.backend["last"] or {}).get("id") == number, "the end of the switch", 90)
     last: dict[str, Any] = page.backend["last"]
     return last
+
+
+def says(words: str) -> Callable[[Page], bool]:
+    """Whether the switch under way has a line with these words."""
+
+    def check(page: Page) -> bool:
+        return any(words in line["text"] for line in (page.backend["switch"] or {}).get("lines", []))
+
+    return check
 
 
 def silent(tabby: Tabby, requests: int) -> None:
@@ -54,7 +69,7 @@ def test_a_load_that_is_joined_is_waited_for(
         if break_it == "worker killed":
             gantry.kill("worker")
         silent(tabby, 2)
-        page.until(lambda each: "no progress" in each.backend["switch"]["detail"], "the reason")
+        page.until(says("TabbyAPI shows no progress"), "the reason")
         tabby.state(seconds_per_module={"slow-13B": 0.0})
         assert ended(page, number)["state"] == "succeeded"
     assert tabby.state()["loaded"] == "slow-13B"
@@ -79,7 +94,7 @@ def test_a_way_back_behind_a_load_that_was_given_up_is_waited_for(tabby: Tabby, 
     with admin.watch() as page:
         number = begin(admin, page, "slow-13B")
         silent(tabby, 2)
-        page.until(lambda each: "busy with slow-13B" in each.backend["switch"]["detail"], "the reason")
+        page.until(says("TabbyAPI is still busy with slow-13B"), "the reason")
         tabby.no_faults()
         last = ended(page, number)
     assert (last["state"], last["error_kind"], last["result"]) == ("failed", "timed_out", "alpha-7B")
@@ -115,6 +130,24 @@ def test_a_load_that_was_given_up_is_told_of_and_credited_to_its_switch(
     assert admin.call("POST", "/api/admin/models/unload").status_code == 200
 
 
+@pytest.mark.parametrize("worker", ["lives", "dies"])
+def test_a_load_that_was_given_up_is_not_taken_for_one_of_the_same_model_with_other_options(
+    tabby: Tabby, gantry: Gantry, admin: Person, worker: str
+) -> None:
+    assert admin.call("POST", "/api/admin/models/unload").status_code == 200
+    tabby.fault("load", "hang", at=10)
+    with admin.watch() as page:
+        ended(page, begin(admin, page, "slow-13B", cache_mode="Q8"))
+        number = ask(admin, "slow-13B", cache_mode="Q4")
+        page.until(says("TabbyAPI is still busy with slow-13B"), "the reason")
+        if worker == "dies":
+            gantry.kill("worker")
+        tabby.no_faults()
+        assert ended(page, number)["state"] == "succeeded"
+        assert page.backend["options"] == {"cache_mode": "Q4"}
+    assert tabby.state()["options"] == {"cache_mode": "Q4"}
+
+
 def with_options(tabby: Tabby, admin: Person, page: Page, cache_mode: str) -> None:
     """Have alpha-7B loaded with this cache mode, and see that it is."""
     body = {"model_id": "alpha-7B", "options": {"cache_mode": cache_mode}}
@@ -136,9 +169,7 @@ def test_a_failed_switch_to_the_same_model_goes_back_to_the_options_that_it_had(
         else:
             tabby.state(seconds_per_module={"alpha-7B": 0.2})
             tabby.fault("load", "hang", at=5)
-        body = {"model_id": "alpha-7B", "options": {"cache_mode": "Q4"}}
-        answer = admin.call("POST", "/api/admin/models/switch", body, Prefer="respond-async")
-        number = int(answer.headers["Location"].rstrip("/").rpartition("/")[2])
+        number = ask(admin, "alpha-7B", cache_mode="Q4")
         if fails == "before its end":  # it was given up, and takes effect all the same
             silent(tabby, before + 2)
             tabby.state(seconds_per_module={"alpha-7B": 0.01})
