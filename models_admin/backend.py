@@ -107,8 +107,8 @@ def set_catalog_read() -> None:
 def set_trouble(error: TabbyError) -> None:
     """Write that TabbyAPI could not be asked, since when, and what it said; what is loaded stays as last seen."""
     with transaction.atomic():
-        loads.note(error)
         backend = lock()
+        loads.note(error)
         backend.unreachable_since = backend.unreachable_since or timezone.now()
         backend.trouble, backend.advice = str(error), error.advice
         backend.anew = backend.anew or loads.has_ended(error)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -102,7 +103,11 @@ class RuleAdmin(Base):
             return format_html('<span class="gantry-quiet">{}</span>', "disabled")
         match row.trigger:
             case Trigger.START:
-                return "Waiting for TabbyAPI" if row.waits_for else "When Gantry starts next"
+                if not row.waits_for:
+                    return "When Gantry starts next"
+                return (
+                    f"Waiting for TabbyAPI to start anew, or to be empty for {settings.KEEP_MODEL_AFTER:g} s"
+                )
             case Trigger.IDLE:
                 return _next_unload(row)
             case _:

@@ -70,7 +70,9 @@ class RuleForm(Form):
     what = forms.ChoiceField(
         required=False,
         help_text="At the start: the last model (the one that was chosen last) or a named one. "
-        "At a set time: a model, or Unload.",
+        "At a set time: a model, or Unload. "
+        "A TabbyAPI that was there before Gantry started must first be empty for a while (KEEP_MODEL_AFTER): "
+        "all through somebody's load it says that nothing is loaded.",
     )
     days = forms.TypedMultipleChoiceField(
         label="On",
