@@ -104,3 +104,13 @@ def test_a_load_under_way_is_not_given_up() -> None:
     switch = switching.request("new", source=Source.API)
     loads.send(switch, back=False)
     assert loads.busy_with() == ""
+
+
+def test_a_load_that_has_ended_is_begun_anew_when_it_is_asked_for_again() -> None:
+    switch = switching.request("new", source=Source.API)
+    asked = [loads.send(switch, back=False)[1] for _ in range(2)]
+    away = Unreachable("It is away")
+    away.refused = True
+    backend.set_trouble(away)
+    asked += [loads.send(switch, back=False)[1] for _ in range(2)]
+    assert asked == [False, True, False, True]
