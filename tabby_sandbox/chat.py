@@ -151,6 +151,7 @@ class _Streamed:
     async def _reply_with(self, generation: Generation) -> web.StreamResponse:
         record, fault, stream = self._call.record, self._call.fault, self._stream
         frames = Frames(generation.model.name, self._reply)
+        await self._call.sandbox.engine.turn(generation)
         if self._reply.prefill > 0:
             await asyncio.wait((generation.aborted,), timeout=self._reply.prefill)
         record.first_token_at = time.time()
@@ -190,6 +191,8 @@ class _Streamed:
             return await self._fail(fault)
         if fault.kind == "garbage":
             self._stream.write(garbage_event(self._call))
+        elif fault.kind == "flood":
+            await self._flood((fault.body or "\r\n").encode(), fault.seconds or 1.0)
         elif fault.kind == "hang":
             hold = asyncio.ensure_future(self._call.sandbox.faults.hold(fault.seconds))
             try:
@@ -197,6 +200,14 @@ class _Streamed:
             finally:
                 hold.cancel()
         return None
+
+    async def _flood(self, junk: bytes, seconds: float) -> None:
+        """Send junk as fast as the reader takes it."""
+        piece = junk * max(1, 65536 // len(junk))
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._stream.write(piece)
+            await self._stream.drain()
 
     async def _fail(self, fault: Fault) -> web.StreamResponse:
         self._stream.write(error_event(fault.words()))

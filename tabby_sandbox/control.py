@@ -63,7 +63,7 @@ async def change_state(request: web.Request) -> web.Response:
     if not isinstance(data, dict):
         raise Refusal(400, "The state is an object.")
     known = {"models", "add_models", "remove_models", "token_rate", "seconds_per_module", "issues", "loaded"}
-    known |= {"options", "disable_request_streaming"}
+    known |= {"at_once", "options", "disable_request_streaming"}
     unknown = set(data) - known - {"restart"}
     if unknown:
         raise Refusal(400, f"Unknown key {sorted(unknown)[0]}. Known: {', '.join(sorted(known))}, restart.")
@@ -74,6 +74,8 @@ async def change_state(request: web.Request) -> web.Response:
     engine = sandbox.engine
     if "token_rate" in data:
         engine.token_rate = data["token_rate"]
+    if "at_once" in data:
+        engine.at_once = data["at_once"]
     if "seconds_per_module" in data:
         seconds = data["seconds_per_module"]
         given: dict[str, float] = (
@@ -135,6 +137,7 @@ def _state(sandbox: Sandbox) -> dict[str, Any]:
         "open_requests": len(sandbox.calls),
         "models": list(engine.models),
         "token_rate": engine.token_rate,
+        "at_once": engine.at_once,
         "issues": engine.issues,
         "faults": sandbox.faults.pending(),
     }

@@ -41,12 +41,15 @@ class LoadFailed(Exception):
 
 @dataclass(eq=False)
 class Generation:
-    """A reply in the making. `aborted` is done when an unload has pulled the model away."""
+    """A reply in the making. `aborted` is done when an unload has pulled the model away; until it is `running` it waits in
+    the server's own queue.
+    """
 
     model: ModelSpec
     aborted: asyncio.Future[None]
     started_at: float = field(default_factory=time.time)
     tokens: int = 0
+    running: bool = False
 
 
 @dataclass(eq=False)
@@ -84,6 +87,8 @@ class Engine:
         self.loading: str | None = None
         self.queued = 0
         self.token_rate: float | None = None
+        self.at_once: int | None = None
+        self._freed = asyncio.Event()
         self.issues: list[str] = []
         self.generations: set[Generation] = set()
         self._idle = asyncio.Event()
@@ -144,8 +149,22 @@ class Engine:
         self._idle.clear()
         return generation
 
+    async def turn(self, generation: Generation) -> None:
+        """Wait in line while `at_once` others run: the stream is open, and nothing but pings comes."""
+        while self.at_once is not None and sum(each.running for each in self.generations) >= self.at_once:
+            freed = asyncio.ensure_future(self._freed.wait())
+            try:
+                await asyncio.wait((freed, generation.aborted), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                freed.cancel()
+            if generation.aborted.done():
+                return
+        generation.running = True
+
     def finish(self, generation: Generation) -> None:
         self.generations.discard(generation)
+        self._freed.set()
+        self._freed = asyncio.Event()
         if not self.generations:
             self._idle.set()
 

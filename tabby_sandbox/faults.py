@@ -22,6 +22,7 @@ ENDPOINTS = {
 KINDS = {
     "error", "oom", "corrupted", "hang", "slow", "garbage", "html", "status", "cut", "cut_mid_line",
     "drop", "error_event", "no_done", "empty", "finished_then_error", "abrupt",
+    "flood",
 }  # fmt: skip
 OOM = (
     "CUDA out of memory. Tried to allocate 896.00 MiB. GPU 0 has a total capacity of 23.68 GiB of which "

@@ -20,6 +20,7 @@ from models_admin.tabby.wire import Delta
 
 _LOST = (aiohttp.ClientError, HttpProcessingError, OSError)
 _READ_BUFFER = 64 * 1024
+_MAX_EVENT = 1024 * 1024  # bytes: what is read as one piece of JSON holds the loop meanwhile
 
 
 class AsyncTabby:
@@ -168,7 +169,7 @@ class ChatStream:
         self._closed = False
         self._watch: asyncio.TimerHandle | None = None
         self._waits = False
-        self._decoder = SseDecoder()
+        self._decoder = SseDecoder(limit=_MAX_EVENT)
         self._reader = ReplyReader(access)
 
     async def __aenter__(self) -> Self:

@@ -13,6 +13,9 @@ MAX_KEPT = 4 * 1024 * 1024
 _SLICE = 2048  # bytes: as many lines at most, and about a millisecond
 _USUAL_LINE = 32  # bytes; TabbyAPI's are longer
 _BREAK = re.compile(rb"\r\n|\n|\r")
+# Empty lines and comments where no event has begun: nothing, however many there are.
+_NOTHING = re.compile(rb"(?:(?::[^\r\n]*+)?(?:\r\n|\n|\r))++")
+_COMMENT = re.compile(rb"(?:\A|[\r\n]):")
 _BOM = b"\xef\xbb\xbf"
 _FIELDS = (b"event", b"id", b"retry")
 
@@ -104,7 +107,14 @@ class SseDecoder:
         """Take line by line from `start` on, to the last break or (`one`) the end of the first event; the new
         start.
         """
-        for match in _BREAK.finditer(chunk, start):
+        while True:
+            if not self._data and (nothing := _NOTHING.match(chunk, start)):
+                self.comments += len(_COMMENT.findall(nothing[0]))
+                self._first = False
+                start = nothing.end()
+            match = _BREAK.search(chunk, start)
+            if match is None:
+                break
             line = chunk[start : match.start()]
             start = match.end()
             if self._first:

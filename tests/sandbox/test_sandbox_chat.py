@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}
@@ -290,3 +292,27 @@ async def test_an_echo_says_the_rest_of_the_message(sandbox, said):
 async def test_a_malformed_chat_is_a_422(sandbox, body):
     await sandbox.load("alpha")
     assert (await sandbox.call("POST", "/v1/chat/completions", body))[0] == 422
+
+
+async def test_over_its_batch_a_reply_waits_with_nothing_but_pings(sandbox, said):
+    await sandbox.load("alpha")
+    await sandbox.state(at_once=1)
+    first, second = (asyncio.create_task(sandbox.chat(f"[[tokens=20 rate={rate}]]")) for rate in (50, 1000))
+    await asyncio.wait((first, second), return_when=asyncio.FIRST_COMPLETED)
+    earlier, later = await sandbox.log("/v1/chat/completions")
+    assert earlier["first_token_at"] <= earlier["ended_at"]
+    assert said(await first) == said(await second) == "".join(f" w{n}" for n in range(1, 21))
+    earlier, later = await sandbox.log("/v1/chat/completions")
+    assert later["at"] < earlier["ended_at"] <= later["first_token_at"]
+
+
+async def test_an_unload_aborts_what_waits_for_its_turn_too(sandbox):
+    await sandbox.load("alpha")
+    await sandbox.state(at_once=0)
+    waiting = asyncio.create_task(sandbox.chat("[[tokens=3]]"))
+    async with asyncio.timeout(10):
+        while not (await sandbox.state())["generations"]:
+            pass
+    assert (await sandbox.call("POST", "/v1/model/unload"))[0] == 200
+    await sandbox.eventually_logged("/v1/chat/completions", "aborted")
+    waiting.cancel()

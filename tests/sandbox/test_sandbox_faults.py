@@ -155,3 +155,17 @@ async def test_a_fault_that_makes_no_sense_is_refused(sandbox, fault):
     assert status == 400
     assert body["detail"]
     assert (await sandbox.call("GET", "/sandbox/fault"))[1] == {"faults": []}
+
+
+async def test_a_flood_of_junk_comes_after_some_tokens_and_then_the_rest(sandbox):
+    await sandbox.load("alpha")
+    await sandbox.fault("chat", "flood", at=2, seconds=0.05, body=":\n")
+    body = {"messages": [{"role": "user", "content": "[[tokens=4]]"}], "stream": True}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{sandbox.url}/v1/chat/completions", json=body) as answer,
+    ):
+        before, _, after = (await answer.read()).partition(b":\n" * 32768)
+    assert b'" w2"' in before
+    assert b'" w3"' not in before
+    assert b'" w4"' in after

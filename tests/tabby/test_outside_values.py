@@ -66,6 +66,7 @@ def read(event: object) -> tuple[wire.Delta | None, errors.TabbyError | None]:
 @example("total_tokens", 10**400)
 @example("completion_tokens_per_sec", math.nan)
 @example("content", "half a \ud83d pair")
+@example("content", "a\x00b")
 @example("finish_reason", "stop\x00" + "p" * 40)
 def test_any_value_in_a_reply(field: str, value: object) -> None:
     choice = {"index": 0, "delta": {"content": "word"}, "finish_reason": "stop"}
@@ -147,6 +148,16 @@ def test_what_is_nested_without_end_is_garbled_or_words(depth: int) -> None:
     reader.read([b'{"error": %s}' % deep])
     assert isinstance(reader.failure, errors.TabbyError)
     assert fits(str(Access("http://tabby").failure(400, "loading", b'{"detail": %s}' % deep)))
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf, 10**400, "\ud83d"])
+def test_what_other_programs_write_into_json_ends_no_reply(odd: object) -> None:
+    delta, failure = read(
+        {"choices": [{"delta": {"content": "word"}, "finish_reason": odd}], "usage": {"total_time": odd}}
+    )
+    assert failure is None
+    assert delta is not None
+    assert delta.text == "word"
 
 
 def test_usage_is_bounded_value_by_value() -> None:
