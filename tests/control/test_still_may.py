@@ -7,14 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from control_rows import MakeUser
+from control_rows import QWEN, MakeUser, running
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
 from models_admin import tokens
 from models_admin.auth import LOOKING, still_may
-from models_admin.models import Token
+from models_admin.models import State, Switch, TabbyModel, Token
 
 CHANGES = ["signed out", "closed account", "without the permission", "another password"]
 
@@ -74,3 +74,21 @@ def test_a_token_is_its_owners_alone(viewer: User, make_user: MakeUser) -> None:
     row, token = tokens.make(viewer, "follower", ["read"])
     assert tokens.own(viewer, token) == row
     assert tokens.own(make_user("other"), token) is None
+
+
+@pytest.mark.parametrize("by", ["page", "API"])
+@pytest.mark.parametrize("target", [QWEN, ""], ids=["a switch", "an unload"])
+@pytest.mark.parametrize("permission", ["switch", "unload"])
+def test_who_may_ask_for_a_change_may_cancel_it_and_nobody_else(
+    catalog: dict[str, TabbyModel], make_user: MakeUser, by: str, target: str, permission: str
+) -> None:
+    client = Client()
+    client.force_login(make_user("operator", permission))
+    under_way = running(State.LOADING, target=target)
+    allowed = permission == ("switch" if target else "unload")
+    if by == "page":
+        status = client.post(f"/admin/models_admin/tabbymodel/cancel/{under_way.pk}/").status_code
+        assert status == (302 if allowed else 403)
+    else:
+        assert client.delete(f"/api/admin/switches/{under_way.pk}").status_code == (200 if allowed else 403)
+    assert (Switch.objects.get(pk=under_way.pk).cancel_requested is not None) == allowed
