@@ -25,6 +25,9 @@ bench: .venv/.dev ## Measure the chat against TabbyAPI itself; SERVER=uvicorn or
 bench-switch: .venv/.dev ## Measure a switch, and how soon pages see it, against bare calls
 	$(BIN)/python -m bench.switch $(ARGS)
 
+size: .venv/.dev ## Measure all pages with a million messages and 100,000 switches; DB=postgres; ARGS="--quick"
+	$(if $(filter postgres,$(DB)),bin/with-postgres,env DATABASE_URL=) $(BIN)/python -m bench.size $(ARGS)
+
 schemathesis: .venv/.dev ## Try the HTTP API against its own description, and say what came of it; EXAMPLES=200
 	$(BIN)/python -m bench.schema $(or $(EXAMPLES),100)
 

@@ -26,6 +26,7 @@ from django.db.models import Model
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
+from chat import words
 from chat.models import Conversation, Message
 from models_admin.models import Load, Switch, TabbyModel, Token, Wish, WishState
 
@@ -74,7 +75,7 @@ def seed(size: Size) -> User:
         TabbyModel.objects.bulk_create(TabbyModel(name=name, last_loaded=timezone.now()) for name in models)
         talks = list(_talks(size, people))
         _insert(Conversation, TALK, (_talk(each) for each in talks))
-        _insert(Message, MESSAGE, _messages(talks, models, chance))
+        _write_messages(talks, models, chance)
         _set_heads()
         _insert(Switch, SWITCH, _switches(size, people, models, chance))
         _insert(Load, LOAD, _loads(size, models))
@@ -137,18 +138,60 @@ MESSAGE = (
 )  # fmt: skip
 
 
+def _write_messages(talks: Sequence[Talk], models: Sequence[str], chance: random.Random) -> None:
+    """The messages and the index of their words, which are the same few thousand texts: no trigger looks into each."""
+    rows = _messages(talks, models, chance)
+    owners = {talk.id: talk.owner for talk in talks}
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("ALTER TABLE chat_message DISABLE TRIGGER USER; DROP INDEX chat_message_words")
+            _insert(Message, (*MESSAGE, "words"), ((*row, _vector(row[7], owners[row[1]])) for row in rows))
+            cursor.execute("CREATE INDEX chat_message_words ON chat_message USING gin (words)")
+            cursor.execute("ALTER TABLE chat_message ENABLE TRIGGER USER")
+        else:
+            words.drop_triggers(cursor)
+            _insert(Message, MESSAGE, rows)
+            put = "INSERT INTO chat_words(rowid, terms) VALUES (?, ?)"
+            indexed = ((pk, f"{_indexed(text)} o_{owners[talk]}") for pk, talk, text in _said(talks))
+            cursor.connection.executemany(put, indexed)
+            words.make_triggers(connection)
+
+
+def _said(talks: Sequence[Talk]) -> Iterator[tuple[int, uuid.UUID, str]]:
+    """Of each message its number, conversation and text, read again a conversation at a time."""
+    with connection.cursor() as cursor:
+        for talk in talks:
+            last = talk.first + talk.messages - 1
+            cursor.execute("SELECT id, text FROM chat_message WHERE id BETWEEN %s AND %s", [talk.first, last])
+            yield from ((pk, talk.id, text) for pk, text in cursor.fetchall())
+
+
+@lru_cache(maxsize=20_000)
+def _indexed(text: str) -> str:
+    return words.row(text)
+
+
+@lru_cache(maxsize=20_000)
+def _lexemes(text: str) -> str:
+    return " ".join(sorted({f"'{term.upper()}'" for term in words.terms(text)}))
+
+
+def _vector(text: str, owner: int) -> str:
+    return f"'@{owner}' {_lexemes(text)}"
+
+
 def _vocabulary(chance: random.Random) -> list[str]:
-    words = {"".join(chance.choices(SYLLABLES, k=chance.randint(1, 4))) for _ in range(30_000)}
-    return ["the", "and", "of", "größe", "Äpfel", *sorted(words)]
+    made = {"".join(chance.choices(SYLLABLES, k=chance.randint(1, 4))) for _ in range(30_000)}
+    return ["the", "and", "of", "größe", "Äpfel", *sorted(made)]
 
 
 def _messages(
     talks: Iterable[Talk], models: Sequence[str], chance: random.Random
 ) -> Iterator[tuple[Any, ...]]:
-    words = _vocabulary(chance)
+    known = _vocabulary(chance)
     # Some thousand texts are made and used again and again: making a million of them takes longer than writing them.
-    asked = [_text(words, 12, chance) for _ in range(4000)]
-    answered = [_text(words, 60, chance) for _ in range(8000)]
+    asked = [_text(known, 12, chance) for _ in range(4000)]
+    answered = [_text(known, 60, chance) for _ in range(8000)]
     for talk in talks:
         for place in range(talk.messages):
             pk, at = talk.first + place, talk.begun + timedelta(seconds=place)
@@ -168,11 +211,11 @@ def _messages(
                 )  # fmt: skip
 
 
-def _text(words: Sequence[str], length: int, chance: random.Random) -> str:
+def _text(known: Sequence[str], length: int, chance: random.Random) -> str:
     """Common words are common: a quarter of all are the first five."""
     rank = (chance.random() ** 3 for _ in range(length))
     return " ".join(
-        chance.choice(words[:5]) if chance.random() < 0.25 else words[int(r * len(words))] for r in rank
+        chance.choice(known[:5]) if chance.random() < 0.25 else known[int(r * len(known))] for r in rank
     )
 
 

@@ -82,7 +82,7 @@ def _spelled(term: str) -> str:
     return f"_{ord(term):x}" if term.isascii() and not term.isalnum() else term
 
 
-def _row(text: str | None) -> str:
+def row(text: str | None) -> str:
     """What the FTS5 table is given of a text."""
     return " ".join(list(dict.fromkeys(map(_spelled, terms(text or ""))))[:MOST_TERMS])
 
@@ -150,7 +150,7 @@ def drop(to: BaseDatabaseWrapper) -> None:
     """Take the index away again."""
     with to.cursor() as cursor:
         if to.vendor == "sqlite":
-            _drop_triggers(cursor)
+            drop_triggers(cursor)
             cursor.execute("DROP TABLE chat_words")
         else:
             cursor.execute(
@@ -166,7 +166,8 @@ def _functions(cursor: Any) -> str:
     return _FUNCTIONS.format(collation=collation, longest=LONGEST, most=MOST_TERMS, unspaced=UNSPACED)
 
 
-def _drop_triggers(cursor: Any) -> None:
+def drop_triggers(cursor: Any) -> None:
+    """Have SQLite keep the index no longer, until make_triggers."""
     for name in _TRIGGERS:
         cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
 
@@ -178,22 +179,25 @@ def _drop_triggers(cursor: Any) -> None:
 def _before_migrations(*, using: str, plan: list[Any], **_: Any) -> None:
     if plan and connections[using].vendor == "sqlite":
         with connections[using].cursor() as cursor:
-            _drop_triggers(cursor)
+            drop_triggers(cursor)
 
 
-def _after_migrations(*, using: str, **_: Any) -> None:
-    if (
-        connections[using].vendor == "sqlite"
-        and "chat_words" in connections[using].introspection.table_names()
-    ):
-        with connections[using].cursor() as cursor:
+def make_triggers(to: BaseDatabaseWrapper) -> None:
+    """Have SQLite keep the index from now on, where there is one."""
+    if "chat_words" in to.introspection.table_names():
+        with to.cursor() as cursor:
             for name, what in _TRIGGERS.items():
                 cursor.execute(f"CREATE TRIGGER IF NOT EXISTS {name} {what}")
 
 
+def _after_migrations(*, using: str, **_: Any) -> None:
+    if connections[using].vendor == "sqlite":
+        make_triggers(connections[using])
+
+
 def _connected(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
     if connection.vendor == "sqlite":
-        connection.connection.create_function("gantry_terms", 1, _row, deterministic=True)
+        connection.connection.create_function("gantry_terms", 1, row, deterministic=True)
 
 
 def start() -> None:
