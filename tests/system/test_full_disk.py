@@ -142,7 +142,6 @@ def test_up_lives_on_and_starts_again_what_ends(small: SmallDisk, admin: Person)
     until(lambda: admin.switch("Llama-3.1-8B-Instruct").status_code == 200, "a switch")
     with admin.page() as chat:
         assert chat.answered(chat.say("After."))["status"] == "complete"
-    assert "lines could not be written" in small.log()
     assert "Traceback" not in small.log()
 
 

@@ -275,6 +275,22 @@ class TestChildren:
 
 
 class TestLog:
+    def test_a_log_that_cannot_be_written_is_no_end_and_goes_on_with_room(self, tmp_path: Path) -> None:
+        path = tmp_path / "log"
+        with Path("/dev/full").open("w") as stream:
+            log = Log(stream, ["web"])
+            log.say("lost")
+            log.feed("web", b"lost too\n")
+            assert not log.unread
+            with path.open("w") as room:
+                os.dup2(room.fileno(), stream.fileno())
+            log.say("there is room")
+            log.say("again")
+        assert path.read_text() == (
+            "gantry | 2 lines could not be written, as the disk was full\n"
+            "gantry | there is room\ngantry | again\n"
+        )
+
     def test_lines_are_printed_whole_behind_their_names(self) -> None:
         stream = io.StringIO()
         log = Log(stream, ["web", "worker"])
