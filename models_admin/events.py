@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 GROUP = "web"
 SEND_SECONDS = 2.0
 PENDING = 1000  # events that may wait to be sent; more are dropped, oldest first
+PENDING_CHARS = 16 * 1024 * 1024  # and of the texts in them, which may be whole replies
 
 
 class _Sender:
@@ -34,6 +35,7 @@ class _Sender:
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self.waiting = 0  # characters of the texts in the queue
         self.thread = threading.Thread(target=self._run, name="events", daemon=True)
         self.thread.start()
 
@@ -46,14 +48,16 @@ class _Sender:
         self.loop.call_soon_threadsafe(self._put, event)
 
     def _put(self, event: dict[str, Any] | None) -> None:
-        if self.queue.qsize() >= PENDING:
-            self.queue.get_nowait()
+        self.waiting += _size(event)
+        while self.queue.qsize() >= PENDING or (self.waiting > PENDING_CHARS and not self.queue.empty()):
+            self.waiting -= _size(self.queue.get_nowait())
         self.queue.put_nowait(event)
 
     async def _send_all(self) -> None:
         layer = get_channel_layer()
         broken = False
         while (event := await self.queue.get()) is not None:
+            self.waiting -= _size(event)
             try:
                 await asyncio.wait_for(layer.group_send(GROUP, event), SEND_SECONDS)
                 broken = False
@@ -63,6 +67,10 @@ class _Sender:
                         "Redis did not take an event (%s): pages follow the database", error or "timed out"
                     )
                 broken = True
+
+
+def _size(event: dict[str, Any] | None) -> int:
+    return sum(map(len, event.get("texts", ()))) if event else 0
 
 
 _sender: _Sender | None = None

@@ -152,12 +152,11 @@ def test_a_prefill_that_takes_longer_than_a_reply_may_stall_is_waited_for(
 def test_waiting_in_tabbyapis_own_queue_is_no_stall(tabby: Tabby, alice: Person, bob: Person) -> None:
     tabby.state(at_once=1)
     with alice.page() as first, bob.page() as second:
-        busy = first.answered(
-            first.say("[[tokens=80 rate=20]]"), ("streaming",)
-        )  # twice as long as a reply may stall
+        busy = first.say("[[tokens=80 rate=20]]")  # twice as long as a reply may stall
+        first.answered(busy, ("streaming",))
         waiting = second.say("[[tokens=5]]")
         assert second.answered(waiting)["text"] == " w1 w2 w3 w4 w5"
-        assert first.answered(busy_id)["status"] == "complete"
+        assert first.answered(busy)["status"] == "complete"
     assert len(tabby.log("/v1/chat/completions")) == 2
 
 
