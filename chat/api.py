@@ -36,6 +36,8 @@ class New(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    # The caller's to choose: sent again, it makes no second conversation.
+    id: uuid.UUID | None = None
     title: Title | None = None
     system_prompt: Prompt = ""
     temperature: Temperature | None = None
@@ -124,18 +126,17 @@ def listed(
 
 
 @router.post(
-    "/conversations", response={201: Created, **problems(400, 413, 422)}, operation_id="create_conversation"
+    "/conversations",
+    response={201: Created, **problems(400, 409, 413, 422)},
+    operation_id="create_conversation",
 )
 def create(request: HttpRequest, body: New | None = None) -> Status[Any]:
     """Begin a conversation."""
     new, owner = body or New(), request.user.pk or 0  # who got here has signed in
-    made = Conversation.objects.create(
-        owner_id=owner,
-        title=new.title or "",
-        system_prompt=new.system_prompt,
-        temperature=new.temperature,
-        max_tokens=new.max_tokens,
-    )
+    fields = new.model_dump(exclude={"id"}) | {"title": new.title or "", "owner_id": owner}
+    made, _ = Conversation.objects.get_or_create(pk=new.id or uuid.uuid4(), defaults=fields)
+    if made.owner_id != owner or made.deleted_at is not None:
+        raise HttpError(409, "id: there is such a conversation already. Choose another one.")
     return Status(201, {"id": made.pk, "title": str(made)})
 
 

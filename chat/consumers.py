@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
-from django.conf import settings
 from django.db import DatabaseError
 
 from chat import replies, wire
@@ -18,7 +16,7 @@ from chat.models import Status
 from chat.replies import Done, Refused
 from chat.rooms import rooms
 from models_admin import events, saving, threads
-from models_admin.consumers import Page
+from models_admin.consumers import PING, PONG, Page
 from models_admin.hub import hub
 from models_admin.wish_news import news
 
@@ -48,7 +46,6 @@ class ChatConsumer(Page):
             return
         await hub.current()
         self.conversation = wanted
-        self._allowance, self._counted_at = settings.FRAMES_PER_SECOND, time.monotonic()
         self._frames: dict[str, Callable[[Frame], Awaitable[None]]] = {
             "send": self._on_send,
             "edit": self._on_edit,
@@ -65,7 +62,7 @@ class ChatConsumer(Page):
         held, self._held = self._held, None
         rooms.greeted(wanted, told["messages"])
         hub.sockets.add(self)
-        self.say(dispatcher.hello(told, hub.public))
+        self.say({**dispatcher.hello(told, hub.public), "account": self.visit.user})
         for text in held:
             super().tell(text)
         news.join(self)
@@ -86,11 +83,13 @@ class ChatConsumer(Page):
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Obey one frame, or answer it with an `error` event; the socket stays open."""
-        if self.conversation is None:
+        if self.conversation is None or not await self.allowed():
+            return
+        if text_data == PING:
+            self.tell(PONG)
             return
         frame: Frame = {}
         try:
-            self._count()
             frame = _parsed(text_data)
             handler = self._frames.get(_word(frame, "type"))
             if handler is None:
@@ -108,16 +107,6 @@ class ChatConsumer(Page):
             error = {"type": "error", "code": "not_saved", "detail": why[1]}
             client_id = frame.get("client_id")
             self.say({**error, "client_id": client_id} if isinstance(client_id, str) else error)
-
-    def _count(self) -> None:
-        """Raise Refused for more than FRAMES_PER_SECOND, measured over a moment."""
-        now = time.monotonic()
-        most = settings.FRAMES_PER_SECOND
-        self._allowance = min(2 * most, self._allowance + (now - self._counted_at) * most)
-        self._counted_at = now
-        if self._allowance < 1:
-            raise Refused("too_fast", "Too many messages at once. Wait a moment, then try again.")
-        self._allowance -= 1
 
     async def _on_send(self, frame: Frame) -> None:
         parent = _number(frame, "parent") if frame.get("parent") is not None else None

@@ -8,6 +8,8 @@ from typing import Any
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet.tcp import Server
 
+from models_admin.allowance import FLOODED
+
 LARGEST_DIRECT = 0xFFFF  # bytes; what a two-byte length tells
 MOST_UNREAD = 8 * 1024 * 1024  # bytes, from the moment at which the reader fell behind
 WHOLE, TEXT = 0x80, 0x01
@@ -42,6 +44,13 @@ class SocketProtocol(WebSocketProtocol):  # type: ignore[misc]  # daphne has no 
 
     def stopProducing(self) -> None:
         """The connection has gone."""
+
+    def serverClose(self, code: int | None = None) -> None:
+        """Close; from a page that floods, read no more either: it gets a second to take the close frame."""
+        super().serverClose(code)
+        if code == FLOODED:
+            self.muted = True
+            self.transport.pauseProducing()
 
     def serverSend(self, content: Any, binary: bool = False) -> None:
         """Send a message: now if the socket takes it, else as soon as it does."""

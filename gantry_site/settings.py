@@ -238,7 +238,7 @@ SIGN_IN_COOL_OFF = env.float("SIGN_IN_COOL_OFF", default=300.0)
 TRUSTED_PROXIES = env.list("GANTRY_TRUSTED_PROXIES", default=[])
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "chat"
-LOGOUT_REDIRECT_URL = "login"
+LOGOUT_REDIRECT_URL = "signed-out"
 
 SESSION_COOKIE_NAME = "session_id"
 SESSION_COOKIE_SAMESITE = "Lax"

@@ -17,12 +17,19 @@ api.add_router("", router)
 api.add_router("", wishes_router)
 admin.site.login_form = AdminSignInForm
 sign_in = LoginView.as_view(authentication_form=SignInForm, redirect_authenticated_user=True)
+signed_out = LoginView.as_view(
+    authentication_form=SignInForm,
+    redirect_authenticated_user=True,
+    extra_context={"signed_out": True},
+    http_method_names=["get", "head"],
+)
 
 handler400 = refusals.bad_request
 handler500 = refusals.server_error
 
 urlpatterns = [
     path("accounts/login/", sign_in, name="login"),
+    path("accounts/signed-out/", signed_out, name="signed-out"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
     path("api/docs", api_docs.view(api), name="api-docs"),

@@ -22,6 +22,8 @@ from models_admin import proxy_faults, tokens
 from models_admin.models import Token
 from models_admin.origins import is_ours
 
+# Our own pages say whose they are: a cookie may have become somebody else's while a page was open.
+ACCOUNT = "X-Gantry-Account"
 LOOKING = ("view_tabbymodel", "switch", "unload", "manage")
 
 
@@ -59,6 +61,11 @@ class SessionCookie(APIKeyCookie):
             raise HttpError(
                 401,
                 f"Not signed in: send the cookie {self.param_name} of a session that is signed in{self.otherwise}.",
+            )
+        if request.headers.get(ACCOUNT, str(request.user.pk)) != str(request.user.pk):
+            raise HttpError(
+                409,
+                "Somebody else has signed in in this browser since this page was loaded. Reload the page.",
             )
         return request.user
 

@@ -1,4 +1,4 @@
-"""/ws/models/: what TabbyAPI runs and how a switch goes, for any signed-in page. It only tells; nothing is asked of it."""
+"""/ws/models/: what TabbyAPI runs and how a switch goes, for any signed-in page. It takes nothing but a `ping`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import orjson
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from models_admin import sessions
+from models_admin.allowance import FLOODED, Allowance
 from models_admin.hub import hub
 from models_admin.line import Line
 from models_admin.wish_news import news
@@ -16,17 +17,21 @@ from models_admin.wish_news import news
 log = logging.getLogger(__name__)
 
 NOT_SIGNED_IN = 4401
+PING, PONG = '{"type":"ping"}', '{"type":"pong"}'
+TOO_FAST = "Too many messages at once. Wait a moment, then try again."
 
 
 class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
     """A socket that is told of the backend's state as long as it is open."""
 
     groups: list[str] = []
+    _flooded = False
 
     async def connect(self) -> None:
         """Accept; close with 4401 where nobody is signed in; else send `hello` and go on telling."""
         # What the page is told goes past the layers around this consumer: they have no say in it.
         self._line: Line = self.scope["line"]
+        self._allowance = Allowance()
         await self.accept()
         user = self.scope.get("user")
         if user is None or not user.is_authenticated:
@@ -44,7 +49,7 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
         """Join the hub and send the first snapshot; the user's requests follow."""
         await hub.current()
         hub.sockets.add(self)
-        self.say({"type": "hello", "backend": hub.shown_to(self)})
+        self.say({"type": "hello", "account": self.visit.user, "backend": hub.shown_to(self)})
         news.join(self)
 
     async def sign_out(self) -> None:
@@ -60,8 +65,26 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
         news.leave(self)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Answer whatever the page sends with an error: this socket takes nothing."""
-        self.say({"type": "error", "code": "unknown_type", "detail": "This socket takes no messages."})
+        """Answer a `ping` with a `pong`, the sign of life that a page looks for; nothing else is taken here."""
+        if not await self.allowed():
+            return
+        if text_data == PING:
+            self.tell(PONG)
+        else:
+            self.say({"type": "error", "code": "unknown_type", "detail": "This socket takes only a “ping”."})
+
+    async def allowed(self) -> bool:
+        """Count a frame. One too many is answered with an error, and after many of those the socket is closed."""
+        if self._flooded:
+            return False
+        if self._allowance.take():
+            return True
+        if self._allowance.flooded:
+            self._flooded = True
+            await self.close(FLOODED)
+        else:
+            self.say({"type": "error", "code": "too_fast", "detail": TOO_FAST})
+        return False
 
     def say(self, event: dict[str, Any]) -> None:
         """Send one event to this page."""

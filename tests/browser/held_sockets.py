@@ -1,4 +1,4 @@
-"""A way to Gantry on which pages and calls pass, and websockets wait until the test lets them."""
+"""A way to Gantry on which pages and calls pass; websockets wait, or lead into the void, when the test says so."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ class HeldSockets:
         self._to = (split.hostname, split.port)
         self._open = asyncio.Event()
         self._over = asyncio.Event()
+        self._through = asyncio.Event()  # cleared: what is sent on the open connections gets lost
+        self._through.set()
 
     async def serve(self, ready: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -34,6 +36,14 @@ class HeldSockets:
     def let_go(self) -> None:
         """Let the websockets pass: those that wait, and all that follow."""
         self._soon(self._open.set)
+
+    def swallow(self) -> None:
+        """Let nothing pass any more, either way, on any connection, and close none: new ones are taken, and hang."""
+        self._soon(self._through.clear)
+
+    def pass_on(self) -> None:
+        """Let new connections pass again. What was swallowed is gone, and connections that lost something stay dead."""
+        self._soon(self._through.set)
 
     def end(self) -> None:
         self._soon(self._over.set)
@@ -51,14 +61,16 @@ class HeldSockets:
             back, on = await asyncio.open_connection(*self._to)
             with contextlib.closing(on):
                 on.write(head)
-                await asyncio.gather(_pump(reader, on), _pump(back, writer))
+                await asyncio.gather(self._pump(reader, on), self._pump(back, writer))
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(READ):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lost = False
+        while data := await reader.read(READ):
+            lost = lost or not self._through.is_set()
+            if not lost:
+                writer.write(data)
+                await writer.drain()
+        writer.close()
 
 
 @contextlib.contextmanager

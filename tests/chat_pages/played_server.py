@@ -44,6 +44,8 @@ class Served:
         self.calls: list[tuple[str, str, Any]] = []
         self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
         self.boot: dict[str, Any] = {}
+        self.silent = False  # whether calls of the API are not answered
+        self.heard_again = threading.Event()
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         served = self
@@ -52,6 +54,10 @@ class Served:
             def answer(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
                 body = json.loads(self.rfile.read(length)) if length else None
+                if served.silent and self.path.startswith("/api/"):
+                    served.calls.append((self.command, self.path, body))
+                    served.heard_again.wait(30)  # for longer than the page does
+                    return
                 status, kind, content = served.respond(self.command, self.path, body)
                 self.send_response(status)
                 self.send_header("Content-Type", kind)

@@ -36,6 +36,8 @@ class Site:
         self.hello: dict[str, Any] | None = hello()
         self.obey: Callable[[dict[str, Any]], None] = lambda frame: None
         self.refusing: int | None = None
+        self.pings = 0
+        self.silent = False  # whether nothing reaches the page, as on a network that swallows packets
         self.paths: list[str] = []
         self.socket: WebSocketRoute | None = None
 
@@ -50,6 +52,8 @@ class Site:
 
     def say(self, *events: dict[str, Any]) -> None:
         assert self.socket is not None
+        if self.silent:
+            return
         for event in events:
             self.socket.send(json.dumps(event))
 
@@ -94,9 +98,13 @@ class Site:
 
         def received(text: str | bytes) -> None:
             frame = json.loads(text)
+            if frame["type"] == "ping":
+                self.pings += 1
+                self.say({"type": "pong"})
+                return
             self.frames.append(frame)
             self.obey(frame)
 
         socket.on_message(received)
-        if self.hello is not None:
+        if self.hello is not None and not self.silent:
             socket.send(json.dumps(self.hello))

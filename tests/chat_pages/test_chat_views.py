@@ -81,7 +81,7 @@ def test_a_wrong_password_is_said_and_the_name_is_kept(ada: User) -> None:
 
 def test_signing_out_is_a_post(client: Client) -> None:
     assert client.get("/accounts/logout/").status_code == 405
-    assert client.post("/accounts/logout/")["Location"] == "/accounts/login/"
+    assert client.post("/accounts/logout/")["Location"] == "/accounts/signed-out/"
     assert client.get("/").status_code == 302
 
 

@@ -36,7 +36,7 @@ def acknowledge(site: Site, frame: dict[str, Any], number: int = 1, parent: int 
 
 
 def outbox(page: Page) -> list[Any]:
-    kept: list[Any] = json.loads(page.evaluate(f"localStorage.getItem('gantry.outbox.{HERE}')") or "[]")
+    kept: list[Any] = json.loads(page.evaluate(f"localStorage.getItem('gantry.1.outbox.{HERE}')") or "[]")
     return kept
 
 

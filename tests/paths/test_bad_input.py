@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from typing import Any
 
@@ -10,7 +11,7 @@ import requests
 from support.page import Page
 from support.people import Person
 from support.tabby import Tabby
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 SOME = "0b5e1c52-6f0e-4b44-9a53-5a1de0000001"
 
@@ -57,9 +58,52 @@ def test_a_bad_frame_is_answered_and_the_socket_stays_open(
 
 def test_too_many_frames_at_once_are_refused(tabby: Tabby, alice: Person) -> None:
     with alice.page() as page:
-        for _ in range(3000):
-            page.frame(type="knock")
+        with contextlib.suppress(ConnectionClosed):  # so many end the socket, too
+            for _ in range(3000):
+                page.frame(type="knock")
         page.until(lambda each: each.events[-1].get("code") == "too_fast", "a refusal")
+
+
+@pytest.mark.parametrize("models", [False, True], ids=["chat", "models"])
+def test_a_flood_of_frames_ends_the_socket(tabby: Tabby, alice: Person, models: bool) -> None:
+    page = Page(alice.url, alice.cookie)
+    with page.open("/ws/models/" if models else f"/ws/chat/{alice.conversation()}/") as page.socket:
+        with contextlib.suppress(ConnectionClosed):  # it may end before all of them are sent
+            for _ in range(5_000):
+                page.socket.send('{"type":"knock"}')
+        answers: list[str | bytes] = []
+        with pytest.raises(ConnectionClosed) as ending:
+            answers.extend(iter(page.socket.recv, None))
+        assert ending.value.rcvd
+        assert ending.value.rcvd.code == 4429
+        assert sum("too_fast" in str(each) for each in answers) <= 100
+    assert requests.get(f"{alice.url}/healthz", timeout=20).status_code == 200
+
+
+@pytest.mark.parametrize("models", [False, True], ids=["chat", "models"])
+def test_a_ping_is_answered_without_anything_else(tabby: Tabby, alice: Person, models: bool) -> None:
+    page = Page(alice.url, alice.cookie)
+    with page.open("/ws/models/" if models else f"/ws/chat/{alice.conversation()}/") as page.socket:
+        page.socket.send('{"type":"ping"}')
+        page.event("pong")
+
+
+def test_a_conversation_whose_name_is_sent_twice_is_one(alice: Person, bob: Person) -> None:
+    name = str(uuid.uuid4())
+    made = [alice.call("POST", "/api/conversations", {"id": name}) for _ in range(2)]
+    assert [(each.status_code, each.json()["id"]) for each in made] == [(201, name)] * 2
+    assert bob.call("POST", "/api/conversations", {"id": name}).status_code == 409
+    ids = [each["id"] for each in alice.call("GET", "/api/conversations").json()["conversations"]]
+    assert ids.count(name) == 1
+
+
+def test_a_page_of_another_account_gets_nothing(alice: Person, bob: Person) -> None:
+    with bob.watch() as page, alice.page() as hers:
+        bobs, own = page.events[0]["account"], hers.events[0]["account"]
+    answer = alice.call("POST", "/api/conversations", {}, **{"X-Gantry-Account": str(bobs)})
+    assert answer.status_code == 409
+    assert alice.call("POST", "/api/conversations", {}, **{"X-Gantry-Account": str(own)}).status_code == 201
+    assert "Somebody else has signed in" in answer.json()["detail"]
 
 
 def test_a_lone_surrogate_is_refused_not_stored(tabby: Tabby, alice: Person) -> None:

@@ -20,7 +20,12 @@ export class Banner {
       this.since = null;
       this.reason = "";
       this.element.hidden = true;
+    } else if (state.is === "doubtful") {
+      this.since ??= Date.now();
+      const words = `Not up to date: nothing has been heard from the server since ${state.heard.toLocaleTimeString()}.`;
+      this.put(words, this.tryNow(), false);
     } else if (state.is === "lost") {
+      this.flooded = state.flooded;
       this.since ??= Date.now();
       this.at = Date.now() + state.retryIn;
       clearTimeout(this.patience);
@@ -41,11 +46,16 @@ export class Banner {
     const tell = () => {
       const left = Math.ceil((this.at - Date.now()) / 1000);
       const kept = this.waiting() ? " Your message is kept and will be sent." : "";
-      words.data = `${this.reason || "Connection lost."} ${left > 0 ? `Trying again in ${left} s.` : "Connecting…"}${kept}`;
+      const said = this.flooded ? "This page sent too much at once." : this.reason || "Connection lost.";
+      words.data = `${said} ${left > 0 ? `Trying again in ${left} s.` : "Connecting…"}${kept}`;
     };
     tell();
     this.ticking = setInterval(tell, 1000);
-    this.put(words, h("button", { type: "button", class: "button small", onclick: () => this.retry() }, "Try now"), false);
+    this.put(words, this.tryNow(), false);
+  }
+
+  tryNow() {
+    return h("button", { type: "button", class: "button small", onclick: () => this.retry() }, "Try now");
   }
 
   put(words, action, bad) {

@@ -6,7 +6,7 @@ import { onKey } from "./keys.js";
 import { points } from "./points.js";
 import { read, write } from "./store.js";
 
-const KEY = "gantry.draft.";
+const KEY = "draft.";
 const PAUSE = 250;
 
 export class Composer {

@@ -16,6 +16,7 @@ import { Sidebar } from "./sidebar.js";
 import { address } from "./site.js";
 import { Socket } from "./socket.js";
 import { apply, initial, isOpen, last, prepend } from "./state.js";
+import { belongTo } from "./store.js";
 import { setUpTheme } from "./theme.js";
 import { toast } from "./toast.js";
 import { View } from "./view.js";
@@ -23,8 +24,10 @@ import { Welcome } from "./welcome.js";
 
 const AT_ONCE = 10; // frames
 const UNSAVED = 3000; // milliseconds until what could not be saved is sent again
+const TRY_AGAIN = 5000; // milliseconds until a conversation that could not be made is tried again
 
 const boot = JSON.parse(byId("boot").textContent);
+belongTo(boot.user.id, () => location.reload());
 const state = initial();
 state.conversation = boot.conversation;
 const outbox = new Outbox(boot.conversation?.id ?? null);
@@ -32,6 +35,7 @@ const resyncing = new Set();
 let settings = { system_prompt: "", temperature: null, max_tokens: null }; // of a conversation that has not begun
 let socket = null;
 let beginning = null;
+let name = null; // of the conversation that begins
 let fetching = false;
 let told = false; // that nothing can be saved
 let retrying = null;
@@ -126,7 +130,10 @@ function later(frames) {
 
 /** Make the conversation that the first message belongs to; its socket then sends what waits. */
 function begin() {
-  beginning ??= call("POST", "/conversations", settings)
+  // The page names it: where the answer was lost, the next try finds it.
+  name ??= uuid();
+  if (!beginning) socket.ask();
+  beginning ??= call("POST", "/conversations", { ...settings, id: name })
     .then(({ id, title }) => {
       state.conversation = { id, title, ...settings };
       history.replaceState(null, "", address(`/c/${id}/`));
@@ -134,9 +141,16 @@ function begin() {
       composer.belongTo(id);
       sidebar.current = id;
       sidebar.put({ id, title });
+      view.reached = true;
       connect();
     })
     .catch((error) => {
+      if (error.unreachable) {
+        view.reached = false;
+        view.schedule();
+        setTimeout(beginAgain, TRY_AGAIN);
+        return;
+      }
       if (error.status === 507 || error.status === 503) {
         unsaved(error.message, () => state.conversation || begin());
         return;
@@ -145,6 +159,11 @@ function begin() {
       view.schedule();
     })
     .finally(() => (beginning = null));
+}
+
+/** Messages wait for a conversation that could not be made. */
+function beginAgain() {
+  if (!state.conversation && outbox.waiting.length) begin();
 }
 
 /** The reader comes near the first message that is shown, and there are older ones. */
@@ -176,20 +195,26 @@ function connect() {
   let fresh = true;
   socket = new Socket(id ? `/ws/chat/${id}/` : "/ws/models/", {
     onstate(is) {
-      fresh = true;
+      if (is.is === "lost") fresh = true;
       view.connected = is.is === "open";
       banner.show(is);
       view.schedule();
       if (is.is === "lost" && is.tries > 1) showModel();
+      if (is.is === "open" && !state.conversation) beginAgain();
+      else if (is.is === "open" && !fresh) transmit(outbox.waiting); // after a doubt: repeats do no harm
     },
     onevent(event) {
+      if (event.account && event.account !== boot.user.id) {
+        location.reload(); // somebody else has signed in in this browser
+        return;
+      }
       if (event.type === "requests") requests.take(event.requests);
       if (event.type === "catalog") models.refresh();
       const before = state.backend;
       for (const change of apply(state, event)) react(change);
       if (event.type === "hello" && fresh) {
         fresh = false;
-        transmit(outbox.waiting);
+        if (state.conversation) transmit(outbox.waiting);
       }
       const words = event.type === "backend" ? ended(before, state.backend) : "";
       if (words) toast(words, null, 9000);

@@ -3,7 +3,7 @@
 
 import { read, write } from "./store.js";
 
-const KEY = "gantry.outbox.";
+const KEY = "outbox.";
 
 export class Outbox {
   /** `conversation`: its id, or null as long as there is none. */

@@ -6,10 +6,11 @@ import { dayGroup } from "./format.js";
 import { onKey } from "./keys.js";
 import { setUpMenu } from "./menu.js";
 import { address } from "./site.js";
+import { read, write } from "./store.js";
 import { toast } from "./toast.js";
 
 const PHONE = matchMedia("(max-width: 47.99rem)");
-const DELETED = "gantry.deleted";
+const DELETED = "deleted";
 
 export class Sidebar {
   /** `list`: the first page of GET /api/conversations; `current`: the id of the shown one, or null. */
@@ -173,7 +174,7 @@ export class Sidebar {
       return;
     }
     if (row.id === this.current) {
-      sessionStorage.setItem(DELETED, JSON.stringify(row));
+      write(DELETED, row, "sessionStorage");
       location.assign(address("/"));
       return;
     }
@@ -196,8 +197,8 @@ export class Sidebar {
 
   /** The shown conversation was deleted on the page before this one. */
   offerUndo() {
-    const row = JSON.parse(sessionStorage.getItem(DELETED) ?? "null");
-    sessionStorage.removeItem(DELETED);
+    const row = read(DELETED, null, "sessionStorage");
+    write(DELETED, null, "sessionStorage");
     if (row && !this.rows.has(row.id)) this.undoable(row);
   }
 

@@ -1,17 +1,30 @@
-// One socket that comes back by itself. It says what it is doing, so that the page can say so too.
+// One socket that comes back by itself. It knows whether anybody is at the other end, and says what it is doing, so that the page
+// can say so too.
+//
+// A network that swallows packets closes nothing: an open socket proves nothing by itself. So the page asks for a sign of life
+// (`ping`, answered by `pong`; any other event is one too) when nothing has come for a while, and when it has reason to doubt: it is
+// looked at again, the network is back, or the clock has jumped because the machine slept.
 
 import { address } from "./site.js";
 import { whyClosed } from "./why_closed.js";
 
 const SLOWEST = 15_000;
+const FLOODED = 4429; // the server closes a socket on which too much came
+const COOL_OFF = 30_000;
 const SIGNED_OUT = 4401;
 const NOT_FOUND = 4404;
-const SILENT = 12_000; // an answer that takes longer than this means a dead connection
+const QUIET = 25_000; // after so long without an event, the server is asked for a sign of life
+const DOUBTFUL = 4_000; // an answer that takes longer than this is told to the reader,
+const DEAD = 10_000; // one that takes longer than this means a dead connection,
+const BEGINNING = 20_000; // and this is how long a connection may take to begin
+const TICK = 5_000;
+const JUMP = 20_000; // a tick that comes so late says that the machine, or the page, slept
 
 export class Socket {
   /**
    * `onevent(event)` gets each message. `onstate(state)` gets
-   * {is: "open"} · {is: "refused", reason: why it cannot open, in words} · {is: "lost", retryIn: milliseconds, tries} · {is: "signed-out"} · {is: "gone"}.
+   * {is: "open"} · {is: "doubtful", heard: Date, of the last event} · {is: "lost", retryIn: milliseconds, tries, flooded} ·
+   * {is: "refused", reason: why it cannot open, in words} · {is: "signed-out"} · {is: "gone"}.
    */
   constructor(path, { onevent, onstate }) {
     this.path = path;
@@ -22,9 +35,12 @@ export class Socket {
     this.onstate = onstate;
     this.tries = 0;
     this.ended = false;
-    this.onwake = () => this.now();
+    this.heard = Date.now();
+    this.ticked = Date.now();
+    this.onwake = () => document.visibilityState !== "hidden" && this.wake();
     window.addEventListener("online", this.onwake);
     document.addEventListener("visibilitychange", this.onwake);
+    this.ticking = setInterval(() => this.tick(), TICK);
     this.connect();
   }
 
@@ -39,27 +55,63 @@ export class Socket {
     return true;
   }
 
-  /** An answer is owed: without any event for a while the connection is taken for dead and made anew. */
+  /** An answer is owed: without any event for a while the connection is doubted, and at last taken for dead and made anew. */
   expectAnswer() {
-    if (this.patience) return;
-    this.patience = setTimeout(() => {
-      this.patience = null;
-      if (this.open) this.drop();
-    }, SILENT);
+    if (!this.patience) this.wait(DEAD, DOUBTFUL);
   }
 
-  /** Try at once, if the socket waits for its next try. */
+  /** Ask for a sign of life. */
+  ask() {
+    if (this.greeted && !this.patience && this.send({ type: "ping" })) this.expectAnswer();
+  }
+
+  /** Try at once, if the socket waits for its next try; give up a connection that is doubted. */
   now() {
-    if (this.timer && document.visibilityState !== "hidden") this.connect();
+    if (this.timer) this.connect();
+    else if (this.doubted) this.drop();
+  }
+
+  wake() {
+    if (this.timer) this.connect();
+    else this.ask();
+  }
+
+  tick() {
+    const now = Date.now();
+    const slept = now - this.ticked > JUMP;
+    this.ticked = now;
+    if (slept) this.wake();
+    else if (now - this.heard > QUIET) this.ask();
+  }
+
+  wait(most, doubtful) {
+    this.patience = setTimeout(() => this.drop(), most);
+    if (doubtful) this.doubting = setTimeout(() => this.doubt(), doubtful);
+  }
+
+  waited() {
+    clearTimeout(this.patience);
+    clearTimeout(this.doubting);
+    this.patience = this.doubting = null;
+  }
+
+  doubt() {
+    this.doubted = true;
+    this.onstate({ is: "doubtful", heard: new Date(this.heard) });
   }
 
   close() {
+    this.end();
+    clearTimeout(this.timer);
+    this.waited();
+    if (this.socket) leave(this.socket);
+  }
+
+  end() {
     this.ended = true;
     window.removeEventListener("online", this.onwake);
     document.removeEventListener("visibilitychange", this.onwake);
-    clearTimeout(this.timer);
-    clearTimeout(this.patience);
-    if (this.socket) leave(this.socket);
+    clearInterval(this.ticking);
   }
 
   connect() {
@@ -67,17 +119,22 @@ export class Socket {
     this.timer = null;
     const socket = new WebSocket(this.url);
     this.socket = socket;
+    this.wait(BEGINNING);
     socket.onmessage = (message) => {
       if (this.socket !== socket) return;
-      clearTimeout(this.patience);
-      this.patience = null;
+      this.waited();
+      this.heard = Date.now();
       const event = JSON.parse(message.data);
-      if (event.type === "hello" && !this.greeted) {
+      const greeted = event.type === "hello" && !this.greeted;
+      if (greeted) {
         this.greeted = true;
         this.tries = 0;
+      }
+      if (greeted || this.doubted) {
+        this.doubted = false;
         this.onstate({ is: "open" });
       }
-      this.onevent(event);
+      if (event.type !== "pong") this.onevent(event);
     };
     socket.onclose = (event) => {
       if (this.socket === socket) this.lost(event.code);
@@ -93,20 +150,20 @@ export class Socket {
   }
 
   lost(code) {
-    this.greeted = false;
-    clearTimeout(this.patience);
-    this.patience = null;
+    this.greeted = this.doubted = false;
+    this.waited();
     if (this.ended) return;
     if (code === SIGNED_OUT || code === NOT_FOUND) {
-      this.ended = true;
+      this.end();
       this.onstate({ is: code === SIGNED_OUT ? "signed-out" : "gone" });
       return;
     }
-    const most = Math.min(SLOWEST, 400 * 2 ** this.tries);
+    const flooded = code === FLOODED;
+    const most = flooded ? COOL_OFF : Math.min(SLOWEST, 400 * 2 ** this.tries);
     const retryIn = most * (0.5 + Math.random() / 2);
     this.tries += 1;
     this.timer = setTimeout(() => this.connect(), retryIn);
-    this.onstate({ is: "lost", retryIn, tries: this.tries });
+    this.onstate({ is: "lost", retryIn, tries: this.tries, flooded });
     whyClosed(this.path, this.tries).then((reason) => {
       if (reason && !this.ended && !this.greeted) this.onstate({ is: "refused", reason });
     });

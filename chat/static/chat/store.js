@@ -1,24 +1,60 @@
-// What this browser keeps: drafts, unacknowledged messages, the theme. All of it works without storage, only shorter.
+// What this browser keeps. How the page looks (theme, sidebar) belongs to the browser. All else (drafts, messages that were not
+// acknowledged) belongs to an account: it is kept under its id, only as long as that account is the last that was here, and goes at
+// sign-out. Without storage all of it works, only shorter.
+
+const LOOKS = ["gantry.theme", "gantry.sidebar"];
+const WHOSE = "gantry.account";
 
 const memory = new Map();
+let owner = "";
 
-export function read(key, fallback = null) {
-  try {
-    const value = localStorage.getItem(key);
-    return value === null ? fallback : JSON.parse(value);
-  } catch {
-    return memory.has(key) ? memory.get(key) : fallback;
-  }
-}
+/** The id of the account that this page belongs to, "" before belongTo(). */
+export const account = () => owner;
 
-export function write(key, value) {
-  const empty = value === null || value === "" || (Array.isArray(value) && value.length === 0);
+/** Keep for this account from now on, and clear away what is another's. `gone()` is called if it signs out elsewhere. */
+export function belongTo(id, gone) {
+  owner = String(id);
   try {
-    if (empty) localStorage.removeItem(key);
-    else localStorage.setItem(key, JSON.stringify(value));
+    if (localStorage.getItem(WHOSE) !== owner) forget();
+    localStorage.setItem(WHOSE, owner);
   } catch {
     // Storage is off or full.
   }
-  if (empty) memory.delete(key);
-  else memory.set(key, value);
+  window.addEventListener("storage", ({ key, newValue }) => key === WHOSE && newValue !== owner && gone());
+}
+
+/** Clear away what belongs to any account. */
+export function forget() {
+  try {
+    for (const area of [localStorage, sessionStorage]) {
+      const keys = Object.keys(area).filter((key) => key.startsWith("gantry.") && !LOOKS.includes(key));
+      for (const key of keys) area.removeItem(key);
+    }
+  } catch {
+    // Storage is off: there is nothing in it.
+  }
+}
+
+const keyOf = (name) => `gantry.${owner}.${name}`;
+
+/** `window[area]`: the area is named, because to touch one that is switched off is an error. */
+export function read(name, fallback = null, area = "localStorage") {
+  try {
+    const value = window[area].getItem(keyOf(name));
+    return value === null ? fallback : JSON.parse(value);
+  } catch {
+    return memory.has(name) ? memory.get(name) : fallback;
+  }
+}
+
+export function write(name, value, area = "localStorage") {
+  const empty = value === null || value === "" || (Array.isArray(value) && value.length === 0);
+  try {
+    if (empty) window[area].removeItem(keyOf(name));
+    else if (localStorage.getItem(WHOSE) === owner) window[area].setItem(keyOf(name), JSON.stringify(value));
+  } catch {
+    // Storage is off or full.
+  }
+  if (empty) memory.delete(name);
+  else memory.set(name, value);
 }

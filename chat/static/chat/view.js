@@ -16,6 +16,7 @@ export class View {
     this.dirty = new Map(); // id → "grown" | "message"
     this.whole = false;
     this.connected = false;
+    this.reached = true; // by what was called last
     this.place = new Place(this.scroller, byId("column"), byId("jump"));
     this.earlier = byId("earlier");
     const near = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && actions.earlier(), { root: this.scroller, rootMargin: "600px 0px 0px" });
@@ -111,9 +112,10 @@ export class View {
 
   drawPending() {
     const frames = this.outbox.frames.filter((frame) => frame.type === "send");
-    const key = (frame) => `${frame.client_id} ${frame.refused ?? ""} ${this.connected}`;
+    const connected = this.connected && this.reached;
+    const key = (frame) => `${frame.client_id} ${frame.refused ?? ""} ${connected}`;
     const old = new Map(this.pending.map((each) => [each.key, each]));
-    const next = frames.map((frame) => old.get(key(frame)) ?? { key: key(frame), element: pendingView(frame, this.connected, this.actions) });
+    const next = frames.map((frame) => old.get(key(frame)) ?? { key: key(frame), element: pendingView(frame, connected, this.actions) });
     for (const each of this.pending) if (!next.includes(each)) each.element.remove();
     for (const each of next) if (each.element !== this.list.lastChild || next.length > 1) this.list.append(each.element);
     this.pending = next;

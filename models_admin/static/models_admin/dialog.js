@@ -1,5 +1,6 @@
 // Confirmations in a dialog: what the page behind a link shows, without leaving this one.
 
+import { fetched } from "../chat/fetching.js";
 import { FRAGMENT, page, refocus, replacePart } from "./parts.js";
 
 const dialog = document.getElementById("gantry-dialog");
@@ -43,8 +44,7 @@ function filledIn() {
 async function ask(link) {
   const state = newest;
   try {
-    const answer = await fetch(link.href, FRAGMENT);
-    const html = await answer.text();
+    const [answer, html] = await fetched(link.href, FRAGMENT, async (given) => [given, await given.text()]);
     if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
     [address, opener, home, shown] = [link.href, link, link.closest("tr, #gantry-requests"), state];
     dialog.innerHTML = html;
@@ -81,9 +81,9 @@ async function refresh() {
 
 async function content(from) {
   try {
-    const answer = await fetch(from, FRAGMENT);
+    const [answer, html] = await fetched(from, FRAGMENT, async (given) => [given, await given.text()]);
     if (!answer.ok || answer.redirected) return null;
-    return new DOMParser().parseFromString(await answer.text(), "text/html");
+    return new DOMParser().parseFromString(html, "text/html");
   } catch {
     return null; // the socket tells of what keeps us away; its next event leads here again
   }

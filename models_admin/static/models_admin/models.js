@@ -3,6 +3,7 @@
 // The server words everything. Progress is put into the page from the events themselves; when anything else has
 // changed (`key`, as in banner.py), the banner, the notes and the rows are asked for anew.
 
+import { fetched } from "../chat/fetching.js";
 import { keepTrue } from "./dialog.js";
 import { FRAGMENT, localize, page, replacePart } from "./parts.js";
 import { replaceList } from "./rows.js";
@@ -106,14 +107,14 @@ async function update() {
 async function fetchAndReplace() {
   let fresh;
   try {
-    const answer = await fetch(location.href, FRAGMENT);
+    const [answer, html] = await fetched(location.href, FRAGMENT, async (given) => [given, await given.text()]);
     if (page.leaving) return;
     if (answer.status === 403 || answer.redirected) {
       location.reload(); // what may be seen has been taken away meanwhile: the page says so
       return;
     }
     if (!answer.ok) throw new Error(String(answer.status));
-    fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    fresh = new DOMParser().parseFromString(html, "text/html");
   } catch {
     return; // the socket tells of what keeps us away; its next event leads here again
   }

@@ -1,0 +1,5 @@
+// On the page that says that somebody has signed out: nothing of theirs stays in this browser.
+
+import { forget } from "./store.js";
+
+forget();
