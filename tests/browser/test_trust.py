@@ -5,8 +5,8 @@ from __future__ import annotations
 from held_sockets import held_sockets
 from playwright.sync_api import Page, expect
 from support.people import PASSWORD, Person
+from support.system import PASSWORD as ADMINS
 from support.tabby import Tabby
-from system.running import PASSWORD as ADMINS
 from windows import MODELS, Windows, conversation, replies, say, status_is
 
 
