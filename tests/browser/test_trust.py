@@ -117,6 +117,8 @@ def test_pages_notice_a_network_that_swallows_everything(
         expect(page.locator("#banner")).to_contain_text("Connection lost.")
         expect(models.locator("#gantry-link")).to_contain_text("Not live")
         way.pass_on()
+        for each in (page, models):
+            each.evaluate("window.dispatchEvent(new Event('online'))")
         expect(page.locator("#banner")).to_be_hidden()
         expect(models.locator("#gantry-link")).to_have_text("")
         status_is(replies(page).nth(1), "complete")

@@ -132,7 +132,7 @@ function later(frames) {
 function begin() {
   // The page names it: where the answer was lost, the next try finds it.
   name ??= uuid();
-  if (!beginning) socket.ask();
+  if (!beginning && view.connected) socket.ask();
   beginning ??= call("POST", "/conversations", { ...settings, id: name })
     .then(({ id, title }) => {
       state.conversation = { id, title, ...settings };

@@ -16,7 +16,8 @@ const NOT_FOUND = 4404;
 const QUIET = 25_000; // after so long without an event, the server is asked for a sign of life
 const DOUBTFUL = 4_000; // an answer that takes longer than this is told to the reader,
 const DEAD = 10_000; // one that takes longer than this means a dead connection,
-const BEGINNING = 20_000; // and this is how long a connection may take to begin
+const BEGINNING = 15_000; // and this is how long a connection may take to begin.
+const HUNG = 2_000;
 const TICK = 5_000;
 const JUMP = 20_000; // a tick that comes so late says that the machine, or the page, slept
 
@@ -62,18 +63,23 @@ export class Socket {
 
   /** Ask for a sign of life. */
   ask() {
-    if (this.greeted && !this.patience && this.send({ type: "ping" })) this.expectAnswer();
+    if (!this.patience && this.send({ type: "ping" })) this.expectAnswer();
   }
 
   /** Try at once, if the socket waits for its next try; give up a connection that is doubted. */
   now() {
-    if (this.timer) this.connect();
-    else if (this.doubted) this.drop();
+    if (this.doubted) this.drop();
+    else this.wake();
   }
 
+  /** Something has changed: a try that waits is made now, one that has hung for a moment is made anew, a connection is asked. */
   wake() {
     if (this.timer) this.connect();
-    else this.ask();
+    else if (this.greeted) this.ask();
+    else if (Date.now() - this.begun > HUNG) {
+      leave(this.socket);
+      this.connect();
+    }
   }
 
   tick() {
@@ -81,7 +87,7 @@ export class Socket {
     const slept = now - this.ticked > JUMP;
     this.ticked = now;
     if (slept) this.wake();
-    else if (now - this.heard > QUIET) this.ask();
+    else if (this.greeted && now - this.heard > QUIET) this.ask();
   }
 
   wait(most, doubtful) {
@@ -116,7 +122,9 @@ export class Socket {
 
   connect() {
     clearTimeout(this.timer);
+    this.waited();
     this.timer = null;
+    this.begun = Date.now();
     const socket = new WebSocket(this.url);
     this.socket = socket;
     this.wait(BEGINNING);
