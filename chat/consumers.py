@@ -50,6 +50,7 @@ class ChatConsumer(Page):
             "send": self._on_send,
             "edit": self._on_edit,
             "regenerate": self._on_regenerate,
+            "continue": self._on_continue,
             "select": self._on_select,
             "stop": self._on_stop,
             "resync": self._on_resync,
@@ -119,6 +120,9 @@ class ChatConsumer(Page):
 
     async def _on_regenerate(self, frame: Frame) -> None:
         await self._obey(replies.regenerate, _number(frame, "id"))
+
+    async def _on_continue(self, frame: Frame) -> None:
+        await self._obey(replies.go_on, _number(frame, "id"))
 
     async def _on_select(self, frame: Frame) -> None:
         await self._obey(replies.select, _number(frame, "id"))

@@ -112,3 +112,13 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return f"{self.role} {self.pk} ({self.status})"
+
+    @property
+    def continuable(self) -> bool:
+        """Whether a model could go on with it: a reply with text that was stopped, failed, or came to its length limit.
+
+        Not one that came to REPLY_MAX_CHARS: that is the most that a reply may have.
+        """
+        cut = self.status in (Status.STOPPED, Status.FAILED)
+        limited = self.status == Status.COMPLETE and self.finish_reason == "length"
+        return self.role == Role.ASSISTANT and bool(self.text.strip()) and (cut or limited)

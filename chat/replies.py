@@ -1,12 +1,14 @@
-"""What people ask of a conversation: send, stop, regenerate, edit, select. Each is one transaction; claims.py does the rest.
+"""What people ask of a conversation: send, stop, regenerate, continue, edit, select. Each is one transaction.
 
-A message that is sent twice (the page repeats it until it is acknowledged) is one message: `client_id` tells.
+claims.py does the rest. A message that is sent twice (the page repeats it until it is acknowledged) is one message:
+`client_id` tells.
 """
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -18,6 +20,19 @@ from models_admin import events, process
 from models_admin.visible import visible
 
 TITLE_CHARS = 60
+# What an end leaves in a reply's row, taken out of one that goes on.
+AFRESH: dict[str, Any] = {
+    "html": "",
+    "usage": None,
+    "finish_reason": "",
+    "error": "",
+    "error_kind": "",
+    "attempts": 0,
+    "revivals": 0,
+    "not_before": None,
+    "stop_requested": None,
+    "finished_at": None,
+}
 
 
 class Refused(Exception):
@@ -82,6 +97,36 @@ def regenerate(conversation_id: uuid.UUID, message_id: int) -> Done:
         reply = _queue(conversation, old.parent_id)
         conversation.save()
     return Done([reply.pk], rebranched=True)
+
+
+def go_on(conversation_id: uuid.UUID, message_id: int) -> Done:
+    """Put a reply that was cut, or came to its length limit, back into the queue with what it has: the model continues it.
+
+    One that is open already stays as it is, so that a repeat does no harm. Only the last reply of a branch can be
+    continued: what was said after it was said to what it is.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        conversation = _locked(conversation_id)
+        reply = _own(conversation, message_id, Role.ASSISTANT)
+        if reply.status in OPEN:
+            return Done([reply.pk])
+        if not reply.continuable:
+            raise Refused(
+                "not_cut", "This reply was not cut: there is nothing to continue. Regenerate it instead."
+            )
+        if _children(reply.pk):
+            raise Refused(
+                "not_last", "Something was said after this reply. Only the last one can be continued."
+            )
+        _check_queue(conversation, "")
+        handovers = [*reply.handovers, {"model": reply.model, "upto": len(reply.text)}]
+        changes = {**AFRESH, "status": Status.QUEUED, "handovers": handovers, "revision": F("revision") + 1}
+        same = Message.objects.filter(pk=reply.pk, status=reply.status, revision=reply.revision)
+        same.update(origin=process.name(), queued_at=now, **changes)
+        conversation.updated_at = now
+        conversation.save(update_fields=["updated_at"])
+    return Done([reply.pk])
 
 
 def select(conversation_id: uuid.UUID, message_id: int) -> Done:

@@ -24,8 +24,9 @@ def shown(message: Message, *, versions: list[int], position: int | None) -> dic
 
     {"id", "revision" (grows with each change of status: a lower one that comes late is old), "client_id", "parent",
     "role", "status", "text", "html", "upto" (characters that the html covers), "reasoning", "reasoning_seconds", "model",
-    "handovers": [{"model", "upto"}], "queue_position" (1 = next), "usage", "finish_reason", "left_out" (oldest messages
-    that the model was not given), "error", "error_kind", "created_at", "versions": {"index", "count", "ids"}}
+    "handovers": [{"model", "upto"}], "queue_position" (1 = next), "usage", "finish_reason", "continuable", "left_out"
+    (oldest messages that the model was not given), "error", "error_kind", "created_at",
+    "versions": {"index", "count", "ids"}}
     """
     html, upto = _html(message)
     return {
@@ -45,6 +46,7 @@ def shown(message: Message, *, versions: list[int], position: int | None) -> dic
         "queue_position": position,
         "usage": usage(message.usage),
         "finish_reason": message.finish_reason,
+        "continuable": message.continuable,
         "left_out": message.left_out,
         "error": message.error,
         "error_kind": message.error_kind,

@@ -221,6 +221,23 @@ def test_a_failed_reply_says_why_and_offers_another_try(site: Site) -> None:
     assert site.sent("regenerate") == [{"type": "regenerate", "id": 2}]
 
 
+@pytest.mark.parametrize("status", ["stopped", "failed", "complete"])
+def test_a_reply_that_was_cut_offers_to_go_on(site: Site, status: str) -> None:
+    reason = "length" if status == "complete" else ""
+    cut = replied(2, "Once upon", 1, status=status, continuable=True, finish_reason=reason)
+    page = site.open(first=hello(QUESTION, cut))
+    go_on = page.get_by_role("button", name="Continue", exact=True)
+    go_on.click()
+    assert site.sent("continue") == [{"type": "continue", "id": 2}]
+    site.say(message({**cut, "status": "streaming", "continuable": False, "revision": 1}))
+    expect(go_on).to_have_count(0)
+    site.say(delta(2, 9, " a time"))
+    expect(page.locator(".reply .prose")).to_contain_text("a time")
+    site.say(hello(QUESTION, cut, asked(3, "Well?", 2), replied(4, "Well.", 3)))
+    expect(page.locator(".reply")).to_have_count(2)
+    expect(go_on).to_be_hidden()
+
+
 def test_versions_are_turned_over(site: Site) -> None:
     page = site.open(
         first=hello(QUESTION, replied(5, "Two.", 1, versions={"index": 2, "count": 3, "ids": [2, 5, 6]}))
@@ -307,6 +324,28 @@ def test_copying_works_without_the_clipboard_that_only_https_has(site: Site) -> 
     page.get_by_role("button", name="Copy the reply").click()
     expect(page.locator(".toast")).to_have_text("Copied.")
     assert pasted(page) == "Old ways"
+
+
+@pytest.mark.parametrize("clipboard", ["as over https", "as over http"])
+def test_a_reply_is_copied_with_its_looks_and_without_its_thoughts(site: Site, clipboard: str) -> None:
+    text = "Some **bold**.\n\n```python\nprint(1)\n```\n\n|a|b|\n|-|-|\n|1|2|\n\n- [x] done\n"
+    reply = replied(2, text, 1, reasoning="Let me think.", reasoning_seconds=1)
+    page = site.open(first=hello(QUESTION, reply))
+    if clipboard == "as over http":
+        page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.get_by_role("button", name="Copy the reply").click()
+    expect(page.locator(".toast")).to_have_text("Copied.")
+    page.evaluate(
+        """document.addEventListener("paste", ({clipboardData: data}) =>
+             (window.pasted = [data.getData("text/plain"), data.getData("text/html")]))"""
+    )
+    pasted(page)
+    plain, rich = page.evaluate("window.pasted")
+    assert plain == text
+    for part in ("<strong", "bold</strong>", "<pre", "print(1)", "<table", "☑"):
+        assert part in rich, rich
+    for part in ("Copy", "button", "think", "**"):
+        assert part not in rich, rich
 
 
 def test_code_is_copied_by_its_button(site: Site) -> None:

@@ -193,3 +193,31 @@ def test_reasoning_is_told_apart(tabby: Tabby, admin: Person, alice: Person) -> 
         assert reply["reasoning"]
         assert reply["reasoning_seconds"] is not None
         assert reply["text"]
+
+
+def test_a_stopped_reply_is_continued(tabby: Tabby, alice: Person) -> None:
+    with alice.page() as page:
+        reply = page.answered(page.say("[[tokens=60 rate=40]]"), ("streaming",))
+        page.until(lambda each: len(each.messages[reply["id"]]["text"].split()) > 5, "some words")
+        page.frame(type="stop", id=reply["id"])
+        page.until(lambda each: each.messages[reply["id"]]["status"] == "stopped", "the stop")
+        assert page.messages[reply["id"]]["continuable"]
+        for _ in range(2):
+            page.frame(type="continue", id=reply["id"])
+        page.until(lambda each: each.messages[reply["id"]]["status"] == "complete", "the whole reply")
+        whole = page.messages[reply["id"]]
+        assert whole["text"].split() == [f"w{number}" for number in range(1, 61)]
+        assert whole["handovers"] == []  # by the same model: no change of hands
+        page.frame(type="continue", id=reply["id"])
+        assert page.event("error")["code"] == "not_cut"
+
+
+def test_a_reply_at_its_length_limit_is_continued(tabby: Tabby, alice: Person) -> None:
+    conversation = alice.conversation()
+    alice.call("PATCH", f"/api/conversations/{conversation}", {"max_tokens": 7})
+    with alice.page(conversation) as page:
+        reply = page.answered(page.say("[[tokens=12]]"))
+        assert (reply["finish_reason"], reply["continuable"]) == ("length", True)
+        page.frame(type="continue", id=reply["id"])
+        page.until(lambda each: each.messages[reply["id"]]["finish_reason"] == "stop", "the rest")
+        assert page.messages[reply["id"]]["text"].split() == [f"w{number}" for number in range(1, 13)]

@@ -35,20 +35,32 @@ export function autosize(area) {
   area.style.height = `${area.scrollHeight}px`;
 }
 
-export async function copyText(text) {
+/** Copy `text`, with `html` beside it for programs that take formatted text. Returns whether the browser allowed it. */
+export async function copyText(text, html = "") {
+  const parts = Object.entries({ "text/plain": text, ...(html && { "text/html": html }) });
   try {
-    await navigator.clipboard.writeText(text);
+    const blobs = parts.map(([type, part]) => [type, new Blob([part], { type })]);
+    await navigator.clipboard.write([new ClipboardItem(Object.fromEntries(blobs))]);
     return true;
   } catch {
-    // No clipboard over plain http: the old way.
-    const area = h("textarea", { class: "visually-hidden", readonly: true });
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    const done = document.execCommand("copy");
-    area.remove();
-    return done;
+    return copyByCommand(text, parts);
   }
+}
+
+/** No clipboard over plain http: the old way. */
+function copyByCommand(text, parts) {
+  const area = h("textarea", { class: "visually-hidden", readonly: true });
+  const give = (event) => {
+    event.preventDefault();
+    for (const [type, part] of parts) event.clipboardData.setData(type, part);
+  };
+  area.value = text;
+  area.addEventListener("copy", give);
+  document.body.append(area);
+  area.select();
+  const done = document.execCommand("copy");
+  area.remove();
+  return done;
 }
 
 /** A UUID; crypto.randomUUID is missing on pages served over plain http from another host. */

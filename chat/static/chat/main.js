@@ -44,10 +44,11 @@ let retrying = null;
 
 const actions = {
   async copy(message, button) {
-    toast((await copyText(message.text)) ? "Copied." : "The browser did not allow copying.", null, 2000);
+    toast((await copyText(message.text, view.views.get(message.id).formatted())) ? "Copied." : "The browser did not allow copying.", null, 2000);
     button.focus();
   },
   regenerate: (message) => now({ type: "regenerate", id: message.id }),
+  goOn: (message) => now({ type: "continue", id: message.id }),
   select: (_, id) => now({ type: "select", id }),
   stop: (message) => now({ type: "stop", id: message.id }),
   earlier: fetchEarlier,

@@ -10,7 +10,7 @@ import { Tail } from "./tail.js";
 const LONG = 2400;
 
 export class MessageView {
-  /** `actions`: what its buttons do, {copy, regenerate, edit, select, stop}, each called with the message. */
+  /** `actions`: what its buttons do, {copy, regenerate, goOn, edit, select, stop}, each called with the message. */
   constructor(message, actions) {
     this.actions = actions;
     this.reply = message.role === "assistant";
@@ -125,8 +125,9 @@ export class MessageView {
   }
 
   failure(message) {
+    const goOn = message.continuable && h("button", { type: "button", class: "button small go-on", onclick: () => this.actions.goOn(message) }, icon("down"), "Continue");
     const retry = h("button", { type: "button", class: "button small", onclick: () => this.actions.regenerate(message) }, icon("again"), "Retry");
-    return h("div", { class: "failure", role: "alert" }, icon("warn"), h("div", {}, h("p", {}, message.error || "The reply failed."), retry));
+    return h("div", { class: "failure", role: "alert" }, icon("warn"), h("div", {}, h("p", {}, message.error || "The reply failed."), h("div", { class: "failure-buttons" }, goOn, retry)));
   }
 
   showSaid(text) {
@@ -146,6 +147,17 @@ export class MessageView {
     this.body.append(unfold);
   }
 
+  /** A reply as a word processor takes it: HTML without what only serves this page. */
+  formatted() {
+    if (!this.reply) return "";
+    const copy = this.prose.cloneNode(true);
+    for (const part of copy.querySelectorAll(".tail, .code-head")) part.remove();
+    for (const box of copy.querySelectorAll("input[type=checkbox]")) box.replaceWith(box.checked ? "☑ " : "☐ ");
+    for (const frame of copy.querySelectorAll("div.code, div.table")) frame.replaceWith(...frame.childNodes);
+    for (const part of copy.querySelectorAll("[class], [tabindex]")) for (const name of ["class", "tabindex"]) part.removeAttribute(name);
+    return copy.innerHTML.trim();
+  }
+
   showFoot(message) {
     const parts = [];
     const ended = !isOpen(message);
@@ -158,6 +170,7 @@ export class MessageView {
     if (!this.reply && !this.editing) actions.append(iconButton("pencil", "Edit", () => this.actions.edit(message)));
     if (actions.childElementCount) parts.push(actions);
     if (turned && !this.reply) parts.push(turned);
+    if (ended && message.continuable && message.status !== "failed") actions.append(h("button", { type: "button", class: "button small go-on", onclick: () => this.actions.goOn(message) }, icon("down"), "Continue"));
     if (ended && this.reply) parts.push(meta(message));
     this.foot.replaceChildren(...parts);
     this.foot.hidden = parts.length === 0;
