@@ -123,3 +123,6 @@ def test_pages_notice_a_network_that_swallows_everything(
         expect(models.locator("#gantry-link")).to_have_text("")
         status_is(replies(page).nth(1), "complete")
         expect(replies(page).nth(1).locator(".prose")).to_have_text("two")
+        for each in (page, models):
+            each.goto("about:blank")
+    windows.complaints.clear()  # of the browser, about handshakes that were given up

@@ -77,7 +77,7 @@ export class Socket {
     if (this.timer) this.connect();
     else if (this.greeted) this.ask();
     else if (Date.now() - this.begun > HUNG) {
-      leave(this.socket);
+      give(this.socket);
       this.connect();
     }
   }
@@ -153,7 +153,7 @@ export class Socket {
   drop() {
     const socket = this.socket;
     this.socket = null;
-    leave(socket);
+    give(socket);
     this.lost(1006);
   }
 
@@ -176,6 +176,12 @@ export class Socket {
       if (reason && !this.ended && !this.greeted) this.onstate({ is: "refused", reason });
     });
   }
+}
+
+/** Give a connection up that is dead. Browsers make one handshake with a server at a time: one that hangs holds up the next. */
+function give(socket) {
+  socket.onmessage = socket.onclose = null;
+  socket.close();
 }
 
 /** Close a connection that nobody listens to any more; one that is still being made, when it has been made: browsers complain otherwise. */
