@@ -9,6 +9,7 @@ taken, changes no row.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from django.utils import timezone
 
 from chat import wire
 from chat.models import Conversation, Message, Role, Status
-from models_admin import gate
+from models_admin import gate, threads
 from models_admin.models import Lease
 
 # A reply is first offered to the process whose page asked for it; after this others may take it.
@@ -30,6 +31,9 @@ COURTESY = timedelta(seconds=1.5)
 GIVE_UP_AFTER = 5  # attempts that failed
 MOST_REVIVALS = 3  # that in a row brought no text
 NEXT = F("revision") + 1
+INTERNAL = "Gantry itself failed on this reply. The server's log says more; try again."
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +106,34 @@ def claim(holder: str, room: int) -> list[Work]:
         chosen = _chosen(holder, room)
         leases = gate.lease(holder, [f"reply {message.pk}" for message in chosen])
         _begin(chosen, leases, backend.model)
+    try:
+        return _works(chosen, backend.epoch)
+    except Exception as error:
+        if threads.away(error):
+            raise
+        return [work for message in chosen for work in _alone(message, backend.epoch)]
+
+
+def _works(chosen: Sequence[Message], epoch: int) -> list[Work]:
     prompts = _prompts(chosen)
     shown = {each for message in chosen for each in (message.pk, message.parent_id) if each is not None}
     rows = {row["id"]: row for row in wire.messages(shown)}
-    return [_work(message, backend.epoch, prompts[message.pk], rows) for message in chosen]
+    return [_work(message, epoch, prompts[message.pk], rows) for message in chosen]
+
+
+def _alone(message: Message, epoch: int) -> list[Work]:
+    """The work of one reply; none if that cannot be read: then it fails, and keeps no other from beginning."""
+    try:
+        return _works([message], epoch)
+    except Exception as error:
+        if threads.away(error):
+            raise
+        log.exception("Reply %s cannot be begun", message.pk)
+        with transaction.atomic():
+            gate.release([message.lease] if message.lease else [])
+            same = Message.objects.filter(pk=message.pk, claim=message.claim, status=Status.STREAMING)
+            same.update(**_failed(INTERNAL, "internal"))
+        return []
 
 
 # Of the open replies (and of nothing else: this does not grow with the history) those that may start now: the first of

@@ -48,7 +48,6 @@ SUSPICIOUS = (Unreachable, NotLoaded, Busy, StreamCut, StreamError, Stalled, Tim
 PASSING = (Unreachable, NotLoaded, Busy, StreamCut, TimedOut)
 
 
-INTERNAL = "Gantry itself failed on this reply. The server's log says more; try again."
 REFUSED = "The database does not take this reply. The server's log says why; try again."
 
 
@@ -182,7 +181,7 @@ class Dispatcher:
             log.error("The database does not take reply %s: %s", work.message, str(error).partition("\n")[0])
         else:
             log.error("Reply %s failed inside Gantry", work.message, exc_info=error)
-        await _insist(claims.refuse, work, REFUSED if isinstance(error, DatabaseError) else INTERNAL)
+        await _insist(claims.refuse, work, REFUSED if isinstance(error, DatabaseError) else claims.INTERNAL)
         tally.count(f"replies:{Status.FAILED.value}")
         await rooms.show(work.conversation, [work.message])
         self.wake()
@@ -384,7 +383,7 @@ def _explain(live: Live, error: BaseException) -> None:
         live.grown.error, live.grown.error_kind = f"{error} {error.advice}", error.kind
     else:
         log.error("A reply failed inside Gantry", exc_info=error)
-        live.grown.error = INTERNAL
+        live.grown.error = claims.INTERNAL
         live.grown.error_kind = "internal"
 
 

@@ -147,9 +147,29 @@ async def test_a_reply_that_cannot_be_begun_fails_and_those_claimed_with_it_begi
         dispatcher._begin(work)
     await ended(dispatcher)
     found = await threads.read(row, first)
-    assert (found.status, found.error) == (Status.FAILED, dispatch.INTERNAL)
+    assert (found.status, found.error) == (Status.FAILED, claims.INTERNAL)
     assert (await threads.read(row, second)).text == "two"
     assert not await threads.read(Lease.objects.exists)
+
+
+def test_a_reply_whose_rows_cannot_be_read_fails_and_those_chosen_with_it_begin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
+    shown = wire.shown
+
+    def broken(message: Message, **facts: Any) -> dict[str, Any]:
+        if message.text == "unreadable":
+            raise RecursionError
+        return shown(message, **facts)
+
+    monkeypatch.setattr(wire, "shown", broken)
+    (work,) = asked("unreadable", "well")
+    assert work.asked is not None
+    assert work.asked["text"] == "well"
+    failed = Message.objects.get(role=Role.ASSISTANT, status=Status.FAILED)
+    assert (failed.error, failed.lease) == (claims.INTERNAL, None)
+    assert set(Lease.objects.values_list("pk", flat=True)) == {work.lease}
 
 
 async def test_a_database_that_is_away_is_waited_for() -> None:
