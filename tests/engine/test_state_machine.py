@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import DataError
 from django.utils import timezone
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from models_admin import backend, catalog, gate, loading, loads, running, switching
@@ -169,6 +169,19 @@ def fresh(target: str, options: dict[str, Any] | None = None) -> Switch:
     return switching.request(target, source=Source.API, options=options)
 
 
+LOAD, BACK = (
+    7,
+    10,
+)  # the calls that load the target, and then the previous model where the first fails at once
+
+
+@example(deeds={LOAD: ("late", TimedOut)}, target="new", options={})
+@example(deeds={LOAD: ("late", StreamCut)}, target="new", options={"cache_mode": "Q4"})
+@example(deeds={LOAD: ("late", TimedOut)}, target="old", options={"cache_mode": "Q4"})
+@example(deeds={LOAD: ("late", TimedOut), BACK: ("late", TimedOut)}, target="new", options={})
+@example(
+    deeds={LOAD: ("late", TimedOut), BACK: ("late", TimedOut)}, target="old", options={"cache_mode": "Q4"}
+)
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     deeds=st.dictionaries(st.integers(0, 16), DEEDS, max_size=3),

@@ -121,6 +121,17 @@ def test_when_going_back_fails_what_stays_is_told_with_its_options(tabby: Tabby,
     assert tabby.state()["options"] == {"cache_mode": "Q8"}
 
 
+@pytest.mark.parametrize("fails", ["the load", "the check"])
+def test_a_load_that_has_ended_is_no_longer_under_way(tabby: Tabby, admin: Person, fails: str) -> None:
+    assert admin.call("POST", "/api/admin/models/unload").status_code == 200
+    if fails == "the check":
+        tabby.fault("chat", "status", status=500, body="Internal Server Error")
+    switch = failed_switch(admin, "beta-8B-Q5" if fails == "the check" else "huge-70B")
+    assert switch["result"] == ""
+    with admin.watch() as page:
+        assert page.backend["busy_with"] == ""
+
+
 def test_an_unreachable_tabbyapi_is_told_and_nothing_is_touched(tabby: Tabby, admin: Person) -> None:
     tabby.fault("permission", "drop", times=-1)  # whoever else asks for it meanwhile
     answer = admin.switch("beta-8B-Q5")
