@@ -146,6 +146,10 @@ def _write_messages(talks: Sequence[Talk], models: Sequence[str], chance: random
         if connection.vendor == "postgresql":
             cursor.execute("ALTER TABLE chat_message DISABLE TRIGGER USER; DROP INDEX chat_message_words")
             _insert(Message, (*MESSAGE, "words"), ((*row, _vector(row[7], owners[row[1]])) for row in rows))
+            cursor.execute(
+                "SET CONSTRAINTS ALL IMMEDIATE"
+            )  # no table is altered while checks of it are still to come
+            cursor.execute("SET CONSTRAINTS ALL DEFERRED")
             cursor.execute("CREATE INDEX chat_message_words ON chat_message USING gin (words)")
             cursor.execute("ALTER TABLE chat_message ENABLE TRIGGER USER")
         else:
