@@ -111,10 +111,8 @@ class OptionFields(forms.Form):
         self._stored = dict(stored or {})
         self.options: dict[str, Any] = {}
         for name in CHECKS:
-            if (
-                name in IGNORED and name not in self._stored
-            ):  # TabbyAPI does nothing with it: only to be emptied
-                del self.fields[name]
+            if name in IGNORED and name not in self._stored:
+                del self.fields[name]  # TabbyAPI does nothing with it: it is shown only to be emptied
                 continue
             self.fields[name].required = False
             self.initial.setdefault(name, self._stored.get(name))

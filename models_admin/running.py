@@ -280,9 +280,8 @@ class Run:
 
     def _end(self, card: ModelCard | None, error: TabbyError | None) -> None:
         """End the way back with what is loaded now; where even that failed, with both errors told."""
-        unknown: TabbyError | None = (
-            error if isinstance(error, Broken) else None
-        )  # asking may be what failed: the next look finds it
+        # Where Gantry itself failed, asking may be what did: the next look at TabbyAPI finds what is there.
+        unknown: TabbyError | None = error if isinstance(error, Broken) else None
         if error is not None and unknown is None:
             try:
                 card = self.client.current()
