@@ -79,7 +79,7 @@ def seed(size: Size) -> User:
         _set_heads()
         _insert(Switch, SWITCH, _switches(size, people, models, chance))
         _insert(Load, LOAD, _loads(size, models))
-        _insert(LogEntry, ENTRY, _entries(size, people))
+        _insert(LogEntry, ENTRY, _entries(size, people, ContentType.objects.get_for_model(Switch).pk))
         _small_things(size, people, models)
     with connection.cursor() as cursor:
         for sql in connection.ops.sequence_reset_sql(no_style(), [Message, Switch]):
@@ -295,9 +295,8 @@ ENTRY = (
 )
 
 
-def _entries(size: Size, people: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+def _entries(size: Size, people: Sequence[int], kind: int) -> Iterator[tuple[Any, ...]]:
     """The admin log has an entry for each switch."""
-    kind = ContentType.objects.get_for_model(Switch).pk
     step, now = BEGUN / (size.switches + 1), timezone.now()
     for number in range(size.switches):
         at, who = now - BEGUN + number * step, people[number % 5 and number % len(people)]
