@@ -30,6 +30,8 @@ _RESERVED = re.compile(f"[{_LESS}{_TILDE}]")
 _NO_MARKUP = re.compile(r"<(?!(?:https?://|mailto:)[^\s<>]*>|[^\s<>@]+@[^\s<>@]+>|br ?/?>)", re.IGNORECASE)
 _LONE_BREAK = re.compile(rf"^({MARKER})<br ?/?>[ \t]*$", re.IGNORECASE | re.MULTILINE)
 _ONE_TILDE = re.compile(r"(?<!~)~(?!~)")
+# A letter, and then nothing that means anything to Markdown or HTML: much prose, and neither parsed nor cleaned.
+_PROSE = re.compile(r"[A-Za-z][^*_~`\[\]\\&<>|$@:\x00-\x1f\xa0\ufdd0\ufdd1]*")
 _DEEP = re.compile(r"^[ \t]*(?:(?:>|[-+*]|\d{1,9}[.)])[ \t]*){40}", re.MULTILINE)
 
 _CODE = re.compile(r'<pre><code(?: class="language-([^"]*)")?[^>]*>(.*?)</code></pre>\n?', re.DOTALL)
@@ -100,6 +102,8 @@ def steps(
 
     Not `mathematical`: formulas stay as they were written.
     """
+    if _PROSE.fullmatch(source) and "www." not in source:
+        return f'<p dir="auto">{source.rstrip(" ")}</p>\n'
     if _DEEP.search(source):  # no parser and no sanitizer is made for that
         return plain(source)
     definitions = "\n".join(definitions)

@@ -293,6 +293,12 @@ def test_the_parts_of_a_long_table_have_its_head() -> None:
     assert html.count('<td class="right">one</td>') == 2_000
 
 
+def test_a_line_without_end_is_given_in_parts_while_it_comes() -> None:
+    blocks = Blocks()
+    assert len(blocks.feed("word " * 4_000)) == 2
+    assert blocks.html.count("word") == blocks.upto // 5
+
+
 def test_a_long_list_is_parted_between_its_items() -> None:
     text = "".join(
         f"{number}. item\n\n   - with another\n     - and one more\n\n" for number in range(1, 500)

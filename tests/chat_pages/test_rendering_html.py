@@ -233,7 +233,7 @@ def test_money_and_code_are_no_mathematics(text: str) -> None:
 )
 def test_what_is_no_formula_or_too_long_stays_as_it_was_written(tex: str) -> None:
     html = render(f"So \\({tex}\\) it is")
-    if "<math" not in html:
+    if len(tex) > mathematics.LONGEST or "<math" not in html:
         assert f'<code class="math" dir="ltr">{tex}</code>' in html
 
 
