@@ -152,7 +152,8 @@ export class MessageView {
     if (!this.reply) return "";
     const copy = this.prose.cloneNode(true);
     for (const part of copy.querySelectorAll(".tail, .code-head")) part.remove();
-    for (const box of copy.querySelectorAll("input[type=checkbox]")) box.replaceWith(box.checked ? "☑ " : "☐ ");
+    for (const box of copy.querySelectorAll("input[type=checkbox]")) box.replaceWith(box.checked ? "☑" : "☐");
+    for (const code of copy.querySelectorAll("pre code")) code.textContent = code.textContent; // without its colours
     for (const frame of copy.querySelectorAll("div.code, div.table")) frame.replaceWith(...frame.childNodes);
     for (const part of copy.querySelectorAll("[class], [tabindex]")) for (const name of ["class", "tabindex"]) part.removeAttribute(name);
     return copy.innerHTML.trim();
