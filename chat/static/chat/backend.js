@@ -16,7 +16,7 @@ export function described(backend) {
     return plain("unloaded", "Model not available", "An administrator must load one", "Model not available: an administrator must load one");
   }
   if (backend.healthy === false) {
-    return plain("failing", "TabbyAPI reports a failure", `${title(backend)} may not answer`, "");
+    return plain("failing", "Replies may fail", "TabbyAPI reports a failure", "");
   }
   const context = backend.context ? `${Math.round(backend.context / 1024)}k context` : "";
   return plain("ready", title(backend), context, "");
