@@ -116,7 +116,7 @@ class TestAFolderOfAHost:
             page.goto(f"{url}/")
             page.get_by_role("button", name=re.compile("Profile")).click()
             page.get_by_role("menuitem", name="Sign out").click()
-            expect(page).to_have_url(f"{url}/accounts/login/")
+            expect(page).to_have_url(f"{url}/accounts/signed-out/")
             assert windows.complaints == []
         assert strays == []
 

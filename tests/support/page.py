@@ -23,7 +23,7 @@ class Socket:
 
     def __init__(self, url: str, cookie: str, origin: str | None = None) -> None:
         self.url, self.cookie = url, cookie
-        self.origin = origin or url
+        self.origin = origin or "/".join(url.split("/")[:3])
         self.events: list[dict[str, Any]] = []
 
     def open(self, path: str) -> AbstractContextManager[ClientConnection]:
