@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import environ
 import psycopg
 import redis
 from support.people import Person
@@ -75,12 +76,18 @@ def test_a_task_that_is_delivered_again_changes_nothing(tabby: Tabby, gantry: Ga
     assert admin.switch_row(number)["state"] == "succeeded"
 
 
+def postgres(url: str) -> Any:
+    facts = environ.Env.db_url_config(url)
+    names = {"host": "HOST", "user": "USER", "dbname": "NAME", "password": "PASSWORD"}
+    return psycopg.connect(**{name: facts[key] for name, key in names.items()})
+
+
 @contextmanager
 def locked(gantry: Gantry, number: int) -> Iterator[Callable[[], timedelta]]:
     """Let nobody write to the database (PostgreSQL: to that switch) for a while; gives the age of its heartbeat."""
     asked = f"SELECT heartbeat FROM models_admin_switch WHERE id = {number}"
     url = gantry.env["DATABASE_URL"]
-    database: Any = psycopg.connect(url) if url else sqlite3.connect(gantry.folder / "gantry.sqlite3")
+    database: Any = postgres(url) if url else sqlite3.connect(gantry.folder / "gantry.sqlite3")
     with closing(database):
         database.execute(f"{asked} FOR UPDATE" if url else "BEGIN IMMEDIATE")
 
