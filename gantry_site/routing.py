@@ -58,12 +58,19 @@ def build(pages: Application) -> Application:
             await _lifespan(receive, send)
         elif scope["type"] == "websocket":
             with trace.request(""):
-                path = scope["path"].removeprefix(settings.FORCE_SCRIPT_NAME or "")
+                path = _within(scope["path"])
                 await routes({**scope, "path": path, "line": Line(send)}, receive, send)
         else:
-            await routes(scope, receive, send)
+            path = f"{settings.FORCE_SCRIPT_NAME or ''}{_within(scope['path'])}"
+            await routes({**scope, "path": path}, receive, send)
 
     return application
+
+
+def _within(path: str) -> str:
+    """`path` within Gantry's folder of its host (FORCE_SCRIPT_NAME), which a proxy may have passed on or taken away."""
+    folder = settings.FORCE_SCRIPT_NAME or ""
+    return path.removeprefix(folder) if path.startswith(f"{folder}/") else path
 
 
 def from_our_pages(sockets: Application) -> Application:

@@ -26,6 +26,13 @@ def windows_on(browser: Browser, url: str) -> Iterator[Windows]:
 
 
 class TestAProxyWithoutUpgrade:
+    @pytest.fixture(autouse=True)
+    def _forgotten(self, gantry: Gantry) -> Iterator[None]:
+        """What requests showed of the proxy is told for a day: not to the tests that come later."""
+        yield
+        forget = "from gantry_site.models import SeenFault; SeenFault.objects.all().delete()"
+        assert manage(gantry, "shell", "-c", forget).returncode == 0
+
     @pytest.fixture
     def url(self, gantry: Gantry, tabby: Tabby, tmp_path: Path) -> Iterator[str]:
         with nginx(tmp_path, gantry.url, HOST) as url:

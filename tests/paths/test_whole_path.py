@@ -12,7 +12,7 @@ def test_a_message_is_answered_by_the_loaded_model(tabby: Tabby, alice: Person) 
     assert reply["status"] == "complete"
     assert reply["model"] == "alpha-7B"
     assert "Gantry" in reply["text"]
-    assert reply["html"].startswith("<p>")
+    assert reply["html"].startswith('<p dir="auto">')
     assert reply["upto"] == len(reply["text"])
     assert reply["usage"]["completion_tokens"] > 0
     assert page.resyncs == 0

@@ -16,6 +16,7 @@ from models_admin.downloads import BATCH, Download
 from models_admin.models import Switch
 
 
+@pytest.mark.django_db(transaction=True)  # its threads look after their connections
 async def test_a_part_is_made_when_the_one_before_is_taken() -> None:
     made: list[int] = []
 
