@@ -280,7 +280,7 @@ def save(batch: Sequence[tuple[Work, Grown]]) -> None:
             claim.get_db_prep_value(work.claim, connection),
             Status.STREAMING.value,
         )
-        for work, grown in batch
+        for work, grown in sorted(batch, key=lambda each: each[0].message)  # the order in which all lock them
     ]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.executemany(SAVE, rows)
@@ -296,12 +296,12 @@ def end(work: Work, status: Status, grown: Grown) -> bool:
     grown.fields = ALL
     now = timezone.now()
     with transaction.atomic():
+        # The conversation before its message, as whoever asks something of it locks them.
+        Conversation.objects.filter(Exists(_held(work)), pk=work.conversation).update(updated_at=now)
         changed = _held(work).update(
             status=status, finished_at=now, lease=None, revision=NEXT, **grown.changes()
         )
         gate.release([work.lease])
-        if changed:
-            Conversation.objects.filter(pk=work.conversation).update(updated_at=now)
     return changed == 1
 
 
@@ -375,7 +375,7 @@ def revive() -> list[tuple[int, uuid.UUID]]:
         return []
     revived: list[tuple[int, uuid.UUID]] = []
     with transaction.atomic():
-        for message in lost:
+        for message in lost.order_by("id"):
             changes = _after_death(message)
             same = Message.objects.filter(pk=message.pk, claim=message.claim, status=Status.STREAMING)
             if same.update(**changes, origin=""):

@@ -4,6 +4,7 @@ The gate is closed while a switch is in one of the GATED states; it has no state
 A generation holds a Lease from before its request to TabbyAPI until its stream is closed. Admission and closing both
 take the lock on the Backend row, so that no reply starts between a switch's look at the leases and its closing.
 A lease is kept alive by its holder's heartbeat; one that is older than HEARTBEAT_TTL belonged to a dead process.
+Whoever changes several leases locks them first, in the order of their ids, so that no two wait for each other.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from models_admin import backend, process
@@ -51,23 +53,26 @@ def lease(holder: str, subjects: Sequence[str]) -> list[Lease]:
 
 def release(ids: Iterable[int]) -> None:
     """End leases; those that have ended already do no harm."""
-    Lease.objects.filter(pk__in=list(ids)).delete()
+    ended = list(ids)
+    if len(ended) > 1:
+        _drop(Lease.objects.filter(pk__in=ended))
+    else:  # at the end of each reply: one alone needs no order
+        Lease.objects.filter(pk__in=ended).delete()
 
 
 def touch(holder: str) -> dict[int, bool]:
     """Beat for all leases of `holder`. Return {lease id: told to let go}; an id that is missing has expired."""
     with transaction.atomic():
         # Locked first, which may take long: the time is taken when it can be written.
-        list(Lease.objects.select_for_update().filter(holder=holder).order_by("pk").values_list("pk"))
-        Lease.objects.filter(holder=holder).update(heartbeat=timezone.now())
-        held = Lease.objects.filter(holder=holder).values_list("pk", "revoked_at")
-        return {pk: revoked is not None for pk, revoked in held}
+        held = _locked(Lease.objects.filter(holder=holder))
+        held.update(heartbeat=timezone.now())
+        return {pk: revoked is not None for pk, revoked in held.values_list("pk", "revoked_at")}
 
 
 def revoke() -> int:
     """Tell all holders to let go. Return how many leases that are not told already."""
     with transaction.atomic():
-        return Lease.objects.filter(revoked_at=None).update(revoked_at=timezone.now())
+        return _locked(Lease.objects.filter(revoked_at=None)).update(revoked_at=timezone.now())
 
 
 def drop_deaf() -> None:
@@ -76,10 +81,22 @@ def drop_deaf() -> None:
     The holder finds its lease gone at its next heartbeat, and what it writes under the old claim changes nothing.
     """
     told = timezone.now() - timedelta(seconds=2 * settings.HEARTBEAT_TTL)
-    Lease.objects.filter(revoked_at__lt=told).delete()
+    _drop(Lease.objects.filter(revoked_at__lt=told))
 
 
 def remaining() -> int:
     """Forget expired leases; return how many are left."""
-    Lease.objects.filter(heartbeat__lt=process.oldest_alive()).delete()
+    _drop(Lease.objects.filter(heartbeat__lt=process.oldest_alive()))
     return Lease.objects.count()
+
+
+def _drop(leases: QuerySet[Lease]) -> None:
+    with transaction.atomic():
+        _locked(leases).delete()
+
+
+def _locked(leases: QuerySet[Lease]) -> QuerySet[Lease]:
+    """Lock these leases in the order of their ids until the transaction ends, and return them: no others."""
+    return Lease.objects.filter(
+        pk__in=list(leases.select_for_update().order_by("pk").values_list("pk", flat=True))
+    )

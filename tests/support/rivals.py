@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import DatabaseError, OperationalError, connection
 from django.utils import timezone
 
 from models_admin import process
@@ -60,3 +60,38 @@ def has_to_wait(work: Callable[[], T]) -> bool:
     thread.join(30)
     assert not thread.is_alive(), "it neither ended nor was refused"
     return bool(met)
+
+
+def kept_waiting(work: Callable[[], object]) -> Callable[[], None]:
+    """Begin `work` through a connection of its own; return when it waits for what the caller's transaction has locked.
+
+    To be called in the end, outside of that transaction: what is returned. It raises what the database refused `work`.
+    """
+    failed: list[DatabaseError] = []
+
+    def run() -> None:
+        try:
+            work()
+        except DatabaseError as error:
+            failed.append(error)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    while connection.vendor == "postgresql" and thread.is_alive() and not _somebody_waits():
+        thread.join(0.01)
+
+    def ended() -> None:
+        thread.join(30)
+        assert not thread.is_alive(), "it still waits"
+        if failed:
+            raise failed[0]
+
+    return ended
+
+
+def _somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")
+        return bool(cursor.fetchone()[0])

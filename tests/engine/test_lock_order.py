@@ -1,0 +1,101 @@
+"""Whoever locks several rows takes them in one order: nobody waits for somebody who waits for him.
+
+On PostgreSQL these would be deadlocks. On SQLite a transaction keeps all others out, and there is nothing to be seen.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
+from support.rivals import acting_as, kept_waiting, let_holders_die
+
+from chat import claims, replies
+from chat.claims import Grown, Work
+from chat.models import Conversation, Message, Status
+from models_admin import backend, gate
+from models_admin.models import Lease
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def leases() -> list[int]:
+    """Two leases that are told to let go long ago; the later one lies first in the table."""
+    ago = timezone.now() - timedelta(hours=1)
+    first, second = (Lease.objects.create(holder="web", subject=f"reply {n}").pk for n in range(2))
+    Lease.objects.filter(pk=second).update(revoked_at=ago)
+    Lease.objects.filter(pk=first).update(revoked_at=ago)
+    return [first, second]
+
+
+def revoke() -> None:
+    gate.revoke()
+
+
+def release() -> None:
+    gate.release(Lease.objects.values_list("pk", flat=True))
+
+
+@pytest.mark.parametrize("change", [revoke, gate.drop_deaf, gate.remaining, release])
+def test_leases_are_locked_in_the_order_of_a_heartbeat(change: Callable[[], object]) -> None:
+    first, second = leases()
+    if change is revoke:
+        Lease.objects.update(revoked_at=None)
+        Lease.objects.filter(pk=first).update(subject="the last one in the table")
+    if change is gate.remaining:
+        let_holders_die()
+        Lease.objects.filter(pk=first).update(subject="the last one in the table")
+    with transaction.atomic():  # a heartbeat, half way
+        Lease.objects.select_for_update().get(pk=first)
+        ended = kept_waiting(change)
+        Lease.objects.select_for_update(nowait=True).get(pk=second)
+    ended()
+
+
+def claimed(holder: str, asked: int = 1) -> list[Work]:
+    row = backend.row()
+    row.model, row.seen_at = "usual", timezone.now()
+    row.save()
+    for each in range(asked):
+        with acting_as(holder):
+            owner = User.objects.create_user(f"{holder} {each}")
+            replies.send(Conversation.objects.create(owner=owner).pk, uuid.uuid4(), "Hello")
+    return claims.claim(holder, 64)
+
+
+def test_a_reply_ends_while_its_reader_stops_it() -> None:
+    (work,) = claimed("web")
+    with transaction.atomic():  # a stop, half way
+        Conversation.objects.select_for_update().get(pk=work.conversation)
+        ended = kept_waiting(partial(claims.end, work, Status.COMPLETE, Grown("All of it", "")))
+        replies.stop(work.conversation, work.message)
+    ended()
+    assert Message.objects.get(pk=work.message).status == Status.COMPLETE
+
+
+def test_an_end_that_comes_too_late_does_not_move_its_conversation() -> None:
+    (work,) = claimed("web")
+    Message.objects.filter(pk=work.message).update(claim=uuid.uuid4())
+    before = Conversation.objects.get(pk=work.conversation).updated_at
+    assert not claims.end(work, Status.COMPLETE, Grown("Late", ""))
+    assert Conversation.objects.get(pk=work.conversation).updated_at == before
+
+
+@pytest.mark.parametrize("saving", [True, False])
+def test_replies_are_saved_and_revived_in_one_order(saving: bool) -> None:
+    works = claimed("web", asked=2)
+    first, second = sorted(work.message for work in works)
+    Message.objects.filter(pk=first).update(text="the last one in the table")
+    grown = [(work, Grown("So far", "")) for work in sorted(works, key=lambda each: -each.message)]
+    let_holders_die()
+    with transaction.atomic():
+        Message.objects.select_for_update().get(pk=first)
+        ended = kept_waiting(partial(claims.save, grown) if saving else claims.revive)
+        Message.objects.select_for_update(nowait=True).get(pk=second)
+    ended()
