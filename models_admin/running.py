@@ -178,12 +178,16 @@ class Run:
             self.client.unload()
         if card := self.client.current():
             raise ChangedOutside(f"{card.id} is loaded although TabbyAPI was told to unload")
-        if self.switch.target or self.switch.cancel_requested_now():
-            with transaction.atomic():
+        with transaction.atomic():
+            backend.lock()  # a request to cancel is written behind it: it is seen here, or comes too late
+            if self.switch.cancel_requested_now():
                 backend.set_loaded(None)
-                move(self.switch, State.ROLLING_BACK if self.switch.cancel_requested_now() else State.LOADING)
-        else:
-            switching.succeed(self.switch, card=None)
+                move(self.switch, State.ROLLING_BACK)
+            elif self.switch.target:
+                backend.set_loaded(None)
+                move(self.switch, State.LOADING)
+            else:
+                switching.succeed(self.switch, card=None)
 
     def load(self) -> None:
         """Load the target; a load that runs already (of a worker that died) is joined."""
@@ -206,6 +210,10 @@ class Run:
         card = self.loader.verified(self.switch.target)
         self.pulse.check()
         with transaction.atomic():
+            backend.lock()  # as in unload()
+            if self.switch.cancel_requested_now():
+                move(self.switch, State.ROLLING_BACK)
+                return
             switching.succeed(self.switch, card=card, options=self.switch.options)
             if card:
                 loads.forget()

@@ -184,6 +184,44 @@ def test_a_switch_that_is_cancelled_when_the_model_is_loaded_goes_back(
     assert loaded(tabby) == backend.row().model == "alpha-7B"
 
 
+@pytest.mark.parametrize(("target", "call"), [("beta-8B-Q5", "probe"), ("", "unload")])
+def test_a_cancel_in_the_last_moment_goes_back_too(
+    tabby: Tabby, monkeypatch: pytest.MonkeyPatch, target: str, call: str
+) -> None:
+    """It is taken until the switch has ended, and what was taken is done."""
+    original = getattr(TabbyClient, call)
+
+    def cancelled_meanwhile(client: TabbyClient, *args: Any) -> Any:
+        monkeypatch.setattr(TabbyClient, call, original)
+        done = original(client, *args)
+        running_now = switching.active()
+        assert running_now is not None
+        switching.cancel(running_now, user=None)
+        return done
+
+    monkeypatch.setattr(TabbyClient, call, cancelled_meanwhile)
+    cancelled = switch_to(target)
+    assert (cancelled.state, cancelled.result) == (State.CANCELLED, "alpha-7B")
+    assert loaded(tabby) == backend.row().model == "alpha-7B"
+
+
+def test_a_cancel_comes_too_late_or_is_done(tabby: Tabby, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever cancels an unload just before its end is written: the end waits for the same lock, and sees it."""
+    lock = backend.lock
+
+    def cancelled_before() -> Any:
+        running_now = switching.active()
+        if running_now is not None and running_now.state == State.UNLOADING and loaded(tabby) is None:
+            monkeypatch.setattr(backend, "lock", lock)
+            switching.cancel(running_now, user=None)
+        return lock()
+
+    monkeypatch.setattr(backend, "lock", cancelled_before)
+    cancelled = switch_to("")
+    assert (cancelled.state, cancelled.result) == (State.CANCELLED, "alpha-7B")
+    assert loaded(tabby) == backend.row().model == "alpha-7B"
+
+
 def test_a_key_that_may_not_switch_disturbs_nothing(tabby: Tabby, settings: Any) -> None:
     settings.TABBY_ADMIN_KEY = "the-api-key-of-the-tests"
     failed = switch_to("beta-8B-Q5")
