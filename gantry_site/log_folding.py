@@ -1,7 +1,8 @@
 """A trouble that lasts is one log line a minute: what others below Gantry fail in again and again is counted, not repeated.
 
 Only troubles of Redis and of a database that is away are folded, and what Celery and kombu warn of. They are told in a
-line each: a traceback would say where Gantry stood when Redis failed, which is no news.
+line each: a traceback would say where Gantry stood when Redis failed, which is no news. An error of Gantry's own that came
+up while it dealt with such a trouble is none, and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from kombu.exceptions import OperationalError as BrokerError
 SECONDS = 60.0
 CHATTY = ("celery", "kombu")
 TASKS = "celery.app.trace"  # what went wrong in a task of ours
+OUTSIDE = (redis.RedisError, BrokerError, OperationalError, InterfaceError)
+# Of what a database says these tell one trouble from another: what follows may be a name, a number or a time.
+FIRST_WORDS = 3
 
 
 class Folded(logging.Filter):
@@ -59,19 +63,33 @@ def _trouble(record: logging.LogRecord, error: BaseException | None) -> Hashable
     if isinstance(error, (redis.RedisError, BrokerError)):
         return "redis"
     if error is not None:
-        return (record.name, "database")
-    if record.name.startswith(CHATTY) and not record.name.startswith(TASKS):
+        return (record.name, type(error), _said(error))
+    if _of_celery(record):
         return (record.name, record.lineno)
     return None
 
 
+def _of_celery(record: logging.LogRecord) -> bool:
+    return record.name.startswith(CHATTY) and not record.name.startswith(TASKS)
+
+
+def _said(error: BaseException) -> str:
+    """What a database said, the same as often as it says it: PostgreSQL's SQLSTATE, or the first words."""
+    code = getattr(error.__cause__, "sqlstate", None)
+    return str(code or " ".join(str(error).split()[:FIRST_WORDS]))
+
+
 def _errors(record: logging.LogRecord) -> Iterator[BaseException]:
-    """The errors of Redis or the database that a record carries, in its traceback or among its words."""
+    """The errors of Redis or the database that a record carries, in its traceback or among its words.
+
+    Those that an error was raised from count as its own; what was just being dealt with does so for Celery, which raises
+    its errors so.
+    """
     said = record.args.values() if isinstance(record.args, dict) else record.args or ()
     carried = [record.exc_info[1] if record.exc_info else None, record.msg, *said]
     for each in carried:
         error = each if isinstance(each, BaseException) else None
         while error is not None:
-            if isinstance(error, (redis.RedisError, BrokerError, OperationalError, InterfaceError)):
+            if isinstance(error, OUTSIDE):
                 yield error
-            error = error.__cause__ or error.__context__
+            error = error.__cause__ or (error.__context__ if _of_celery(record) else None)

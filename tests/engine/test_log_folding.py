@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import redis
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
+from psycopg import errors
 
 from gantry_site.log_folding import Folded
 
@@ -57,6 +58,13 @@ def test_all_that_redis_causes_is_one_trouble() -> None:
             raise RuntimeError("Couldn't apply") from error
     except RuntimeError:
         log_of(kept, "celery.beat").exception("Message Error")
+    try:
+        try:
+            raise redis.ReadOnlyError("no")
+        except redis.RedisError:
+            raise RuntimeError("Couldn't apply")  # noqa: B904 (as Celery's beat does)
+    except RuntimeError:
+        log_of(kept, "celery.beat").exception("Message Error")
     assert kept.lines == ["Not taken (no)"]
 
 
@@ -70,6 +78,47 @@ def test_the_next_line_says_how_many_there_were(monkeypatch: pytest.MonkeyPatch)
     assert kept.lines == [
         "It failed (OperationalError: gone)",
         "It failed (OperationalError: gone) [and 4 more like this]",
+    ]
+
+
+def test_a_bug_met_while_redis_is_dealt_with_keeps_its_traceback() -> None:
+    kept = Kept(60)
+    for _ in range(2):
+        try:
+            try:
+                raise redis.ConnectionError("refused")
+            except redis.RedisError:
+                raise TypeError("a bug")  # noqa: B904 (as a bug does)
+        except TypeError:
+            log_of(kept).exception("It failed")
+    assert kept.lines.count("It failed") == 2
+    assert kept.lines.count("TypeError: a bug") == 2
+
+
+def test_two_troubles_of_a_database_are_two_lines() -> None:
+    kept = Kept(60)
+    logger = log_of(kept)
+    for said in ("database is locked", "unable to open database file", "database is locked"):
+        failing(logger, OperationalError(said), 3)
+    failing(logger, InterfaceError("database is locked"), 3)
+    assert kept.lines == [
+        "It failed (OperationalError: database is locked)",
+        "It failed (OperationalError: unable to open database file)",
+        "It failed (InterfaceError: database is locked)",
+    ]
+
+
+def test_postgresqls_code_tells_its_troubles_apart() -> None:
+    kept = Kept(60)
+    logger = log_of(kept)
+    for cause in (errors.DeadlockDetected("1"), errors.AdminShutdown("2"), errors.DeadlockDetected("3")):
+        try:
+            raise OperationalError(f"detail {cause}") from cause
+        except OperationalError:
+            logger.exception("It failed")
+    assert kept.lines == [
+        "It failed (OperationalError: detail 1)",
+        "It failed (OperationalError: detail 2)",
     ]
 
 
