@@ -19,6 +19,8 @@ INPUTS = {
     "a lexer that backtracks: make, `a(`": "```make\n" + "a(" * 3_950 + "\n```\n",
     "another: pike, line feeds": "```pike\n" + "\n" * 7_900 + "\n```\n",
     "a table of 64 KB": "| a | b |\n|---|---|\n" + "| one | two |\n" * 4_600,
+    "a table of 600 columns, short rows": "|" + "a|" * 600 + "\n|" + "-|" * 600 + "\n" + "x\n" * 8_000,
+    "empty lines in a list": "- a\n" + "\n" * 60_000,
     "a list of 64 KB": "- an item\n" * 6_400,
     "`![` 20,000 times": "![" * 20_000,
     "`[` 40,000 times": "[" * 40_000,

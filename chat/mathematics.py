@@ -8,6 +8,16 @@ import re
 from latex2mathml.converter import convert
 
 LONGEST = 600  # characters of a formula; a long one takes some 10 µs for each
+FARTHEST = 20.0  # em: no space, shift or size in a formula is larger
+ALL_TOGETHER = 100.0  # em: nor are all of them
+
+# TeX may ask for any length: what moves or stretches a formula, and by which units; no unit is em.
+_LENGTH = re.compile(
+    r'\b(width|height|depth|voffset|[lr]space|(?:row|column)spacing|m(?:in|ax)size|mathsize)="([^"]*)"'
+)
+_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))([a-z%]*)")
+_EM = {"": 1, "em": 1, "ex": 0.5, "mu": 1 / 18, "px": 1 / 16, "pt": 1 / 12, "bp": 1 / 12, "sp": 1 / 786_432}
+_EM |= {"in": 6, "cm": 2.4, "mm": 0.24, "pc": 1, "dd": 1 / 11, "cc": 1.1, "%": 0.01}
 
 # The converter knows these alignments by the names that stand outside of a formula.
 _INNER = re.compile(
@@ -35,6 +45,26 @@ def mathml(source: str, *, display: bool) -> str | None:
         return None
     try:
         source = _INNER.sub(r"\\\1{align*}", _COLUMNS.sub(r"\1", source))
-        return convert(source, display="block" if display else "inline")
+        made = convert(source, display="block" if display else "inline")
+        return None if _is_vast(made) else made
     except Exception:  # noqa: BLE001 (the converter raises what it happens to meet in text that is no TeX)
         return None
+
+
+def _is_vast(made: str) -> bool:
+    """Whether lengths in it reach over what stands beside it. One that cannot be told raises."""
+    total, grown = 0.0, 1.0
+    for name, value in _LENGTH.findall(made):
+        for word in value.split():
+            if word.isalpha():  # has a name, and they are small
+                continue
+            number = _NUMBER.fullmatch(word)
+            if number is None:
+                return True
+            length = abs(float(number[1])) * _EM[number[2]]
+            if name == "mathsize":
+                grown *= max(1.0, length)  # one within another multiplies
+            total += length
+            if length > FARTHEST or total > ALL_TOGETHER or grown > FARTHEST:
+                return True
+    return False

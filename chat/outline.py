@@ -16,6 +16,11 @@ LINE_WEIGHT, CELL_WEIGHT = (
     2,
     4,
 )  # characters that a line's end and a table's cell stand for: they take as long
+COLUMNS_MAX = 100  # of a table; a wider one is shown as it was written
+SPARSE = (
+    8,
+    1_000,
+)  # times its characters, and so much more, a block may weigh: more is the cells that short rows lack
 NOTHING = 1_000  # is indented as far
 NO_FENCE = Fence("", "")
 
@@ -38,12 +43,20 @@ class Kind(Enum):
 class Outline:
     """An open block: its lines, and which line ends it."""
 
-    __slots__ = ("_blank", "_formula", "_indent", "_inner", "_lazy", "fence", "kind", "lines", "weight")
+    __slots__ = (
+        *("_blank", "_formula", "_indent", "_inner", "_lazy", "_pipes", "_size", "_wide"),
+        *("fence", "kind", "lines", "weight"),
+    )
 
     def __init__(self, head: list[str] | None = None) -> None:
         self.kind = Kind.TEXT
         self.lines: list[str] = head or []
-        self.weight = 0  # about its characters
+        self.weight = 0  # about its characters, and the cells of its tables
+        self._size = 0  # characters
+        self._pipes = 0  # the most of any line: a table's rows are filled up to the width of its head
+        self._wide = False
+        for line in self.lines:
+            self._weigh(line)
         self.fence = NO_FENCE
         self._formula = ""  # what ends the open formula: until then nothing is an item
         self._indent = 0  # of the open item's text
@@ -59,9 +72,22 @@ class Outline:
         item = self.kind is Kind.LIST and _ITEM.match(words) and _indent(line, words) < self._indent
         return self.kind is not Kind.LIST or bool(item) or self.weight > 2 * longest
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is to be shown as it was written: a table in it has too many cells for what was written."""
+        times, more = SPARSE
+        return self._wide or self.weight > times * self._size + more
+
     def head(self) -> list[str]:
         """The lines that a table's next part needs to be a table."""
-        return self.lines[:2] if self._is_table() else []
+        return self.lines[:2] if self._is_table() and not self.is_plain else []
+
+    def _weigh(self, line: str) -> None:
+        pipes = line.count("|")
+        self._pipes = max(self._pipes, pipes)
+        self._wide = self._wide or (pipes > COLUMNS_MAX and not below_markers(line).strip("|-: \t"))
+        self._size += len(line) + 1
+        self.weight += len(line) + LINE_WEIGHT + CELL_WEIGHT * self._pipes
 
     def _is_table(self) -> bool:
         if len(self.lines) < 2 or "-" not in self.lines[1] or self.lines[1].strip("|-: \t"):
@@ -117,7 +143,7 @@ class Outline:
         if not words:
             return self._add_blank(line)
         self.lines.append(line)
-        self.weight += len(line) + LINE_WEIGHT + CELL_WEIGHT * line.count("|")
+        self._weigh(line)
         indent, first = _indent(line, words), len(self.lines) == 1
         if first:
             self._begin(line, words, indent)
@@ -144,6 +170,8 @@ class Outline:
         if not self._blank and not below_markers(self.lines[-1]):
             self._indent = NOTHING  # an item may begin with one blank line, not with two
         self.lines.append(line)
+        self.weight += len(line) + LINE_WEIGHT
+        self._size += len(line) + 1
         self._blank = True
         return False
 

@@ -22,12 +22,17 @@ from chat.outline import Kind, Outline
 
 BLOCK_MAX = 8_000  # characters, as Outline.weight counts them: some 10 ms at the very worst
 MATH_MAX = 40_000  # characters of blocks with formulas in a text: MathML is 25 times as long
+HTML_TIMES, HTML_MORE = (
+    20,
+    100_000,
+)  # a block's HTML has so many times its characters, all blocks so many more
 PAUSE_EVERY = 64  # lines
 
 _DEFINITION = re.compile(
     r" {0,3}\[([^\[\]\\]{1,200})\]:[ \t]*([^\s<]\S{0,2000})"
     r"(?:[ \t]+(?:\"[^\"\\]{0,500}\"|'[^'\\]{0,500}'|\([^()\\]{0,500}\)))?[ \t]*$"
 )
+_FORMULA = re.compile(r"<math.*?</math>", re.DOTALL)
 _LABEL = re.compile(r"\[([^\[\]]{1,200})\]")
 
 
@@ -59,6 +64,7 @@ class Blocks:
         self._references: dict[str, str] = {}  # label: the line that defines it
         self._forward: list[tuple[int, str, set[str], bool]] = []  # blocks that a later definition may change
         self._math = 0
+        self._spare = HTML_MORE
         self._steps = self._run()
 
     @property
@@ -165,6 +171,8 @@ class Blocks:
             return
         if block.kind is Kind.FENCE:
             html = yield from self._fenced(block)
+        elif block.is_plain:
+            html = markdown.plain("\n".join(block.lines))
         else:
             html = yield from self._rendered(block.lines)
         self.upto = upto
@@ -205,7 +213,17 @@ class Blocks:
         steps = markdown.steps(
             source, [self._references[label] for label in labels], mathematical=mathematical
         )
-        return (yield from _each(steps))
+        return self._bounded(source, (yield from _each(steps)))
+
+    def _bounded(self, source: str, html: str) -> str:
+        """`html`, unless there is too much of it for `source`; formulas have a bound of their own."""
+        over = len(html) - HTML_TIMES * len(source)
+        if over > 0 and "<math" in html:
+            over = len(_FORMULA.sub("", html)) - HTML_TIMES * len(source)
+        if over > self._spare:
+            return markdown.plain(source)
+        self._spare -= max(0, over)
+        return html
 
     def _look_forward(self) -> Iterator[bool]:
         """Render the blocks again whose references were defined further down."""
@@ -213,9 +231,8 @@ class Blocks:
             if missing & self._references.keys():
                 known = {_label(each) for each in _LABEL.findall(source)} & self._references.keys()
                 definitions = [self._references[label] for label in known]
-                self._html[index] = yield from _each(
-                    markdown.steps(source, definitions, mathematical=mathematical)
-                )
+                steps = markdown.steps(source, definitions, mathematical=mathematical)
+                self._html[index] = self._bounded(source, (yield from _each(steps)))
                 yield False
         self._forward = []
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat import markdown
-from chat.rendering import BLOCK_MAX, Block, Blocks, render
+from chat.outline import COLUMNS_MAX
+from chat.rendering import BLOCK_MAX, HTML_MORE, HTML_TIMES, Block, Blocks, render
 
 # Lines that make, continue and end every kind of block, in any order.
 LINES = st.sampled_from(
@@ -253,6 +254,13 @@ HOSTILE = {
     "references": "[a]: http://" + "x" * 900 + "\n\n" + "[a][b] " * 11_000 + "\n\n[b]: http://" + "y" * 900,
     "emphasis": "*a **b " * 12_000,
     "blanks": " " * 80_000 + "x",
+    "a wide table with short rows": "|" + "a|" * 600 + "\n|" + "-|" * 600 + "\n" + "x\n" * 8_000,
+    "a table of 100 columns with short rows": "|" + "a|" * 100 + "\n|" + "-|" * 100 + "\n" + "x\n" * 2_500,
+    "one in a list": "- |" + "a|" * 90 + "\n  |" + "-|" * 90 + "\n" + "  x\n" * 2_500,
+    "a wide one in a list": "- |" + "a|" * 150 + "\n  |" + "-|" * 150 + "\n" + "  x\n" * 600,
+    "one in a quotation": "> |" + "a|" * 90 + "\n> |" + "-|" * 90 + "\n" + "> x\n" * 2_500,
+    "empty lines in a list": "- a\n" + "\n" * 390_000 + "b",
+    "empty lines in code": "    a\n" + "\n" * 390_000 + "b",
 }
 
 
@@ -284,6 +292,36 @@ def test_work_can_be_done_in_slices(text: str) -> None:
 
     assert blocks.html == at_once.html
     assert slices > len(out) // 2  # each step was one
+
+
+@pytest.mark.parametrize("columns", [2, 10, 50, 100, 101, 600])
+@pytest.mark.parametrize("marker", ["", "- ", "> "], ids=["table", "list", "quotation"])
+def test_short_rows_make_no_more_cells_than_there_is_text_for(columns: int, marker: str) -> None:
+    """The parser fills each row up to the width of the head: a row of one letter may be hundreds of cells."""
+    inner = marker.replace("-", " ")
+    head = f"{marker}|{'a|' * columns}\n{inner}|{'-|' * columns}\n"
+    text = head + f"{inner}x\n" * 8_000
+    steps, longest = Blocks(), 0
+    for block in steps.feed(text) + steps.close():
+        longest = max(longest, len(block.html))
+    assert longest < 80_000
+    assert len(steps.html) < HTML_TIMES * len(text) + HTML_MORE
+
+
+def test_a_table_of_many_columns_is_one_and_a_wider_one_is_shown_as_it_was_written() -> None:
+    for columns, tables in ((COLUMNS_MAX - 1, 1), (COLUMNS_MAX, 0)):
+        html = render(f"|{'a|' * columns}\n|{'-|' * columns}\n|{'b|' * columns}\n")
+        assert html.count("<table") == tables
+        assert html.count("b|") == (0 if tables else columns)
+
+
+def test_all_html_is_bounded_whatever_makes_it_long() -> None:
+    """A mark of one character may be an element: such blocks are drawn while there is room, and then as written."""
+    text = (">" * 38 + "a\n\n") * 3_000
+    html = render(text)
+    assert len(html) < HTML_TIMES * len(text) + HTML_MORE
+    assert html.startswith('<blockquote dir="auto">')
+    assert html.endswith(f'<p dir="auto">{"&gt;" * 38}a</p>\n')
 
 
 def test_the_parts_of_a_long_table_have_its_head() -> None:

@@ -237,6 +237,50 @@ def test_what_is_no_formula_or_too_long_stays_as_it_was_written(tex: str) -> Non
         assert f'<code class="math" dir="ltr">{tex}</code>' in html
 
 
+@pytest.mark.parametrize(
+    "tex",
+    [
+        *(
+            "\\rule{9999px}{9999px}",
+            "\\rule{1em}{99em}",
+            "\\hspace{9999999em}",
+            "\\hspace{-99em}x",
+            "\\kern99em x",
+        ),
+        *("\\raise 99em x", "\\lower 99em {x}", "\\moveleft 99em x", "\\hspace{9in}", "\\hspace{99999999sp}"),
+        *(
+            "\\hspace{19em}" * 6,
+            "\\raise 19em" * 6 + "x",
+            "\\Huge " * 4 + "x",
+            "{\\Huge " * 9 + "x" + "}" * 9,
+        ),
+    ],
+)
+def test_a_formula_does_not_reach_over_the_page(tex: str) -> None:
+    """Any length may be asked for: a vast one is shown as it was written."""
+    html = render(f"So \\({tex}\\) it is")
+    assert f'<code class="math" dir="ltr">{tex}</code>' in html
+
+
+@pytest.mark.parametrize(
+    "tex",
+    [
+        *(
+            "\\rule{1em}{2px}",
+            "\\raise 1ex x",
+            "a \\quad b \\qquad c",
+            "\\Huge x",
+            "\\hspace{2cm}x",
+            "a\\,b\\!c",
+        ),
+        *("\\Bigg( x \\Bigg)", "\\binom{a}{b}", "\\hspace{.5em}x", "\\kern18mu x"),
+        *("\\begin{align*}a&=b\\\\c&=d\\end{align*}", "\\begin{smallmatrix}a&b\\end{smallmatrix}"),
+    ],
+)
+def test_lengths_that_formulas_have_are_kept(tex: str) -> None:
+    assert "<math" in render(f"So \\({tex}\\) it is")
+
+
 def test_a_markdown_fence_holds_other_fences() -> None:
     text = "```markdown\n# Title\n```bash\nls\n```\nmore\n```\nBelow."
     for source in (text, "- x\n\n" + "".join(f"  {line}\n" for line in text.split("\n")[:-1]) + "\nBelow."):
