@@ -137,13 +137,16 @@ def _alone(message: Message, epoch: int) -> list[Work]:
 
 
 # Of the open replies (and of nothing else: this does not grow with the history) those that may start now: the first of
-# their conversation, waiting, ripe, offered to this process, and within what is left of their person's limit. So whoever
-# is at his limit takes no place in line from others.
+# their conversation if none of that streams, ripe, offered to this process, and within what is left of their person's
+# limit. So whoever is at his limit takes no place in line from others.
 CHOOSE = """
 SELECT id, streaming FROM (
     SELECT id, streaming, busy, ROW_NUMBER() OVER (PARTITION BY owner_id ORDER BY id) AS turn FROM (
         SELECT message.id, conversation.owner_id, message.status, message.origin, message.queued_at, message.not_before,
-            ROW_NUMBER() OVER (PARTITION BY message.conversation_id ORDER BY message.id) AS place,
+            ROW_NUMBER() OVER (
+                PARTITION BY message.conversation_id
+                ORDER BY CASE WHEN message.status = 'streaming' THEN 0 ELSE 1 END, message.id
+            ) AS place,
             COUNT(CASE WHEN message.status = 'streaming' THEN 1 END) OVER (PARTITION BY conversation.owner_id) AS busy,
             COUNT(CASE WHEN message.status = 'streaming' THEN 1 END) OVER () AS streaming
         FROM chat_message AS message JOIN chat_conversation AS conversation ON conversation.id = message.conversation_id

@@ -8,11 +8,12 @@ import uuid
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Q, QuerySet
 
-from chat import wire, words
+from chat import replies, wire, words
 from chat.models import OPEN, Conversation, Message, Role
 from models_admin.downloads import batches
 
@@ -199,8 +200,15 @@ def _as_json(facts: dict[str, Any]) -> str:
 
 
 def forget(user_id: int) -> None:
-    """Delete all conversations of a user for good, in small transactions: between them others get their turn to write."""
+    """Close an account and delete all its conversations for good, in small transactions: between them others get to write.
+
+    What runs for it is stopped first, and again each time, as its sockets may go on for a moment.
+    """
+    get_user_model().objects.filter(pk=user_id).update(is_active=False)
+    opened = Message.objects.filter(status__in=OPEN, conversation__owner_id=user_id).order_by()
     while some := list(Conversation.objects.filter(owner_id=user_id).values_list("pk", flat=True)[:20]):
+        for running in opened.values_list("conversation_id", flat=True).distinct():
+            replies.stop_all(running)
         # The newest first: what hangs behind a message goes before it.
         messages = Message.objects.filter(conversation__in=some).order_by("-pk").values_list("pk", flat=True)
         while newest := list(messages[:1000]):

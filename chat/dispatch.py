@@ -361,8 +361,9 @@ class Dispatcher:
 
 
 def _to_stop(messages: list[int]) -> list[int]:
-    wanted = Message.objects.filter(pk__in=messages, stop_requested__isnull=False)
-    return list(wanted.values_list("pk", flat=True))
+    """Those whose reader has asked for that, or whose row is gone: nobody will ever read them."""
+    wanted = Message.objects.filter(pk__in=messages, stop_requested=None)
+    return list(set(messages).difference(wanted.values_list("pk", flat=True)))
 
 
 async def _insist(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

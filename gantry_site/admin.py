@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 
 from chat import conversations
 from chat.models import Conversation, Message
@@ -44,16 +45,15 @@ class Accounts(Base):
         words = [f"{count:,} {what}" for what, count in counts.items() if count and what != "users"]
         return [*names, *words], counts, set(), []
 
-    def delete_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Delete the messages first, a few at a time: Django's view does all that it does in one transaction."""
-        user = self.get_object(request, unquote(object_id))
-        if request.method == "POST" and user is not None and self.has_delete_permission(request, user):
-            conversations.forget(user.pk)
-        return super().delete_view(request, object_id, extra_context)
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        """Delete when Django's view, which checks and logs in one transaction, is out of it: this takes many small ones."""
+        transaction.on_commit(partial(_delete, obj))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         for user in queryset:
-            conversations.forget(user.pk)
-        super().delete_queryset(request, queryset)
+            self.delete_model(request, user)
+
+
+def _delete(user: User) -> None:
+    conversations.forget(user.pk)
+    user.delete()

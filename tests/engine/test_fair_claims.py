@@ -82,6 +82,21 @@ def test_a_conversation_has_one_reply_at_a_time_and_in_order() -> None:
     assert begun(claims.claim("one", BATCH)) == [second]
 
 
+def test_an_older_reply_that_is_continued_waits_for_the_newer_one_that_streams() -> None:
+    conversation = Conversation.objects.create(owner=User.objects.create(username="mara"))
+    older = replies.send(conversation.pk, uuid.uuid4(), "Hi").messages[-1]
+    Message.objects.filter(pk=older).update(status=Status.STOPPED, text="Once upon")
+    newer = replies.regenerate(conversation.pk, older).messages[-1]
+    Message.objects.filter(pk=newer).update(origin="")
+    (work,) = claims.claim("one", BATCH)
+    assert work.message == newer
+    replies.go_on(conversation.pk, older)
+    Message.objects.filter(pk=older).update(origin="")
+    assert claims.claim("two", BATCH) == []
+    claims.end(work, Status.COMPLETE, Grown("Done", ""))
+    assert begun(claims.claim("two", BATCH)) == [older]
+
+
 def test_what_another_process_was_asked_for_is_left_to_it_for_a_moment() -> None:
     ask("mara", 2)
     mine, theirs = Message.objects.filter(status=Status.QUEUED).order_by("id")

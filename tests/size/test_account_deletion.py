@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
-from django.db import connection
+from django.contrib.auth.models import Permission, User
+from django.db import connection, transaction
 from django.test import Client
 from support.plans import asked, walks
 
 from chat import conversations
 from chat.models import Conversation, Message
+from models_admin import events
 from models_admin.models import Switch, Token
 
 CONFIRMED = {"post": "yes"}
@@ -31,19 +32,26 @@ def test_what_goes_is_told_in_figures(admin_client: Client, leaver: User) -> Non
     assert len(queries) < 20
 
 
-def test_no_transaction_deletes_more_than_some_messages(leaver: User) -> None:
-    largest = 0
+@pytest.mark.django_db(transaction=True)
+def test_no_transaction_deletes_more_than_some_messages(admin_client: Client, leaver: User) -> None:
+    uncommitted = largest = 0
+
+    def committed() -> None:
+        nonlocal uncommitted
+        uncommitted = 0
 
     def look(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        nonlocal largest
+        nonlocal largest, uncommitted
         if sql.startswith('DELETE FROM "chat_message"'):
-            largest = max(largest, len(params))
+            uncommitted += len(params)
+            largest = max(largest, uncommitted)
+            transaction.on_commit(committed)
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(look):
-        conversations.forget(leaver.pk)
+        admin_client.post(f"/admin/auth/user/{leaver.pk}/delete/", CONFIRMED)
     assert 0 < largest <= 1000
-    assert not Conversation.objects.filter(owner=leaver).exists()
+    assert not Conversation.objects.filter(owner=leaver.pk).exists()
 
 
 def test_deleting_walks_through_nothing(leaver: User) -> None:
@@ -51,6 +59,7 @@ def test_deleting_walks_through_nothing(leaver: User) -> None:
     assert not found, "\n".join(found)
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("way", ["page", "action"])
 def test_the_account_goes_and_its_switches_stay(admin_client: Client, leaver: User, way: str) -> None:
     switches = Switch.objects.count()
@@ -67,8 +76,46 @@ def test_the_account_goes_and_its_switches_stay(admin_client: Client, leaver: Us
     assert Switch.objects.count() == switches
 
 
-def test_who_may_not_delete_accounts_deletes_nothing(client: Client, leaver: User) -> None:
-    client.force_login(User.objects.create_user("staff", is_staff=True))
-    answer = client.post(f"/admin/auth/user/{leaver.pk}/delete/", CONFIRMED)
-    assert answer.status_code in (302, 403)
-    assert Conversation.objects.filter(owner=leaver).exists()
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("permissions", "form", "status"),
+    [
+        ([], CONFIRMED, 403),
+        (["view_user"], CONFIRMED, 403),
+        (["view_user", "delete_user"], {}, 200),  # which only asks
+        (["view_user", "delete_user"], {**CONFIRMED, "_to_field": "password"}, 400),
+    ],
+    ids=["nothing", "only to see", "but has not confirmed", "by another field"],
+)
+def test_what_django_does_not_delete_loses_nothing(
+    client: Client, leaver: User, permissions: list[str], form: dict[str, str], status: int
+) -> None:
+    staff = User.objects.create_user("staff", is_staff=True)
+    staff.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client.force_login(staff)
+    before = Message.objects.filter(conversation__owner=leaver).count()
+    assert client.post(f"/admin/auth/user/{leaver.pk}/delete/", form).status_code == status
+    assert Message.objects.filter(conversation__owner=leaver).count() == before
+    assert User.objects.get(pk=leaver.pk).is_active
+
+
+def test_what_runs_for_an_account_is_stopped_before_its_messages_go(
+    leaver: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, Any]] = []
+    monkeypatch.setattr(events, "send", lambda kind, **facts: told.append((kind, facts)))
+    talk = Conversation.objects.create(owner=leaver)
+    asked_for = talk.messages.create(role="user", status="complete", text="Hello")
+    running = talk.messages.create(parent=asked_for, role="assistant", status="streaming", text="Once")
+    before: list[Any] = []
+
+    def look(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith('DELETE FROM "chat_message"') and not before:
+            stopped = not Message.objects.filter(status="streaming", stop_requested=None).exists()
+            before.extend([stopped, list(told), User.objects.get(pk=leaver.pk).is_active])
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(look):
+        conversations.forget(leaver.pk)
+    stop = ("stop", {"message": running.pk})
+    assert before == [True, [stop], False]
