@@ -20,6 +20,7 @@ from chat.models import Conversation, Message, Role, Status
 from chat.relay import Verdict
 from chat.rooms import rooms
 from models_admin import backend, process, threads
+from models_admin.models import Lease
 from models_admin.tabby.aclient import AsyncTabby
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -166,6 +167,21 @@ async def test_of_two_reasons_to_end_the_first_one_counts(
     live.end(second)
     await ended(dispatcher)
     assert (await threads.read(row, work)).status == status
+
+
+async def test_a_reply_whose_row_is_gone_stops(dispatcher: Dispatcher) -> None:
+    work = await threads.write(claimed, "[[tokens=1000 rate=5]]")
+    page: Any = Page()
+    rooms.join(work.conversation, page)
+    dispatcher._begin(work)
+    await page.until(written)
+    rooms.leave(work.conversation, page)
+    await dispatcher._look_at_leases()
+    assert dispatcher.lives[work.message].verdict is None
+    await threads.write(lambda: User.objects.get(pk=work.owner).delete())
+    await dispatcher._look_at_leases()
+    await ended(dispatcher)
+    assert not await threads.read(Lease.objects.exists)
 
 
 async def test_a_conversation_that_is_too_long_keeps_its_system_prompt_and_counts_what_it_leaves_out(
