@@ -156,7 +156,7 @@ def _write_messages(talks: Sequence[Talk], models: Sequence[str], chance: random
             words.drop_triggers(cursor)
             _insert(Message, MESSAGE, rows)
             put = "INSERT INTO chat_words(rowid, terms) VALUES (?, ?)"
-            indexed = ((pk, f"{_indexed(text)} o_{owners[talk]}") for pk, talk, text in _said(talks))
+            indexed = ((pk, f"{_indexed(text)} _o{owners[talk]}") for pk, talk, text in _said(talks))
             cursor.connection.executemany(put, indexed)
             words.make_triggers(connection)
 

@@ -10,7 +10,8 @@ The index finds too much rather than too little: whoever asks looks into the mes
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from django.apps import apps
@@ -20,16 +21,33 @@ from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate, pre_migrate
 
 LONGEST = 24  # characters of a term: what is longer is found by its beginning
-MOST_TERMS = 10_000  # of one message
+MOST_TERMS = 10_000  # of one message: its first ones
+PART = 10_000  # characters of a text that are looked through at once
 MOST_WORDS = 4  # the longest of a search, that the index is asked for
 # Thai, Lao, Burmese, Khmer, Japanese, Chinese: each character is a term.
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0002ffff"
 _TERM = re.compile(rf"[^\W_{UNSPACED}]+|[^\s]")
 
 
+def parts(text: str) -> Iterator[list[str]]:
+    """The terms of a text, in its order, with repeats: as many at once as are found in few characters.
+
+    No other thread runs while a text is looked through: between the parts they may.
+    """
+    folded, at = text.casefold(), 0
+    while at < len(folded):
+        end = at + PART
+        found = _TERM.findall(folded, at, end)
+        at = end
+        # What reaches the end may go on behind it. A word as long as all of this is known by its beginning.
+        if end < len(folded) and len(found) > 1 and not folded[end - 1].isspace():
+            at -= len(found.pop())
+        yield [each[:LONGEST] for each in found]
+
+
 def terms(text: str) -> list[str]:
     """The terms of a text, in its order, with repeats."""
-    return [each[:LONGEST] for each in _TERM.findall(text.casefold())]
+    return [each for part in parts(text) for each in part]
 
 
 def matching(owner: int, words: Iterable[str], most: int) -> list[int]:
@@ -40,7 +58,7 @@ def matching(owner: int, words: Iterable[str], most: int) -> list[int]:
             asked = [part for word in wanted for part in _fts_terms(terms(word))]
             cursor.execute(
                 "SELECT rowid FROM chat_words WHERE chat_words MATCH %s ORDER BY rowid DESC LIMIT %s",
-                [" ".join([f'"o_{owner}"', *asked]), most],
+                [" ".join([f'"_o{owner}"', *asked]), most],
             )
         else:
             asked = []
@@ -83,15 +101,21 @@ def _spelled(term: str) -> str:
 
 
 def row(text: str | None) -> str:
-    """What the FTS5 table is given of a text."""
-    return " ".join(list(dict.fromkeys(map(_spelled, terms(text or ""))))[:MOST_TERMS])
+    """What the FTS5 table is given of a text: its first terms."""
+    found: dict[str, None] = {}
+    for part in parts(text or ""):
+        found.update(dict.fromkeys(part))
+        if len(found) >= MOST_TERMS:
+            break
+    return " ".join(map(_spelled, islice(found, MOST_TERMS)))
 
 
 # In SQLite ------------------------------------------------------------------------------------------------------
 
+# The owner's mark, "_o" and a number, begins like no word, and no spelling of a term has an "o" behind its "_".
 _FTS = """CREATE VIRTUAL TABLE chat_words
   USING fts5(terms, tokenize="ascii tokenchars '_'", prefix='1 2 3', detail=none, columnsize=0)"""
-_PUT = """INSERT INTO chat_words(rowid, terms) SELECT NEW.id, gantry_terms(NEW.text) || ' o_' || owner_id
+_PUT = """INSERT INTO chat_words(rowid, terms) SELECT NEW.id, gantry_terms(NEW.text) || ' _o' || owner_id
   FROM chat_conversation WHERE id = NEW.conversation_id AND NEW.status NOT IN ('queued', 'streaming');"""
 _TAKE = "DELETE FROM chat_words WHERE rowid = OLD.id;"
 _TRIGGERS = {
@@ -100,7 +124,7 @@ _TRIGGERS = {
     f"OR NEW.status NOT IN ('queued', 'streaming') BEGIN {_TAKE} {_PUT} END",
     "chat_words_gone": f"AFTER DELETE ON chat_message BEGIN {_TAKE} END",
 }
-_FILL = """INSERT INTO chat_words(rowid, terms) SELECT m.id, gantry_terms(m.text) || ' o_' || c.owner_id
+_FILL = """INSERT INTO chat_words(rowid, terms) SELECT m.id, gantry_terms(m.text) || ' _o' || c.owner_id
   FROM chat_message m CROSS JOIN chat_conversation c ON c.id = m.conversation_id
   WHERE m.status NOT IN ('queued', 'streaming') ORDER BY m.id"""
 
@@ -111,12 +135,16 @@ CREATE OR REPLACE FUNCTION gantry_terms(given text) RETURNS text[] LANGUAGE sql 
   SELECT coalesce(array_agg(left(m[1], {longest})), '{{}}')
   FROM regexp_matches(upper(given COLLATE {collation}) COLLATE {collation}, '([^\\W_{unspaced}]+|[^\\s])', 'g') m
 $$;
+CREATE OR REPLACE FUNCTION gantry_first(terms text[]) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT ARRAY(SELECT term FROM unnest(terms) WITH ORDINALITY AS of_all(term, place)
+    GROUP BY term ORDER BY min(place) LIMIT {most})
+$$;
 CREATE OR REPLACE FUNCTION gantry_index_words() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF NEW.status IN ('queued', 'streaming') THEN
     NEW.words := NULL;
   ELSIF TG_OP = 'INSERT' OR NEW.words IS NULL OR NEW.text IS DISTINCT FROM OLD.text THEN
-    NEW.words := array_to_tsvector(ARRAY(SELECT DISTINCT unnest(gantry_terms(NEW.text)) LIMIT {most})
+    NEW.words := array_to_tsvector(gantry_first(gantry_terms(NEW.text))
       || ('@' || (SELECT owner_id FROM chat_conversation WHERE id = NEW.conversation_id)));
   END IF;
   RETURN NEW;
@@ -128,7 +156,7 @@ CREATE TRIGGER chat_words_changed BEFORE INSERT OR UPDATE OF text, status ON cha
   FOR EACH ROW EXECUTE FUNCTION gantry_index_words();
 """
 _FILL_COLUMN = """UPDATE chat_message m
-  SET words = array_to_tsvector(ARRAY(SELECT DISTINCT unnest(gantry_terms(m.text)) LIMIT {most}) || ('@' || c.owner_id))
+  SET words = array_to_tsvector(gantry_first(gantry_terms(m.text)) || ('@' || c.owner_id))
   FROM chat_conversation c WHERE c.id = m.conversation_id AND m.status NOT IN ('queued', 'streaming')"""
 
 
@@ -141,7 +169,7 @@ def create(to: BaseDatabaseWrapper) -> None:
         else:
             cursor.execute(_functions(cursor))
             cursor.execute("ALTER TABLE chat_message ADD COLUMN words tsvector")
-            cursor.execute(_FILL_COLUMN.format(most=MOST_TERMS))
+            cursor.execute(_FILL_COLUMN)
             cursor.execute("CREATE INDEX chat_message_words ON chat_message USING gin (words)")
             cursor.execute(_TRIGGER)
 
@@ -156,7 +184,10 @@ def drop(to: BaseDatabaseWrapper) -> None:
             cursor.execute(
                 "DROP TRIGGER chat_words_changed ON chat_message; DROP FUNCTION gantry_index_words()"
             )
-            cursor.execute("ALTER TABLE chat_message DROP COLUMN words; DROP FUNCTION gantry_terms(text)")
+            cursor.execute(
+                "ALTER TABLE chat_message DROP COLUMN words; "
+                "DROP FUNCTION gantry_terms(text), gantry_first(text[])"
+            )
 
 
 def _functions(cursor: Any) -> str:

@@ -87,10 +87,16 @@ def test_the_index_is_never_behind(ada: User, talk: Conversation) -> None:
 def test_nobody_is_shown_what_others_wrote_whatever_they_search_for(ada: User, talk: Conversation) -> None:
     bob = User.objects.create_user("bob")
     say(talk, "a secret")
-    say(talk, f"o_{bob.pk} @{bob.pk} secret")
+    say(talk, f"_o{bob.pk} @{bob.pk} secret")
     assert found(ada, "secret")
-    for query in ("secret", f"o_{ada.pk}", f"@{ada.pk}", f"o_{bob.pk}", f"@{bob.pk}", "* OR *", "' | '"):
+    for query in ("secret", f"_o{ada.pk}", f"@{ada.pk}", f"_o{bob.pk}", f"@{bob.pk}", "* OR *", "' | '"):
         assert not found(bob, query)
+
+
+def test_no_word_finds_all_that_a_person_wrote(ada: User, talk: Conversation) -> None:
+    say(talk, "a secret")
+    for query in ("o", "_", "_o", "@", f"_o{ada.pk}", f"o{ada.pk}", f"@{ada.pk}"):
+        assert words.matching(ada.pk, [query], 9) == []
 
 
 def test_a_text_without_end_is_taken(ada: User, talk: Conversation) -> None:
@@ -98,6 +104,28 @@ def test_a_text_without_end_is_taken(ada: User, talk: Conversation) -> None:
     say(talk, "x" * 400_000)
     say(talk, "(" * 100_000)
     assert found(ada, "xxx")
+
+
+def test_a_word_is_whole_wherever_it_stands_in_a_long_text(ada: User, talk: Conversation) -> None:
+    for before in range(words.PART - 10, words.PART + 2):
+        said = say(talk, "(" * before + " xylophone")
+        assert words.matching(ada.pk, ["xylophone"], 1) == [said.pk]
+    said = say(talk, "y" * 3 * words.PART + " glockenspiel")
+    assert words.matching(ada.pk, ["y" * words.PART, "glockenspiel"], 1) == [said.pk]
+
+
+def test_other_threads_need_not_wait_for_a_long_text() -> None:
+    for text in ("苹果" * 100_000, "(" * 200_000, "x" * 200_000, "some words " * 20_000):
+        parts = list(words.parts(text))
+        assert len(parts) >= len(text) // words.PART
+        assert max(len(part) for part in parts) <= words.PART
+
+
+def test_of_very_many_terms_the_first_are_found(ada: User, talk: Conversation) -> None:
+    said = say(talk, " ".join(f"n{number}" for number in range(words.MOST_TERMS + 2_000)))
+    for number in (0, 1_000, words.MOST_TERMS - 1):
+        assert words.matching(ada.pk, [f"n{number}"], 9) == [said.pk]
+    assert words.matching(ada.pk, [f"n{words.MOST_TERMS}"], 9) == []
 
 
 def test_a_search_walks_through_nothing_and_looks_into_few_messages(reader: User) -> None:
