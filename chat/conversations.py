@@ -24,6 +24,7 @@ RESULTS = 40
 CANDIDATES = 4000  # messages, the newest, in which a search may find something
 LOOKED_INTO = 100  # of them at once
 EARLIER = 100  # messages
+READ_AT_ONCE = 20  # messages of an export: each may be as long as a message can be
 AROUND = 60  # characters of context on each side of what a search found
 
 
@@ -159,7 +160,7 @@ def markdown(conversation: Conversation) -> Iterator[str]:
     if conversation.system_prompt:
         head.append(f"> {conversation.system_prompt}".replace("\n", "\n> "))
     yield "\n\n".join(head)
-    for batch in batches(branch(conversation)):
+    for batch in batches(branch(conversation), READ_AT_ONCE):
         found = Message.objects.defer("html", "reasoning").in_bulk(batch)
         yield "".join(_as_markdown(found[pk]) for pk in batch if pk in found)
     yield "\n"
@@ -188,10 +189,13 @@ def document(conversation: Conversation) -> Iterator[str]:
     }
     yield _as_json(facts)[:-1] + ', "messages": ['
     between = ""
-    for batch in batches(conversation.messages.order_by("id").values_list("pk", flat=True)):
-        rows = Message.objects.filter(pk__in=batch).order_by("id").values(*EXPORTED)
-        yield between + ", ".join(_as_json({**row, "usage": wire.usage(row["usage"])}) for row in rows)
-        between = ", "
+    every = conversation.messages.order_by("id").values_list("pk", flat=True)
+    for batch in batches(every, READ_AT_ONCE):
+        part = ""
+        for row in Message.objects.filter(pk__in=batch).order_by("id").values(*EXPORTED):
+            part += between + _as_json({**row, "usage": wire.usage(row["usage"])})
+            between = ", "
+        yield part
     yield "]}"
 
 

@@ -30,7 +30,7 @@ class Download(StreamingHttpResponse):
             yield self.make_bytes(part)
 
 
-def batches(ids: Iterable[T]) -> Iterator[Sequence[T]]:
-    """The ids, BATCH at a time."""
+def batches(ids: Iterable[T], size: int = BATCH) -> Iterator[Sequence[T]]:
+    """The ids, `size` at a time."""
     every = list(ids)
-    return (every[at : at + BATCH] for at in range(0, len(every), BATCH))
+    return (every[at : at + size] for at in range(0, len(every), size))
