@@ -297,10 +297,10 @@ class Live:
             self._send_blocks(blocks)
 
     def _send_blocks(self, blocks: list[Block]) -> None:
-        for block in blocks:
-            self._html.append(block.html)
-            self._upto = block.upto
-            self._send({"type": "block", "id": self.work.message, "upto": block.upto, "html": block.html})
+        """Send `blocks` as one frame: to a page they are HTML that follows on what it has."""
+        html, self._upto = "".join(block.html for block in blocks), blocks[-1].upto
+        self._html.append(html)
+        self._send({"type": "block", "id": self.work.message, "upto": self._upto, "html": html})
 
     def _send(self, event: dict[str, Any]) -> None:
         text = orjson.dumps(event).decode()

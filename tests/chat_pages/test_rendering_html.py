@@ -119,6 +119,101 @@ def test_nothing_in_a_mixture_runs(parts: list[str]) -> None:
     assert_inert(render("\n".join(parts)))
 
 
+PIECES = [
+    *(
+        "*",
+        "**",
+        "_",
+        "~~",
+        "`",
+        "``",
+        "~",
+        "\\",
+        "\n",
+        "\n\n",
+        "  \n",
+        "    ",
+        "\t",
+        "|",
+        " ",
+        "word",
+        "é",
+        "中、",
+        "\x01",
+        "\x0c",
+    ),
+    *(
+        "# ",
+        "## ",
+        "> ",
+        "- ",
+        "1. ",
+        "3. ",
+        "***\n",
+        "---\n",
+        "===\n",
+        "[x] ",
+        "```\n",
+        "\n|---|:-:|\n",
+        "| a | b |\n|---|--:|\n| c |\n",
+    ),
+    *(
+        "<br>",
+        "<br />",
+        "<",
+        ">",
+        "/>",
+        " />",
+        "</p>",
+        "</div>",
+        "<code>",
+        '<div class="table" tabindex="0">',
+        "<script>",
+    ),
+    *(
+        "&lt;",
+        "&quot;",
+        "&nbsp;",
+        "&#0;",
+        "&#60;",
+        "&",
+        '"',
+        "'",
+        "\xa0",
+        "\u202e",
+        "\ufdd0",
+        "[a](b)",
+        "https://a.b",
+        "$x$",
+        "!",
+    ),
+]
+MARKUP = [
+    *sorted(markdown._PLAIN_TAGS),
+    *("word", "&quot;", "&lt;script", "<", ">", '"', "<p", "<p ", "<br/>", "<BR />"),
+    *XSS,
+]
+
+
+@settings(max_examples=500, deadline=None)
+@given(parts=st.lists(st.sampled_from(PIECES), max_size=25))
+def test_html_of_plain_tags_is_what_the_sanitizer_would_have_made_of_it(parts: list[str]) -> None:
+    html = markdown._shaped(markdown.parse(markdown._prepared("".join(parts) + "\n")))
+    html = html.replace(markdown._LESS, "&lt;")
+    assert markdown._cleaned(html) == markdown._CLEANER.clean(html)
+
+
+@settings(max_examples=500, deadline=None)
+@given(parts=st.lists(st.one_of(st.sampled_from(MARKUP), st.text(max_size=5)), max_size=8))
+def test_nothing_runs_in_what_is_left_of_any_html(parts: list[str]) -> None:
+    """Even if comrak let through what it must not."""
+    assert_inert(markdown._cleaned("".join(parts)))
+
+
+def test_a_line_break_alone_in_a_line_begins_no_raw_html() -> None:
+    assert "<em>a</em>" in render("<br>\x0c\n*a*")
+
+
 def test_raw_html_is_shown_as_text() -> None:
     assert render("a <b>c</b>") == '<p dir="auto">a &lt;b&gt;c&lt;/b&gt;</p>\n'
     assert render("<div>\n*a*\n</div>").count("&lt;") == 2

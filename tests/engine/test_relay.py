@@ -128,6 +128,24 @@ async def test_deltas_go_on_where_the_last_one_ended(dispatcher: Dispatcher) -> 
     assert (await threads.read(row, work)).text == words
 
 
+async def test_blocks_that_are_finished_together_come_as_one_frame(dispatcher: Dispatcher) -> None:
+    text = "".join(f"# {number}\n" for number in range(300))
+    work = await threads.write(claimed, f"[[echo rate=0]]{text}")
+    page: Any = Page()
+    rooms.join(work.conversation, page)
+    try:
+        dispatcher._begin(work)
+        await ended(dispatcher)
+    finally:
+        rooms.leave(work.conversation, page)
+    blocks = [each for each in page.told if each["type"] == "block"]
+    assert 0 < len(blocks) < 150
+    assert [each["upto"] for each in blocks] == sorted({each["upto"] for each in blocks})
+    whole = await threads.read(row, work)
+    assert "".join(each["html"] for each in blocks) == whole.html
+    assert blocks[-1]["upto"] == len(whole.text)
+
+
 async def test_pages_of_other_processes_are_told_where_there_are_some(
     dispatcher: Dispatcher, sent: Sent
 ) -> None:
