@@ -1,6 +1,7 @@
 """Requests that a reverse proxy spoiled, refused forms and sockets that come as plain HTTP: each is told its cause.
 
-What was seen is kept for `manage.py doctor`, which itself does not come through the proxy.
+What was seen is kept for `manage.py doctor`, which itself does not come through the proxy. Anybody can make up a request:
+no address is kept that came from somebody who has not signed in, and nothing of his takes the place of what others' showed.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ def of_form(request: HttpRequest, reason: str = "") -> HttpResponse:
     """The page for a form that Django refuses: 403, with the cause, and which setting or header to change."""
     fault = None if _from_another_site(request) else _fault(request)
     heading, words, hint = "This form was refused", TOO_OLD, ""
+    logged = ""
     if fault is not None:
-        seen(fault)
+        logged = str(seen(fault, request))
         words, hint = fault.title, fault.hint
     elif reason == REASON_NO_CSRF_COOKIE and settings.HTTPS and not request.is_secure():
         words = "HTTPS=true is set, so browsers send Gantry's cookies over https only, and this page came over plain HTTP."
@@ -55,9 +57,8 @@ def of_form(request: HttpRequest, reason: str = "") -> HttpResponse:
         words = "The form is on a page of another site. Use Gantry's own pages."
     else:
         heading = "This form is too old"
-    log.warning(
-        "A form at %s was refused (%s) %s", request.path[:200], reason, f"{words} {hint}" if hint else ""
-    )
+    logged = logged or (f"{words} {hint}" if hint else "")
+    log.warning("A form at %s was refused (%s) %s", request.path[:200], reason, logged)
     context = {"heading": heading, "says": words, "hint": hint}
     return render(request, "403_csrf.html", context, status=403)
 
@@ -89,7 +90,7 @@ def of_socket(request: HttpRequest, rest: str = "") -> HttpResponse:
     if handshake or (page and request.user.is_authenticated):
         opened_at = page or request.headers.get("Origin", "")
         fault = proxy_faults.of_page(opened_at, _host(request), secure=request.is_secure()) or NO_UPGRADE
-        seen(NO_UPGRADE if handshake else fault)
+        seen(NO_UPGRADE if handshake else fault, request)
         says = str(fault)
     headers = {"Upgrade": "websocket", "Cache-Control": "no-store"}
     return JsonResponse({"detail": says}, status=426, headers=headers)
@@ -119,15 +120,27 @@ def _host(request: HttpRequest) -> str:
     return str(request.META.get("HTTP_HOST", ""))
 
 
-def seen(fault: ProxyFault) -> None:
-    """Remember that a request showed this fault, at most once a minute: anybody can send such requests."""
+def seen(fault: ProxyFault, request: HttpRequest) -> ProxyFault:
+    """Remember that `request` showed this fault, at most once a minute. Return it as it is told to others than who asked."""
     now = timezone.now()
+    anybodys = told = proxy_faults.by_anybody(fault)
     try:
-        if not SeenFault.objects.filter(kind=fault.kind, seen_at__gt=now - KEPT_ONCE_IN).exists():
-            facts = {"title": fault.title[:500], "hint": fault.hint[:500], "seen_at": now}
-            SeenFault.objects.update_or_create(kind=fault.kind, defaults=facts)
+        if request.user.is_authenticated:
+            told = fault
+        kept = SeenFault.objects.filter(kind=fault.kind, seen_at__gt=now - TOLD_FOR).first()
+        if kept is None or _replaces(told, kept, anybodys):
+            facts = {"title": told.title[:500], "hint": told.hint[:500], "seen_at": now}
+            SeenFault.objects.update_or_create(kind=told.kind, defaults=facts)
     except DatabaseError as error:
-        log.warning("What is wrong with the proxy could not be kept (%s): %s", error, fault)
+        log.warning("What is wrong with the proxy could not be kept (%s): %s", error, told)
+    return told
+
+
+def _replaces(told: ProxyFault, kept: SeenFault, anybodys: ProxyFault) -> bool:
+    """Whether a fault is kept instead of what was: what anybody may have made up gives way, and takes no other's place."""
+    if told != anybodys and kept.title == anybodys.title:
+        return True
+    return kept.seen_at < timezone.now() - KEPT_ONCE_IN and (told != anybodys or kept.title == anybodys.title)
 
 
 def findings() -> Iterator[Finding]:

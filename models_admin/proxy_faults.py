@@ -34,6 +34,24 @@ NO_UPGRADE = ProxyFault(
 )
 
 
+def by_anybody(fault: ProxyFault) -> ProxyFault:
+    """The same fault, told without the addresses in it: what to keep of a request that anybody may have made up."""
+    if fault.kind == "https":
+        return ProxyFault(
+            "https",
+            "Somebody who had not signed in sent a form of a page opened over https, and it reached Gantry over plain HTTP.",
+            _tls(),
+        )
+    if fault.kind == "host":
+        return ProxyFault(
+            "host",
+            "Somebody who had not signed in sent a form of a page at another address than Gantry was asked for.",
+            "If signing in through the reverse proxy fails, the refused form's own page names both addresses. Have the "
+            "proxy pass on the browser's Host header (nginx: proxy_set_header Host $http_host), and the true X-Forwarded-Proto.",
+        )
+    return fault
+
+
 def of_page(origin: str, host: str, *, secure: bool) -> ProxyFault | None:
     """What differs between a page's `origin` (scheme://host[:port]) and what Gantry was asked for; None if nothing does.
 

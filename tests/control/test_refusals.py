@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 
 from gantry_site import refusals
 from gantry_site.models import SeenFault
@@ -30,6 +32,20 @@ def refused(host: str, headers: dict[str, str], *, cookie: bool = True, token: s
     answer = client.post(SIGN_IN, form, headers={"Host": host, **headers}, **extra)
     assert answer.status_code == 403, answer.status_code
     return answer.content.decode()
+
+
+def refused_of(person: User, origin: str) -> str:
+    """What the page says to somebody who has signed in, when a form comes from a page at `origin`."""
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(person)
+    answer = client.post("/accounts/logout/", headers={"Host": HERE, "Origin": origin})
+    assert answer.status_code == 403, answer.status_code
+    return answer.content.decode()
+
+
+def long_ago() -> None:
+    """What was seen was seen an hour ago."""
+    SeenFault.objects.update(seen_at=timezone.now() - timedelta(hours=1))
 
 
 def known() -> list[tuple[str, str]]:
@@ -101,7 +117,54 @@ def test_a_name_that_is_not_allowed_is_named() -> None:
     assert "ALLOWED_HOSTS" in text
 
 
+EVIL = "https://evil.example"
+
+
+class TestStrangers:
+    """Anybody can send a form with any Origin: who does is told, and the doctor is fed no address."""
+
+    @pytest.mark.parametrize("origin", [EVIL, "https://gantry.example.org:666"])
+    def test_no_address_of_theirs_becomes_advice(self, origin: str, caplog: pytest.LogCaptureFixture) -> None:
+        assert origin in refused("gantry.example.org", {"Origin": origin})
+        ((level, words),) = known()
+        assert level == "warning"
+        assert "had not signed in" in words
+        for made_up in ("evil", "666", "CSRF_TRUSTED_ORIGINS"):
+            assert made_up not in words
+        assert f"put {origin}" not in caplog.text
+
+    def test_whoever_has_signed_in_is_believed(self) -> None:
+        ann = User.objects.create_user("ann")
+        refused(HERE, {"Origin": EVIL})
+        assert "http://gantry.example.org" in refused_of(ann, "http://gantry.example.org")
+        ((_, words),) = known()
+        assert "put http://gantry.example.org into CSRF_TRUSTED_ORIGINS" in words
+
+    def test_they_do_not_take_the_place_of_a_true_fault(self) -> None:
+        refused_of(User.objects.create_user("ann"), "http://gantry.example.org")
+        long_ago()
+        before = SeenFault.objects.get()
+        refused(HERE, {"Origin": EVIL})
+        after = SeenFault.objects.get()
+        assert (after.title, after.hint, after.seen_at) == (before.title, before.hint, before.seen_at)
+
+    def test_their_own_is_kept_once_a_minute(self) -> None:
+        refused(HERE, {"Origin": EVIL})
+        first = SeenFault.objects.get().seen_at
+        refused(HERE, {"Origin": EVIL})
+        assert SeenFault.objects.get().seen_at == first
+        long_ago()
+        refused(HERE, {"Origin": EVIL})
+        assert SeenFault.objects.get().seen_at >= first
+
+
 class TestSockets:
+    def test_a_strangers_handshake_brings_no_address(self) -> None:
+        headers = {"Sec-WebSocket-Key": "x", "Host": HERE, "Origin": EVIL, "X-Page-Origin": EVIL}
+        assert EVIL in Client().get("/ws/models/", headers=headers).json()["detail"]
+        assert "evil" not in str(known())
+        assert "WebSockets) do not" in known()[0][1]
+
     def test_a_handshake_without_upgrade_is_told_to_the_doctor(self) -> None:
         answer = Client().get("/ws/models/", headers={"Sec-WebSocket-Key": "x", "Host": HERE})
         assert answer.status_code == 426
