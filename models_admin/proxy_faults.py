@@ -46,8 +46,8 @@ def by_anybody(fault: ProxyFault) -> ProxyFault:
         return ProxyFault(
             "host",
             "Somebody who had not signed in sent a form of a page at another address than Gantry was asked for.",
-            "If signing in through the reverse proxy fails, the refused form's own page names both addresses. Have the "
-            "proxy pass on the browser's Host header (nginx: proxy_set_header Host $http_host), and the true X-Forwarded-Proto.",
+            "If signing in through the reverse proxy fails, the page of the refused form names both addresses. Have the "
+            "proxy pass on the browser's Host header (nginx: proxy_set_header Host $http_host) and true X-Forwarded-Proto.",
         )
     return fault
 
