@@ -11,6 +11,7 @@ import errno
 import io
 import json
 import os
+import select
 import shlex
 import signal
 import sys
@@ -35,6 +36,10 @@ LONGEST_PAUSE = 60.0
 # How soon a signal or an exit is noticed, at the latest.
 POLL_SECONDS = 0.2
 SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG, from Linux's prctl.h
+# What a child writes without a line's end is printed as a line when it is longer than this, in bytes.
+LONGEST_LINE = 65536
+# How long a line waits for whoever reads the log slowly; once one was lost, the next ones do not.
+READER_SECONDS = 1.0
 NOBODY_READS = (errno.EPIPE, errno.EIO)
 COLORS = (36, 33, 32, 35, 34, 96, 93, 92)
 
@@ -49,7 +54,9 @@ class Log:
         self.width = max(len(name) for name in [*names, "gantry"])
         self.colored = stream.isatty() and "NO_COLOR" not in os.environ
         self.partial: dict[str, bytes] = {}
-        self.lost = 0  # lines that a full disk did not take
+        self.lost = 0  # lines that a full disk did not take, or a reader who does not read
+        self.why = ""
+        self.torn = False  # whether the last thing written is the beginning of a lost line
         try:
             self.stream.flush()
             self.raw: io.FileIO | None = io.FileIO(self.stream.fileno(), "w", closefd=False)
@@ -60,6 +67,9 @@ class Log:
     def feed(self, name: str, data: bytes) -> None:
         """Take what `name` has written; print the lines that are complete, keep the rest for later."""
         *lines, rest = (self.partial.pop(name, b"") + data).split(b"\n")
+        while len(rest) > LONGEST_LINE:
+            lines.append(rest[:LONGEST_LINE])
+            rest = rest[LONGEST_LINE:]
         if rest:
             self.partial[name] = rest
         for line in lines:
@@ -74,10 +84,10 @@ class Log:
         """Print `text` behind `name`."""
         line = f"{_as_event(text, name) if self.as_json else self._as_line(text, name)}\n"
         if self.lost:
-            note = f"{self.lost} lines could not be written, as the disk was full"
+            note = f"{self.lost} lines could not be written, as {self.why}"
             line = f"{_as_event(note, 'gantry') if self.as_json else self._as_line(note, 'gantry')}\n{line}"
         try:
-            self._write(line)
+            self._write(f"\n{line}" if self.torn else line)
             self.lost = 0
         except OSError as error:
             if error.errno in NOBODY_READS:
@@ -85,6 +95,8 @@ class Log:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
             else:
                 self.lost += 1
+                slow = isinstance(error, BlockingIOError)
+                self.why = "they were not read in time" if slow else "the disk was full"
 
     def _write(self, line: str) -> None:
         """Write past the stream's buffer, which would keep what a full disk does not take."""
@@ -92,8 +104,14 @@ class Log:
             self.stream.write(line)
             return
         data = line.encode(errors="replace")
+        ends = time.monotonic() + (0 if self.lost else READER_SECONDS)
         while data:
-            data = data[self.raw.write(data) or 0 :]
+            taken = self.raw.write(data)
+            if taken:
+                data = data[taken:]
+                self.torn = bool(data)
+            elif not select.select([], [self.raw], [], max(0, ends - time.monotonic()))[1]:
+                raise BlockingIOError(errno.EAGAIN, "nobody reads the log")
 
     def _as_line(self, text: str, name: str) -> str:
         prefix = f"{name:<{self.width}} |"

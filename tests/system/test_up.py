@@ -6,12 +6,14 @@ import asyncio
 import io
 import os
 import re
+import select
 import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from gantry_site import children as site
 from gantry_site.children import Child
 from gantry_site.management.commands.up import first_admin
 from gantry_site.serve import SERVERS, Lifespan
-from gantry_site.supervise import Log, configuration
+from gantry_site.supervise import LONGEST_LINE, Log, configuration
 from models_admin import findings
 
 from .running import PATIENCE, ROOT, Gantry, Process, environment, free_port, lives, until
@@ -290,6 +292,48 @@ class TestLog:
             "gantry | 2 lines could not be written, as the disk was full\n"
             "gantry | there is room\ngantry | again\n"
         )
+
+    def test_what_a_full_pipe_does_not_take_is_counted_and_it_goes_on(self) -> None:
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)  # as another program that shares the terminal may leave it
+        with os.fdopen(reading, "rb", buffering=0) as reader, os.fdopen(writing, "w") as stream:
+            log = Log(stream, ["web"])
+            log.say("x" * (2 << 20))  # more than a pipe takes
+            log.say("lost too")
+            assert log.lost == 2
+            assert not log.unread
+            while reader.read(1 << 20)[-1:] == b"x" and select.select([reader], [], [], 0)[0]:
+                pass
+            log.say("there is room")
+            told = reader.read(1 << 20).decode()
+        assert told == (
+            "\ngantry | 2 lines could not be written, as they were not read in time\ngantry | there is room\n"
+        )
+
+    def test_a_slow_reader_gets_all_of_a_long_line(self) -> None:
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        with os.fdopen(reading, "rb") as reader:
+            read: list[bytes] = []
+            thread = threading.Thread(target=lambda: read.append(reader.read()))
+            thread.start()
+            with os.fdopen(writing, "w") as stream:
+                log = Log(stream, ["web"])
+                log.say("x" * (1 << 20))
+            thread.join(PATIENCE)
+        assert log.lost == 0
+        assert read == [b"gantry | " + b"x" * (1 << 20) + b"\n"]
+
+    def test_what_never_ends_its_line_is_cut_and_not_kept(self) -> None:
+        stream = io.StringIO()
+        log = Log(stream, ["web"])
+        for _ in range(10):
+            log.feed("web", b"x" * 50_000)
+            assert len(log.partial.get("web", b"")) <= LONGEST_LINE
+        log.end("web")
+        lines = stream.getvalue().splitlines()
+        assert [len(line) for line in lines[:-1]] == [len("web    | ") + LONGEST_LINE] * 7
+        assert "".join(line.removeprefix("web    | ") for line in lines) == "x" * 500_000
 
     def test_lines_are_printed_whole_behind_their_names(self) -> None:
         stream = io.StringIO()
