@@ -157,7 +157,7 @@ class Live:
 
     async def render_whole(self) -> None:
         """Render all of the text, which has ended."""
-        self._grow(self._thinking.end())
+        self._grow(self._thinking.end(cut=self.grown.finish_reason != "stop"))
         self._blocks.end()
         await self.render()
 
@@ -260,6 +260,9 @@ class Live:
     def _grow(self, taken: Taken) -> None:
         if taken.moved:
             self._move_to_reasoning()
+        if taken.back:
+            self._reasoning, self._held_reasoning = [self.reasoning()[: -taken.back]], []
+            self._reasoning_sent = len(self._reasoning[0])
         if taken.reasoning:
             self._thinking_since = self._thinking_since or time.monotonic()
             self._reasoning.append(taken.reasoning)
@@ -273,6 +276,11 @@ class Live:
             self._blocks.accept(taken.text)
             if self._thinking_since is not None and self.grown.reasoning_seconds is None:
                 self.grown.reasoning_seconds = round(time.monotonic() - self._thinking_since, 1)
+        if taken.back:
+            if not self.reasoning():
+                self.grown.reasoning_seconds = None
+            self._held, self._sent = [], len(self.text())
+            self._send({"type": "message", "message": self.snapshot()})
 
     def _move_to_reasoning(self) -> None:
         """What has come as text was thinking whose beginning was not marked. Pages need a snapshot then."""

@@ -2,8 +2,9 @@
 
 TabbyAPI separates thinking only where it is set up for the model; what it leaves in the text is no answer: it is neither
 part of the next prompt nor of what is copied. The tags may be cut anywhere, and the first may be missing, because some
-prompt templates write it themselves: then all that came before the second was thinking. In code (a fence, backticks) they
-are text.
+prompt templates write it themselves: then all that came before the second was thinking. An opening tag counts at the
+beginning of the text or of a line; one that the model never closed was prose, and is put back in the end. In code (a
+fence, an indented line, backticks up to the end of their line) tags are text. Each character is looked at once.
 """
 
 from __future__ import annotations
@@ -13,15 +14,71 @@ from typing import NamedTuple
 
 OPENING, CLOSING = "<think>", "</think>"
 _TAG = re.compile(r"</?think>")
-_CODE = re.compile(r"^[ \t]*(?:[-*+>][ \t]*)*(`{3,}|~{3,})[^\n]*|(`+)|\n[ \t]*\n", re.MULTILINE)
+_BLANKS = re.compile(r"\s*")
+_RUNS = re.compile(r"`+|[^`]+")
+_FENCE = re.compile(r"[ \t]*(?:[-*+>][ \t]*)*(`{3,}|~{3,})(.*)")
 
 
 class Taken(NamedTuple):
-    """What a piece of text comes to. `moved`: the text before it was thinking, too, and `reasoning` follows on it."""
+    """What a piece of text comes to.
+
+    `moved`: the text before it was thinking, too, and `reasoning` follows on it. `back`: so many characters at the end
+    of the reasoning before were text, and `text` has them.
+    """
 
     text: str
     reasoning: str
     moved: bool = False
+    back: int = 0
+
+
+class _Code:
+    """Whether the text read so far ends within code."""
+
+    def __init__(self) -> None:
+        self._fence = ""  # the open one
+        self._line: list[str] = []  # the last line, in pieces
+        self._indent = self._run = self._ticks = (
+            0  # of that line: backticks at its end, backticks that are open
+        )
+        self.at_margin = True  # only blanks stand in that line
+
+    def read(self, text: str) -> None:
+        """Read what comes next."""
+        *ended, rest = text.split("\n")
+        for line in ended:
+            self._line.append(line)
+            self._end_line("".join(self._line))
+        if not rest:
+            return
+        self._line.append(rest)
+        if self.at_margin:
+            words = rest.lstrip(" \t")
+            self._indent += len(rest[: len(rest) - len(words)].expandtabs(4))
+            self.at_margin = not words
+        for run in _RUNS.findall(rest):
+            if run[0] == "`":
+                self._run += len(run)
+            else:
+                self._end_run()
+
+    def is_open(self) -> bool:
+        """Whether a tag that comes now stands in code."""
+        self._end_run()
+        return bool(self._fence or self._ticks or self._indent > 3)
+
+    def _end_run(self) -> None:
+        if self._run:
+            self._ticks = 0 if self._ticks == self._run else (self._ticks or self._run)
+            self._run = 0
+
+    def _end_line(self, line: str) -> None:
+        match = _FENCE.match(line)
+        if match and not self._fence:
+            self._fence = "" if match[1][0] == "`" and "`" in match[2] else match[1]
+        elif match and match[1].startswith(self._fence) and line.strip() == match[1]:
+            self._fence = ""
+        self._line, self._indent, self._run, self._ticks, self.at_margin = [], 0, 0, 0, True
 
 
 class Thinking:
@@ -30,102 +87,108 @@ class Thinking:
     def __init__(self, text: str = "", *, thought: bool = False) -> None:
         self._thought = thought  # a closing tag that nothing opened is then text
         self._inside = False
-        self._held = ""  # may be the beginning of a tag, or blanks around one
+        self._held: list[str] = []  # may be the beginning of a tag, or blanks before the text
+        self._undecided = False  # whether some of that is no blank
         self._began = bool(text)  # whether the text has begun
-        self._unread = [text] if text else []  # not looked at for code yet
-        self._fence = self._ticks = ""  # the open fence; the backticks that are open
+        self._code = _Code()
+        self._code.read(text)
+        self._opened: list[str] = []  # what came since the open tag, and the tag
+        self._given = 0  # characters of it that were given as reasoning
+        self._first = False  # whether the open tag began the text
+        self._named = False  # whether an opening tag stands among words: so does what closes it
         self._trims = False  # blanks that follow on thinking go
 
     def take(self, piece: str) -> Taken:
         """Take the next piece of the reply's text."""
-        if "<" not in piece and not self._held and not self._trims:
-            if self._inside:
-                return Taken("", piece)
-            if self._began:
-                self._unread.append(piece)
-                return Taken(piece, "")
-        return self._part(self._held + piece, last=False)
+        if not (self._began or self._inside or self._undecided or piece.strip()):
+            self._held.append(piece)
+            return Taken("", "")
+        return self._part("".join((*self._held, piece)), last=False)
 
-    def end(self) -> Taken:
-        """The text has ended: what was held back is what it looks like."""
-        return self._part(self._held, last=True)
+    def end(self, *, cut: bool = False) -> Taken:
+        """The text has ended: what was held back is what it looks like, and what was never closed is text.
+
+        `cut`: the model did not end it. Then what it began with is thinking all the same.
+        """
+        taken = self._part("".join(self._held), last=True)
+        if not self._inside or (cut and self._first):
+            return taken
+        back, self._inside = self._given - len(taken.reasoning), False
+        return Taken(taken.text + "".join(self._opened), "", taken.moved, back)
 
     def reasoned(self) -> None:
         """There was thinking that TabbyAPI has separated."""
         self._thought = True
+        self._opened, self._given = [], 0
 
     def _part(self, text: str, *, last: bool) -> Taken:
-        self._held = ""
+        self._held, self._undecided = [], False
         out: list[str] = []
         thoughts: list[str] = []
         moved = False
         at = 0
         while True:
             if self._trims:
-                at = len(text) - len(text[at:].lstrip())
+                start, at = at, _BLANKS.match(text, at).end()  # type: ignore[union-attr]
                 self._trims = at == len(text)
+                if self._inside:
+                    self._opened.append(text[start:at])
             match = _TAG.search(text, at)
-            end = match.start() if match else len(text) - (0 if last else _held_back(text, at, self._began))
+            end = match.start() if match else len(text) - (0 if last else _held_back(text, at, self._waits()))
             self._add(text[at:end], out, thoughts, last=last)
             at = match.end() if match else end
             if match is None:
                 break
             if self._inside:
-                self._inside = match[0] != CLOSING
-                self._trims = not self._inside
-                if self._inside:
-                    thoughts.append(match[0])
-            elif self._in_code() or (match[0] == CLOSING and self._thought):
+                self._trims = match[0] == CLOSING
+                if self._trims:
+                    self._inside = False
+                else:
+                    self._add(match[0], out, thoughts)
+            elif self._is_text(match[0]):
                 self._add(match[0], out, thoughts)
             elif match[0] == OPENING:
                 self._inside = self._thought = self._trims = True
+                self._opened, self._given, self._first = [OPENING], 0, not self._began
             else:
                 thoughts, out, moved = ["".join(out)], [], True
                 self._thought = self._trims = True
-                self._unread, self._fence, self._ticks, self._began = [], "", "", False
-        self._held = text[at:]
+                self._code, self._began = _Code(), False
+        if at < len(text):
+            self._held, self._undecided = [text[at:]], not text[at:].isspace()
         return Taken("".join(out), "".join(thoughts), moved)
+
+    def _is_text(self, tag: str) -> bool:
+        """Whether a tag that comes now is text."""
+        if tag == CLOSING and self._thought:
+            return True
+        if self._code.is_open():
+            return True
+        paired, self._named = self._named, tag == OPENING and not self._code.at_margin
+        return paired if tag == CLOSING else self._named
+
+    def _waits(self) -> bool:
+        """Whether blanks that come now wait for what follows."""
+        return not (self._began or self._inside)
 
     def _add(self, text: str, out: list[str], thoughts: list[str], *, last: bool = False) -> None:
         if not text or not (self._began or self._inside or last or text.strip()):
             return  # blanks before the thinking are no text
         if self._inside:
             thoughts.append(text)
+            self._opened.append(text)
+            self._given += len(text)
         else:
             self._began = True
             out.append(text)
-            self._unread.append(text)
-
-    def _in_code(self) -> bool:
-        """Whether the text so far ends within code. Each part of it is looked at once."""
-        text = "".join(self._unread)
-        line = len(text[: text.rfind("\n") + 1].rstrip())
-        # The last line may go on: what it opens is found again next time.
-        self._fence, self._ticks = _open_code(text[:line], self._fence, self._ticks)
-        self._unread = [text[line:]]
-        fence, ticks = _open_code(text[line:], self._fence, self._ticks)
-        return bool(fence or ticks)
+            self._code.read(text)
 
 
-def _held_back(text: str, at: int, began: bool) -> int:
-    """How many characters at the end may belong to a tag; blanks in front of the whole text wait for what follows."""
-    if not began and not text[at:].strip():
+def _held_back(text: str, at: int, waits: bool) -> int:
+    """How many characters at the end may belong to a tag, or are blanks in front of the whole text, which wait."""
+    if waits and not text[at:].strip():
         return len(text) - at
     begin = text.rfind("<", max(at, len(text) - len(CLOSING) + 1))
     if begin < 0 or not (OPENING.startswith(text[begin:]) or CLOSING.startswith(text[begin:])):
         return 0
-    return len(text) - at if not began and not text[at:begin].strip() else len(text) - begin
-
-
-def _open_code(text: str, fence: str, ticks: str) -> tuple[str, str]:
-    """The fence and the backticks that are open at the end of `text`, with these open at its beginning."""
-    for match in _CODE.finditer(text):
-        run, inline = match[1], match[2]
-        if run:
-            if not fence:
-                fence, ticks = ("" if "`" in match[0].strip().strip("`") and run[0] == "`" else run), ""
-            elif run.startswith(fence) and match[0].strip() == run:
-                fence = ""
-        elif not fence:
-            ticks = "" if inline is None or inline == ticks else (ticks or inline)
-    return fence, ticks
+    return len(text) - at if waits and not text[at:begin].strip() else len(text) - begin

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chat import thinking as thinking_module
 from chat.thinking import Thinking
 
 PARTS = st.sampled_from(
@@ -39,6 +40,7 @@ def parted(pieces: list[str], text: str = "", *, thought: bool = False) -> tuple
     for taken in (*map(thinking.take, pieces), thinking.end()):
         if taken.moved:
             text, reasoning = "", reasoning + text
+        reasoning = reasoning[: len(reasoning) - taken.back]
         text, reasoning = text + taken.text, reasoning + taken.reasoning
     return text, reasoning
 
@@ -49,9 +51,21 @@ def parted(pieces: list[str], text: str = "", *, thought: bool = False) -> tuple
         ("<think>a</think>b", "b", "a"),
         ("a</think>b", "b", "a"),
         ("\n<think>\na\n</think>\n\nb", "b", "a\n"),
-        ("b <think>a</think> c", "b c", "a"),
-        ("<think>a</think>b<think>c</think>d", "bd", "ac"),
-        ("<think>never closed", "", "never closed"),
+        ("b\n<think>a</think> c", "b\nc", "a"),
+        ("b <think>a</think> c", "b <think>a</think> c", ""),
+        ("<think>a</think>b\n<think>c</think>d", "b\nd", "ac"),
+        ("<think>a</think>\n<think>c</think>d", "d", "ac"),
+        ("Wrapped in <think> tags. Set it.\nThen go.", "Wrapped in <think> tags. Set it.\nThen go.", ""),
+        ("It has <think> and </think> tags.", "It has <think> and </think> tags.", ""),
+        ("It has <think> and </think>.</think>b", "b", "It has <think> and </think>."),
+        ("Tags:\n<think> opens.\nDone.", "Tags:\n<think> opens.\nDone.", ""),
+        ("<think>a</think>b\n<think>\n\nc", "b\n<think>\n\nc", "a"),
+        ("<think>never closed", "<think>never closed", ""),
+        ("<think>never closed </th", "<think>never closed </th", ""),
+        ("One ` too many.\n<think>a</think>b", "One ` too many.\nb", "a"),
+        ("One ` too many.\nAnd so</think>b", "b", "One ` too many.\nAnd so"),
+        ("So:\n\n    <think>a</think>\n\nb", "So:\n\n    <think>a</think>\n\nb", ""),
+        ("So:\n\n\t<think>a</think>\n\nb", "So:\n\n\t<think>a</think>\n\nb", ""),
         ("<think>x <think> y</think>b", "b", "x <think> y"),
         (" w1 w2", " w1 w2", ""),
         ("a < b and a <thin line", "a < b and a <thin line", ""),
@@ -87,7 +101,7 @@ def test_a_text_without_tags_is_left_as_it_is(whole: str) -> None:
 def test_a_reply_that_is_gone_on_with_may_turn_out_to_have_been_thinking() -> None:
     assert parted(["b</think>c"], text="a") == ("c", "ab")
     assert parted(["b</think>c"], text="a", thought=True) == ("ab</think>c", "")
-    assert parted(["<think>b</think>c"], text="a ```") == ("a ```<think>b</think>c", "")
+    assert parted(["\n<think>b</think>c"], text="```") == ("```\n<think>b</think>c", "")
 
 
 def test_text_is_not_kept_waiting() -> None:
@@ -98,7 +112,49 @@ def test_text_is_not_kept_waiting() -> None:
     assert Thinking().take("<think>a").reasoning == "a"
 
 
-def test_many_tags_in_code_are_looked_at_once() -> None:
-    """Each part of the text is read once, counted in time by nobody: a text that is read anew for each tag never ends."""
-    whole = "```\n" + "<think>\n" * 60_000
-    assert parted([whole[at : at + 1000] for at in range(0, len(whole), 1000)]) == (whole, "")
+def test_what_a_cut_reply_began_with_is_thinking_and_what_it_wrote_later_is_put_back() -> None:
+    thinking = Thinking()
+    assert thinking.take("<think>a b").reasoning == "a b"
+    assert thinking.end(cut=True) == ("", "", False, 0)
+    thinking = Thinking()
+    assert thinking.take("x\n<think> a b") == ("x\n", "a b", False, 0)
+    assert thinking.end(cut=True) == ("<think> a b", "", False, 3)
+
+
+@pytest.mark.parametrize(
+    ("begin", "tag", "times"),
+    [
+        ("```\n", "<think>\n", 8_000),
+        ("<think>a</think>", "</think>", 8_000),
+        ("a" * 300_000, "<think>", 8_000),
+        ("`" + "a" * 300_000, "</think>", 8_000),
+        ("", "<think></think>\n", 8_000),
+        ("", " ", 50_000),
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "piece by piece"])
+def test_each_character_is_looked_at_once(
+    begin: str, tag: str, times: int, at_once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted, not timed: what is read for code, and what is parted, is as long as the text is."""
+    looked = 0
+    read, part = thinking_module._Code.read, Thinking._part
+
+    def reading(self: thinking_module._Code, text: str) -> None:
+        nonlocal looked
+        looked += len(text)
+        read(self, text)
+
+    def parting(self: Thinking, text: str, *, last: bool) -> thinking_module.Taken:
+        nonlocal looked
+        looked += len(text)
+        return part(self, text, last=last)
+
+    monkeypatch.setattr(thinking_module._Code, "read", reading)
+    monkeypatch.setattr(Thinking, "_part", parting)
+    pieces = [begin + tag * times] if at_once else [begin, *[tag] * times]
+    thinking = Thinking()
+    for piece in pieces:
+        thinking.take(piece)
+    thinking.end()
+    assert looked <= 3 * sum(map(len, pieces))

@@ -12,7 +12,8 @@ from support.tabby import Tabby
     [
         ("<think>First this.</think>\n\nThen **that**.", "Then **that**.", "First this."),
         ("First this.\n\nAnd more.</think>\n\nThen **that**.", "Then **that**.", "First this.\n\nAnd more."),
-        ("Then <think>First this.</think>**that**.", "Then **that**.", "First this."),
+        ("Then\n<think>First this.</think>**that**.", "Then\n**that**.", "First this."),
+        ("Tags:\n<think> opens **one**.", "Tags:\n<think> opens **one**.", ""),
         ("Write `<think>` **then**.", "Write `<think>` **then**.", ""),
     ],
 )
