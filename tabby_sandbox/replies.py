@@ -97,8 +97,9 @@ def compose(
     if directive is not None and directive.tokens is not None:
         tokens, count = _words(directive, prefix)
     else:
-        listed = _spoken(model, message if directive is None else directive.echo or "", prefix, directive)
-        tokens, count = iter(listed), len(listed)
+        tokens, count = _spoken(
+            model, message if directive is None else directive.echo or "", prefix, directive
+        )
     if tool:
         tokens, count = chain(tokens, [_tool_call(model)]), count + 1
     cut = max_tokens is not None and count > max_tokens
@@ -164,14 +165,18 @@ def _stamped(numbers: Iterable[int]) -> Iterator[Token]:
         yield Token(f" w{number}@{time.time_ns() // 1000}")
 
 
-def _spoken(model: ModelSpec, message: str, prefix: str, directive: Directive | None) -> list[Token]:
+def _spoken(
+    model: ModelSpec, message: str, prefix: str, directive: Directive | None
+) -> tuple[Iterator[Token], int]:
     thought = ""
     if model.reasoning and directive is None:
         thought, prefix = _thought(model, message, prefix)
     whole = message if directive is not None else full_reply(model, message)
     rest = whole[len(prefix) :] if whole.startswith(prefix) else _continuation(model, message, prefix)
-    tokens = [Token(text, reasoning=True) for text in _TOKEN.findall(thought)]
-    return tokens + [Token(text) for text in _TOKEN.findall(rest)]
+    # Made one by one as they are sent: other streams would wait for all of a long reply's.
+    thoughts, words = _TOKEN.findall(thought), _TOKEN.findall(rest)
+    tokens = chain((Token(text, reasoning=True) for text in thoughts), (Token(text) for text in words))
+    return tokens, len(thoughts) + len(words)
 
 
 def _thought(model: ModelSpec, message: str, prefix: str) -> tuple[str, str]:
