@@ -116,6 +116,11 @@ def set_trouble(error: TabbyError) -> None:
         backend.save(update_fields=["unreachable_since", "trouble", "advice", "anew", "empty_since"])
 
 
+def set_keep_due() -> None:
+    """Write that TabbyAPI may have lost a model that it had, and not by anybody's choice."""
+    Backend.objects.filter(pk=row().pk).update(keep_due=True)
+
+
 def set_seen_empty(before: Backend, *, lost: bool) -> None:
     """Write that TabbyAPI said just now that nothing is loaded; `before` is the row before that, `lost`: it lost a model."""
     Backend.objects.filter(pk=before.pk).update(

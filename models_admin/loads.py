@@ -57,6 +57,11 @@ def made(switch: Switch, *, back: bool) -> bool:
     return load is not None and not before(load).filter(model=load.model).exists()
 
 
+def any_sent(switch: Switch) -> bool:
+    """Whether TabbyAPI was asked for any load by `switch`, there or back."""
+    return Load.objects.filter(switch=switch).exists()
+
+
 def asked_for(switch: Switch) -> bool:
     """Whether TabbyAPI was asked for the target of `switch`."""
     return Load.objects.filter(switch=switch, back=False).exists()

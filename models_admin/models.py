@@ -149,6 +149,8 @@ class Switch(models.Model):
     heartbeat = models.DateTimeField(default=timezone.now)
     cancel_requested = models.DateTimeField(null=True)
     let_go_at = models.DateTimeField(null=True)
+    # When TabbyAPI was last told to unload for it. Until then, and until a load is sent, nothing has been changed there.
+    unload_sent = models.DateTimeField(null=True)
 
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True)

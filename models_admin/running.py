@@ -174,8 +174,7 @@ class Run:
             catalog.observe(card, epoch)
             return
         if card is not None:
-            self.pulse.check()
-            self.client.unload()
+            self._send_unload()
         if card := self.client.current():
             raise ChangedOutside(f"{card.id} is loaded although TabbyAPI was told to unload")
         with transaction.atomic():
@@ -188,6 +187,13 @@ class Run:
                 move(self.switch, State.LOADING)
             else:
                 switching.succeed(self.switch, card=None)
+
+    def _send_unload(self) -> None:
+        """Tell TabbyAPI to unload; that it is told is written down before."""
+        self.pulse.check()
+        if not switching.beat(self.switch, unload_sent=timezone.now()):
+            raise Lost
+        self.client.unload()
 
     def load(self) -> None:
         """Load the target; a load that runs already (of a worker that died) is joined."""
@@ -244,8 +250,7 @@ class Run:
             return
         if not previous:
             if card:
-                self.pulse.check()
-                self.client.unload()
+                self._send_unload()
             self._end(self.client.current(), None)
             return
         gone = card is None or card.id != previous or not self._as_it_was()
@@ -303,13 +308,23 @@ class Run:
         found = card.id if card else ""
         options = self._options_of(found)
         with transaction.atomic():
-            backend.set_loaded(card, options)
-            if unknown is not None:
-                backend.set_trouble(unknown)
+            if unknown is None:
+                backend.set_loaded(card, options)
+            else:
+                self._write_unknown(unknown)
             changes = {"result": found if unknown is None else None, "error": why}
             changes |= differences.columns(options, card)
             move(self.switch, State.CANCELLED if cancelled else State.FAILED, **changes)
             loads.give_up(self.switch)
+
+    def _write_unknown(self, error: TabbyError) -> None:
+        """Write that TabbyAPI does not say what is loaded: what was last seen, unless it was told to change that."""
+        told = Switch.objects.filter(pk=self.switch.pk, unload_sent__isnull=False).exists()
+        if told or loads.any_sent(self.switch):
+            backend.set_loaded(None)
+        backend.set_trouble(error)
+        if self.switch.previous:
+            backend.set_keep_due()
 
     def _options_of(self, found: str) -> dict[str, Any]:
         """The options of the model that is loaded at the end of the way back, as far as they are known."""

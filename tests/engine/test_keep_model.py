@@ -214,3 +214,89 @@ def test_an_answer_from_before_the_last_change_is_not_believed() -> None:
     seen("usual")
     catalog.observe(None, backend.row().epoch - 1)
     assert backend.row().model == "usual"
+
+
+class Dying:
+    """A TabbyAPI with “usual” loaded that does as it is told, and from the call of `last` on does not answer."""
+
+    def __init__(self, last: str, *, refused: bool) -> None:
+        self.last, self.refused, self.gone = last, refused, False
+        self.loaded = True
+
+    def _alive(self, call: str) -> None:
+        self.gone = self.gone or call == self.last
+        if self.gone:
+            error = Unreachable("It is away")
+            error.refused = self.refused
+            raise error
+
+    def permission(self) -> str:
+        return "admin"
+
+    def models(self) -> list[str]:
+        return ["other", "usual"]
+
+    def current(self) -> ModelCard | None:
+        self._alive("current")
+        return ModelCard("usual", {"cache_mode": "Q8"}) if self.loaded else None
+
+    def unload(self) -> bool:
+        self.loaded = False
+        self._alive("unload")
+        return True
+
+    def load(self, *args: Any, **how: Any) -> Any:
+        self._alive("load")
+
+
+class Quiet(Still):
+    def clear(self) -> None: ...
+
+
+def cut_off(settings: Any, last: str, *, refused: bool) -> Switch:
+    """A switch from “usual”, loaded with options, to “other”, in the midst of which TabbyAPI stops to answer."""
+    settings.SWITCH_TIMEOUT = 0
+    seen("usual", wanted="usual")
+    Backend.objects.update(options={"cache_mode": "Q8"}, parameters={"cache_mode": "Q8"})
+    claimed = switching.claim(switching.request("other", source=Source.API).pk)
+    assert claimed is not None
+    tabby = Dying(last, refused=refused)
+    run = running.Run(claimed, tabby, Quiet())  # type: ignore[arg-type]
+    run.prepare()
+    run.drain()
+    if last == "nothing":
+        tabby.gone = True
+    run.to_the_end()
+    switch = Switch.objects.get(pk=claimed.pk)
+    assert (switch.state, switch.result) == (State.FAILED, None)
+    assert backend.row().unreachable_since is not None
+    return switch
+
+
+@pytest.mark.parametrize("last", ["unload", "load"])
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_tabbyapi_that_dies_in_mid_switch_is_given_its_model_again(
+    settings: Any, last: str, refused: bool
+) -> None:
+    cut_off(settings, last, refused=refused)
+    assert backend.row().model == ""
+    look()
+    if not refused:
+        assert asked_for() == [], "a load may be under way"
+        later(AFTER + 1)
+        look()
+    assert asked_for() == ["usual"]
+
+
+def test_one_that_dies_before_it_was_told_anything_is_too(settings: Any) -> None:
+    cut_off(settings, "nothing", refused=True)
+    look()
+    assert asked_for() == ["usual"]
+
+
+def test_a_network_that_breaks_before_anything_was_sent_has_changed_nothing(settings: Any) -> None:
+    cut_off(settings, "nothing", refused=False)
+    catalog.observe(ModelCard("usual", {"cache_mode": "Q8"}), backend.row().epoch)
+    row = backend.row()
+    assert (row.model, row.options, row.keep_due) == ("usual", {"cache_mode": "Q8"}, False)
+    assert not Switch.objects.filter(source=Source.OUTSIDE).exists()
