@@ -203,10 +203,14 @@ class Run:
         move(self.switch, State.VERIFYING, percent=100)
 
     def _deadline(self) -> float:
-        """When (time.monotonic()) this switch has lasted for SWITCH_MAX_SECONDS."""
-        started = self.switch.started_at or self.switch.created_at
-        spent = (timezone.now() - started).total_seconds()
-        return time.monotonic() + float(settings.SWITCH_MAX_SECONDS) - spent
+        """When (time.monotonic()) SWITCH_MAX_SECONDS have passed since the end of draining.
+
+        A worker that takes the switch over late has time to join the load: SWITCH_TIMEOUT, if that is not more.
+        """
+        spent = (timezone.now() - self.switch.state_since).total_seconds()
+        spent += float(self.switch.seconds.get(State.UNLOADING, 0))
+        longest = float(settings.SWITCH_MAX_SECONDS)
+        return time.monotonic() + max(longest - spent, min(float(settings.SWITCH_TIMEOUT), longest))
 
     def verify(self) -> None:
         """Success is that TabbyAPI names the target and that it answers; a cancelled switch goes back instead."""

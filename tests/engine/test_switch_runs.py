@@ -71,6 +71,35 @@ def test_a_load_that_goes_on_and_on_ends_at_switch_max_seconds(tabby: Tabby, set
     assert switch_to("beta-8B-Q5").state == State.SUCCEEDED  # behind the load that went on in TabbyAPI
 
 
+@pytest.mark.parametrize(
+    "lost_in", [State.DRAINING, State.LOADING], ids=["draining", "a dead worker's hands"]
+)
+def test_long_draining_and_a_late_takeover_leave_the_load_its_time(
+    tabby: Tabby, settings: Any, lost_in: State
+) -> None:
+    """slow-13B takes longer to load than any delay between two looks at the clock."""
+    asked = switching.request("slow-13B", source=Source.API)
+    claimed = switching.claim(asked.pk)
+    assert claimed is not None
+    long_ago = timezone.now() - timedelta(seconds=2 * settings.SWITCH_MAX_SECONDS)
+    tabby.state(loaded=None)
+    began = {"started_at": long_ago, "created_at": long_ago, "previous": "alpha-7B"}
+    if lost_in == State.DRAINING:
+        spent = {"seconds": {"draining": 2 * settings.SWITCH_MAX_SECONDS}}
+        Switch.objects.filter(pk=asked.pk).update(state=State.UNLOADING, **spent, **began)
+    else:
+        Switch.objects.filter(pk=asked.pk).update(
+            state=State.LOADING, state_since=long_ago, heartbeat=long_ago, **began
+        )
+    claimed.refresh_from_db()
+    with running.Pulse(claimed) as pulse:
+        client = TabbyClient.from_settings()
+        running.Run(claimed, client, pulse).to_the_end()
+        client.close()
+    ended = Switch.objects.get(pk=asked.pk)
+    assert (ended.state, ended.error, ended.result) == (State.SUCCEEDED, "", "slow-13B")
+
+
 @contextmanager
 def given_up_after(seconds: float, switch: Switch) -> Iterator[None]:
     """Cancel the switch if the block takes longer, so that a test that fails ends, too."""
