@@ -35,7 +35,7 @@ export class Socket {
     this.onevent = onevent;
     this.onstate = onstate;
     this.tries = 0;
-    this.ended = false;
+    this.ended = this.known = false; // known: it has been open
     this.heard = Date.now();
     this.ticked = Date.now();
     this.onwake = () => document.visibilityState !== "hidden" && this.wake();
@@ -135,7 +135,7 @@ export class Socket {
       const event = JSON.parse(message.data);
       const greeted = event.type === "hello" && !this.greeted;
       if (greeted) {
-        this.greeted = true;
+        this.greeted = this.known = true;
         this.tries = 0;
       }
       if (greeted || this.doubted) {
@@ -172,6 +172,7 @@ export class Socket {
     this.tries += 1;
     this.timer = setTimeout(() => this.connect(), retryIn);
     this.onstate({ is: "lost", retryIn, tries: this.tries, flooded });
+    if (this.known) return; // the way here lets sockets through
     whyClosed(this.path, this.tries).then((reason) => {
       if (reason && !this.ended && !this.greeted) this.onstate({ is: "refused", reason });
     });

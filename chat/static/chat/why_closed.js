@@ -2,7 +2,7 @@
 
 import { address } from "./site.js";
 
-const TRIES = 3; // handshakes in a row that failed, before it is worth a question
+const TRIES = 4; // handshakes in a row that failed, before it is worth a question
 const PATIENCE = 5000;
 
 /** A sentence, or "" where that is not the trouble: too few tries, or the server cannot be reached at all. */
