@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 BEAT_SECONDS, LOOK_SECONDS = 2.0, 1.0
 # A regular task is taken for lost after so many of its periods, and so many seconds at least: other workers get some.
 PERIODS, LEAST_SECONDS = 3.0, 15.0
+# How long an end waits for switches that end just now; whatever is left undone is taken up by another worker.
+FINISH_SECONDS = 3.0
 
 
 class _Loop(threading.Thread):
@@ -52,7 +54,7 @@ class WorkerLoop:
 
     def __init__(self) -> None:
         self._shown = False
-        self._at_work: set[int] = set()
+        self._at_work: dict[int, threading.Thread] = {}
         now = time.monotonic()
         self._came = dict.fromkeys((each["task"] for each in settings.CELERY_BEAT_SCHEDULE.values()), now)
         self._by_itself: set[str] = set()
@@ -69,8 +71,13 @@ class WorkerLoop:
 
     def stop(self) -> None:
         """End, and take this worker's name off the list."""
-        for loop in self._loops:
+        for loop in self._loops[1:]:
             loop.ended.set()
+        ends = time.monotonic() + FINISH_SECONDS
+        self._loops[1].join(FINISH_SECONDS)  # it begins no other
+        for thread in list(self._at_work.values()):
+            thread.join(max(0.0, ends - time.monotonic()))
+        self._loops[0].ended.set()  # shown to be alive until then
         self._loops[0].join(timeout=5)
         presence.leave()
         connection.close()
@@ -96,10 +103,10 @@ class WorkerLoop:
         """Carry out the switches that nobody carries out."""
         for switch_id in switching.orphans():
             if switch_id not in self._at_work:
-                self._at_work.add(switch_id)
-                threading.Thread(
-                    target=self._carry_out, args=(switch_id,), name=f"switch {switch_id}", daemon=True
-                ).start()
+                name = f"switch {switch_id}"
+                thread = threading.Thread(target=self._carry_out, args=(switch_id,), name=name, daemon=True)
+                self._at_work[switch_id] = thread
+                thread.start()
 
     def _carry_out(self, switch_id: int) -> None:
         try:
@@ -108,7 +115,7 @@ class WorkerLoop:
         except Exception as error:
             log.warning("Switch %s could not be carried out (%s)", switch_id, error, exc_info=error)
         finally:
-            self._at_work.discard(switch_id)
+            self._at_work.pop(switch_id, None)
             connection.close()
 
     def _make_up(self) -> None:
