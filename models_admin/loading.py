@@ -104,7 +104,7 @@ class Loader:
             load, again = loads.send(self._switch, back=back)
             others = list(loads.before(load))
             try:
-                loaded = self._follow(load, deadline, joins=again, waits=others)
+                return self._follow(load, deadline, joins=again, waits=others)
             except (StreamCut, Unreachable) as error:
                 self._pulse.check()
                 loads.note(error)
@@ -113,14 +113,12 @@ class Loader:
                 log.warning("The connection broke while %s was loading (%s): asking again", load.model, error)
                 self.wait_until_reachable()
             except ENDED:
-                loads.over(Load.objects.filter(pk=load.pk))
+                loads.end(load, well=False)
                 raise
-            else:
-                return loaded and not (again and load.model not in {each.model for each in others})
         raise AssertionError("the last try returns or raises")
 
     def _follow(self, load: Load, deadline: float, *, joins: bool, waits: list[Load]) -> bool:
-        """One stream, to its end; whether it said that the model was loaded already.
+        """One stream, to its end; whether it said that the model was loaded already, by another load.
 
         One that `joins` a load under way, or that `waits` for others, is silent until they are over, however long that is.
         """
@@ -144,9 +142,10 @@ class Loader:
             finally:
                 self._pulse.watch(None)
         self._pulse.clear()
+        elsewhere = already and not (joins and load.model not in {each.model for each in waits})
         if progress is not None and progress.finished and progress.phase == "model":
-            loads.over(Load.objects.filter(pk=load.pk))  # else the stream ended early, and the load goes on
-        return already
+            loads.end(load, well=not elsewhere)  # else the stream ended early, and the load goes on
+        return elsewhere
 
     def verified(self, name: str) -> ModelCard | None:
         """Return the card of `name`, which TabbyAPI names and which has answered a token (SWITCH_PROBE).

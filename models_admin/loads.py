@@ -30,8 +30,8 @@ def send(switch: Switch, *, back: bool) -> tuple[Load, bool]:
     )
     again = not new and load.ended_at is None
     if load.ended_at is not None:
-        load.ended_at, load.sent_at = None, timezone.now()
-        load.save(update_fields=["ended_at", "sent_at"])
+        load.ended_at, load.succeeded, load.sent_at = None, False, timezone.now()
+        load.save(update_fields=["ended_at", "succeeded", "sent_at"])
     return load, again
 
 
@@ -51,9 +51,16 @@ def over(which: QuerySet[Load]) -> None:
     which.filter(ended_at=None).update(ended_at=timezone.now())
 
 
+def end(load: Load, *, well: bool) -> None:
+    """Write that `load` has ended, and whether `well`: with its model loaded, and loaded by it."""
+    Load.objects.filter(pk=load.pk, ended_at=None).update(ended_at=timezone.now(), succeeded=well)
+
+
 def made(switch: Switch, *, back: bool) -> bool:
     """Whether the model that TabbyAPI names comes from this load, if it is the load's model: with its options, then."""
-    load = Load.objects.filter(switch=switch, back=back).first()
+    load = (
+        Load.objects.filter(switch=switch, back=back).exclude(ended_at__isnull=False, succeeded=False).first()
+    )
     return load is not None and not before(load).filter(model=load.model).exists()
 
 

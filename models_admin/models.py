@@ -208,6 +208,8 @@ class Load(models.Model):
     options = models.JSONField(default=dict)
     sent_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True)
+    # It has ended, and well: the model came from it.
+    succeeded = models.BooleanField(default=False)
     # Nobody waits for its end any more.
     given_up_at = models.DateTimeField(null=True)
 
