@@ -37,6 +37,7 @@ from models_admin.tabby.errors import (
     Broken,
     ChangedOutside,
     KeyRefused,
+    Rejected,
     TabbyError,
     Unreachable,
 )
@@ -118,10 +119,26 @@ class Run:
         changes = {"started_at": now, "previous": found, "previous_options": options}
         if self._gives_way_to(card):
             move(self.switch, State.CANCELLED, **changes, **_not_done(found))
-        elif found == target and (not target or self.switch.options == options):
+        elif found == target and (not target or (self.switch.options == options and self._answers())):
             move(self.switch, State.VERIFYING, **changes)
         else:
             move(self.switch, State.DRAINING, **changes)
+
+    def _answers(self) -> bool:
+        """Whether the target, which is loaded, works: if its engine has crashed, TabbyAPI goes on naming it.
+
+        Raises what a load would not mend: TabbyAPI is out of reach, or refuses the key or the request.
+        """
+        if not settings.SWITCH_PROBE:
+            return not any(each["id"] == "health" for each in backend.row().findings)
+        try:
+            self.client.probe(settings.SWITCH_TIMEOUT)
+        except (Unreachable, KeyRefused, Rejected):
+            raise
+        except TabbyError as error:
+            log.warning("%s does not answer, and is loaded anew: %s", self.switch.target, error)
+            return False
+        return True
 
     def drain(self) -> None:
         """Let replies in flight finish until the deadline, then have them let go; go on when no lease is left."""
@@ -225,7 +242,7 @@ class Run:
                 move(self.switch, State.ROLLING_BACK)
                 return
             switching.succeed(self.switch, card=card, options=self.switch.options)
-            if card:
+            if card and State.LOADING in self.switch.seconds:
                 loads.forget()
 
     def fail(self, error: TabbyError) -> None:

@@ -8,7 +8,7 @@ the gate hold the Backend row's lock, as admissions do. The work between the tra
     queued, draining → cancelled             (at once)
     queued, unloading → cancelled            (it gives way to a model that it finds loaded)
     unloading, loading, verifying → rolling_back → failed | cancelled
-    queued → verifying                       (the target is loaded already, as it was asked for)
+    queued → verifying                       (the target is loaded already, as it was asked for, and answers)
 """
 
 from __future__ import annotations

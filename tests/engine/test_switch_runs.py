@@ -15,6 +15,7 @@ from support.tabby import ADMIN_KEY, Tabby
 from support.tabby import running as sandbox
 
 from models_admin import backend, catalog, gate, running, switching
+from models_admin import loads as sent
 from models_admin.models import ENDED, Lease, Source, State, Switch
 from models_admin.tabby.client import TabbyClient
 
@@ -292,3 +293,52 @@ def test_who_has_lost_a_switch_unloads_nothing_any_more(
     running.run(asked.pk)
     assert (Switch.objects.get(pk=asked.pk).state, loaded(tabby)) == (State.UNLOADING, "alpha-7B")
     assert not tabby.log("/v1/model/unload")
+
+
+@pytest.mark.parametrize("probed", [True, False])
+def test_a_crashed_engine_is_mended_by_loading_the_same_model_again(
+    tabby: Tabby, settings: Any, probed: bool
+) -> None:
+    settings.SWITCH_PROBE = probed
+    if probed:
+        tabby.fault("chat", "error")  # the model is named, and does not answer
+    else:
+        backend.set_findings([{"id": "health", "title": "", "detail": "", "hint": ""}])
+    mended = switch_to("alpha-7B")
+    assert (mended.state, mended.error, mended.result) == (State.SUCCEEDED, "", "alpha-7B")
+    assert len(tabby.log("/v1/model/unload")) == 1
+    assert [each["model_name"] for each in loads(tabby)] == ["alpha-7B"]
+
+
+def test_a_model_that_is_loaded_and_answers_is_left_as_it_is(tabby: Tabby) -> None:
+    assert switch_to("alpha-7B").state == State.SUCCEEDED
+    assert not tabby.log("/v1/model/unload")
+    assert not loads(tabby)
+
+
+def test_where_nothing_had_to_be_loaded_loads_under_way_are_remembered(tabby: Tabby) -> None:
+    failed = switch_to("huge-70B")
+    sent.send(failed, back=False)
+    sent.give_up(failed)
+    assert switch_to("alpha-7B").state == State.SUCCEEDED
+    assert sent.busy_with() == "huge-70B"
+    assert switch_to("beta-8B-Q5").state == State.SUCCEEDED
+    assert sent.busy_with() == "", "a model that was loaded since shows that they are over"
+
+
+def test_a_way_back_that_was_refused_has_not_brought_the_options_back(tabby: Tabby) -> None:
+    """The target is the same model with other options: it stays loaded with these."""
+    original = TabbyClient.probe
+
+    def failing(client: TabbyClient, timeout: float) -> None:
+        tabby.fault("load", "status", status=400, body='{"detail": "scripted"}')
+        tabby.fault("chat", "error")
+        original(client, timeout)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TabbyClient, "probe", failing)
+        failed = switch_to("alpha-7B", options=Q8)
+    assert (failed.state, failed.result) == (State.FAILED, "alpha-7B")
+    assert "scripted" in failed.error
+    assert loaded(tabby) == "alpha-7B"
+    assert backend.row().options == Q8
