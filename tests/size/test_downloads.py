@@ -53,17 +53,17 @@ def test_a_long_file_is_read_some_rows_at_a_time(client: Client, reader: User, k
     check_whole("".join(parts), kind, rows)
 
 
-@pytest.mark.parametrize("gone", [slice(0, 25), slice(20, 40), slice(25, 50), slice(0, 50)])
+@pytest.mark.parametrize("gone", [slice(20, 40), slice(20, 50), slice(25, 45), slice(40, 50)])
 def test_messages_that_are_deleted_meanwhile_leave_an_export_that_can_be_read(db: None, gone: slice) -> None:
     talk = Conversation.objects.create(owner=User.objects.create_user("ada"))
     for number in range(50):
         talk.messages.create(role="user", status="complete", text=f"{number}")
     numbers = list(talk.messages.values_list("pk", flat=True))
     parts = conversations.document(talk)
-    head = next(parts)
+    taken = next(parts) + next(parts)  # the beginning, and the first messages
     Message.objects.filter(pk__in=numbers[gone]).delete()
     del numbers[gone]
-    assert [each["id"] for each in json.loads(head + "".join(parts))["messages"]] == numbers
+    assert [each["id"] for each in json.loads(taken + "".join(parts))["messages"]] == numbers
 
 
 def check_whole(text: str, kind: str, rows: int) -> None:
