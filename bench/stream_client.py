@@ -104,8 +104,11 @@ class Socket(asyncio.Protocol):
 
     def _write(self, opcode: int, payload: bytes) -> None:
         size = len(payload)
-        head = bytes((opcode, 0x80 | size)) if size < 126 else struct.pack("!BBH", opcode, 0xFE, size)
-        if size >= 2**16:
+        if size < 126:
+            head = bytes((opcode, 0x80 | size))
+        elif size < 2**16:
+            head = struct.pack("!BBH", opcode, 0xFE, size)
+        else:
             head = struct.pack("!BBQ", opcode, 0xFF, size)
         assert self._transport is not None
         self._transport.write(head + b"\0\0\0\0" + payload)  # a mask of zeros is a mask
