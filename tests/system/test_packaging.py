@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,8 @@ class TestPins:
         pinned = pins("constraints.txt")
         wanted = {**pins("requirements.txt"), **pins("requirements-dev.txt")}
         assert wanted.items() <= pinned.items()
-        for name in pinned:
+        only_older = set() if sys.version_info < (3, 11, 3) else {"async-timeout"}
+        for name in pinned.keys() - only_older:
             for text in requires(name) or []:
                 needed = Requirement(text)
                 if needed.marker is None or needed.marker.evaluate({"extra": ""}):
