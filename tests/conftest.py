@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -13,6 +14,12 @@ pytest_plugins = ["support.system"]
 
 # Tests that share what is slow to start run one after the other in one process; the groups run side by side (make test).
 SHARED = {"browser": "gantry", "paths": "gantry"}
+
+
+def pytest_configure() -> None:
+    """A shell that starts this in the background may have SIGINT ignored, which what tests start would inherit."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
