@@ -131,8 +131,7 @@ def _alone(message: Message, epoch: int) -> list[Work]:
         log.exception("Reply %s cannot be begun", message.pk)
         with transaction.atomic():
             gate.release([message.lease] if message.lease else [])
-            same = Message.objects.filter(pk=message.pk, claim=message.claim, status=Status.STREAMING)
-            same.update(**_failed(INTERNAL, "internal"))
+            _claimed(message.pk, message.claim).update(**_failed(INTERNAL, "internal"))
         return []
 
 
@@ -260,7 +259,12 @@ def _branch(message: Message, rows: Mapping[int, tuple[int | None, str, str]]) -
 
 
 def _held(work: Work) -> QuerySet[Message]:
-    return Message.objects.filter(pk=work.message, claim=work.claim, status=Status.STREAMING)
+    return _claimed(work.message, work.claim)
+
+
+def _claimed(message: int, claim: uuid.UUID | None) -> QuerySet[Message]:
+    """The reply, while it streams under this claim: the guard of whatever is written about it."""
+    return Message.objects.filter(pk=message, claim=claim, status=Status.STREAMING)
 
 
 # The same as _held(work).update(text=…), without a query to be built for each of hundreds of replies in each second.
@@ -380,8 +384,7 @@ def revive() -> list[tuple[int, uuid.UUID]]:
     with transaction.atomic():
         for message in lost.order_by("id"):
             changes = _after_death(message)
-            same = Message.objects.filter(pk=message.pk, claim=message.claim, status=Status.STREAMING)
-            if same.update(**changes, origin=""):
+            if _claimed(message.pk, message.claim).update(**changes, origin=""):
                 revived.append((message.pk, message.conversation_id))
     return revived
 
