@@ -107,4 +107,11 @@ class Site:
 
         socket.on_message(received)
         if self.hello is not None and not self.silent:
-            socket.send(json.dumps(self.hello))
+            socket.send(json.dumps(self._hello(self.paths[-1])))
+
+    def _hello(self, path: str) -> dict[str, Any]:
+        """What the server says first: no conversation on the socket of a chat that has none yet."""
+        assert self.hello is not None
+        if path == "/ws/models/":
+            return {key: self.hello[key] for key in ("type", "backend")}
+        return self.hello
