@@ -166,7 +166,8 @@ class Bench:
             for name in stream_hostile.INPUTS
         ]
         self.system.end_web()
-        heads = ["one reply streams, again and again", "delay of others' tokens p50 ms", "p99 ms", "worst ms"]
+        heads = ["one reply streams, again and again", "delay of others' tokens p50 ms: direct → through"]
+        heads += ["p99 ms", "worst ms"]
         table(heads, rows)
 
     def resume(self) -> None:

@@ -52,15 +52,18 @@ class Case:
     rate: float = 0.0
     spread: float = 0.0
     markdown: bool = False
+    stamped: bool = (
+        False  # tokens tell when they were sent: delays are counted from there, not by the schedule
+    )
     warms: bool = False  # is run for what it leaves behind, not for its figures
 
     def text(self, mark: str) -> str:
         """The message that makes the sandbox send it."""
         if self.markdown:  # some four characters a token
-            return f"[[echo rate={self.rate:g}]]{mark}\n\n" + PARAGRAPH * max(
-                1, self.tokens * 3 // len(PARAGRAPH)
-            )
-        return f"[[tokens={self.tokens} rate={self.rate:g} size={SIZE}]] {mark}"
+            times = max(1, self.tokens * 3 // len(PARAGRAPH))
+            return f"[[echo rate={self.rate:g} repeat={times}]]{mark}\n\n{PARAGRAPH}"
+        shape = "stamp" if self.stamped else f"size={SIZE}"
+        return f"[[tokens={self.tokens} rate={self.rate:g} {shape}]] {mark}"
 
 
 @dataclass
@@ -71,7 +74,9 @@ class Run:
     cpu_per_1000: float = 0.0
     achieved: float = 0.0  # share of the offered rate, mean of the streams
     first: list[float] = field(default_factory=list)  # from asking to the first token
-    delays: list[float] = field(default_factory=list)  # of each token, against the sandbox's schedule
+    delays: list[float] = field(
+        default_factory=list
+    )  # of each token, against the sandbox's schedule or its stamp
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -85,13 +90,18 @@ def marked() -> str:
     return f"run {next(_runs)} "
 
 
+def sandbox_session() -> aiohttp.ClientSession:
+    """The session of readers of the sandbox itself."""
+    timeout = aiohttp.ClientTimeout(total=None)
+    connector = aiohttp.TCPConnector(limit=0, force_close=True)
+    return aiohttp.ClientSession(timeout=timeout, connector=connector, read_bufsize=2**16)
+
+
 async def directly(system: System, case: Case) -> Run:
     """Read all streams of `case` from the sandbox itself."""
     mark = marked()
     system.sandbox.forget()
-    timeout = aiohttp.ClientTimeout(total=None)
-    connector = aiohttp.TCPConnector(limit=0, force_close=True)
-    async with aiohttp.ClientSession(timeout=timeout, connector=connector, read_bufsize=2**16) as session:
+    async with sandbox_session() as session:
 
         async def one(number: int) -> Taken:
             await asyncio.sleep(number * case.spread / case.streams)
@@ -155,8 +165,10 @@ def judged(system: System, case: Case, mark: str, taken: list[Taken]) -> Run:
         for record, each in zip(records, taken, strict=True):
             start, number = record["first_token_at"], 0
             for at, count in each.arrivals:
-                run.delays += [at - start - (number + k) / case.rate for k in range(count)]
+                if not case.stamped:
+                    run.delays += [at - start - (number + k) / case.rate for k in range(count)]
                 number += count
+            run.delays += each.late
             if number != case.tokens:
                 raise RuntimeError(f"{number} of {case.tokens} tokens came")
             shares.append(case.tokens / case.rate / (each.last - start + 1 / case.rate))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import re
 import struct
 import time
 import uuid
@@ -17,6 +18,8 @@ from typing import Any, cast
 
 import aiohttp
 import orjson
+
+_STAMPED = re.compile(r" w\d+@(\d+)")
 
 
 class Broken(Exception):
@@ -29,6 +32,7 @@ class Taken:
 
     asked: float
     arrivals: list[tuple[float, int]] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)  # of stamped tokens: seconds since they were sent
 
     @property
     def tokens(self) -> int:
@@ -41,6 +45,11 @@ class Taken:
     @property
     def last(self) -> float:
         return self.arrivals[-1][0]
+
+
+def lateness(now: float, text: str) -> list[float]:
+    """How long ago each of the stamped words in `text` (the sandbox's `w1@T`) was sent."""
+    return [now - int(stamp) / 1e6 for stamp in _STAMPED.findall(text)]
 
 
 class Socket(asyncio.Protocol):
@@ -182,6 +191,8 @@ class Page(Socket):
             self.fail(Broken(f"a gap or a repeat: {event['offset']} after {self._size}"))
         self._size += len(text)
         self._taken.arrivals.append((now, text.count(" w")))
+        if "@" in text:
+            self._taken.late += lateness(now, text)
 
     def _message(self, message: dict[str, Any]) -> None:
         if message["client_id"] == self._client_id:
@@ -242,6 +253,8 @@ async def read_directly(session: aiohttp.ClientSession, url: str, key: str, text
                 elif event.startswith(b"data: "):
                     content = orjson.loads(event[6:])["choices"][0]["delta"].get("content")
                     count += bool(content)
+                    if content and "@" in content:
+                        taken.late += lateness(now, content)
             if count:
                 taken.arrivals.append((now, count))
     if not done:

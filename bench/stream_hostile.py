@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from statistics import median
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from bench.stream_cases import Case, Run, judged, marked, percentile
-from bench.stream_client import Page, open_pages
+from bench.stream_cases import Case, Pair, Run, judged, marked, percentile, sandbox_session
+from bench.stream_client import Taken, open_pages, read_directly
 from bench.stream_people import Visitor, fresh_pages
-from bench.stream_system import System
+from bench.stream_system import KEY, System
 
 OTHERS, RATE, SECONDS = 20, 50.0, 6.0
+CASE = Case(OTHERS, int(RATE * SECONDS), RATE, stamped=True)
 AGAIN = 0.2  # seconds between two of the hostile reply
 
 INPUTS = {
@@ -37,37 +38,68 @@ async def beside(system: System, text: str, addresses: list[tuple[str, str]]) ->
     system.sandbox.forget()
     *pages, last = await open_pages(f"127.0.0.1:{system.port}", addresses)
     await asyncio.sleep(0.3)
-    case = Case(len(pages), int(RATE * SECONDS), RATE)
     for number, page in enumerate(pages):
-        page.say(case.text(f"{mark}number {number}."))
-    hostile = asyncio.create_task(_again(last, text))
+        page.say(CASE.text(f"{mark}number {number}."))
+
+    async def hostile() -> None:
+        last.say(f"[[echo rate=0]]{text}")
+        await last.answered
+        last.answered = asyncio.get_running_loop().create_future()
+        last.begin()
+
     try:
-        taken = await asyncio.gather(*(page.answered for page in pages))
-        if hostile.done():
-            hostile.result()  # which says why it ended: beside nothing hostile no figure means anything
+        taken = await _meanwhile(hostile, asyncio.gather(*(page.answered for page in pages)))
     finally:
-        hostile.cancel()
         for page in (*pages, last):
             page.close()
     system.check()
-    return judged(system, case, mark, list(taken))
+    return judged(system, CASE, mark, taken)
 
 
-async def _again(page: Page, text: str) -> None:
-    await asyncio.sleep(1.0)  # the others have begun
-    while True:
-        page.say(f"[[echo rate=0]]{text}")
-        await page.answered
-        page.answered = asyncio.get_running_loop().create_future()
-        page.begin()
-        await asyncio.sleep(AGAIN)
+async def directly(system: System, text: str) -> Run:
+    """The same straight from the sandbox: what the sandbox and this client make late themselves."""
+    mark = marked()
+    system.sandbox.forget()
+    async with sandbox_session() as session:
+
+        def read(message: str) -> Awaitable[Taken]:
+            return read_directly(session, system.sandbox.url, KEY, message)
+
+        others = asyncio.gather(*(read(CASE.text(f"{mark}number {number}.")) for number in range(OTHERS)))
+        taken = await _meanwhile(lambda: read(f"[[echo rate=0]]{text}"), others)
+    return judged(system, CASE, mark, taken)
+
+
+async def _meanwhile(hostile: Callable[[], Awaitable[object]], others: Awaitable[list[Taken]]) -> list[Taken]:
+    """Wait for the others, while `hostile` is done again and again. Its errors are raised: beside nothing hostile no
+    figure means anything.
+    """
+
+    async def again() -> None:
+        await asyncio.sleep(1.0)  # the others have begun
+        while True:
+            await hostile()
+            await asyncio.sleep(AGAIN)
+
+    task = asyncio.create_task(again())
+    try:
+        taken = await others
+        if task.done():
+            task.result()
+        return taken
+    finally:
+        task.cancel()
 
 
 def row(system: System, name: str, people: list[Visitor], rounds: int, run: Any) -> list[str]:
     """Measure one input; return the row of the table."""
-    runs = []
+    text, sides = INPUTS[name], Pair()
     for _ in range(rounds):
-        addresses = fresh_pages(people, OTHERS + 1)
-        runs.append(run(beside(system, INPUTS[name], addresses)))
-    figures = [1000 * median(percentile(each.delays, share) for each in runs) for share in (0.5, 0.99, 1.0)]
-    return [name, *(f"{figure:.1f}" for figure in figures)]
+        sides.direct.append(run(directly(system, text)))
+        sides.through.append(run(beside(system, text, fresh_pages(people, OTHERS + 1))))
+
+    def figure(side: str, share: float) -> str:
+        return f"{1000 * sides.of(side, lambda run: percentile(run.delays, share)):.1f}"
+
+    ends = [f"{figure('direct', share)} → {figure('through', share)}" for share in (0.5, 0.99)]
+    return [name, *ends, figure("through", 1.0)]

@@ -16,7 +16,7 @@ OPENING, CLOSING = "<think>", "</think>"
 _TAG = re.compile(r"</?think>")
 _BLANKS = re.compile(r"\s*")
 _RUNS = re.compile(r"`+|[^`]+")
-_FENCE = re.compile(r"[ \t]*(?:[-*+>][ \t]*)*(`{3,}|~{3,})(.*)")
+_FENCE = re.compile(r"^[ \t]*(?:[-*+>][ \t]*)*(`{3,}|~{3,})([^\n]*)$", re.MULTILINE)
 
 
 class Taken(NamedTuple):
@@ -45,10 +45,13 @@ class _Code:
 
     def read(self, text: str) -> None:
         """Read what comes next."""
-        *ended, rest = text.split("\n")
-        for line in ended:
-            self._line.append(line)
-            self._end_line("".join(self._line))
+        begins = text.rfind("\n") + 1  # the last line
+        if begins:
+            self._line.append(text[:begins])
+            for fence in _FENCE.finditer("".join(self._line)):
+                self._meet(fence)
+            self._line, self._indent, self._run, self._ticks, self.at_margin = [], 0, 0, 0, True
+        rest = text[begins:]
         if not rest:
             return
         self._line.append(rest)
@@ -72,13 +75,13 @@ class _Code:
             self._ticks = 0 if self._ticks == self._run else (self._ticks or self._run)
             self._run = 0
 
-    def _end_line(self, line: str) -> None:
-        match = _FENCE.match(line)
-        if match and not self._fence:
-            self._fence = "" if match[1][0] == "`" and "`" in match[2] else match[1]
-        elif match and match[1].startswith(self._fence) and line.strip() == match[1]:
+    def _meet(self, fence: re.Match[str]) -> None:
+        """A line that may open a fence, or close the one that is open."""
+        marks, words = fence[1], fence[2]
+        if not self._fence:
+            self._fence = "" if marks[0] == "`" and "`" in words else marks
+        elif marks.startswith(self._fence) and fence[0].strip() == marks:
             self._fence = ""
-        self._line, self._indent, self._run, self._ticks, self.at_margin = [], 0, 0, 0, True
 
 
 class Thinking:

@@ -22,7 +22,7 @@ from django.db.models.signals import post_migrate, pre_migrate
 
 LONGEST = 24  # characters of a term: what is longer is found by its beginning
 MOST_TERMS = 10_000  # of one message: its first ones
-PART = 10_000  # characters of a text that are looked through at once
+PART = 2_000  # characters of a text that are looked through at once
 MOST_WORDS = 4  # the longest of a search, that the index is asked for
 # Thai, Lao, Burmese, Khmer, Japanese, Chinese: each character is a term.
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0002ffff"

@@ -18,9 +18,10 @@ from .config import ModelSpec
 
 _TOKEN = re.compile(r" ?\w{1,6}|\s+|[^\w\s]")
 _WORD = re.compile(r"\s*\S+|\s+")
-_ITEM = r"(?:echo|stamp|tool|(?:tokens|rate|size|reasoning|prefill)=[\d.]+)"
+_ITEM = r"(?:echo|stamp|tool|(?:tokens|rate|size|reasoning|prefill|repeat)=[\d.]+)"
 _DIRECTIVE = re.compile(rf"\s*\[\[\s*({_ITEM}(?:\s+{_ITEM})*)\s*\]\]")
 _STAMPED = re.compile(r" w(\d+)@\d+")
+_ECHO_MAX = 1_000_000  # characters
 _THINK, _THOUGHT = "<think>", "</think>"
 
 
@@ -44,7 +45,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Directive:
-    """`[[tokens=500 rate=50 size=4 stamp reasoning=0 prefill=0 tool]]` or `[[echo]]…` at the start of a message."""
+    """`[[tokens=500 rate=50 size=4 stamp reasoning=0 prefill=0 tool]]` or `[[echo repeat=1]]…` at the start of a message."""
 
     tokens: int | None
     rate: float | None
@@ -75,8 +76,13 @@ def parse_directive(message: str) -> Directive | None:
         reasoning=int(values.get("reasoning", 0)),
         stamp="stamp" in values,
         tool="tool" in values,
-        echo=message[match.end() :] if "echo" in values else None,
+        echo=_echo(message[match.end() :], values.get("repeat", 1)) if "echo" in values else None,
     )
+
+
+def _echo(text: str, times: float) -> str:
+    """`text` as often as was asked for, and no longer than a reply can sensibly be."""
+    return text * int(max(1, min(times, _ECHO_MAX // max(1, len(text)))))
 
 
 def compose(
