@@ -17,7 +17,7 @@ from django.utils import timezone
 from models_admin import backend
 from models_admin.models import Source, State, Switch
 
-MOST_SWITCHES, MOST_MODELS, DAYS = 2000, 15, 14
+MOST_SWITCHES, MOST_MODELS, DAYS = 1000, 15, 14
 NARROWEST = 0.4  # percent: a stay of a second is to be seen, too
 # Between two marks of the timeline: the first with which there are few.
 STEPS = [timedelta(minutes=each) for each in (5, 10, 30, 60, 180, 360, 720, 1440, 2880)]
