@@ -73,7 +73,7 @@ def test_a_flood_of_frames_ends_the_socket(tabby: Tabby, alice: Person, models: 
                 page.socket.send('{"type":"knock"}')
         answers: list[str | bytes] = []
         with pytest.raises(ConnectionClosed) as ending:
-            answers.extend(iter(page.socket.recv, None))
+            answers.extend(iter(lambda: page.socket.recv(timeout=20), None))
         assert ending.value.rcvd
         assert ending.value.rcvd.code == 4429
         assert sum("too_fast" in str(each) for each in answers) <= 100
