@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import uuid
+from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -22,7 +23,8 @@ User = AbstractBaseUser | AnonymousUser
 PAGE = 60
 RESULTS = 40
 CANDIDATES = 4000  # messages, the newest, in which a search may find something
-LOOKED_INTO = 100  # of them at once
+PLACED = 1000  # of them are looked up at once
+LOOKED_INTO = 100  # of those at once
 EARLIER = 100  # messages
 READ_AT_ONCE = 20  # messages of an export: each may be as long as a message can be
 AROUND = 60  # characters of context on each side of what a search found
@@ -98,17 +100,34 @@ def _said(user: User, asked: list[str], mine: Collection[uuid.UUID]) -> dict[uui
     opened = Message.objects.filter(status__in=OPEN, conversation__owner_id=user.pk).values_list(
         "pk", flat=True
     )
-    candidates = [*opened, *words.matching(user.pk or 0, asked, CANDIDATES)]
-    places = Message.objects.filter(pk__in=candidates).order_by("-pk").values_list("pk", "conversation_id")
-    left = [(pk, conversation_id) for pk, conversation_id in places if conversation_id in mine]
+    candidates = sorted([*opened, *words.matching(user.pk or 0, asked, CANDIDATES)], reverse=True)
     said: dict[uuid.UUID, str] = {}
-    while left and len(said) < RESULTS:
-        looked_into = Message.objects.filter(pk__in=[pk for pk, _ in left[:LOOKED_INTO]]).order_by("-pk")
-        for conversation_id, text in looked_into.values_list("conversation_id", "text"):
-            if _has_all(text, asked):
-                said.setdefault(conversation_id, text)
-        left = [each for each in left[LOOKED_INTO:] if each[1] not in said]
+    for some in batches(candidates, PLACED):
+        placed = Message.objects.filter(pk__in=some).order_by("-pk").values_list("pk", "conversation_id")
+        left = [(pk, where) for pk, where in placed if where in mine and where not in said]
+        each = 1
+        while left:
+            looked_into = _newest(left, each)
+            texts = Message.objects.filter(pk__in=looked_into).order_by("-pk")
+            for where, text in texts.values_list("conversation_id", "text"):
+                if where not in said and _has_all(text, asked):
+                    said[where] = text
+            left = [(pk, where) for pk, where in left if pk not in looked_into and where not in said]
+            each *= 2
+        if len(said) >= RESULTS:
+            break
     return said
+
+
+def _newest(messages: list[tuple[int, uuid.UUID]], each: int) -> set[int]:
+    """Of the newest messages, with their conversations, LOOKED_INTO at most, and `each` of a conversation."""
+    found: set[int] = set()
+    taken: Counter[uuid.UUID] = Counter()
+    for pk, where in messages:
+        if taken[where] < each and len(found) < LOOKED_INTO:
+            taken[where] += 1
+            found.add(pk)
+    return found
 
 
 def _has_all(text: str, asked: list[str]) -> bool:

@@ -24,6 +24,9 @@ LONGEST = 24  # characters of a term: what is longer is found by its beginning
 MOST_TERMS = 10_000  # of one message: its first ones
 PART = 2_000  # characters of a text that are looked through at once
 MOST_WORDS = 4  # the longest of a search, that the index is asked for
+PREFIX = 3  # characters of a term: for beginnings of as many, FTS5 has an index
+NEWEST = 2**63 - 1
+SELDOM = 8  # of as many messages with the first characters of a word less than one has the word
 # Thai, Lao, Burmese, Khmer, Japanese, Chinese: each character is a term.
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0002ffff"
 _TERM = re.compile(rf"[^\W_{UNSPACED}]+|[^\s]")
@@ -55,23 +58,55 @@ def matching(owner: int, words: Iterable[str], most: int) -> list[int]:
     wanted = sorted(set(words), key=len, reverse=True)[:MOST_WORDS]
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
-            asked = [part for word in wanted for part in _fts_terms(terms(word))]
-            cursor.execute(
-                "SELECT rowid FROM chat_words WHERE chat_words MATCH %s ORDER BY rowid DESC LIMIT %s",
-                [" ".join([f'"_o{owner}"', *asked]), most],
-            )
-        else:
-            asked = []
-            for word in wanted:
-                cursor.execute("SELECT gantry_terms(%s)", [word])
-                asked += _ts_terms(cursor.fetchone()[0])
-            # Materialized, so that it is the index that is asked, and not one message after the other from the newest on.
-            cursor.execute(
-                "WITH found AS MATERIALIZED (SELECT id FROM chat_message WHERE words @@ %s::tsquery) "
-                "SELECT id FROM found ORDER BY id DESC LIMIT %s",
-                [" & ".join([f"'@{owner}'", *asked]), most],
-            )
+            return _in_fts(cursor, owner, [part for word in wanted for part in _fts_terms(terms(word))], most)
+        asked = []
+        for word in wanted:
+            cursor.execute("SELECT gantry_terms(%s)", [word])
+            asked += _ts_terms(cursor.fetchone()[0])
+        # Materialized, so that it is the index that is asked, and not one message after the other from the newest on.
+        cursor.execute(
+            "WITH found AS MATERIALIZED (SELECT id FROM chat_message WHERE words @@ %s::tsquery) "
+            "SELECT id FROM found ORDER BY id DESC LIMIT %s",
+            [" & ".join([f"'@{owner}'", *asked]), most],
+        )
         return [pk for (pk,) in cursor.fetchall()]
+
+
+def _in_fts(cursor: Any, owner: int, asked: list[str], most: int) -> list[int]:
+    """Return the newest rows that have all that is asked for, each a quoted term, with a star if it is a beginning."""
+    mine = f'"_o{owner}"'
+    long = [each for each in asked if each.endswith("*") and len(each) > len('""*') + PREFIX]
+    found, upto = _by_first_characters(cursor, mine, asked, long, most) if long else ([], NEWEST)
+    if upto and len(found) < most:
+        cursor.execute(
+            "SELECT rowid FROM chat_words WHERE chat_words MATCH %s AND rowid <= %s ORDER BY rowid DESC LIMIT %s",
+            [" ".join([mine, *asked]), upto, most - len(found)],
+        )
+        found += [pk for (pk,) in cursor.fetchall()]
+    return found
+
+
+def _by_first_characters(
+    cursor: Any, mine: str, asked: list[str], long: list[str], most: int
+) -> tuple[list[int], int]:
+    """Return the newest rows, and the newest one that was not looked into, or 0.
+
+    FTS5 reads the rows of a short beginning from the newest on. For a `long` one it puts all rows of everybody together
+    first. So the long ones are asked for by their first characters, for as long as what has these often has the rest.
+    """
+    rest = [f" {each[1:-2]}" for each in long]
+    short = [f'{each[: PREFIX + 1]}"*' if each in long else each for each in asked]
+    cursor.execute(
+        "SELECT rowid, terms FROM chat_words WHERE chat_words MATCH %s ORDER BY rowid DESC",
+        [" ".join([mine, *short])],
+    )
+    found: list[int] = []
+    for looked_into, (pk, had) in enumerate(iter(cursor.fetchone, None)):
+        if len(found) == most or looked_into > SELDOM * (len(found) + 200):
+            return found, pk
+        if all(each in f" {had}" for each in rest):
+            found.append(pk)
+    return found, 0
 
 
 def _is_word(term: str) -> bool:

@@ -136,6 +136,27 @@ def test_a_search_walks_through_nothing_and_looks_into_few_messages(reader: User
         assert walks(partial(conversations.search, reader, query)) == []
 
 
+@pytest.mark.parametrize("seldom", [0, 0.01, 0.02, words.SELDOM])
+def test_a_long_beginning_finds_the_same_however_often_its_first_letters_do(
+    ada: User, talk: Conversation, monkeypatch: pytest.MonkeyPatch, seldom: float
+) -> None:
+    """In SQLite the newest ones are asked for by these: as many as that pays."""
+    monkeypatch.setattr(words, "SELDOM", seldom)
+    said = [say(talk, text).pk for text in ("glob", "glocke", "foo_glob", "Glockenspiel", "grün") * 6]
+    bells = [pk for number, pk in enumerate(said) if number % 5 in (1, 3)][::-1]
+    for most in (1, 7, 12, 99):
+        assert words.matching(ada.pk, ["GLOCK"], most) == bells[:most]
+        assert words.matching(ada.pk, ["grün"], most) == said[4::5][::-1][:most]
+    assert words.matching(ada.pk, ["glockenspielerin"], 9) == []
+    assert words.matching(ada.pk, ["foo_glob"], 9) == said[2::5][::-1]
+
+
+def test_for_a_word_that_is_everywhere_fts5_is_asked_only_by_its_first_letters(reader: User) -> None:
+    with asked() as queries:
+        assert len(words.matching(reader.pk, ["größe", "ÄPFEL"], 100)) == 100
+    assert len([sql for sql, _ in queries if "chat_words MATCH" in sql]) == (connection.vendor == "sqlite")
+
+
 @pytest.mark.django_db(transaction=True)
 def test_messages_of_an_older_database_are_found_after_its_migration() -> None:
     call_command("migrate", "chat", "0004", verbosity=0)
