@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from django.utils import timezone
+from django.utils.html import format_html, format_html_join
 
 from models_admin import backend
 from models_admin.models import Source, State, Switch
@@ -51,6 +52,12 @@ class Loads:
     seconds: list[float]
 
     @property
+    def drawn(self) -> str:
+        """The dots as SVG: those at the same place are one."""
+        dots = ((dot,) for dot in dict.fromkeys(self.dots))
+        return format_html_join("", '<circle class="gantry-dot" cx="{}" cy="13" r="4"/>', dots)
+
+    @property
     def median(self) -> float:
         return median(self.seconds)
 
@@ -73,6 +80,29 @@ class Stay:
     outside: bool
     x: str
     width: str
+
+    @property
+    def since(self) -> str:
+        return f"{timezone.localtime(self.begun):%-d %b %Y, %H:%M}"
+
+    @property
+    def until(self) -> str:
+        return f"{timezone.localtime(self.ended):%-d %b %Y, %H:%M}" if self.ended else "until now"
+
+    @property
+    def drawn(self) -> str:
+        """A bar as SVG. There may be thousands, and a template's own loop takes several times as long."""
+        until = f"{timezone.localtime(self.ended):%-d %b, %H:%M}" if self.ended else "now"
+        return format_html(
+            '<rect class="{}" x="{}" y="4" width="{}" height="18" rx="3"><title>{}: {} – {}{}</title></rect>',
+            "gantry-stay-outside" if self.outside else "gantry-stay",
+            self.x,
+            self.width,
+            self.model,
+            f"{timezone.localtime(self.begun):%-d %b, %H:%M}",
+            until,
+            ", not through Gantry" if self.outside else "",
+        )
 
 
 @dataclass(frozen=True)

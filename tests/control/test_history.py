@@ -13,6 +13,7 @@ from control_rows import LLAMA, MISTRAL, QWEN
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
+from django.utils.dateformat import format as date
 
 from models_admin import plots, switching
 from models_admin.models import Backend, Source, State, Switch, TabbyModel
@@ -186,6 +187,26 @@ def test_pictures_of_an_empty_and_of_a_full_history(
     assert "<td>24.0 s</td>" in page  # Llama's median
     drawn = page[page.index("gantry-plot") :]
     assert "style=" not in drawn
+
+
+def test_pictures_have_times_in_words_and_a_dot_for_each_place(
+    admin_client: Client, catalog: Catalog
+) -> None:
+    for hours_ago in (3, 2):
+        ended("<b>-7B", hours_ago, seconds={"loading": 10.0})
+    first = ended(QWEN, 1, source=Source.OUTSIDE).finished_at
+    ended(LLAMA, 0.5)
+    Backend.objects.update(model=LLAMA)
+    page = admin_client.get(f"{HISTORY}plots/").content.decode()
+    assert page.count("<circle") == 1 + 1 + 1  # the two that took as long stand at one place
+    begun, until = (
+        timezone.localtime(each) for each in (first, Switch.objects.get(target=LLAMA).finished_at)
+    )
+    title = f"{QWEN}: {date(begun, 'j M, H:i')} – {date(until, 'j M, H:i')}, not through Gantry"
+    assert f"<title>{title}</title></rect>" in page
+    assert f"<title>{LLAMA}: {date(until, 'j M, H:i')} – now</title></rect>" in page
+    assert "<title>&lt;b&gt;-7B: " in page
+    assert f"<td>{date(begun, 'j M Y, H:i')}</td><td>{date(until, 'j M Y, H:i')}</td>" in page
 
 
 def test_what_is_loaded_now_is_in_the_timeline_though_no_switch_led_to_it(
