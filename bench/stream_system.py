@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import requests
 
+from models_admin import snapshots
+
 if TYPE_CHECKING:
     from gantry_site.children import Child
 
@@ -239,9 +241,8 @@ def _address(process: Process) -> str:
 
 
 def _model_is_known() -> bool:
-    from models_admin import backend  # noqa: PLC0415
 
-    return bool(backend.snapshot()["state"] == "ready")
+    return bool(snapshots.current()["state"] == "ready")
 
 
 def _until(check: Any, what: str) -> Any:

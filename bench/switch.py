@@ -27,6 +27,7 @@ from bench.stream_cases import percentile
 from bench.stream_client import Broken, Socket
 from bench.stream_people import Visitor, visitors
 from bench.stream_system import KEY, System, running
+from models_admin import snapshots, upkeep
 
 MODELS = ("second-8B", "first-8B")
 HEADERS = {"Authorization": f"Bearer {KEY}"}
@@ -142,11 +143,10 @@ def _by_bare_calls(system: System) -> Bare:
 
 
 def _settle(system: System) -> None:
-    from models_admin import backend, catalog  # noqa: PLC0415
 
-    catalog.refresh()
+    upkeep.refresh()
     end = time.monotonic() + PATIENCE
-    while (now := backend.snapshot())["state"] != "ready" or now["model"] != _loaded(system):
+    while (now := snapshots.current())["state"] != "ready" or now["model"] != _loaded(system):
         if time.monotonic() > end:
             raise Broken(f"Gantry does not see what is loaded: {now}")
         time.sleep(0.1)

@@ -20,7 +20,7 @@ from chat import claims, wire
 from chat.models import Message, Status
 from chat.relay import Live, Verdict
 from chat.rooms import rooms
-from models_admin import backend, catalog, events, gate, process, tally, threads
+from models_admin import events, gate, process, snapshots, tally, threads, upkeep
 from models_admin.hub import hub
 from models_admin.tabby.aclient import AsyncTabby
 from models_admin.tabby.errors import (
@@ -211,7 +211,7 @@ class Dispatcher:
         if not isinstance(error, SUSPICIOUS):
             return False
         await self.look()
-        snapshot = await threads.read(backend.snapshot)
+        snapshot = await threads.read(snapshots.current)
         gone = snapshot["state"] != "ready" or snapshot["epoch"] != live.work.epoch
         if not gone and (not isinstance(error, PASSING) or live.work.attempts + 1 >= claims.GIVE_UP_AFTER):
             return False
@@ -235,7 +235,7 @@ class Dispatcher:
     async def look(self) -> bool:
         """Ask TabbyAPI what is loaded; many who ask at once share one answer."""
         if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(threads.ask(catalog.look))
+            self._looking = asyncio.create_task(threads.ask(upkeep.look))
         return await asyncio.shield(self._looking)
 
     # Once a second --------------------------------------------------------------------------------------------------

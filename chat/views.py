@@ -14,6 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from chat import conversations
+from models_admin.permissions import may_switch
 
 
 @require_GET
@@ -31,7 +32,7 @@ def chat(request: HttpRequest, conversation_id: uuid.UUID | None = None) -> Http
         "user": person,
         "conversation": conversations.shown(conversation) if conversation else None,
         "list": conversations.page(request.user),
-        "may_switch": request.user.has_perm("models_admin.switch"),
+        "may_switch": may_switch(request.user),
         "max_chars": settings.MESSAGE_MAX_CHARS,
     }
     return render(request, "chat/chat.html", {"conversation": conversation, "person": person, "boot": boot})

@@ -24,7 +24,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from gantry_site.models import SeenFault
 from models_admin import proxy_faults, saving
-from models_admin.findings import Finding
+from models_admin.finding import Finding
 from models_admin.proxy_faults import NO_UPGRADE, ProxyFault
 
 log = logging.getLogger(__name__)

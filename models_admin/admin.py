@@ -15,6 +15,7 @@ from models_admin.admin_pages import ModelPages
 from models_admin.columns import Column, Columns
 from models_admin.models import TabbyModel
 from models_admin.option_fields import OptionFields, offered
+from models_admin.permissions import may_manage
 from models_admin.visible import visible
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ class TabbyModelAdmin(ModelPages):
         return self.has_view_permission(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.has_perm("models_admin.manage") or super().has_change_permission(request, obj)
+        return may_manage(request.user) or super().has_change_permission(request, obj)
 
     @admin.display(description="About")
     def about(self, row: TabbyModel) -> str:

@@ -10,9 +10,18 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 
-from models_admin.banner import WHERE
 from models_admin.models import Source, State, Switch
 
+WHERE = {
+    Source.ADMIN: "admin site",
+    Source.API: "API",
+    Source.COMMAND: "command line",
+    Source.ROLLBACK: "rollback",
+    Source.OUTSIDE: "outside",
+    Source.LATE: "a load that was given up",
+    Source.KEEP: "kept model",
+    Source.RULE: "rule",
+}
 # With characters that no name given in a form can have: it is nobody's.
 ITSELF = "Gantry (by itself)"
 

@@ -17,7 +17,16 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
-from models_admin import backend, catalog, confirmation, findings, names, switching
+from models_admin import (
+    backend,
+    confirmation,
+    names,
+    permissions,
+    snapshots,
+    switching,
+    tabby_findings,
+    upkeep,
+)
 from models_admin.banner import banner
 from models_admin.models import Source, Switch, TabbyModel
 from models_admin.option_fields import NAMES, Once
@@ -42,28 +51,20 @@ def is_fragment(request: HttpRequest) -> bool:
     return request.headers.get("X-Requested-With") == "fragment"
 
 
-OWN = ("switch", "unload", "manage")
-
-
-def may_look(request: HttpRequest) -> bool:
-    """Whether one of this application's own permissions lets the user see the history and the rules."""
-    return any(request.user.has_perm(f"models_admin.{name}") for name in (*OWN, "view_tabbymodel"))
-
-
 class ModelPages(ModelAdmin):
     """The Models page and the pages behind its buttons."""
 
     def has_switch_permission(self, request: HttpRequest) -> bool:
         """Whether the user may change the loaded model."""
-        return request.user.has_perm("models_admin.switch")
+        return permissions.may_switch(request.user)
 
     def has_unload_permission(self, request: HttpRequest) -> bool:
         """Whether the user may unload the model."""
-        return request.user.has_perm("models_admin.unload")
+        return permissions.may_unload(request.user)
 
     def may_refresh(self, request: HttpRequest) -> bool:
         """Whether the user may have TabbyAPI asked for its models."""
-        return any(request.user.has_perm(f"models_admin.{name}") for name in OWN)
+        return permissions.may_refresh(request.user)
 
     def get_urls(self) -> list[URLPattern]:
         pages = (
@@ -87,7 +88,7 @@ class ModelPages(ModelAdmin):
         _require(allowed=self.has_view_permission(request))
         if request.method == "GET" and not fragment:
             _refresh_quickly()
-        snapshot = backend.snapshot()
+        snapshot = snapshots.current()
         running = snapshot["switch"]
         context = {
             "title": "Models",
@@ -96,7 +97,7 @@ class ModelPages(ModelAdmin):
             "known": TabbyModel.objects.filter(vanished_at=None).exists(),
             "may_refresh": self.may_refresh(request),
             "may_unload": self.has_unload_permission(request),
-            "may_look_back": may_look(request),
+            "may_look_back": permissions.may_see_history(request.user),
             "may_cancel": running is not None and self._may_cancel(request, running["target"]),
             **(extra_context or {}),
         }
@@ -110,9 +111,9 @@ class ModelPages(ModelAdmin):
         _require(allowed=self.may_refresh(request))
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        found = catalog.refresh()
+        found = upkeep.refresh()
         if not found.error:
-            findings.remember()
+            tabby_findings.remember()
         if found.error:
             messages.error(request, f"The list is as it was: {found.error} {found.error.advice}")
         elif not found.added and not found.vanished:
@@ -132,13 +133,13 @@ class ModelPages(ModelAdmin):
         chosen = Once(request.POST if request.method == "POST" else None, stored=model.load_options)
         if request.method == "POST" and chosen.is_valid():
             return self._ask(request, model.name, model, _once(chosen))
-        snapshot = backend.snapshot()
+        snapshot = snapshots.current()
         return self._confirm(request, snapshot, form=chosen, **confirmation.of_switch(snapshot, model))
 
     def unload_view(self, request: HttpRequest) -> HttpResponse:
         """GET: what an unload would mean. POST: ask for it."""
         _require(allowed=self.has_unload_permission(request))
-        snapshot = backend.snapshot()
+        snapshot = snapshots.current()
         if request.method == "POST":
             return self._ask(request, "", TabbyModel.objects.filter(name=snapshot["model"]).first())
         return self._confirm(request, snapshot, **confirmation.of_unload(snapshot))
@@ -227,6 +228,6 @@ def _refresh_quickly() -> None:
         settings.TABBY_HOST, settings.TABBY_ADMIN_KEY, settings.TABBY_API_KEY, read_timeout=PATIENCE_SECONDS
     )
     with client:
-        found = catalog.try_to_refresh(client)
+        found = upkeep.try_to_refresh(client)
         if found.error is None and not TabbyModel.objects.filter(vanished_at=None).exists():
-            findings.remember(client)  # the page shows what TabbyAPI answers
+            tabby_findings.remember(client)  # the page shows what TabbyAPI answers

@@ -9,9 +9,10 @@ from django.http import HttpRequest
 from ninja import Router
 from ninja.errors import HttpError
 
-from models_admin import backend, catalog
-from models_admin.auth import LOOKING, may, require, to_read, to_switch
+from models_admin import backend, catalog, snapshots, upkeep
+from models_admin.auth import require, to_read, to_switch
 from models_admin.models import TabbyModel
+from models_admin.permissions import LOOKING, OWN, may_see_history
 from models_admin.shapes import Active, Models, ModelsFacts, Refreshed, problems
 
 router = Router()
@@ -20,7 +21,7 @@ router = Router()
 def shown_to(user: Any) -> QuerySet[TabbyModel]:
     """The models that a user is shown: those in the catalog, without a permission only those visible in chat."""
     present = TabbyModel.objects.filter(vanished_at=None)
-    return present if may(user, *LOOKING) else present.filter(visible=True)
+    return present if may_see_history(user) else present.filter(visible=True)
 
 
 def _facts(row: TabbyModel, active: str) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def in_chat(request: HttpRequest) -> dict[str, Any]:
 )
 def active(request: HttpRequest) -> dict[str, Any]:
     """Show which model is loaded. Any user may."""
-    now = backend.snapshot()
+    now = snapshots.current()
     row = shown_to(request.user).filter(name=now["model"]).first()
     facts = _facts(row, now["model"]) if row else None
     return {
@@ -72,7 +73,7 @@ def models(request: HttpRequest) -> dict[str, Any]:
     """List the models in TabbyAPI's catalog, and say which one is loaded."""
     require(request, *LOOKING)
     if catalog.stale() and backend.row().unreachable_since is None:
-        catalog.try_to_refresh()
+        upkeep.try_to_refresh()
     active = backend.row().model
     present = TabbyModel.objects.filter(vanished_at=None)
     return {
@@ -88,8 +89,8 @@ def models(request: HttpRequest) -> dict[str, Any]:
 )
 def refresh(request: HttpRequest) -> dict[str, Any]:
     """Ask TabbyAPI for its models now, and for what is loaded. (Gantry does so by itself every REFRESH_INTERVAL.)"""
-    require(request, "switch", "unload", "manage")
-    found = catalog.refresh()
+    require(request, *OWN)
+    found = upkeep.refresh()
     if found.error:
         raise HttpError(502, f"The list is as it was: {found.error} {found.error.advice}".strip())
     return {"added": found.added, "vanished": found.vanished}

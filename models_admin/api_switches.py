@@ -14,11 +14,12 @@ from django.urls import reverse
 from ninja import Header, Query, Router, Status
 from ninja.errors import HttpError
 
-from models_admin import catalog, idempotency, narration, streams, switching, waiting
-from models_admin.auth import LOOKING, require, still_may, to_read, to_switch
+from models_admin import catalog, idempotency, narration, streams, switching, upkeep, waiting
+from models_admin.auth import require, still_may, to_read, to_switch
 from models_admin.http import Later, answer
 from models_admin.models import Source, State, TabbyModel
 from models_admin.models import Switch as Row
+from models_admin.permissions import LOOKING
 from models_admin.shapes import LARGEST_ID, Id, Switch, Switched, Switches, SwitchTo, Unloaded, problems
 from models_admin.tabby.errors import sentence
 from models_admin.tabby.wire import usable_name
@@ -70,7 +71,7 @@ def switch(
             "This cannot be a model's name: model_id names one directory in TabbyAPI's model folder.",
         )
     if catalog.stale() and not TabbyModel.objects.filter(name=name, vanished_at=None).exists():
-        catalog.refresh()
+        upkeep.refresh()
     asked = _ask(request, key, name, options=body.options, drain_seconds=body.drain_seconds)
     return _answer(request, response, asked, prefer)
 

@@ -8,4 +8,8 @@ class ModelsAdminConfig(AppConfig):
     verbose_name = "Gantry"
 
     def ready(self) -> None:
-        from models_admin import checks  # noqa: F401, PLC0415 (registers them; needs the models)
+        """Register the checks, and have requests for a model granted when it is loaded."""
+        from models_admin import checks, wish_ends  # noqa: F401, PLC0415 (they need the models)
+        from models_admin.backend import model_loaded  # noqa: PLC0415
+
+        model_loaded.connect(wish_ends.grant)

@@ -21,10 +21,10 @@ from ninja.security.http import HttpAuthBase
 from models_admin import proxy_faults, tokens
 from models_admin.models import Token
 from models_admin.origins import is_ours
+from models_admin.permissions import has_any
 
 # Our own pages say whose they are: a cookie may have become somebody else's while a page was open.
 ACCOUNT = "X-Gantry-Account"
-LOOKING = ("view_tabbymodel", "switch", "unload", "manage")
 
 
 def from_elsewhere(request: HttpRequest) -> bool:
@@ -105,17 +105,12 @@ to_read = [BearerToken(tokens.Scope.READ), _or_token]
 to_switch = [BearerToken(tokens.Scope.SWITCH), _or_token]
 
 
-def may(user: Any, *permissions: str) -> bool:
-    """Whether the user has one of these permissions of models_admin (such as "switch"). Asks the database."""
-    return any(user.has_perm(f"models_admin.{permission}") for permission in permissions)
-
-
 def require(request: HttpRequest, *permissions: str) -> None:
     """Raise 403 unless the user has one of these permissions of models_admin (such as "switch").
 
     Asks the database: call it from a thread.
     """
-    if not may(request.user, *permissions):
+    if not has_any(request.user, *permissions):
         needed = " or ".join(f"“{permission}”" for permission in permissions)
         raise HttpError(403, f"Only administrators may do this: your account lacks the permission {needed}.")
 
@@ -125,6 +120,6 @@ def still_may(request: HttpRequest, *permissions: str) -> bool:
     proof: Any = getattr(request, "auth", None)
     if isinstance(proof, Token):
         token = tokens.valid(proof.pk).select_related("user").first()
-        return token is not None and may(token.user, *permissions)
+        return token is not None and has_any(token.user, *permissions)
     session = type(request.session)(request.session.session_key)
-    return may(get_user(SimpleNamespace(session=session)), *permissions)  # type: ignore[arg-type]
+    return has_any(get_user(SimpleNamespace(session=session)), *permissions)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The one row that says what TabbyAPI runs: its lock, its changes, and the snapshot that every page is shown."""
+"""The one row that says what TabbyAPI runs: its lock, and its changes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.dispatch import Signal
 from django.utils import timezone
 
-from models_admin import differences, loads, machine, narration, presence, showcase, wish_ends
-from models_admin.models import ENDED, GATED, Backend, Lease, Source, Switch, TabbyModel
+from models_admin import differences, loads
+from models_admin.models import Backend, TabbyModel
 from models_admin.tabby.errors import TabbyError
 from models_admin.tabby.wire import ModelCard
+
+# Sent with `name` in the transaction that says that this model is loaded, whoever had it loaded.
+model_loaded = Signal()
 
 
 def row() -> Backend:
@@ -63,7 +67,7 @@ def set_loaded(
         setattr(backend, name, value)
     backend.save()
     if card:
-        wish_ends.loaded(card.id)
+        model_loaded.send(sender=None, name=card.id)
 
 
 def runs(backend: Backend, card: ModelCard | None) -> bool:
@@ -82,7 +86,7 @@ def set_reachable() -> None:
 
 
 def set_findings(findings: list[dict[str, str]], *, about: str = "") -> bool:
-    """Write what is wrong with TabbyAPI, shaped as findings.Finding.as_dict() says; whether that is news.
+    """Write what is wrong with TabbyAPI, shaped as finding.Finding.as_dict() says; whether that is news.
 
     With `about`, the id of a finding, all others stay as they are.
     """
@@ -144,72 +148,3 @@ def vacant(backend: Backend) -> bool:
     return backend.anew or backend.seen_at - backend.empty_since >= timedelta(
         seconds=settings.KEEP_MODEL_AFTER
     )
-
-
-def _state(backend: Backend, running: Switch | None) -> str:
-    if running is not None and running.state in GATED:
-        return "switching"
-    if backend.unreachable_since is not None or backend.seen_at is None:
-        return "unreachable"
-    return "ready" if backend.model else "unloaded"
-
-
-def snapshot() -> dict[str, Any]:
-    """Return the `backend` event: all that a page shows of TabbyAPI and of the switch under way.
-
-    {"type", "state": "ready"|"switching"|"unloaded"|"unreachable", "model" ('' = none), "about" (the model as
-    showcase.about() says, or None), "loaded_at", "context" (tokens), "parameters" (of TabbyAPI's card), "options" (asked
-    for), "differences" (between the two, shaped as differences.py says), "unreachable_since",
-    "healthy" (its engine has not failed), "trouble", "advice", "findings" (shaped as findings.Finding.as_dict() says),
-    "catalog_at", "worker" (one is alive), "replying" (generations in flight), "busy_with" (the model of a load that was
-    given up and goes on in TabbyAPI; '' = none), "switch": None | {…}, "last": None | {…} (ended within the last hour)};
-    the two switches are shaped as narration.told() says, times are ISO 8601.
-    """
-    # The switch before the backend: one that ends in between is then still under way, with what it has loaded. The other way
-    # round it would have ended and left nothing.
-    newest = list(Switch.objects.select_related("requested_by").exclude(source=Source.ROLLBACK)[:2])
-    running = next((each for each in newest if each.active), None)
-    recent = timezone.now() - timedelta(hours=1)
-    backend = row()
-    ended = next((s for s in newest if s.state in ENDED and (s.finished_at or recent) > recent), None)
-    # On a full disk no worker can show that it lives.
-    worker = presence.a_worker_is_alive() or machine.is_full()
-    replying = Lease.objects.count()
-    return {
-        "type": "backend",
-        "state": _state(backend, running),
-        "model": backend.model,
-        "about": showcase.about(backend.model),
-        "loaded_at": narration.iso(backend.loaded_at),
-        "context": backend.parameters.get("max_seq_len"),
-        "parameters": backend.parameters,
-        "options": backend.options,
-        "differences": backend.differences,
-        "unreachable_since": narration.iso(backend.unreachable_since),
-        "trouble": backend.trouble,
-        "advice": backend.advice,
-        "findings": [*machine.as_known(), *backend.findings],
-        "healthy": not any(each["id"] == "health" for each in backend.findings),
-        "catalog_at": narration.iso(backend.catalog_at),
-        "worker": worker,
-        "replying": replying,
-        "busy_with": loads.busy_with(),
-        "epoch": backend.epoch,
-        "switch": narration.told(running, worker=worker, replying=replying) if running else None,
-        "last": narration.told(ended, worker=worker, replying=0) if ended else None,
-    }
-
-
-def public(snapshot: dict[str, Any]) -> dict[str, Any]:
-    """Return what people who only chat are shown of a snapshot(), in the same shape.
-
-    Left out are who asked for a switch, what is noted about a model that is not shown in chat, and what concerns
-    administrators alone: load options, where TabbyAPI is and what is wrong with it. Why a switch failed is for everybody.
-    """
-    about = snapshot["about"]
-    return {
-        **snapshot,
-        "about": about if about and about["visible"] else None,
-        **{"parameters": {}, "options": {}, "differences": [], "trouble": "", "advice": "", "findings": []},
-        **{part: snapshot[part] and narration.public(snapshot[part]) for part in ("switch", "last")},
-    }

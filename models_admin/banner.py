@@ -7,23 +7,13 @@ from typing import Any
 from django.utils.dateparse import parse_datetime
 
 from models_admin import differences, machine
+from models_admin.admin_log import WHERE
 from models_admin.backend import row
 from models_admin.models import Source, State
 
-WHERE = {
-    Source.ADMIN: "admin site",
-    Source.API: "API",
-    Source.COMMAND: "command line",
-    Source.ROLLBACK: "rollback",
-    Source.OUTSIDE: "outside",
-    Source.LATE: "a load that was given up",
-    Source.KEEP: "kept model",
-    Source.RULE: "rule",
-}
-
 
 def banner(snapshot: dict[str, Any]) -> dict[str, Any]:
-    """Return what the banner's template shows of a backend.snapshot().
+    """Return what the banner's template shows of a snapshots.current().
 
     {"key", "trouble" (whether to show it),
     "tone": "good"|"busy"|"idle"|"bad" (never "good" beside a trouble), "headline", "since" (a time or None),

@@ -13,7 +13,7 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from models_admin import backend, expectations, names, switching
+from models_admin import backend, expectations, names, permissions, switching
 from models_admin.models import State, TabbyModel
 
 Column = Callable[[TabbyModel], str | bool]
@@ -34,8 +34,8 @@ class Columns:
         self.reachable = row.unreachable_since is None
         self.running = switching.active()
         self.loads = expectations.load_medians()
-        self.may_switch = request.user.has_perm("models_admin.switch")
-        self.may_unload = request.user.has_perm("models_admin.unload")
+        self.may_switch = permissions.may_switch(request.user)
+        self.may_unload = permissions.may_unload(request.user)
 
     def shown(self) -> list[str | Column]:
         """The columns, in their order; without the buttons for who may press none."""

@@ -26,7 +26,7 @@ class Memory:
 
 
 def of_switch(snapshot: dict[str, Any], model: TabbyModel) -> dict[str, Any]:
-    """What a switch to `model` would mean, of a backend.snapshot(): the facts that the confirmation's template shows."""
+    """What a switch to `model` would mean, of a snapshots.current(): the facts that the confirmation's template shows."""
     unload = expectations.unload_seconds() if snapshot["model"] else 0.0
     known = Switch.objects.filter(target=model.name, state=State.SUCCEEDED).exists()
     basis = "going by its past loads" if known else "usual for its size"

@@ -15,7 +15,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import connection
 
-from models_admin import backend, catalog, names, presence, running, switching, waiting
+from models_admin import backend, catalog, names, presence, running, switching, upkeep, waiting
 from models_admin.models import Source, State, Switch, TabbyModel
 from models_admin.visible import visible
 
@@ -109,7 +109,7 @@ class ChangingCommand(Command):
         if options["direct"] and presence.a_worker_is_alive():
             raise CommandError("A worker is alive, and will do it: leave out --direct.", returncode=2)
         if target and not TabbyModel.objects.filter(name=target, vanished_at=None).exists():
-            catalog.refresh()  # it may have been copied there just now
+            upkeep.refresh()  # it may have been copied there just now
         try:
             switch = switching.request(
                 target, source=Source.COMMAND, drain_seconds=options["drain"], options=load_options
@@ -291,7 +291,7 @@ def table(models: list[dict[str, Any]]) -> Iterator[str]:
 
 def list_models(command: BaseCommand, *, as_json: bool = False) -> None:
     """Write the catalog, asked for anew where it is old."""
-    if catalog.stale() and (error := catalog.refresh().error):
+    if catalog.stale() and (error := upkeep.refresh().error):
         command.stderr.write(f"The list is as it was last seen. {error} {error.advice}")
     models = rows()
     if as_json:

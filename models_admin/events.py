@@ -16,7 +16,7 @@ import threading
 import time
 from typing import Any
 
-from celery import Task
+from celery import current_app
 from channels.layers import get_channel_layer
 
 from models_admin import trace
@@ -117,16 +117,16 @@ def let_go() -> None:
     send("let_go")
 
 
-def nudge_worker(task: Task, *args: Any) -> None:
-    """Start `task` in a worker, from a thread that may wait for Redis; what gets lost is found by recovery."""
+def nudge_worker(task: str, *args: Any) -> None:
+    """Start the task of that name in a worker, from a thread that may wait for Redis; what gets lost is found later."""
 
     headers = {"request_id": trace.request_id.get()}
 
     def publish() -> None:
         try:
-            task.apply_async(args, headers=headers)
+            current_app.send_task(task, args, headers=headers)
         except Exception as error:  # noqa: BLE001 (kombu raises whatever its transport does)
-            log.warning("Redis did not take the task %s (%s): a worker will find it", task.name, error)
+            log.warning("Redis did not take the task %s (%s): a worker will find it", task, error)
         finally:
             _nudging.discard(threading.current_thread())
 

@@ -11,11 +11,8 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
-from urllib.parse import urlsplit
 
 import redis
 from django.conf import settings
@@ -25,14 +22,11 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 from django.utils.timesince import timesince
 
-from models_admin import backend, data_folder, differences, events, machine, presence, process
-from models_admin.models import Source, Switch, Worker
-from models_admin.tabby.client import TabbyClient
-from models_admin.tabby.errors import KeyRefused, TabbyError, sentence
+from models_admin import backend, data_folder, machine, presence, process, tabby_findings
+from models_admin.finding import Finding, Level
+from models_admin.models import Worker
 
-Level = Literal["ok", "warning", "error"]
-
-PATIENCE_SECONDS = 3.0  # for each answer of TabbyAPI or Redis
+PATIENCE_SECONDS = 3.0  # for each answer of Redis
 LITTLE_SPACE, HARDLY_SPACE = 2 * 1024**3, 200 * 1024**2  # bytes
 PROBE = b"\0" * 64 * 1024  # what a disk must take to count as one with room
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -45,30 +39,9 @@ REFUSALS = {
     "MISCONF": "It cannot save its data: make room on its disk.",
 }
 CLOCK_SECONDS = 2.0
-TOLD_ELSEWHERE = ("tabbyapi", "template")  # by the Models page, of what it knows itself
-LATELY = timedelta(hours=24)
 
 
 others: list[Callable[[], Iterator[Finding]]] = []  # examinations of rooms above; they may ask the database
-
-
-@dataclass(frozen=True)
-class Finding:
-    """`id` names the examination; `title` says what was found, `detail` in whose words, `hint` what to do."""
-
-    id: str
-    level: Level
-    title: str
-    detail: str = ""
-    hint: str = ""
-
-    def __post_init__(self) -> None:
-        if self.level != "ok":  # then it is said in sentences
-            object.__setattr__(self, "detail", sentence(self.detail))
-
-    def as_dict(self) -> dict[str, str]:
-        """Plain data: {"id", "level", "title", "detail", "hint"}."""
-        return asdict(self)
 
 
 def everything() -> Iterator[Finding]:
@@ -80,14 +53,14 @@ def everything() -> Iterator[Finding]:
     if of_database[0].level == "error":  # each question more would wait for it in vain
         yield from clocks(with_database=False)
         yield from (_unknown("worker", "a worker"), _unknown("beat", "beat"))
-        yield from tabbyapi(with_history=False)
+        yield from tabby_findings.examined(with_history=False)
         return
     yield from clocks()
     yield workers()
     yield beat()
     for examine in others:
         yield from examine()
-    yield from tabbyapi()
+    yield from tabby_findings.examined()
 
 
 def readiness() -> dict[str, Finding]:
@@ -301,124 +274,6 @@ def beat() -> Finding:
     return Finding("beat", "ok", "The regular tasks run")
 
 
-# TabbyAPI -------------------------------------------------------------------------------------------------------
-
-
-def tabbyapi(*, with_history: bool = True) -> Iterator[Finding]:
-    """Ask TabbyAPI itself: is it there, what may the key do, which models are there, who changes them."""
-    with TabbyClient(
-        settings.TABBY_HOST, settings.TABBY_ADMIN_KEY, settings.TABBY_API_KEY, read_timeout=PATIENCE_SECONDS
-    ) as client:
-        yield from of_tabbyapi(client, with_history=with_history)
-
-
-def of_tabbyapi(client: TabbyClient, *, with_history: bool = True) -> Iterator[Finding]:
-    """What `client` finds of TabbyAPI, and what the history says of it."""
-    try:
-        issues = client.healthy()
-        yield Finding("tabbyapi", "ok", "TabbyAPI answers", address())
-        yield _health(issues)
-        for ask in (_key, _folder):
-            found = ask(client)
-            yield found
-            if found.level == "error":
-                return
-        yield from _loaded(client)
-    except TabbyError as error:
-        yield _failed(error)
-        return
-    if with_history:
-        yield from changed_by_others()
-
-
-def _health(issues: list[str]) -> Finding:
-    """What /health says of the engine; the card goes on naming the model when it has crashed."""
-    if issues:
-        hint = "Replies may fail until TabbyAPI is restarted, which also clears this. Its log says more."
-        return Finding("health", "error", "TabbyAPI's engine has failed", "; ".join(issues)[:500], hint)
-    return Finding("health", "ok", "TabbyAPI's engine is well")
-
-
-def look_at_health() -> bool:
-    """Ask TabbyAPI how its engine is, and write that down for pages and /readyz; False if it could not be asked."""
-    with TabbyClient(settings.TABBY_HOST, read_timeout=PATIENCE_SECONDS) as client:  # which takes no key
-        try:
-            found = _health(client.healthy())
-        except TabbyError:
-            return False
-    known = [each.as_dict() for each in (found,) if each.level != "ok"]
-    if backend.set_findings(known, about=found.id):
-        events.backend_changed()
-    return True
-
-
-def _loaded(client: TabbyClient) -> Iterator[Finding]:
-    """What is odd about the loaded model, by its card."""
-    card = client.current()
-    if card is None:
-        return
-    if card.parameters.get("prompt_template") == "":
-        yield Finding("template", "error", f"{card.id} cannot chat", "", differences.NO_TEMPLATE)
-    if card.id not in client.models():
-        yield Finding(
-            "renamed", "warning", f"{card.id} is loaded, but TabbyAPI no longer lists it",
-            "Its directory was renamed or removed since it was loaded. It answers until it is unloaded, and cannot be "
-            "loaded again by this name.",
-            "Switch to it under its new name when that disturbs nobody, or give the directory its old name back.",
-        )  # fmt: skip
-
-
-def _key(client: TabbyClient) -> Finding:
-    if client.permission() != "admin":
-        return Finding(
-            "key", "error", "The key may not switch models", "TabbyAPI says that it is an API key, not the admin key.",
-            "Set TABBY_ADMIN_KEY to the admin_key of TabbyAPI's api_tokens.yml.",
-        )  # fmt: skip
-    return Finding("key", "ok", "The key may switch models")
-
-
-def _folder(client: TabbyClient) -> Finding:
-    models = client.models()
-    if not models:
-        answer = f"To GET {address()}/v1/models it answers {client.models_answer()}"
-        return Finding(
-            "models", "warning", "TabbyAPI lists no models", answer,
-            "Put a model's directory into TabbyAPI's model folder (model_dir in its config.yml), or mend that setting.",
-        )  # fmt: skip
-    return Finding("models", "ok", "TabbyAPI lists its models", f"{len(models)} in its model folder")
-
-
-def changed_by_others() -> Iterator[Finding]:
-    """Whether something else has changed the loaded model lately: somebody, or TabbyAPI by itself."""
-    try:
-        found = list(
-            Switch.objects.filter(source=Source.OUTSIDE, created_at__gt=timezone.now() - LATELY).values_list(
-                "target", flat=True
-            )[:50]
-        )
-    except DatabaseError:
-        return
-    loads = [name for name in found if name]
-    if loads:
-        times = "Once" if len(loads) == 1 else f"{len(loads)} times"
-        yield Finding(
-            "outside", "warning", "Something other than Gantry loads models",
-            f"{times} within the last day; the last one was {loads[0]}.",
-            "If nobody did that, TabbyAPI does: with inline_model_loading, a chat that names a model switches to it. "
-            "Set it to false in TabbyAPI's config.yml, and let other programs chat through a TabbyAPI of their own.",
-        )  # fmt: skip
-
-
-def _failed(error: TabbyError) -> Finding:
-    if isinstance(error, KeyRefused):
-        missing = not (settings.TABBY_ADMIN_KEY or settings.TABBY_API_KEY)
-        title = "No key for TabbyAPI is set" if missing else "TabbyAPI refuses the key"
-        return Finding("key", "error", title, str(error), error.advice)
-    return Finding(
-        "tabbyapi", "error", "TabbyAPI does not answer as it should", f"{address()}: {error}", error.advice
-    )
-
-
 def _tabbyapi_as_known() -> Finding:
     row = backend.row()
     if row.unreachable_since is not None:
@@ -432,15 +287,6 @@ def _tabbyapi_as_known() -> Finding:
     )
 
 
-def address() -> str:
-    """TabbyAPI's address without a name or password that may be in it."""
-    try:
-        parts = urlsplit(settings.TABBY_HOST)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    except ValueError:
-        return "TABBY_HOST"
-
-
 def _words(error: Exception) -> str:
     """The first line of an error's own words, without what a URL may carry."""
     words = str(error).strip().split("\n")[0][:300] or type(error).__name__
@@ -448,11 +294,3 @@ def _words(error: Exception) -> str:
         if url:
             words = words.replace(url, "•••")
     return words
-
-
-def remember(client: TabbyClient | None = None) -> None:
-    """Ask TabbyAPI, and write what is wrong with it into the Backend row, for pages to show."""
-    found = of_tabbyapi(client) if client else tabbyapi()
-    worth_telling = [each for each in found if each.level != "ok" and each.id not in TOLD_ELSEWHERE]
-    if backend.set_findings([each.as_dict() for each in worth_telling]):
-        events.backend_changed()

@@ -18,11 +18,11 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from models_admin import differences, history_csv, plots
-from models_admin.admin_pages import may_look
-from models_admin.banner import WHERE
+from models_admin.admin_log import WHERE
 from models_admin.columns import moment
 from models_admin.downloads import Download
 from models_admin.models import Source, Switch
+from models_admin.permissions import may_see_history
 from models_admin.waiting import told
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class SwitchAdmin(HistoryAdmin):
         return False
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return may_look(request) or super().has_view_permission(request, obj)
+        return may_see_history(request.user) or super().has_view_permission(request, obj)
 
     @admin.display(description="When", ordering="created_at")
     def when(self, row: Switch) -> SafeString:

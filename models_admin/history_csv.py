@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from models_admin import differences
-from models_admin.banner import WHERE
+from models_admin.admin_log import WHERE
 from models_admin.csv_cells import disarmed
 from models_admin.downloads import batches
 from models_admin.models import GATED, Source, State, Switch

@@ -17,7 +17,7 @@ import orjson
 from channels.layers import get_channel_layer
 from django.db import DatabaseError
 
-from models_admin import backend, events, sessions, threads
+from models_admin import events, sessions, snapshots, threads
 
 log = logging.getLogger(__name__)
 
@@ -70,11 +70,11 @@ class Hub:
     async def current(self) -> dict[str, Any]:
         """The snapshot, read now if there is none yet."""
         if not self.snapshot:
-            self._take(await threads.read(backend.snapshot))
+            self._take(await threads.read(snapshots.current))
         return self.snapshot
 
     def _take(self, snapshot: dict[str, Any]) -> None:
-        self.snapshot, self.public = snapshot, backend.public(snapshot)
+        self.snapshot, self.public = snapshot, snapshots.public(snapshot)
 
     def shown_to(self, socket: Socket) -> dict[str, Any]:
         """The snapshot as the person behind the socket may see it."""
@@ -118,7 +118,7 @@ class Hub:
                 await asyncio.wait_for(self._changed.wait(), LOOK_SECONDS)
             self._changed.clear()
             try:
-                self._tell(await threads.read(backend.snapshot))
+                self._tell(await threads.read(snapshots.current))
             except DatabaseError as error:
                 log.warning("The database cannot be read (%s): trying again", error)
                 await asyncio.sleep(RETRY_SECONDS)

@@ -9,8 +9,8 @@ import time
 from django.conf import settings
 
 from models_admin import loads
+from models_admin.loads import BUSY, JOINED
 from models_admin.models import Load, Switch
-from models_admin.narration import BUSY, JOINED
 from models_admin.pulse import Pulse
 from models_admin.tabby.client import TabbyClient
 from models_admin.tabby.errors import (

@@ -16,6 +16,9 @@ from django.utils import timezone
 from models_admin.models import Load, Switch
 from models_admin.tabby.errors import TabbyError, Unreachable
 
+# The details of a switch whose load shows no progress, because TabbyAPI sends nothing of one that waits.
+JOINED = "TabbyAPI shows no progress of a load that it was asked for again: it is waited for"
+BUSY = "TabbyAPI is still busy with"
 LASTS = 3  # times SWITCH_MAX_SECONDS: one load behind another, and some more
 
 

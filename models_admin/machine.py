@@ -8,10 +8,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from models_admin.findings import Finding
+from models_admin.finding import Finding
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +21,7 @@ _thread: threading.Thread | None = None
 
 
 def as_known() -> list[dict[str, str]]:
-    """What is wrong, shaped as findings.Finding.as_dict() says; [] where nothing is, or nobody looks."""
+    """What is wrong, shaped as finding.Finding.as_dict() says; [] where nothing is, or nobody looks."""
     return list(_known)
 
 

@@ -67,7 +67,7 @@ class Backend(models.Model):
     trouble = models.TextField(blank=True)
     advice = models.TextField(blank=True)
     catalog_at = models.DateTimeField(null=True)
-    # What is wrong with TabbyAPI or its keys, shaped as findings.Finding.as_dict() says.
+    # What is wrong with TabbyAPI or its keys, shaped as finding.Finding.as_dict() says.
     findings = models.JSONField(default=list)
     # Counts changes of what is loaded. Who asked TabbyAPI before the last change must not write what it heard.
     epoch = models.PositiveBigIntegerField(default=0)
@@ -304,7 +304,16 @@ class Rule(models.Model):
     @property
     def words(self) -> str:
         """What it does, such as “Weekdays at 08:00: switch to X, if idle”."""
-        return rule_words.words(self)
+        """What the rule does, such as “Weekdays at 08:00: switch to X, if idle”."""
+        match self.trigger:
+            case Trigger.START:
+                return f"At the start: load {self.target or 'the last model'}"
+            case Trigger.IDLE:
+                return f"Unload when idle for {rule_words.minutes(self.idle_minutes)}"
+            case _:
+                at = f" at {self.at.isoformat('seconds' if self.at.second else 'minutes')}" if self.at else ""
+                what = f"switch to {self.target}" if self.target else "unload"
+                return f"{rule_words.days(self.days)}{at}: {what}{', if idle' if self.only_if_idle else ''}"
 
 
 class Token(models.Model):

@@ -8,16 +8,14 @@ from typing import Any
 from django.utils import timezone
 
 from models_admin import differences, expectations
+from models_admin.loads import BUSY, JOINED
 from models_admin.models import ENDED, Source, State, Switch
+from models_admin.switching import IN_VAIN
 
 SLOW = (
     "Loading takes longer than usual. The model may be too big for the GPU's memory, so that part of it runs on the CPU, "
     "or its files are on a hard disk or a network drive. A smaller quantization, an SSD or a local copy helps."
 )
-IN_VAIN = "failed too:"  # in the error of a switch whose way back failed as well
-# The details of a switch whose load shows no progress, because TabbyAPI sends nothing of one that waits.
-JOINED = "TabbyAPI shows no progress of a load that it was asked for again: it is waited for"
-BUSY = "TabbyAPI is still busy with"
 UNANSWERED = ("unreachable", "timed_out", "key_refused")  # errors that say nothing of what is loaded
 WORKING = (State.UNLOADING, State.LOADING, State.VERIFYING)
 

@@ -7,8 +7,8 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from models_admin import process
-from models_admin.models import Worker
+from models_admin import backend, process
+from models_admin.models import Backend, Worker
 
 
 def a_worker_is_alive() -> bool:
@@ -23,6 +23,18 @@ def beat() -> None:
         # Behind the lock, which may have taken long: a time from before it would be old already.
         Worker.objects.update_or_create(name=process.name(), defaults={"seen_at": timezone.now()})
     Worker.objects.filter(seen_at__lt=timezone.now() - timedelta(hours=1)).delete()
+
+
+def begin() -> bool:
+    """Show this worker for the first time: if no other is alive, Gantry starts now. Return whether it does."""
+    with transaction.atomic():
+        row = backend.lock()
+        starts = not a_worker_is_alive()
+        if starts:
+            # What TabbyAPI did meanwhile is not known.
+            Backend.objects.filter(pk=row.pk).update(started_at=timezone.now(), empty_since=None, anew=False)
+        beat()
+    return starts
 
 
 def leave() -> None:

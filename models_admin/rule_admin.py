@@ -16,9 +16,9 @@ from django.utils.safestring import SafeString
 from django.utils.text import Truncator, capfirst
 
 from models_admin import demand, rule_words, rules
-from models_admin.admin_pages import OWN, may_look
 from models_admin.columns import moment
 from models_admin.models import Rule, State, Switch, Trigger
+from models_admin.permissions import may_see_history, may_write_rules
 from models_admin.rule_form import EnabledForm, EnabledForms, RuleForm
 
 if TYPE_CHECKING:
@@ -60,14 +60,14 @@ class RuleAdmin(Base):
         return super().get_changelist_formset(request, **{"formset": EnabledForms, **kwargs})
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return may_look(request)
+        return may_see_history(request.user)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return may_look(request)
+        return may_see_history(request.user)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """A rule switches and unloads in nobody's name: who writes it must be allowed to do that."""
-        return all(request.user.has_perm(f"models_admin.{name}") for name in OWN)
+        return may_write_rules(request.user)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.has_add_permission(request)

@@ -16,8 +16,8 @@ from datetime import UTC, date, datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from models_admin import backend, demand, presence, switching
-from models_admin.models import Backend, Rule, Source, State, Trigger
+from models_admin import backend, demand, switching
+from models_admin.models import Rule, Source, State, Trigger
 from models_admin.running import NOT_IDLE
 
 log = logging.getLogger(__name__)
@@ -59,18 +59,6 @@ def evaluate(now: datetime | None = None) -> None:
             _consider(rule, now or timezone.now())
         except Exception:
             log.exception("Rule number %s could not be followed: trying again", rule.pk)
-
-
-def note_start() -> bool:
-    """Called by a worker before it shows itself: if no other is alive, Gantry starts now. Return whether it does."""
-    with transaction.atomic():
-        row = backend.lock()
-        starts = not presence.a_worker_is_alive()
-        if starts:
-            # What TabbyAPI did meanwhile is not known.
-            Backend.objects.filter(pk=row.pk).update(started_at=timezone.now(), empty_since=None, anew=False)
-        presence.beat()
-    return starts
 
 
 def arm(rule: Rule) -> list[str]:

@@ -18,20 +18,19 @@ from django.utils import timezone
 from models_admin import (
     backend,
     before_unloading,
-    catalog,
     demand,
     differences,
     events,
     gate,
     loads,
+    observing,
     switching,
     trace,
 )
 from models_admin.loading import Loader
 from models_admin.models import ACTIVE, Source, State, Switch
-from models_admin.narration import IN_VAIN
 from models_admin.pulse import Pulse
-from models_admin.switching import Lost, move
+from models_admin.switching import IN_VAIN, Lost, move
 from models_admin.tabby.client import TabbyClient
 from models_admin.tabby.errors import (
     Broken,
@@ -111,7 +110,7 @@ class Run:
             before_unloading.check(self.client, target, self.switch.options)
         epoch = backend.row().epoch
         card = self.client.current()
-        catalog.observe(card, epoch)
+        observing.observe(card, epoch)
         found = card.id if card else ""
         now = timezone.now()
         known = backend.row()
@@ -188,7 +187,7 @@ class Run:
         card = self.client.current()
         if self._gives_way_to(card):
             move(self.switch, State.CANCELLED, **_not_done(card.id if card else ""))
-            catalog.observe(card, epoch)
+            observing.observe(card, epoch)
             return
         if card is not None:
             self._send_unload()

@@ -45,6 +45,7 @@ NEXT: dict[State, tuple[State, ...]] = {
 }
 TRIES = 10  # to become the one switch that is under way, while others begin and end
 LAST_WORD_SECONDS = 2.0  # for the owner of a switch to show itself, before another worker takes it over
+IN_VAIN = "failed too:"  # in the error of a switch whose way back failed as well
 CANCELLABLE_AT_ONCE = (State.QUEUED, State.DRAINING)
 
 
@@ -159,10 +160,8 @@ def _load_options(target: str, extra: Mapping[str, Any] | None) -> dict[str, Any
 
 def announce(switch: Switch) -> None:
     """Tell a worker and the pages of a new switch. The row is the truth: if this gets lost, recovery finds it."""
-    from models_admin import tasks  # noqa: PLC0415 (tasks leads back here)
-
     events.backend_changed()
-    events.nudge_worker(tasks.run_switch, switch.pk)
+    events.nudge_worker("models_admin.tasks.run_switch", switch.pk)
 
 
 def active() -> Switch | None:

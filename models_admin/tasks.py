@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from models_admin import catalog, findings, idempotency, recovery, rules, running, wish_ends, worker_loop
+from models_admin import idempotency, rules, running, tabby_findings, upkeep, wish_ends, worker_loop
 
 __all__ = ["worker_loop"]  # what a worker does without tasks begins with its process
 
@@ -18,14 +18,14 @@ def run_switch(switch_id: int) -> None:
 @shared_task
 def refresh_catalog() -> None:
     """Ask TabbyAPI for its models and for what is loaded."""
-    catalog.refresh()
-    findings.remember()
+    upkeep.refresh()
+    tabby_findings.remember()
 
 
 @shared_task
 def look_after() -> None:
     """Look again for a TabbyAPI that was out of reach, close requests."""
-    recovery.look_after()
+    upkeep.look_after()
     wish_ends.look_after()
 
 

@@ -25,6 +25,7 @@ from models_admin import wishes
 from models_admin.admin_pages import is_fragment
 from models_admin.columns import moment
 from models_admin.models import TabbyModel, Wish, WishState
+from models_admin.permissions import may_answer_requests, may_switch
 
 if TYPE_CHECKING:
     Base = admin.ModelAdmin[Wish]
@@ -35,11 +36,6 @@ SHOWN = 5  # in the box; the rest is behind a link
 LIST = "admin:models_admin_wish_changelist"
 MODELS = "admin:models_admin_tabbymodel_changelist"
 TONES = {WishState.OPEN: "busy", WishState.GRANTED: "good", WishState.DECLINED: "bad"}
-
-
-def may_answer(request: HttpRequest) -> bool:
-    """Whether the user sees what people ask for, and may decline it."""
-    return any(request.user.has_perm(f"models_admin.{name}") for name in ("switch", "manage"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +63,7 @@ class Box:
 
 def box(request: HttpRequest) -> Box | None:
     """What the Models page shows of the open requests; None for who may not see them."""
-    if not may_answer(request):
+    if not may_answer_requests(request.user):
         return None
     rows = wishes.unanswered()
     models = _models({row.target for row in rows[:SHOWN]})
@@ -81,7 +77,7 @@ def _models(names: set[str]) -> dict[str, TabbyModel]:
 def _line(request: HttpRequest, row: Wish, models: dict[str, TabbyModel]) -> Line:
     model = models.get(row.target)
     switch = ""
-    if model is not None and model.present and request.user.has_perm("models_admin.switch"):
+    if model is not None and model.present and may_switch(request.user):
         switch = reverse("admin:models_admin_tabbymodel_switch", args=[model.pk])
     return Line(
         row, str(model or row.target), switch, reverse("admin:models_admin_wish_decline", args=[row.pk])
@@ -149,10 +145,10 @@ class WishAdmin(Base):
         return False
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return may_answer(request)
+        return may_answer_requests(request.user)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return may_answer(request)
+        return may_answer_requests(request.user)
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         # The changelist asks several times during a request, and compares what it is given.
@@ -175,7 +171,7 @@ class WishAdmin(Base):
 
     def decline_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """GET: ask for a few words. POST: decline the request with them."""
-        if not may_answer(request):
+        if not may_answer_requests(request.user):
             raise PermissionDenied
         wish = get_object_or_404(Wish.objects.select_related("user"), pk=pk)
         form = Decline(request.POST or None)

@@ -33,6 +33,11 @@ def loaded(name: str) -> None:
     end(Q(target=name), WishState.GRANTED)
 
 
+def grant(name: str, **_: object) -> None:
+    """Receive backend.model_loaded."""
+    loaded(name)
+
+
 def look_after() -> None:
     """Grant what is loaded, close what is gone or overdue, and forget what ended long ago.
 

@@ -13,11 +13,10 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from models_admin import showcase, wishes
 from models_admin.auth import signed_in
 from models_admin.models import TabbyModel, Wish, WishState
+from models_admin.permissions import may_request_models, may_switch
 from models_admin.shapes import Moment, problems
 
 router = Router(auth=signed_in, tags=["requests"])
-
-SWITCH = "models_admin.switch"
 
 
 class Offered(Schema):
@@ -69,7 +68,7 @@ class Answered(Schema):
 def overview(request: HttpRequest) -> dict[str, Any]:
     """List the models that may be asked for, and your requests."""
     user: Any = request.user
-    switches = user.is_staff and user.has_perm(SWITCH)
+    switches = user.is_staff and may_switch(user)
     return {
         "models": [
             {**showcase.shown(model), "switch_url": _switch_url(model) if switches else None}
@@ -87,7 +86,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
 def ask(request: HttpRequest, body: Ask) -> dict[str, Any]:
     """Ask for a model. Asking again changes the reason; a model that is loaded needs no request."""
     user: Any = request.user
-    if user.has_perm(SWITCH):
+    if not may_request_models(user):
         raise HttpError(403, f"You may switch to {body.model_id} yourself: there is nobody to ask.")
     try:
         wish = wishes.ask(user.pk, body.model_id, body.reason)

@@ -18,7 +18,7 @@ from celery import current_app, signals
 from django.conf import settings
 from django.db import close_old_connections, connection
 
-from models_admin import presence, rules, running, switching
+from models_admin import presence, running, switching
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class WorkerLoop:
         if self._shown:
             presence.beat()
             return
-        starts = rules.note_start()
+        starts = presence.begin()
         self._shown = True
         self._came["models_admin.tasks.look_after"] = -math.inf
         if starts:

@@ -12,9 +12,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from models_admin.catalog import Refreshed
 from models_admin.demand import Demand
 from models_admin.models import Backend, Lease, Source, State, Switch, TabbyModel, Worker
+from models_admin.observing import Refreshed
 
 PAGE = "/admin/models_admin/tabbymodel/"
 Catalog = dict[str, TabbyModel]
@@ -332,8 +332,8 @@ def test_refresh_names_some_of_many_models(
     admin_client: Client, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = Refreshed([f"new-{number}" for number in range(12)], ["gone-1"])
-    monkeypatch.setattr("models_admin.catalog.refresh", lambda *_: found)
-    monkeypatch.setattr("models_admin.findings.remember", lambda *_: None)
+    monkeypatch.setattr("models_admin.upkeep.refresh", lambda *_: found)
+    monkeypatch.setattr("models_admin.tabby_findings.remember", lambda *_: None)
     words = messages(admin_client.post(f"{PAGE}refresh/", follow=True))
     assert "new-9 and 2 more; gone: gone-1." in words
     assert "new-10" not in words

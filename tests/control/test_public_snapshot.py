@@ -8,7 +8,7 @@ from control_rows import LLAMA, QWEN, running
 from django.contrib.auth.models import User
 from django.test import Client
 
-from models_admin import backend
+from models_admin import snapshots
 from models_admin.models import Backend, State, TabbyModel
 
 
@@ -29,7 +29,7 @@ def test_administrators_matters_are_left_out(admin_client: Client, catalog: dict
         advice="Look at it",
         error="It does not fit.",
     )
-    whole, told = backend.snapshot(), backend.public(backend.snapshot())
+    whole, told = snapshots.current(), snapshots.public(snapshots.current())
     assert set(told) == set(whole)
     assert set(told["switch"]) == set(whole["switch"])
     text = json.dumps(told)
@@ -42,10 +42,10 @@ def test_administrators_matters_are_left_out(admin_client: Client, catalog: dict
 
 def test_the_notes_on_a_hidden_model_are_left_out(catalog: dict[str, TabbyModel]) -> None:
     TabbyModel.objects.filter(name=LLAMA).update(notes="a merger", visible=False)
-    assert backend.snapshot()["about"]["notes"] == "a merger"
-    assert backend.public(backend.snapshot())["about"] is None
+    assert snapshots.current()["about"]["notes"] == "a merger"
+    assert snapshots.public(snapshots.current())["about"] is None
 
 
 def test_without_a_switch_there_is_nothing_to_leave_out(catalog: dict[str, TabbyModel]) -> None:
-    told = backend.public(backend.snapshot())
+    told = snapshots.public(snapshots.current())
     assert (told["switch"], told["last"]) == (None, None)

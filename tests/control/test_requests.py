@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from models_admin import backend, switching, wish_ends, wishes
+from models_admin import backend, snapshots, switching, wish_ends, wishes
 from models_admin.models import Source, State, Switch, TabbyModel, Wish, WishState
 from models_admin.tabby.wire import ModelCard
 
@@ -323,7 +323,7 @@ def test_the_snapshot_has_the_words_for_the_loaded_model(catalog: Catalog) -> No
     TabbyModel.objects.filter(name=LLAMA).update(
         display_name="Llama", notes="For everything.", tags=["general"]
     )
-    assert backend.snapshot()["about"] == {
+    assert snapshots.current()["about"] == {
         "id": LLAMA,
         "name": "Llama",
         "tags": ["general"],
@@ -333,4 +333,4 @@ def test_the_snapshot_has_the_words_for_the_loaded_model(catalog: Catalog) -> No
     }
     with switching.transaction.atomic():
         backend.set_loaded(None)
-    assert backend.snapshot()["about"] is None
+    assert snapshots.current()["about"] is None

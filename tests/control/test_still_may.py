@@ -13,8 +13,9 @@ from django.test import Client
 from django.utils import timezone
 
 from models_admin import tokens
-from models_admin.auth import LOOKING, still_may
+from models_admin.auth import still_may
 from models_admin.models import State, Switch, TabbyModel, Token
+from models_admin.permissions import LOOKING
 
 CHANGES = ["signed out", "closed account", "without the permission", "another password"]
 

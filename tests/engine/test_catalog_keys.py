@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from models_admin import backend, catalog, switching
+from models_admin import backend, switching, upkeep
 from models_admin.models import TabbyModel
 from models_admin.tabby.wire import ModelCard
 
@@ -34,7 +34,7 @@ def test_what_an_api_key_is_not_shown_is_not_gone(
     for name in ("loaded", "other"):
         TabbyModel.objects.create(name=name)
     tabby: Any = Listed(permission)
-    assert catalog.refresh(tabby).vanished == gone
+    assert upkeep.refresh(tabby).vanished == gone
     assert list(TabbyModel.objects.exclude(vanished_at=None).values_list("name", flat=True)) == gone
 
 

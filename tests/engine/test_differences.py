@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from models_admin import backend, catalog, differences, process, switching
+from models_admin import backend, differences, observing, process, switching
 from models_admin.models import Source, State, Switch, TabbyModel
 from models_admin.tabby.wire import ModelCard
 
@@ -120,7 +120,7 @@ def known(**fields: Any) -> int:
 
 def test_the_same_model_with_other_parameters_was_loaded_by_somebody_else() -> None:
     epoch = known()
-    catalog.observe(ModelCard("new", {**SHOWN, "cache_mode": "Q4"}), epoch)
+    observing.observe(ModelCard("new", {**SHOWN, "cache_mode": "Q4"}), epoch)
     row, outside = backend.row(), Switch.objects.get()
     assert (row.epoch, row.parameters["cache_mode"], row.options) == (epoch + 1, "Q4", {})
     assert (outside.source, outside.target, outside.previous) == (Source.OUTSIDE, "new", "new")
@@ -132,7 +132,7 @@ def test_the_same_model_with_other_parameters_was_loaded_by_somebody_else() -> N
 def test_what_only_one_of_two_cards_shows_is_no_change(shown: dict[str, Any]) -> None:
     fewer = {name: value for name, value in SHOWN.items() if name != "chunk_size"}
     epoch = known()
-    catalog.observe(ModelCard("new", {**fewer, **shown}), epoch)
+    observing.observe(ModelCard("new", {**fewer, **shown}), epoch)
     assert backend.row().epoch == epoch
     assert backend.row().options == {"cache_mode": "Q8"}
     assert not Switch.objects.exists()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from models_admin import backend, catalog, rules, running, switching
+from models_admin import backend, observing, presence, running, switching, upkeep
 from models_admin.models import Backend, Source, State, Switch, TabbyModel
 from models_admin.tabby.errors import TimedOut, Unreachable
 from models_admin.tabby.wire import ModelCard
@@ -42,7 +42,8 @@ def away(*, refused: bool = True) -> None:
 
 def look(model: str = "") -> None:
     """Let TabbyAPI say what is loaded."""
-    catalog.observe(ModelCard(model, {}) if model else None, backend.row().epoch)
+    observing.observe(ModelCard(model, {}) if model else None, backend.row().epoch)
+    upkeep.keep()
 
 
 def later(seconds: float) -> None:
@@ -114,7 +115,7 @@ def test_neither_does_what_was_before_gantry_started() -> None:
     seen("usual")
     look()
     later(AFTER + 1)
-    assert rules.note_start()
+    assert presence.begin()
     look()
     assert asked_for() == []
 
@@ -212,7 +213,7 @@ def test_somebody_who_asks_for_the_same_model_wants_it_in_any_case() -> None:
 
 def test_an_answer_from_before_the_last_change_is_not_believed() -> None:
     seen("usual")
-    catalog.observe(None, backend.row().epoch - 1)
+    observing.observe(None, backend.row().epoch - 1)
     assert backend.row().model == "usual"
 
 
@@ -296,7 +297,7 @@ def test_one_that_dies_before_it_was_told_anything_is_too(settings: Any) -> None
 
 def test_a_network_that_breaks_before_anything_was_sent_has_changed_nothing(settings: Any) -> None:
     cut_off(settings, "nothing", refused=False)
-    catalog.observe(ModelCard("usual", {"cache_mode": "Q8"}), backend.row().epoch)
+    observing.observe(ModelCard("usual", {"cache_mode": "Q8"}), backend.row().epoch)
     row = backend.row()
     assert (row.model, row.options, row.keep_due) == ("usual", {"cache_mode": "Q8"}, False)
     assert not Switch.objects.filter(source=Source.OUTSIDE).exists()

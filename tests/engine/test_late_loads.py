@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from models_admin import backend, catalog, findings, loads, switching
+from models_admin import backend, loads, observing, switching, tabby_findings
 from models_admin.models import Load, Source, State, Switch, TabbyModel
 from models_admin.tabby.errors import Unreachable
 from models_admin.tabby.wire import ModelCard
@@ -45,7 +45,7 @@ def failed() -> Switch:
 
 
 def observe(model: str) -> None:
-    catalog.observe(ModelCard(model, {}) if model else None, backend.row().epoch)
+    observing.observe(ModelCard(model, {}) if model else None, backend.row().epoch)
 
 
 def history() -> list[tuple[str, str]]:
@@ -63,7 +63,7 @@ def test_each_takes_effect_in_its_turn_and_nobody_else_is_named(failed: Switch) 
     assert loads.busy_with() == ""
     assert history() == [("late", "new"), ("late", "old")]
     assert set(Switch.objects.filter(source="late").values_list("cause", flat=True)) == {failed.pk}
-    assert list(findings.changed_by_others()) == []
+    assert list(tabby_findings.changed_by_others()) == []
 
 
 def test_a_later_one_that_is_seen_first_shows_that_the_earlier_one_is_over(failed: Switch) -> None:

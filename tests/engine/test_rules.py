@@ -556,13 +556,13 @@ def test_what_keep_model_loads_comes_first() -> None:
 
 
 def test_gantry_starts_with_its_first_worker() -> None:
-    assert rules.note_start()
+    assert presence.begin()
     first = backend.row().started_at
     assert Worker.objects.count() == 1
-    assert not rules.note_start()  # another worker, while one is alive
+    assert not presence.begin()  # another worker, while one is alive
     assert backend.row().started_at == first
     presence.leave()
-    assert rules.note_start()
+    assert presence.begin()
     assert backend.row().started_at != first
 
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from models_admin import backend, catalog, gate, loading, loads, running, switching
+from models_admin import backend, gate, loading, loads, observing, running, switching
 from models_admin.models import ACTIVE, ENDED, GATED, Lease, Load, Source, State, Switch, TabbyModel
 from models_admin.tabby.errors import (
     Garbled,
@@ -237,7 +237,7 @@ def what_comes_late_is_told(tabby: Whimsical) -> None:
     """Gantry knows what is loaded and with which options, and what TabbyAPI is still busy with; nobody else is named."""
     assert loads.busy_with() == (tabby.late[0][0] if tabby.late else "")
     tabby.land()
-    catalog.observe(ModelCard(tabby.loaded, {}) if tabby.loaded else None, backend.row().epoch)
+    observing.observe(ModelCard(tabby.loaded, {}) if tabby.loaded else None, backend.row().epoch)
     row = backend.row()
     assert (row.model, row.options) == (tabby.loaded or "", tabby.options)
     assert not Switch.objects.filter(source=Source.OUTSIDE).exists()

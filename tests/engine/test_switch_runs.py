@@ -14,7 +14,7 @@ from django.utils import timezone
 from support.tabby import ADMIN_KEY, Tabby
 from support.tabby import running as sandbox
 
-from models_admin import backend, catalog, gate, running, switching
+from models_admin import backend, gate, observing, running, switching, upkeep
 from models_admin import loads as sent
 from models_admin.models import ENDED, Lease, Source, State, Switch
 from models_admin.tabby.client import TabbyClient
@@ -37,7 +37,7 @@ def tabby(_sandbox: Tabby, transactional_db: None, settings: Any, monkeypatch: p
     settings.SWITCH_TIMEOUT, settings.DRAIN_TIMEOUT = 20, 0
     _sandbox.no_faults()
     _sandbox.reset()
-    catalog.refresh()
+    upkeep.refresh()
     assert backend.row().model == "alpha-7B"
     return _sandbox
 
@@ -138,7 +138,7 @@ def test_what_tabbyapi_says_in_mid_switch_is_not_believed(
     Switch.objects.filter(pk=asked.pk).update(state=state, owner="a worker")
     before = backend.row()
     tabby.state(loaded=found)
-    assert catalog.look()
+    assert upkeep.look()
     after = backend.row()
     assert (after.model, after.epoch, after.options) == (before.model, before.epoch, before.options)
     assert not Switch.objects.exclude(pk=asked.pk).exists(), "nothing was changed from outside"
@@ -147,7 +147,7 @@ def test_what_tabbyapi_says_in_mid_switch_is_not_believed(
 def test_what_was_asked_before_the_last_change_is_not_believed(tabby: Tabby) -> None:
     epoch = backend.row().epoch
     assert switch_to("beta-8B-Q5").state == State.SUCCEEDED
-    catalog.observe(None, epoch)
+    observing.observe(None, epoch)
     assert backend.row().model == "beta-8B-Q5"
     assert not Switch.objects.filter(source=Source.OUTSIDE).exists()
     assert Switch.objects.exclude(state__in=ENDED).count() == 0
@@ -188,7 +188,7 @@ def test_an_unload_that_does_nothing_is_noticed(tabby: Tabby) -> None:
 
 def test_where_nothing_was_loaded_before_nothing_is_in_the_end(tabby: Tabby) -> None:
     tabby.state(loaded=None)
-    catalog.refresh()
+    upkeep.refresh()
     tabby.fault("chat", "error")  # the probe
     failed = switch_to("beta-8B-Q5")
     assert (failed.state, failed.previous, failed.result) == (State.FAILED, "", "")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from models_admin import expectations, narration
+from models_admin import expectations, narration, switching
 from models_admin.models import Source, State, Switch
 
 pytestmark = pytest.mark.django_db
@@ -89,7 +89,7 @@ def test_a_change_from_outside_is_not_told_as_a_success_of_gantry() -> None:
 
 
 def test_a_way_back_that_failed_is_not_told_as_one_that_worked() -> None:
-    error = f"It does not fit. Going back to old-7B {narration.IN_VAIN} it does not answer."
+    error = f"It does not fit. Going back to old-7B {switching.IN_VAIN} it does not answer."
     facts = {"seconds": {"unloading": 1, "loading": 2, "rolling_back": 3}, "result": "old-7B", "error": error}
     assert lines(row(State.FAILED, **facts))[-1] == "old-7B is loaded now"
     Switch.objects.all().delete()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from models_admin import catalog
+from models_admin import catalog, upkeep
 from models_admin.models import TabbyModel
 from models_admin.tabby.wire import ModelCard
 
@@ -72,17 +72,17 @@ def test_the_lock_of_admissions_is_not_held_while_models_are_written(
 ) -> None:
     monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
     tabby: Any = Listing(MANY)
-    assert len(catalog.refresh(tabby).added) == len(MANY)
+    assert len(upkeep.refresh(tabby).added) == len(MANY)
     assert {"tabbymodel"} in transactions.ended
     assert {"tabbymodel", "backend"} not in transactions.ended
     assert TabbyModel.objects.get(name="model-8-7B-4.0bpw").bits == 4.0
 
     tabby.names = MANY[600:]
-    found = catalog.refresh(tabby)
+    found = upkeep.refresh(tabby)
     assert (found.added, len(found.vanished)) == ([], 600)
     assert TabbyModel.objects.filter(vanished_at=None).count() == len(MANY) - 600
     tabby.names = MANY
-    assert sorted(catalog.refresh(tabby).added) == sorted(MANY[:600])
+    assert sorted(upkeep.refresh(tabby).added) == sorted(MANY[:600])
 
     assert {"tabbymodel", "backend"} not in transactions.ended
     assert transactions.largest < 10 * catalog.BATCH + 10

@@ -13,15 +13,15 @@ from django.utils import timezone
 from support.plans import walks
 
 from models_admin import (
-    backend,
     expectations,
-    findings,
     gate,
     idempotency,
     metrics,
     plots,
     rules,
+    snapshots,
     switching,
+    tabby_findings,
     tokens,
     wish_ends,
     wishes,
@@ -49,11 +49,11 @@ def a_token(reader: User) -> Token:
 
 
 ASKED: dict[str, Callable[[User], Any]] = {
-    "snapshot": lambda reader: backend.snapshot(),
+    "snapshot": lambda reader: snapshots.current(),
     "the one under way": lambda reader: switching.active(),
     "is the gate closed": lambda reader: gate.closed(),
     "orphans": lambda reader: switching.orphans(),
-    "changed by others": lambda reader: list(findings.changed_by_others()),
+    "changed by others": lambda reader: list(tabby_findings.changed_by_others()),
     "expected seconds of a load": lambda reader: expectations.load_seconds("model-1-13B"),
     "expected seconds of an unload": lambda reader: expectations.unload_seconds(),
     "seconds of all models": lambda reader: expectations.load_medians(),

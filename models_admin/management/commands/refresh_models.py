@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from models_admin import catalog, console
+from models_admin import console, upkeep
 
 
 class Command(console.Command):
@@ -21,7 +21,7 @@ exit status:
 """
 
     def act(self, options: dict[str, Any]) -> None:
-        found = catalog.refresh()
+        found = upkeep.refresh()
         if found.error:
             raise CommandError(f"The list is as it was: {found.error} {found.error.advice}")
         for mark, names in (("+", found.added), ("-", found.vanished)):

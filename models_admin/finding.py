@@ -1,0 +1,29 @@
+"""The shape of what an examination finds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from models_admin.tabby.errors import sentence
+
+Level = Literal["ok", "warning", "error"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`id` names the examination; `title` says what was found, `detail` in whose words, `hint` what to do."""
+
+    id: str
+    level: Level
+    title: str
+    detail: str = ""
+    hint: str = ""
+
+    def __post_init__(self) -> None:
+        if self.level != "ok":  # then it is said in sentences
+            object.__setattr__(self, "detail", sentence(self.detail))
+
+    def as_dict(self) -> dict[str, str]:
+        """Plain data: {"id", "level", "title", "detail", "hint"}."""
+        return asdict(self)

@@ -1,0 +1,95 @@
+"""How modules may depend on each other, and what only one of them may do: read from the source."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("models_admin", "chat", "gantry_site")
+
+
+def sources() -> dict[str, Path]:
+    """The modules by their dotted names, without migrations."""
+    found = {}
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            if "migrations" not in path.parts:
+                name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+                found[name.removesuffix(".__init__")] = path
+    return found
+
+
+def imported(tree: ast.AST, modules: dict[str, Path]) -> set[str]:
+    """The modules that are imported anywhere in a module: in functions and for type checkers too."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {each.name for each in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            within = {f"{node.module}.{each.name}" for each in node.names}
+            names |= {each if each in modules else str(node.module) for each in within}
+    return names & modules.keys()
+
+
+def graph() -> dict[str, set[str]]:
+    """Each module, and the modules that it imports."""
+    modules = sources()
+    return {name: imported(ast.parse(path.read_text()), modules) for name, path in modules.items()}
+
+
+def circle(imports: dict[str, set[str]]) -> list[str]:
+    """The modules that are left when those are taken away, again and again, that import none or that none imports."""
+    left = dict(imports)
+    while True:
+        wanted = {each for targets in left.values() for each in targets}
+        stays = {name: targets & left.keys() for name, targets in left.items() if name in wanted}
+        stays = {name: targets for name, targets in stays.items() if targets}
+        if stays == left:
+            return sorted(left)
+        left = stays
+
+
+@pytest.mark.parametrize(
+    ("imports", "expected"),
+    [
+        ({"a": {"b", "c"}, "b": {"c"}, "c": set()}, []),
+        ({"a": {"b"}, "b": {"a"}}, ["a", "b"]),
+        ({"top": {"a"}, "a": {"b"}, "b": {"c"}, "c": {"a", "low"}, "low": set()}, ["a", "b", "c"]),
+    ],
+)
+def test_circles_are_found(imports: dict[str, set[str]], expected: list[str]) -> None:
+    assert circle(imports) == expected
+
+
+def test_imports_in_functions_and_for_type_checkers_count() -> None:
+    modules = dict.fromkeys(["models_admin.a", "models_admin.b", "models_admin.c"], ROOT)
+    text = """
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from models_admin import a
+def late():
+    from models_admin.b import name
+    import models_admin.c
+"""
+    assert imported(ast.parse(text), modules) == modules.keys()
+
+
+def test_no_module_imports_one_that_imports_it() -> None:
+    assert circle(graph()) == []
+
+
+def askers() -> Iterator[str]:
+    """The modules that ask Django for a user's permissions."""
+    for name, path in sources().items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and node.attr in ("has_perm", "has_perms", "has_module_perms"):
+                yield name
+
+
+def test_one_module_asks_for_permissions() -> None:
+    assert set(askers()) == {"models_admin.permissions"}
