@@ -61,7 +61,7 @@ def below_markers(line: str) -> str:
 
 def open_formula(line: str) -> str:
     """Return what ends the formula that `line` begins with, and does not end; else nothing."""
-    match = _FORMULA.match(line)
+    match = _FORMULA.match(line) if "$$" in line or "\\[" in line else None
     if match is None:
         return ""
     close = "$$" if match[2] == "$$" else "\\]"

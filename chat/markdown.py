@@ -3,7 +3,7 @@
 CommonMark by comrak, with tables, strikethrough, task lists, bare links, line breaks that are kept, emphasis beside CJK
 punctuation and mathematics. Raw HTML is not markup but text, except for `<br>`; links lead to http, https and
 mailto only, and images, which would have to come from elsewhere, are links. All of it goes through nh3, but for HTML
-that has no tags other than `_PLAIN_TAGS`.
+that has nothing but `_PLAIN_TAGS` and plain links.
 
 Here one source is rendered, of a size that `chat/rendering.py` bounds. What takes longest after that, a formula,
 is a step of its own.
@@ -78,23 +78,31 @@ _CLEANER = nh3.Cleaner(
     url_relative="deny",
 )
 
-# Tags that are as harmless as they stand, to the letter. What else is in HTML that has a `<` nowhere but at the beginning
-# of one of these is text: there is nothing to judge.
+# comrak's tags that the page writes otherwise, and those that are as harmless as they stand. What else is in HTML that has
+# a `<` nowhere but at the beginning of one of these, or of a plain link, is text: there is nothing to judge.
+_PAGE_TAGS = {
+    **{f"<{tag}>": f'<{tag} dir="auto">' for tag in ("p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol")},
+    **{
+        f'<{tag} align="{side}">': f'<{tag} class="{side}">'
+        for tag in ("th", "td")
+        for side in ("left", "center", "right")
+    },
+    **{"<br />": "<br>", "<hr />": "<hr>", "<code>": '<code dir="ltr">'},
+    **{"<table>": '<div class="table" tabindex="0"><table dir="auto">', "</table>": "</table></div>"},
+}
 _PLAIN_TAGS = frozenset(
     [
-        *("<br />", "<hr />", "<p>", "<code>", "<thead>", "<tbody>", "<tr>", "<th>", "<td>", "</table>"),
-        *('<div class="table" tabindex="0">', "</div>"),
-        *(f'<{tag} class="{side}">' for tag in ("th", "td") for side in ("left", "center", "right")),
-        *(
-            f'<{tag} dir="auto">'
-            for tag in ("p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "blockquote", "table")
-        ),
-        *(f"<{tag}>" for tag in ("em", "strong", "del", "li")),
-        *(f"</{tag}>" for tag in ("p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote")),
+        *("", *_PAGE_TAGS),  # nothing is what _TAG finds of a plain link
+        *(f"<{tag}>" for tag in ("em", "strong", "del", "li", "thead", "tbody", "tr", "th", "td")),
+        *(f"</{tag}>" for tag in ("p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li")),
         *(f"</{tag}>" for tag in ("em", "strong", "del", "code", "thead", "tbody", "tr", "th", "td")),
     ]
 )
-_TAG = re.compile(r"<[^>]*>?")
+# A plain link leads to a name whose last part is letters (what else looks like a name may be no address), by words that
+# are no address.
+_URL = r"https?://(?:[A-Za-z0-9]+[.-])+[A-Za-z]{2,}(?:[/?#](?:[\w./?#=%+~:,;!()-]|&amp;)*)?"
+_TAG = re.compile(rf'<a href="{_URL}">(?!http)[^<]*</a>|(<[^>]*>?)', re.ASCII)
+_HREF = re.compile(r'<a href="[^"]*"')
 
 
 def _options() -> tuple[comrak.ExtensionOptions, comrak.ParseOptions, comrak.RenderOptions]:
@@ -117,8 +125,8 @@ def parse(source: str) -> str:
 
 def steps(
     source: str, definitions: Iterable[str] = (), *, mathematical: bool = True
-) -> Generator[None, None, str]:
-    """Render `source`, with these definitions of references, to sanitized HTML; pause after each formula.
+) -> Generator[bool, None, str]:
+    """Render `source`, with these definitions of references, to sanitized HTML; pause (yield False) after each formula.
 
     Not `mathematical`: formulas stay as they were written.
     """
@@ -139,27 +147,39 @@ def steps(
         for match in _MATH.finditer(html):
             parts += [html[at : match.start()], _formula(match, source, mathematical=mathematical)]
             at = match.end()
-            yield
+            yield False
         html = "".join(parts) + html[at:]
-    html = _shaped(html)
+    return _finished(html)
+
+
+def _finished(html: str) -> str:
+    """comrak's `html` in the page's shape, and only what may be on a page. Where its tags are plain it needs no sanitizer:
+    it comes out as it would of nh3, which takes longer.
+    """
+    if "<math" in html or not (tags := set(_TAG.findall(html))) <= _PLAIN_TAGS:
+        return _cleaned(_restored(_shaped(html)))
+    for tag in tags & _PAGE_TAGS.keys():
+        html = html.replace(tag, _PAGE_TAGS[tag])
+    if "<li>" in tags and "<p>" in tags:
+        html = html.replace('<li>\n<p dir="auto">', "<li>\n<p>")
+    if "" in tags:
+        html = _HREF.sub(r'\g<0> target="_blank" rel="noopener noreferrer nofollow"', html)
+    if "&" in html:
+        html = html.replace("&quot;", '"')
+    return _restored(html if html.isascii() else html.replace("\xa0", "&nbsp;"))
+
+
+def _cleaned(html: str) -> str:
+    return _CLEANER.clean(html)
+
+
+def _restored(html: str) -> str:
+    """`html` with the characters that _prepared() took out."""
     if not html.isascii():
         html = html.replace(_LESS, "&lt;").replace(_TILDE, "~")
     if "%EF%B7%9" in html:
         html = html.replace("%EF%B7%90", "%3C").replace("%EF%B7%91", "~")
-    return _cleaned(html)
-
-
-def _cleaned(html: str) -> str:
-    """What of `html` may be on a page. Where its tags are plain it comes out as it would of nh3, which takes longer."""
-    if not _PLAIN_TAGS.issuperset(_TAG.findall(html)):
-        return _CLEANER.clean(html)
-    if " />" in html:
-        html = html.replace("<br />", "<br>").replace("<hr />", "<hr>")
-    if "<code>" in html:
-        html = html.replace("<code>", '<code dir="ltr">')
-    if "&quot;" in html:
-        html = html.replace("&quot;", '"')
-    return html if html.isascii() else html.replace("\xa0", "&nbsp;")
+    return html
 
 
 def plain(text: str) -> str:

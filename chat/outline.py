@@ -28,6 +28,8 @@ _ITEM = re.compile(r"(?P<marker>[-+*]|(?P<number>\d{1,9})[.)])(?P<space>[ \t]+|$
 _HEADING = re.compile(r"#{1,6}(?:[ \t]|$)")
 _RULE = re.compile(r"(?:\*[ \t]*){3,}$|(?:-[ \t]*){3,}$|(?:_[ \t]*){3,}$")
 _UNDERLINE = re.compile(r"(?:=+|-+)[ \t]*$")
+# An item at the margin whose words are no heading, rule, fence, quotation or item themselves.
+_PLAIN_ITEM = re.compile(r"(?:[-+*]|\d{1,9}[.)]) {1,4}(?=[^\s#`~>+*_\d-]|\*\*\w|`\w)")
 
 
 class Kind(Enum):
@@ -64,6 +66,41 @@ class Outline:
         self._lazy = False  # whether the last line's words may go on in a line that is not marked or indented
         self._blank = False  # whether the last line was blank
 
+    def take(self, lines: list[str], at: int, end: int, longest: int) -> int:
+        """Take lines from number `at` to `end`, for as long as each of them plainly goes on with the block.
+
+        Return the number of the first that is not taken: ends_before(), is_long() and add() decide about that.
+        """
+        if not self.lines:
+            while at < end and not lines[at]:
+                at += 1
+        start = at
+        if self.kind is Kind.FENCE:
+            while at < end and self.weight <= longest and self.fence.run not in lines[at]:
+                at += 1
+        if self.kind is Kind.LIST or not self.lines:
+            while at < end and self._takes_item(lines[at], longest):
+                at += 1
+        if self.kind is Kind.TEXT and not self._formula:
+            while at < end and self.weight <= longest:
+                line = lines[at]
+                if not (line[:1].isalpha() or line[:1] == "|") or len(line) > longest:
+                    break
+                self._weigh(line)
+                at += 1
+        if at > start:
+            self.lines += lines[start:at]
+        return at
+
+    def _takes_item(self, line: str, longest: int) -> bool:
+        item = _PLAIN_ITEM.match(line)
+        if item is None or self.weight > longest or len(line) > longest:
+            return False
+        self._weigh(line)
+        self.kind, self._indent, self._inner = Kind.LIST, item.end(), None
+        self._lazy, self._blank = True, False
+        return True
+
     def is_long(self, longest: int, line: str) -> bool:
         """Whether the block has to end before `line`; a list, if it can, before an item of its own."""
         if self.weight <= longest:
@@ -83,9 +120,10 @@ class Outline:
         return self.lines[:2] if self._is_table() and not self.is_plain else []
 
     def _weigh(self, line: str) -> None:
-        pipes = line.count("|")
-        self._pipes = max(self._pipes, pipes)
-        self._wide = self._wide or (pipes > COLUMNS_MAX and not below_markers(line).strip("|-: \t"))
+        if "|" in line:
+            pipes = line.count("|")
+            self._pipes = max(self._pipes, pipes)
+            self._wide = self._wide or (pipes > COLUMNS_MAX and not below_markers(line).strip("|-: \t"))
         self._size += len(line) + 1
         self.weight += len(line) + LINE_WEIGHT + CELL_WEIGHT * self._pipes
 
@@ -186,7 +224,7 @@ class Outline:
             self.kind = Kind.QUOTE
         elif words[0].isalpha():
             pass
-        elif _ITEM.match(words) and not _RULE.match(words):
+        elif words[0] != "#" and _ITEM.match(words) and not _RULE.match(words):
             self.kind = Kind.LIST
         else:
             self._formula = open_formula(line)

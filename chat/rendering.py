@@ -15,7 +15,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from chat import markdown
 from chat.outline import Kind, Outline
@@ -36,8 +36,7 @@ _FORMULA = re.compile(r"<math.*?</math>", re.DOTALL)
 _LABEL = re.compile(r"\[([^\[\]]{1,200})\]")
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """A finished block: `html` stands for the text from the last block to character `upto`."""
 
     upto: int
@@ -55,12 +54,15 @@ class Blocks:
         self.behind = False
         self._html: list[str] = []
         self._out: list[Block] = []
-        self._whole: deque[str] = deque()  # lines to be looked at
+        self._lines: list[str] = []  # whole ones; those from number `_at` on have to be looked at
+        self._at = 0
+        self._raw = False  # whether there are characters among them that come to be others
         self._tail: list[str] = []  # the line that has not ended yet, in pieces
         self._tail_size = 0
         self._ended = False
         self._seen = 0  # characters that were looked at
-        self._outline = Outline()  # of the block that is not finished
+        self._outline = Outline()  # of the block that has not ended
+        self._ready: deque[tuple[Outline, int]] = deque()  # blocks to be rendered, and where each ends
         self._references: dict[str, str] = {}  # label: the line that defines it
         self._forward: list[tuple[int, str, set[str], bool]] = []  # blocks that a later definition may change
         self._math = 0
@@ -83,10 +85,11 @@ class Blocks:
 
     def accept(self, piece: str) -> None:
         """Take the next piece of the text, for work() to do."""
+        self._raw = self._raw or "\r" in piece or "\0" in piece
         if "\n" in piece:
             self._tail.append(piece)
             *lines, piece = "".join(self._tail).split("\n")
-            self._whole.extend(lines)
+            self._lines += lines
             self._tail, self._tail_size = [], 0
         self._tail.append(piece)
         self._tail_size += len(piece)
@@ -110,75 +113,114 @@ class Blocks:
 
     def _run(self) -> Iterator[bool]:
         """Do the work, step by step; each step yields whether there is nothing more to do for now."""
-        lines = 0
         while True:
-            if self._whole:
-                yield from self._take(self._whole.popleft(), 1)
-                lines += 1
-                if lines % PAUSE_EVERY == 0:
+            if self._ready:
+                yield from self._finish()
+            elif self._at < len(self._lines):
+                self._look_at_lines()
+                if not self._ready:
                     yield False
             elif self._tail_size > BLOCK_MAX and self._outline.kind is not Kind.FENCE:
-                tail = "".join(self._tail)
-                rest = yield from self._cut(tail)
+                rest = self._cut("".join(self._tail))
                 self._tail, self._tail_size = [rest], len(rest)
             elif self._ended:
                 break
             else:
                 yield True
         if rest := "".join(self._tail):
-            yield from self._take(rest, 0)
-        yield from self._finish(self._seen)
+            self._look_at(rest, 0)
+        self._end(self._seen)
+        yield from self._finish()
         if self.upto < self._seen:
             self.upto = self._seen
             self._out.append(Block(self._seen, ""))
         yield from self._look_forward()
 
-    def _cut(self, line: str) -> Generator[bool, None, str]:
-        """Make blocks of a line's beginnings while it is longer than a block may be; return what is left."""
-        at = 0
-        if len(line) > BLOCK_MAX:
-            yield from self._finish(self._seen)
-        while len(line) - at > BLOCK_MAX:
-            end = line.rfind(" ", at, at + BLOCK_MAX) + 1 or at + BLOCK_MAX
-            self._outline = Outline([line[at:end]])
-            at, self._seen = end, self._seen + end - at
-            yield from self._finish(self._seen)
-        return line[at:]
+    def _look_at_lines(self) -> None:
+        """Look at the next lines, until a block ends or others may have their turn."""
+        lines, at = self._lines, self._at
+        end = min(len(lines), at + PAUSE_EVERY)
+        while at < end and not self._ready:
+            start = at
+            if not self._raw:
+                at = self._outline.take(lines, at, end, BLOCK_MAX)
+                self._seen += sum(map(len, lines[start:at])) + at - start
+            if at < end:
+                self._look_at(lines[at], 1)
+                at += 1
+        self._at = at
+        if at == len(lines):
+            self._lines, self._at = [], 0
 
-    def _take(self, line: str, newline: int) -> Iterator[bool]:
+    def _look_at(self, line: str, newline: int) -> None:
         """Take one line, given without its line feed (`newline` 1) or as the text's last (0)."""
-        if self._outline.kind is not Kind.FENCE and len(line) > BLOCK_MAX:
-            line = yield from self._cut(line)
-        before = self._seen
+        outline, before = self._outline, self._seen
+        if not line and outline.kind is Kind.TEXT and outline.weight <= BLOCK_MAX:  # most blocks end so
+            self._seen += newline
+            self._end(self._seen)
+            return
+        if outline.kind is not Kind.FENCE and len(line) > BLOCK_MAX:
+            line = self._cut(line)
+            outline, before = self._outline, self._seen
         self._seen += len(line) + newline
         if "\r" in line:
             line = line.rstrip("\r").replace("\r", " ")
         if "\0" in line:
             line = line.replace("\0", "\ufffd")
-        if self._outline.ends_before(line):
-            yield from self._finish(before)
-        elif self._outline.is_long(BLOCK_MAX, line):
-            head = self._outline.head()
-            yield from self._finish(before)
-            self._outline = Outline(head)
+        if outline.ends_before(line):
+            self._end(before)
+        elif outline.is_long(BLOCK_MAX, line):
+            self._end(before, outline.head())
         if self._outline.add(line):
-            yield from self._finish(self._seen)
+            self._end(self._seen)
 
-    def _finish(self, upto: int) -> Iterator[bool]:
-        """Render the open block, which ends with character `upto`, and begin another."""
-        block, self._outline = self._outline, Outline()
-        if not block.lines:
-            return
+    def _cut(self, line: str) -> str:
+        """Make blocks of a line's beginnings while it is longer than a block may be; return what is left."""
+        at = 0
+        if len(line) > BLOCK_MAX:
+            self._end(self._seen)
+        while len(line) - at > BLOCK_MAX:
+            end = line.rfind(" ", at, at + BLOCK_MAX) + 1 or at + BLOCK_MAX
+            self._outline = Outline([line[at:end]])
+            at, self._seen = end, self._seen + end - at
+            self._end(self._seen)
+        return line[at:]
+
+    def _end(self, upto: int, head: list[str] | None = None) -> None:
+        """End the open block with character `upto`, and begin another, with the lines `head`."""
+        if self._outline.lines:
+            self._ready.append((self._outline, upto))
+            self._outline = Outline(head)
+
+    def _finish(self) -> Iterator[bool]:
+        """Render the blocks that have ended."""
+        while self._ready:
+            block, upto = self._ready.popleft()
+            html = yield from self._rendered(block)
+            self.upto = upto
+            self._html.append(html)
+            self._out.append(Block(upto, html))
+            yield False
+
+    def _rendered(self, block: Outline) -> Generator[bool, None, str]:
         if block.kind is Kind.FENCE:
-            html = yield from self._fenced(block)
-        elif block.is_plain:
-            html = markdown.plain("\n".join(block.lines))
-        else:
-            html = yield from self._rendered(block.lines)
-        self.upto = upto
-        self._html.append(html)
-        self._out.append(Block(upto, html))
-        yield False
+            return (yield from self._fenced(block))
+        source = "\n".join(block.lines)
+        if block.is_plain:
+            return markdown.plain(source)
+        if "[" not in source:
+            return (yield from self._drawn(source, ()))
+        for line in block.lines:
+            definition = _DEFINITION.match(line)
+            if definition is None:
+                break
+            self._references.setdefault(_label(definition[1]), line.strip())
+        labels = {_label(each) for each in _LABEL.findall(source)}
+        known = labels & self._references.keys()
+        mathematical = self._math < MATH_MAX
+        if labels != known:
+            self._forward.append((len(self._html), source, labels - known, mathematical))
+        return (yield from self._drawn(source, known))
 
     def _fenced(self, block: Outline) -> Generator[bool, None, str]:
         fence, lines = block.fence, block.lines[1:]
@@ -188,32 +230,15 @@ class Blocks:
             lines = [line[min(fence.indent, len(line) - len(line.lstrip(" "))) :] for line in lines]
         if fence.language.lower() == "math":
             return (yield from self._drawn(f"$${' '.join(lines)}$$", ()))
-        return markdown.code("".join(f"{line}\n" for line in lines), fence.language)
-
-    def _rendered(self, lines: list[str]) -> Generator[bool, None, str]:
-        source = "\n".join(lines)
-        for line in lines:
-            definition = _DEFINITION.match(line)
-            if definition is None:
-                break
-            self._references.setdefault(_label(definition[1]), line.strip())
-        if "[" not in source:
-            return (yield from self._drawn(source, ()))
-        labels = {_label(each) for each in _LABEL.findall(source)}
-        known = labels & self._references.keys()
-        mathematical = self._math < MATH_MAX
-        if labels != known:
-            self._forward.append((len(self._html), source, labels - known, mathematical))
-        return (yield from self._drawn(source, known))
+        return markdown.code("\n".join([*lines, ""]), fence.language)
 
     def _drawn(self, source: str, labels: set[str] | tuple[()]) -> Generator[bool, None, str]:
         mathematical = self._math < MATH_MAX
         if "$" in source or "\\" in source:
             self._math += len(source)
-        steps = markdown.steps(
-            source, [self._references[label] for label in labels], mathematical=mathematical
-        )
-        return self._bounded(source, (yield from _each(steps)))
+        definitions = [self._references[label] for label in labels]
+        html = yield from markdown.steps(source, definitions, mathematical=mathematical)
+        return self._bounded(source, html)
 
     def _bounded(self, source: str, html: str) -> str:
         """`html`, unless there is too much of it for `source`; formulas have a bound of their own."""
@@ -231,8 +256,8 @@ class Blocks:
             if missing & self._references.keys():
                 known = {_label(each) for each in _LABEL.findall(source)} & self._references.keys()
                 definitions = [self._references[label] for label in known]
-                steps = markdown.steps(source, definitions, mathematical=mathematical)
-                self._html[index] = self._bounded(source, (yield from _each(steps)))
+                html = yield from markdown.steps(source, definitions, mathematical=mathematical)
+                self._html[index] = self._bounded(source, html)
                 yield False
         self._forward = []
 
@@ -243,16 +268,6 @@ def render(text: str) -> str:
     blocks.feed(text)
     blocks.close()
     return blocks.html
-
-
-def _each(steps: Generator[None, None, str]) -> Generator[bool, None, str]:
-    """Take `steps` one by one; return what they come to."""
-    try:
-        while True:
-            next(steps)
-            yield False
-    except StopIteration as done:
-        return str(done.value)
 
 
 def _label(words: str) -> str:

@@ -210,6 +210,44 @@ def test_nothing_runs_in_what_is_left_of_any_html(parts: list[str]) -> None:
     assert_inert(markdown._cleaned("".join(parts)))
 
 
+LINKS = [
+    *("[a link](https://a.bc)", "[é & \xa0](http://a-b.cd/p?q=1&r=2#s)", "[x](https://a.bc/(x)/%zz~)"),
+    *(
+        "[https://a.bc。x](https://a.bc)",
+        "https://a.bc。x",
+        "[![i](https://i.jk)](https://a.bc)",
+        "[a*b*](https://a.bc)",
+    ),
+    *("[x](https://1.2.3.4.5)", "[x](https://xn--a.bc)", "[x](https://a.bc:99999)", "[x](https://a.bc/é<~)"),
+    *(
+        '[x](https://a.bc "title")',
+        "[x](HTTPS://a.bc)",
+        "[x](//a.bc)",
+        "[x](javascript://a.bc)",
+        "[x](mailto:a@b.cd)",
+    ),
+]
+
+
+@pytest.mark.parametrize("text", LINKS)
+def test_a_link_is_what_the_sanitizer_would_have_made_of_it(text: str) -> None:
+    html = markdown.parse(markdown._prepared(f"{text}\n"))
+    assert markdown._finished(html) == markdown._CLEANER.clean(markdown._restored(markdown._shaped(html)))
+
+
+@settings(max_examples=500, deadline=None)
+@given(parts=st.lists(st.sampled_from([*PIECES, *LINKS]), max_size=25))
+def test_what_is_finished_without_the_sanitizer_is_what_it_would_have_made(parts: list[str]) -> None:
+    html = markdown.parse(markdown._prepared("".join(parts) + "\n"))
+    assert markdown._finished(html) == markdown._CLEANER.clean(markdown._restored(markdown._shaped(html)))
+
+
+@settings(max_examples=500, deadline=None)
+@given(parts=st.lists(st.one_of(st.sampled_from(MARKUP), st.text(max_size=5)), max_size=8))
+def test_nothing_runs_in_what_is_finished_of_any_html(parts: list[str]) -> None:
+    assert_inert(markdown._finished("".join(parts)))
+
+
 def test_a_line_break_alone_in_a_line_begins_no_raw_html() -> None:
     assert "<em>a</em>" in render("<br>\x0c\n*a*")
 
