@@ -5,30 +5,23 @@ from __future__ import annotations
 import shutil
 import signal
 import tempfile
-from pathlib import Path
 
 import pytest
 from django.conf import settings
 
-pytest_plugins = ["support.system"]
-
-# Tests that share what is slow to start run one after the other in one process; the groups run side by side (make test).
-SHARED = {"browser": "gantry", "paths": "gantry"}
+pytest_plugins = ["support.system", "support.selection", "support.reset", "support.examples"]
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare what holds for all tests."""
+    _interruptible()
+    _database_in_a_file(config)
+
+
+def _interruptible() -> None:
     """A shell that starts this in the background may have SIGINT ignored, which what tests start would inherit."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give each folder of tests, or what it shares with another, a process."""
-    here = Path(__file__).parent
-    for item in items:
-        folder = item.path.relative_to(here).parts[0]
-        item.add_marker(pytest.mark.xdist_group(SHARED.get(folder, folder)))
-    _database_in_a_file(config)
 
 
 def _database_in_a_file(config: pytest.Config) -> None:

@@ -6,6 +6,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from bench.chaos import trials
 from bench.chaos_plan import CELLS, Plan, plan
 from bench.chaos_table import table
@@ -35,6 +37,7 @@ def _plans() -> list[Plan]:
     ]
 
 
+@pytest.mark.database
 async def test_everything_is_right_again_after_each_blow(tmp_path: Path) -> None:
     plans = _plans()
     assert len(plans) == len(WANTED)

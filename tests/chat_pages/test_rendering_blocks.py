@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from chat import markdown
 from chat.outline import COLUMNS_MAX
@@ -138,7 +139,7 @@ def in_pieces(text: str, sizes: list[int]) -> tuple[Blocks, list[Block]]:
     return blocks, out + blocks.close()
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(text=DOCUMENTS, sizes=st.lists(st.integers(0, 40), max_size=60))
 def test_any_cut_gives_the_blocks_of_the_whole(text: str, sizes: list[int]) -> None:
     at_once, expected = in_pieces(text, [])
@@ -148,7 +149,7 @@ def test_any_cut_gives_the_blocks_of_the_whole(text: str, sizes: list[int]) -> N
     assert blocks.html == at_once.html == render(text)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 @given(text=PLAIN_DOCUMENTS)
 def test_blocks_add_up_to_what_one_parse_of_the_whole_text_gives(text: str) -> None:
     blocks, out = in_pieces(text, [1] * len(text))
@@ -158,7 +159,7 @@ def test_blocks_add_up_to_what_one_parse_of_the_whole_text_gives(text: str) -> N
     assert [block.upto for block in out] == sorted({block.upto for block in out})
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(text=st.text(max_size=200))
 def test_any_text_at_all_is_rendered(text: str) -> None:
     blocks, _ = in_pieces(text, [1] * len(text))

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from chat import markdown, mathematics
 from chat.rendering import render
@@ -112,7 +113,7 @@ def test_nothing_in_a_text_runs(text: str) -> None:
     assert_inert(render(f"- {text}\n\n> {text}\n\n# {text}\n"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(parts=st.lists(st.one_of(st.sampled_from(XSS), st.text(max_size=20)), max_size=6))
 def test_nothing_in_a_mixture_runs(parts: list[str]) -> None:
     assert_inert(render(" ".join(parts)))
@@ -195,7 +196,7 @@ MARKUP = [
 ]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(parts=st.lists(st.sampled_from(PIECES), max_size=25))
 def test_html_of_plain_tags_is_what_the_sanitizer_would_have_made_of_it(parts: list[str]) -> None:
     html = markdown._shaped(markdown.parse(markdown._prepared("".join(parts) + "\n")))
@@ -203,7 +204,7 @@ def test_html_of_plain_tags_is_what_the_sanitizer_would_have_made_of_it(parts: l
     assert markdown._cleaned(html) == markdown._CLEANER.clean(html)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(parts=st.lists(st.one_of(st.sampled_from(MARKUP), st.text(max_size=5)), max_size=8))
 def test_nothing_runs_in_what_is_left_of_any_html(parts: list[str]) -> None:
     """Even if comrak let through what it must not."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from chat import thinking as thinking_module
 from chat.thinking import Thinking
@@ -83,7 +84,7 @@ def test_thinking_is_taken_out_of_the_text(whole: str, text: str, reasoning: str
     assert parted(list(whole)) == (text, reasoning)
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=examples(800), deadline=None)
 @given(whole=TEXTS, cuts=st.lists(st.integers(1, 9), max_size=40))
 def test_any_cut_parts_it_alike(whole: str, cuts: list[int]) -> None:
     pieces, at = [], 0

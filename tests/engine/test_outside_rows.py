@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from chat import claims, replies, wire
 from chat.claims import Grown
@@ -23,7 +24,9 @@ pytestmark = pytest.mark.django_db
 odd = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text(), max_size=2)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(odd, odd, st.text(), odd)
 @example("s" * 40, 1e308, "word", -1)
 @example("stop\x00", math.nan, "half a \ud83d pair\x00", 10**400)

@@ -11,6 +11,7 @@ from django.db import DataError
 from django.utils import timezone
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from models_admin import backend, gate, loading, loads, observing, running, switching
 from models_admin.models import ACTIVE, ENDED, GATED, Lease, Load, Source, State, Switch, TabbyModel
@@ -182,7 +183,9 @@ LOAD, BACK = (
 @example(
     deeds={LOAD: ("late", TimedOut), BACK: ("late", TimedOut)}, target="old", options={"cache_mode": "Q4"}
 )
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(120), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     deeds=st.dictionaries(st.integers(0, 16), DEEDS, max_size=3),
     target=st.sampled_from(["new", "old", ""]),
@@ -251,7 +254,9 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(events=EVENTS, choices=st.randoms(use_true_random=False))
 def test_any_order_of_events_keeps_one_switch_and_legal_moves(events: list[str], choices: Any) -> None:
     first = fresh("new")

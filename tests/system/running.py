@@ -29,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
 # Empty, so that neither this machine's environment nor a file .env says otherwise.
 UNSET = ("TABBY_HOST", "REDIS_URL", "DATABASE_URL", "SECRET_KEY", "GANTRY_ADMIN_PASSWORD", "TABBY_ADMIN_KEY")
+# Whether the test that runs is among those that also run on PostgreSQL (support/selection.py).
+is_allowed = True
 
 
 def free_port() -> int:
@@ -46,6 +48,7 @@ def free_port() -> int:
 
 def environment(folder: Path, port: int, **settings: str) -> dict[str, str]:
     """Return an environment in which Gantry keeps all its data in `folder` and serves on `port`."""
+    assert is_allowed, "a test that starts a Gantry has the marker `database`, else it runs on SQLite only"
     own = {
         "GANTRY_DATA_DIR": str(folder),
         "PORT": str(port),

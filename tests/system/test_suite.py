@@ -1,0 +1,84 @@
+"""The suite itself: what runs on which database, what a reset leaves, how many examples are tried."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import Group, Permission, User
+from django.db import connections
+from django.test import Client, TransactionTestCase
+from support import examples as tried
+from support.reset import Reset, empty
+from support.selection import Scheduler, fixtures
+from whitenoise.middleware import WhiteNoiseMiddleware
+
+from chat.models import Conversation
+
+from . import running
+
+DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "_django_db_helper", "gantry", "tabby"}
+
+
+def test_whatever_uses_a_database_runs_on_each(request: pytest.FixtureRequest) -> None:
+    users = [
+        item
+        for item in request.session.items
+        if DATABASE_FIXTURES & set(fixtures(item)) or item.get_closest_marker("django_db")
+    ]
+    assert [item.nodeid for item in users if not item.get_closest_marker("database")] == []
+
+
+def test_what_is_pure_runs_once(request: pytest.FixtureRequest) -> None:
+    assert request.node.get_closest_marker("database") is None
+
+
+def test_a_test_that_is_not_marked_cannot_start_a_gantry(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="marker"):
+        running.environment(tmp_path, 8000)
+
+
+def test_whoever_shares_a_browser_runs_in_one_process(request: pytest.FixtureRequest) -> None:
+    for item in request.session.items:
+        unit = Scheduler._split_scope(None, item.nodeid)  # type: ignore[arg-type]
+        alone = not {"browser", "_window"} & set(fixtures(item))
+        assert unit == item.nodeid if alone else unit == item.nodeid.partition("::")[0]
+
+
+def test_a_reset_deletes_what_was_made_and_nothing_of_djangos(transactional_db: None) -> None:
+    Conversation.objects.create(owner=User.objects.create_user("alice"))
+    group = Group.objects.create(name="operators")
+    group.permissions.set(Permission.objects.all()[:3])
+    permissions = Permission.objects.count()
+    empty(connections["default"])
+    assert not User.objects.exists()
+    assert not Conversation.objects.exists()
+    assert not Group.objects.exists()
+    assert Permission.objects.count() == permissions > 0
+
+
+def test_a_reset_flushes_what_is_djangos_only_where_it_has_changed(transactional_db: None) -> None:
+    flushes: list[TransactionTestCase] = []
+    reset, case = Reset(flushes.append), TransactionTestCase()
+    for _ in range(3):
+        reset(case)
+    assert len(flushes) == 1, "the first one, which shows what Django makes"
+    Permission.objects.filter(codename="add_user").delete()
+    reset(case)
+    assert len(flushes) == 2
+
+
+def test_static_files_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    Client().get("/healthz")
+    monkeypatch.setattr(WhiteNoiseMiddleware, "add_file_to_dictionary", None)
+    served = Client().get("/static/chat/chat.css")
+    assert served.status_code == 200
+    served.close()
+
+
+@pytest.mark.parametrize(("by_night", "by_day"), [(1000, 250), (60, 30)])
+def test_more_is_tried_by_night(monkeypatch: pytest.MonkeyPatch, by_night: int, by_day: int) -> None:
+    monkeypatch.setattr(tried, "NIGHTLY", False)
+    assert tried.examples(by_night) == by_day
+    monkeypatch.setattr(tried, "NIGHTLY", True)
+    assert tried.examples(by_night) == by_night
