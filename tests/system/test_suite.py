@@ -17,7 +17,7 @@ from chat.models import Conversation
 
 from . import running
 
-DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "_django_db_helper", "gantry", "tabby"}
+DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "_django_db_helper", "gantry"}
 
 
 def test_whatever_uses_a_database_runs_on_each(request: pytest.FixtureRequest) -> None:
@@ -41,8 +41,9 @@ def test_a_test_that_is_not_marked_cannot_start_a_gantry(tmp_path: Path) -> None
 def test_whoever_shares_a_browser_runs_in_one_process(request: pytest.FixtureRequest) -> None:
     for item in request.session.items:
         unit = Scheduler._split_scope(None, item.nodeid)  # type: ignore[arg-type]
-        alone = not {"browser", "_window"} & set(fixtures(item))
-        assert unit == item.nodeid if alone else unit == item.nodeid.partition("::")[0]
+        module = item.nodeid.partition("::")[0]
+        shares = {"browser", "_window"} & set(fixtures(item))
+        assert unit == module if shares else unit in (item.nodeid, module)
 
 
 def test_a_reset_deletes_what_was_made_and_nothing_of_djangos(transactional_db: None) -> None:
