@@ -12,7 +12,7 @@ from typing import Any
 from paths.test_doctor import manage
 from support.people import Person
 from support.tabby import ROOT, Tabby, until
-from system.running import Gantry
+from system.running import PATIENCE, Gantry, Process
 
 
 def lines(ended: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
@@ -41,11 +41,14 @@ def test_options_that_cannot_be_are_refused_before_anything(tabby: Tabby, gantry
 def test_watching_what_somebody_else_began(tabby: Tabby, gantry: Gantry, admin: Person) -> None:
     nothing = manage(gantry, "switch_model", "--watch")
     assert (nothing.returncode, nothing.stderr.strip()) == (0, "No switch is under way.")
+    tabby.state(seconds_per_module={"slow-13B": 1})  # however long the command takes to start, it goes on
     number = admin.start_switch("slow-13B")
-    ended = manage(gantry, "switch_model", "--watch", "--json")
-    assert ended.returncode == 0, ended.stderr
-    assert lines(ended)[-1]["id"] == number
-    assert lines(ended)[-1]["state"] == "succeeded"
+    command = (sys.executable, "-u", "manage.py", "switch_model", "--watch", "--json")
+    with Process(*command, env=gantry.env) as watching:
+        watching.line(f'"id": ?{number}')
+        tabby.state(seconds_per_module={"slow-13B": 0.01})
+        assert json.loads(watching.line('"succeeded"').string)["id"] == number
+        assert watching.popen.wait(PATIENCE) == 0
 
 
 def test_a_command_that_waits_no_longer(tabby: Tabby, gantry: Gantry, admin: Person) -> None:
