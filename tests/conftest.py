@@ -16,6 +16,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Prepare what holds for all tests."""
     _interruptible()
     _database_in_a_file(config)
+    # A password of a test is hashed at once. The running system hashes as ever.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
 
 
 def _interruptible() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
+from support.examples import moments
 
 from chat.models import Conversation, Message
 from models_admin import backend, demand, gate, presence, rules, running, switching
@@ -206,7 +207,7 @@ def test_what_failed_is_not_tried_again_before_the_next_day() -> None:
     rule = timed()
     rules.evaluate(MONDAY)
     failed = end(State.FAILED, error="CUDA out of memory.")
-    for seconds in range(0, 600, 5):
+    for seconds in moments(600):
         rules.evaluate(MONDAY + timedelta(seconds=seconds))
     assert asked() == ["coder"]
     rule.refresh_from_db()
@@ -392,7 +393,7 @@ def test_an_unload_that_failed_is_tried_again_after_the_next_reply() -> None:
     idle()
     rules.evaluate(MONDAY + 30 * MINUTE)
     end(State.FAILED, error="TabbyAPI cannot be reached.")
-    for seconds in range(0, 7200, 5):
+    for seconds in moments(7200):
         rules.evaluate(MONDAY + 30 * MINUTE + timedelta(seconds=seconds))
     assert asked() == [""]
     message(status="complete", finished_at=MONDAY + 120 * MINUTE)

@@ -1,4 +1,4 @@
-"""How many examples the tests of properties try: some by day, many by night (NIGHTLY=1)."""
+"""How much the tests of properties and of long times try: some by day, many by night (NIGHTLY=1)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ _FEWER = 4
 def examples(by_night: int) -> int:
     """The number for this run, of a test that tries `by_night` at night."""
     return by_night if NIGHTLY else max(by_night // _FEWER, 30)
+
+
+def moments(until: int) -> range:
+    """Seconds from 0 on, at which what runs every five seconds is tried: each by night, each twelfth by day."""
+    return range(0, until, 5 if NIGHTLY else 60)
 
 
 def pytest_configure() -> None:

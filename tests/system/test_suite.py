@@ -80,6 +80,6 @@ def test_static_files_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(("by_night", "by_day"), [(1000, 250), (60, 30)])
 def test_more_is_tried_by_night(monkeypatch: pytest.MonkeyPatch, by_night: int, by_day: int) -> None:
     monkeypatch.setattr(tried, "NIGHTLY", False)
-    assert tried.examples(by_night) == by_day
+    assert (tried.examples(by_night), len(tried.moments(7200))) == (by_day, 120)
     monkeypatch.setattr(tried, "NIGHTLY", True)
-    assert tried.examples(by_night) == by_night
+    assert (tried.examples(by_night), len(tried.moments(7200))) == (by_night, 1440)
