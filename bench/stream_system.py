@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import requests
 
-from models_admin import snapshots
+from models_admin.presentation import snapshots
 
 if TYPE_CHECKING:
     from gantry_site.children import Child

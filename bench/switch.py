@@ -27,7 +27,8 @@ from bench.stream_cases import percentile
 from bench.stream_client import Broken, Socket
 from bench.stream_people import Visitor, visitors
 from bench.stream_system import KEY, System, running
-from models_admin import snapshots, upkeep
+from models_admin.automation import upkeep
+from models_admin.presentation import snapshots
 
 MODELS = ("second-8B", "first-8B")
 HEADERS = {"Authorization": f"Bearer {KEY}"}

@@ -14,9 +14,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 
 from chat import conversations, replies
 from chat.models import Conversation
-from models_admin.auth import signed_in
+from models_admin.api.auth import signed_in
+from models_admin.api.schemas import problems
 from models_admin.downloads import Download
-from models_admin.shapes import problems
 from models_admin.visible import visible
 
 router = Router(auth=signed_in, tags=["conversations"])

@@ -23,8 +23,9 @@ from django.utils import timezone
 
 from chat import wire
 from chat.models import Conversation, Message, Role, Status
-from models_admin import gate, threads
+from models_admin import db_threads
 from models_admin.models import Lease
+from models_admin.switching import gate
 
 # A reply is first offered to the process whose page asked for it; after this others may take it.
 COURTESY = timedelta(seconds=1.5)
@@ -109,7 +110,7 @@ def claim(holder: str, room: int) -> list[Work]:
     try:
         return _works(chosen, backend.epoch)
     except Exception as error:
-        if threads.away(error):
+        if db_threads.away(error):
             raise
         return [work for message in chosen for work in _alone(message, backend.epoch)]
 
@@ -126,7 +127,7 @@ def _alone(message: Message, epoch: int) -> list[Work]:
     try:
         return _works([message], epoch)
     except Exception as error:
-        if threads.away(error):
+        if db_threads.away(error):
             raise
         log.exception("Reply %s cannot be begun", message.pk)
         with transaction.atomic():

@@ -15,10 +15,10 @@ from chat.dispatch import dispatcher
 from chat.models import Status
 from chat.replies import Done, Refused
 from chat.rooms import rooms
-from models_admin import events, saving, threads
-from models_admin.consumers import PING, PONG, Page
-from models_admin.hub import hub
-from models_admin.wish_news import news
+from models_admin import db_threads, events, saving
+from models_admin.live.consumers import PING, PONG, Page
+from models_admin.live.hub import hub
+from models_admin.live.request_news import news
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class ChatConsumer(Page):
     async def welcome(self) -> None:
         """Close with 4404 where the conversation is not this user's; else send `hello` and go on telling."""
         wanted = self.scope["url_route"]["kwargs"]["conversation_id"]
-        if await threads.read(replies.conversation_of, self.scope["user"].pk, wanted) is None:
+        if await db_threads.read(replies.conversation_of, self.scope["user"].pk, wanted) is None:
             await self.close(NOT_FOUND)
             return
         await hub.current()
@@ -57,7 +57,7 @@ class ChatConsumer(Page):
         }
         self._held = []
         rooms.join(wanted, self)
-        told = await threads.read(wire.hello, wanted)
+        told = await db_threads.read(wire.hello, wanted)
         # From here to the sending nothing else runs. What changed during the reading comes after the hello, in its order;
         # growth of a reply that streams here is in the hello.
         held, self._held = self._held, None
@@ -136,7 +136,7 @@ class ChatConsumer(Page):
         if live is not None and live.work.conversation == self.conversation:
             self.say({"type": "message", "message": live.snapshot()})
             return
-        for message in await threads.read(wire.messages, [wanted], self._here):
+        for message in await db_threads.read(wire.messages, [wanted], self._here):
             self.say({"type": "message", "message": message})
         dispatcher.watch([self._here], again=True)
 
@@ -148,13 +148,13 @@ class ChatConsumer(Page):
 
     async def _obey(self, ask: Callable[..., Done], *facts: Any) -> None:
         """Do what is asked, tell all pages of the conversation what changed, and have queued replies claimed."""
-        done, changes = await threads.write(_done, ask, self._here, *facts)
+        done, changes = await db_threads.write(_done, ask, self._here, *facts)
         if done.stop is not None and not dispatcher.stop_reply(done.stop):
             events.send("stop", message=done.stop)
         for event in changes:
             rooms.tell(self._here, event)
         if done.rebranched:
-            told = await threads.read(wire.hello, self._here)
+            told = await db_threads.read(wire.hello, self._here)
             rooms.tell(self._here, dispatcher.hello(told, hub.public))
         dispatcher.wake()
 

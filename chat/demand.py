@@ -1,9 +1,9 @@
-"""What the control plane is told of the people here: models_admin.demand asks."""
+"""What the control plane is told of the people here: models_admin.switching.demand asks."""
 
 from __future__ import annotations
 
 from chat.models import OPEN, Message, Role, Status
-from models_admin.demand import Demand
+from models_admin.switching.demand import Demand
 
 
 def demand() -> Demand:

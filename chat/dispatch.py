@@ -20,8 +20,11 @@ from chat import claims, wire
 from chat.models import Message, Status
 from chat.relay import Live, Verdict
 from chat.rooms import rooms
-from models_admin import events, gate, process, snapshots, tally, threads, upkeep
-from models_admin.hub import hub
+from models_admin import counters, db_threads, events, process
+from models_admin.automation import upkeep
+from models_admin.live.hub import hub
+from models_admin.presentation import snapshots
+from models_admin.switching import gate
 from models_admin.tabby.aclient import AsyncTabby
 from models_admin.tabby.errors import (
     Busy,
@@ -138,8 +141,8 @@ class Dispatcher:
                 self._claiming = False
 
     async def _claim(self) -> None:
-        while not self._stopping and await threads.read(claims.queued().exists):
-            works = await threads.write(claims.claim, process.name(), BATCH)
+        while not self._stopping and await db_threads.read(claims.queued().exists):
+            works = await db_threads.write(claims.claim, process.name(), BATCH)
             for work in works:
                 self._begin(work)
             if len(works) < BATCH:
@@ -182,7 +185,7 @@ class Dispatcher:
         else:
             log.error("Reply %s failed inside Gantry", work.message, exc_info=error)
         await _insist(claims.refuse, work, REFUSED if isinstance(error, DatabaseError) else claims.INTERNAL)
-        tally.count(f"replies:{Status.FAILED.value}")
+        counters.count(f"replies:{Status.FAILED.value}")
         await rooms.show(work.conversation, [work.message])
         self.wake()
 
@@ -211,7 +214,7 @@ class Dispatcher:
         if not isinstance(error, SUSPICIOUS):
             return False
         await self.look()
-        snapshot = await threads.read(snapshots.current)
+        snapshot = await db_threads.read(snapshots.current)
         gone = snapshot["state"] != "ready" or snapshot["epoch"] != live.work.epoch
         if not gone and (not isinstance(error, PASSING) or live.work.attempts + 1 >= claims.GIVE_UP_AFTER):
             return False
@@ -221,21 +224,21 @@ class Dispatcher:
     async def _put_back(self, live: Live, *, failed: bool) -> None:
         live.so_far()
         if await _insist(claims.put_back, live.work, live.grown, process.name(), failed=failed):
-            tally.count("replies:cut")
+            counters.count("replies:cut")
 
     async def _end(self, live: Live, status: Status) -> None:
         await live.render_whole()
         if not await _insist(claims.end, live.work, status, live.finished()):
             return  # another process has taken it over, and counts it
-        tally.count(f"replies:{status.value}")
+        counters.count(f"replies:{status.value}")
         usage = live.grown.usage or {}
         for kind in ("prompt", "completion"):
-            tally.count(f"tokens:{kind}", usage.get(f"{kind}_tokens") or 0)
+            counters.count(f"tokens:{kind}", usage.get(f"{kind}_tokens") or 0)
 
     async def look(self) -> bool:
         """Ask TabbyAPI what is loaded; many who ask at once share one answer."""
         if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(threads.ask(upkeep.look))
+            self._looking = asyncio.create_task(db_threads.ask(upkeep.look))
         return await asyncio.shield(self._looking)
 
     # Once a second --------------------------------------------------------------------------------------------------
@@ -266,9 +269,9 @@ class Dispatcher:
         if not growing:
             return
         try:
-            await threads.write(claims.save, [(live.work, live.so_far()) for live in growing])
+            await db_threads.write(claims.save, [(live.work, live.so_far()) for live in growing])
         except Exception as error:
-            if threads.away(error):
+            if db_threads.away(error):
                 raise
             if len(growing) == 1:
                 growing[0].fail(error)
@@ -284,14 +287,14 @@ class Dispatcher:
         if not self.lives:
             return
         lives = list(self.lives.values())
-        held = await threads.write(gate.touch, process.name())
+        held = await db_threads.write(gate.touch, process.name())
         await self._give_up_strays(held)
         for live in lives:
             if live.work.lease not in held:
                 live.end(Verdict.LOST)
             elif held[live.work.lease]:
                 live.end(Verdict.LET_GO)
-        for message in await threads.read(_to_stop, [live.work.message for live in lives]):
+        for message in await db_threads.read(_to_stop, [live.work.message for live in lives]):
             self.stop_reply(message)
 
     async def _give_up_strays(self, held: Iterable[int]) -> None:
@@ -302,11 +305,11 @@ class Dispatcher:
         strays = set(held) - {live.work.lease for live in self.lives.values()}
         if forgotten := strays & self._strays:
             log.warning("%s leases belong to no reply any more: released", len(forgotten))
-            await threads.write(gate.release, forgotten)
+            await db_threads.write(gate.release, forgotten)
         self._strays = strays - forgotten
 
     async def _revive(self) -> None:
-        revived = await threads.write(claims.revive)
+        revived = await db_threads.write(claims.revive)
         for message, conversation in revived:
             log.warning("Reply %s was left by a process that died: back in the queue", message)
             await rooms.show(conversation, [message])
@@ -317,13 +320,13 @@ class Dispatcher:
         """Where replies wait for a TabbyAPI that was out of reach or empty, see whether that has changed."""
         snapshot = await hub.current()
         waits = snapshot["state"] in ("unreachable", "unloaded") and snapshot["switch"] is None
-        if waits and await threads.read(claims.queued().exists):
+        if waits and await db_threads.read(claims.queued().exists):
             await self.look()
 
     async def _catch_up(self) -> None:
         """Show pages the whole conversation where they missed something: they have no place for what hangs behind that."""
         for conversation in await rooms.missed():
-            hello = self.hello(await threads.read(wire.hello, conversation), hub.public)
+            hello = self.hello(await db_threads.read(wire.hello, conversation), hub.public)
             rooms.tell_here(conversation, orjson.dumps(hello).decode())
 
     # What is heard --------------------------------------------------------------------------------------------------
@@ -370,9 +373,9 @@ async def _insist(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
     """Write to the database, however long it is away: the reply's text is only here. What it will not take is raised."""
     while True:
         try:
-            return await threads.write(function, *args, **kwargs)
+            return await db_threads.write(function, *args, **kwargs)
         except Exception as error:
-            if not threads.away(error):
+            if not db_threads.away(error):
                 raise
             log.warning("A reply's end cannot be written (%s): trying again", error)
             await asyncio.sleep(TICK_SECONDS)

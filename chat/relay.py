@@ -21,7 +21,7 @@ from chat.claims import Grown, Work
 from chat.rendering import Block, Blocks
 from chat.rooms import rooms
 from chat.thinking import Taken, Thinking
-from models_admin import tally
+from models_admin import counters
 from models_admin.tabby.aclient import AsyncTabby
 from models_admin.tabby.errors import ContextOverflow, ToolsAsked
 from models_admin.tabby.wire import Delta
@@ -221,9 +221,9 @@ class Live:
             async for delta in stream:
                 now = time.monotonic()
                 if self._last_arrival:
-                    tally.TOKEN_DELAY.observe(now - self._last_arrival)
+                    counters.TOKEN_DELAY.observe(now - self._last_arrival)
                 else:
-                    tally.FIRST_TOKEN.observe(now - asked)
+                    counters.FIRST_TOKEN.observe(now - asked)
                 self._last_arrival = now
                 self._take(delta)
                 await self.render()

@@ -11,8 +11,8 @@ import orjson
 
 from chat import wire
 from chat.models import Status
-from models_admin import events, process, threads
-from models_admin.hub import Socket
+from models_admin import db_threads, events, process
+from models_admin.live.hub import Socket
 
 WHOLE = '{"type":"message"'
 MOST_TOLD = 10_000
@@ -63,7 +63,7 @@ class Rooms:
 
         Not those that stream: of these the process that relays them tells, and the database is behind it.
         """
-        for message in await threads.read(wire.messages, list(messages)):
+        for message in await db_threads.read(wire.messages, list(messages)):
             if message["status"] != Status.STREAMING:
                 self.tell(conversation, {"type": "message", "message": message})
 
@@ -91,7 +91,7 @@ class Rooms:
         """Conversations whose pages here were not told of what changed in them lately, as while Redis was down."""
         if not self._sockets:
             return []
-        changed = await threads.read(wire.changed_lately, self.here())
+        changed = await db_threads.read(wire.changed_lately, self.here())
         missed = {
             conversation
             for conversation, parent, message, revision in changed

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from chat.models import Conversation, Message, Role, Status
 from chat.rendering import Blocks
-from models_admin.narration import iso
+from models_admin.presentation.switch_text import iso
 from models_admin.tabby.wire import Usage
 
 SHOWN = 200  # messages of a branch that a page is given at first

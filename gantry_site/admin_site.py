@@ -10,7 +10,7 @@ from django.contrib.admin import AdminSite
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, HttpResponseBase
 
-from models_admin import banner
+from models_admin.presentation import banner
 
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 

@@ -9,6 +9,6 @@ class GantrySiteConfig(AppConfig):
 
     def ready(self) -> None:
         from gantry_site import checks, refusals  # noqa: F401, PLC0415 (registers them; needs models)
-        from models_admin import findings  # noqa: PLC0415
+        from models_admin.ops import diagnostics  # noqa: PLC0415
 
-        findings.others.append(refusals.findings)
+        diagnostics.others.append(refusals.findings)

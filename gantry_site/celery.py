@@ -8,7 +8,7 @@ from typing import Any
 from celery import Celery, Task
 from celery.signals import setup_logging, task_prerun
 
-from models_admin import trace
+from models_admin import log_context
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gantry_site.settings")
 
@@ -25,4 +25,4 @@ def _leave_logging_alone(**_: Any) -> None:
 @task_prerun.connect
 def _traced(task: Task, **_: Any) -> None:
     """Work for the request that asked for the task, as far as log lines are concerned."""
-    trace.request_id.set(trace.taken((task.request.headers or {}).get("request_id") or ""))
+    log_context.request_id.set(log_context.taken((task.request.headers or {}).get("request_id") or ""))

@@ -8,7 +8,7 @@ from typing import Any
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet.tcp import Server
 
-from models_admin.allowance import FLOODED
+from models_admin.live.allowance import FLOODED
 
 LARGEST_DIRECT = 0xFFFF  # bytes; what a two-byte length tells
 MOST_UNREAD = 8 * 1024 * 1024  # bytes, from the moment at which the reader fell behind

@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from models_admin import trace
+from models_admin import log_context
 from models_admin.visible import escaped, visible
 
 HIDDEN = "•••"
@@ -80,9 +80,9 @@ class Json(logging.Formatter):
             "logger": record.name,
             "message": redacted(record.getMessage()[:LONGEST]),
         }
-        if request := trace.request_id.get():
+        if request := log_context.request_id.get():
             line["request_id"] = request
-        if (switch := trace.switch_id.get()) is not None:
+        if (switch := log_context.switch_id.get()) is not None:
             line["switch_id"] = switch
         for name, value in vars(record).items():
             if name not in _ORDINARY and isinstance(value, (str, int, float, bool)):

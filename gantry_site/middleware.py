@@ -16,9 +16,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.utils.decorators import async_only_middleware, sync_and_async_middleware
 
 from gantry_site.addresses import read
-from models_admin import findings, metrics, trace
+from models_admin import log_context
+from models_admin.api.base import Later
 from models_admin.downloads import Download
-from models_admin.http import Later
+from models_admin.ops import diagnostics, metrics
 
 # Everything comes from this server: no inline script, no other origin. `data:` images are the admin site's own icons.
 POLICY = "; ".join(
@@ -56,7 +57,7 @@ def traced(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest]
     if iscoroutinefunction(get_response):
 
         async def asynchronous(request: HttpRequest) -> HttpResponseBase:
-            with trace.request(request.headers.get("X-Request-ID", "")) as name:
+            with log_context.request(request.headers.get("X-Request-ID", "")) as name:
                 begun = time.monotonic()
                 response: HttpResponseBase = await get_response(request)
                 return _noted(request, response, name, begun)
@@ -64,7 +65,7 @@ def traced(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest]
         return asynchronous
 
     def synchronous(request: HttpRequest) -> HttpResponseBase:
-        with trace.request(request.headers.get("X-Request-ID", "")) as name:
+        with log_context.request(request.headers.get("X-Request-ID", "")) as name:
             begun = time.monotonic()
             return _noted(request, get_response(request), name, begun)
 
@@ -164,7 +165,7 @@ class Readiness:
         """At most once a second anew, however many ask."""
         with self._asking:
             if time.monotonic() >= self._until:
-                found = findings.readiness()
+                found = diagnostics.readiness()
                 ready = found["database"].level == "ok"
                 well = all(each.level == "ok" for each in found.values())
                 self._known = {

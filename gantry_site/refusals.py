@@ -23,9 +23,10 @@ from django.utils.timesince import timesince
 from django.views.decorators.csrf import csrf_exempt
 
 from gantry_site.models import SeenFault
-from models_admin import proxy_faults, saving
-from models_admin.finding import Finding
-from models_admin.proxy_faults import NO_UPGRADE, ProxyFault
+from models_admin import saving
+from models_admin.api import proxy_faults
+from models_admin.api.proxy_faults import NO_UPGRADE, ProxyFault
+from models_admin.servers.finding import Finding
 
 log = logging.getLogger(__name__)
 

@@ -17,12 +17,14 @@ from django.urls import path, re_path
 from chat.consumers import ChatConsumer
 from chat.dispatch import dispatcher
 from gantry_site.bodies import bounded
-from models_admin import findings, machine, tally, trace
-from models_admin.consumers import Page
-from models_admin.hub import hub
-from models_admin.line import Line, Send
-from models_admin.origins import is_ours
-from models_admin.wish_news import news
+from models_admin import counters, log_context
+from models_admin.api.origins import is_ours
+from models_admin.live.consumers import Page
+from models_admin.live.hub import hub
+from models_admin.live.outgoing import Line, Send
+from models_admin.live.request_news import news
+from models_admin.ops import diagnostics
+from models_admin.servers import machine
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Application = Callable[..., Awaitable[None]]
@@ -32,10 +34,10 @@ END_SECONDS = 3  # for replies to be put back; who comes too late is taken for d
 
 def start() -> None:
     """Begin this process' share of the work, in the running loop: hear events, answer queued messages."""
-    machine.start([findings.disk, findings.redis_server])
+    machine.start([diagnostics.disk, diagnostics.redis_server])
     hub.start()
     news.start()
-    tally.start()
+    counters.start()
     dispatcher.start()
 
 
@@ -57,7 +59,7 @@ def build(pages: Application) -> Application:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "websocket":
-            with trace.request(""):
+            with log_context.request(""):
                 path = _within(scope["path"])
                 await routes({**scope, "path": path, "line": Line(send)}, receive, send)
         else:
@@ -103,4 +105,4 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 
 async def _tidy_up() -> None:
     await dispatcher.stop()
-    await tally.flush()
+    await counters.flush()

@@ -9,9 +9,9 @@ from django.urls import include, path
 from chat.api import router
 from gantry_site import refusals
 from gantry_site.sign_in_pages import AdminSignInForm, SignInForm
-from models_admin import api_docs
-from models_admin.api import api
-from models_admin.wishes_api import router as wishes_router
+from models_admin.api import description
+from models_admin.api.app import api
+from models_admin.api.request_routes import router as wishes_router
 
 api.add_router("", router)
 api.add_router("", wishes_router)
@@ -32,7 +32,7 @@ urlpatterns = [
     path("accounts/signed-out/", signed_out, name="signed-out"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
-    path("api/docs", api_docs.view(api), name="api-docs"),
+    path("api/docs", description.view(api), name="api-docs"),
     path("api/", api.urls),
     path("ws/<path:rest>", refusals.of_socket),
     path("", include("chat.urls")),

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from django.http import StreamingHttpResponse
 
-from models_admin import threads
+from models_admin import db_threads
 
 T = TypeVar("T")
 BATCH = 500  # rows that are read at once
@@ -26,7 +26,7 @@ class Download(StreamingHttpResponse):
         self._parts = parts
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while (part := await threads.read(next, self._parts, None)) is not None:
+        while (part := await db_threads.read(next, self._parts, None)) is not None:
             yield self.make_bytes(part)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from celery import current_app
 from channels.layers import get_channel_layer
 
-from models_admin import trace
+from models_admin import log_context
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ def let_go() -> None:
 def nudge_worker(task: str, *args: Any) -> None:
     """Start the task of that name in a worker, from a thread that may wait for Redis; what gets lost is found later."""
 
-    headers = {"request_id": trace.request_id.get()}
+    headers = {"request_id": log_context.request_id.get()}
 
     def publish() -> None:
         try:

@@ -1,9 +1,10 @@
 """The control plane's rows: the cached catalog, what is loaded, each switch, each generation in flight.
 
-Who may write them: catalog.py writes TabbyModel; backend.py writes Backend; switching.py (with running.py, its worker
-side) writes Switch; loads.py writes Load; gate.py writes Lease; presence.py writes Worker; rules.py and the admin site
-write Rule; tokens.py writes Token; idempotency.py writes RepeatKey; wishes.py and wish_ends.py write Wish. Everybody may
-read.
+Who may write them: servers/catalog.py writes TabbyModel; servers/state_row.py writes Backend;
+switching/transitions.py (with switching/runner.py, its worker side) writes Switch; servers/loads.py writes Load;
+switching/gate.py writes Lease; servers/worker_heartbeats.py writes Worker; automation/rules.py and the admin site
+write Rule; api/tokens.py writes Token; api/idempotency.py writes RepeatKey; model_requests/asking.py and
+model_requests/endings.py write Wish. Everybody may read.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Backend(models.Model):
     model = models.CharField(max_length=255, blank=True)
     parameters = models.JSONField(default=dict)
     options = models.JSONField(default=dict)
-    # How what the card shows (`parameters`) differs from the options that it was loaded with: see differences.py.
+    # How what the card shows (`parameters`) differs from the options that it was loaded with: see servers/differences.py.
     differences = models.JSONField(default=list)
     loaded_at = models.DateTimeField(null=True)
     seen_at = models.DateTimeField(null=True)
@@ -163,7 +164,7 @@ class Switch(models.Model):
     advice = models.TextField(blank=True)
     # What was loaded when it ended; None while it runs, and where TabbyAPI did not say it.
     result = models.CharField(max_length=255, null=True)  # noqa: DJ001 ('' is "nothing loaded")
-    # The parameters on TabbyAPI's card when it ended, and how they differ from what was asked: see differences.py.
+    # The parameters on TabbyAPI's card when it ended, and how they differ from what was asked: see servers/differences.py.
     card = models.JSONField(default=dict)
     differences = models.JSONField(default=list)
     slot = models.PositiveSmallIntegerField(default=1, editable=False)
@@ -266,7 +267,7 @@ def _weekdays() -> list[int]:
 
 
 class Rule(models.Model):
-    """A switch that happens by itself. rules.py decides when; each leaves a Switch that names it.
+    """A switch that happens by itself. automation/rules.py decides when; each leaves a Switch that names it.
 
     An empty target is the last model at a start, else an unload. `days` are ISO weekdays (1 = Monday); `at` is a time of
     day in TIME_ZONE.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from models_admin.threads import away
+from models_admin.db_threads import away
 
 INSUFFICIENT_STORAGE = 507
 UNAVAILABLE = 503

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from models_admin import idempotency, rules, running, tabby_findings, upkeep, wish_ends, worker_loop
+from models_admin.api import idempotency
+from models_admin.automation import rules, upkeep
+from models_admin.model_requests import endings
+from models_admin.ops import worker
+from models_admin.servers import diagnosis
+from models_admin.switching import runner
 
-__all__ = ["worker_loop"]  # what a worker does without tasks begins with its process
+__all__ = ["worker"]  # what a worker does without tasks begins with its process
 
 
 @shared_task
 def run_switch(switch_id: int) -> None:
     """Carry a switch out; does nothing if another worker has it or it has ended."""
-    running.run(switch_id)
+    runner.run(switch_id)
 
 
 @shared_task
 def refresh_catalog() -> None:
     """Ask TabbyAPI for its models and for what is loaded."""
     upkeep.refresh()
-    tabby_findings.remember()
+    diagnosis.remember()
 
 
 @shared_task
 def look_after() -> None:
     """Look again for a TabbyAPI that was out of reach, close requests."""
     upkeep.look_after()
-    wish_ends.look_after()
+    endings.look_after()
 
 
 @shared_task

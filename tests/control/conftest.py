@@ -12,8 +12,8 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
 
-from models_admin import names
 from models_admin.models import Backend, State, TabbyModel, Worker
+from models_admin.servers import names
 
 
 @pytest.fixture(scope="session", autouse=True)

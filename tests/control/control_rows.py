@@ -11,8 +11,8 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
-from models_admin import switching
 from models_admin.models import ACTIVE, State, Switch
+from models_admin.switching import transitions
 
 LLAMA, QWEN, MISTRAL = (
     "Llama-3.1-8B-Instruct",
@@ -46,14 +46,14 @@ class Worked(threading.Thread):
 
     def _work(self) -> None:
         deadline = time.monotonic() + 30
-        while (asked := switching.active()) is None:
+        while (asked := transitions.active()) is None:
             assert time.monotonic() < deadline, "nobody asked for a switch"
             time.sleep(0.01)
-        switch = switching.claim(asked.pk)
+        switch = transitions.claim(asked.pk)
         assert switch is not None
         for state in self.states[:-1]:
-            switching.move(switch, state)
-        switching.move(switch, self.states[-1], **{"result": switch.target, **self.ending})
+            transitions.move(switch, state)
+        transitions.move(switch, self.states[-1], **{"result": switch.target, **self.ending})
 
 
 def running(state: State = State.LOADING, **fields: Any) -> Switch:

@@ -8,8 +8,8 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
 
-from models_admin import admin_log, observing, switching
 from models_admin.models import Backend, Source, State, Switch, TabbyModel
+from models_admin.switching import admin_log, observation, transitions
 from models_admin.tabby.wire import ModelCard
 
 Catalog = dict[str, TabbyModel]
@@ -24,7 +24,7 @@ def test_a_success_is_entered_under_who_asked(catalog: Catalog, make_user: MakeU
     alice = make_user("alice")
     switch = running(State.VERIFYING, source=Source.API, requested_by=alice)
     assert entries(switch) == []
-    switching.move(switch, State.SUCCEEDED, result=QWEN)
+    transitions.move(switch, State.SUCCEEDED, result=QWEN)
     (entry,) = entries(switch)
     assert entry.user == alice
     assert entry.get_change_message() == f"{LLAMA} → {QWEN}, Succeeded (asked for by API)"
@@ -32,7 +32,7 @@ def test_a_success_is_entered_under_who_asked(catalog: Catalog, make_user: MakeU
 
 def test_a_failure_says_why_and_what_is_loaded(catalog: Catalog) -> None:
     switch = running(State.ROLLING_BACK, source=Source.RULE, rule="mornings", error="Out of memory.")
-    switching.move(switch, State.FAILED, result=LLAMA)
+    transitions.move(switch, State.FAILED, result=LLAMA)
     (entry,) = entries(switch)
     words = entry.get_change_message()
     assert "rule “mornings”" in words
@@ -42,7 +42,7 @@ def test_a_failure_says_why_and_what_is_loaded(catalog: Catalog) -> None:
 
 def test_a_cancelled_one_is_entered_too(catalog: Catalog, make_user: MakeUser) -> None:
     switch = running(State.DRAINING, requested_by=make_user("alice"))
-    switching.cancel(switch, user=make_user("bob"))
+    transitions.cancel(switch, user=make_user("bob"))
     (entry,) = entries(switch)
     assert "Cancelled by bob" in entry.get_change_message()
 
@@ -58,19 +58,19 @@ def test_a_change_from_outside_is_entered_under_gantrys_own_account(catalog: Cat
 
 
 def from_outside(name: str = MISTRAL) -> None:
-    observing.observe(ModelCard(name, {}), Backend.objects.get().epoch)
+    observation.observe(ModelCard(name, {}), Backend.objects.get().epoch)
 
 
 def test_an_account_that_was_deleted_meanwhile_undoes_nothing(catalog: Catalog, make_user: MakeUser) -> None:
     switch = running(State.VERIFYING, requested_by=make_user("alice"))
     User.objects.get(username="alice").delete()
-    switching.move(switch, State.SUCCEEDED, result=QWEN)
+    transitions.move(switch, State.SUCCEEDED, result=QWEN)
     (entry,) = entries(switch)
     assert entry.user.username == admin_log.ITSELF
 
 
 def test_the_history_page_shows_it(admin_client: Client, catalog: Catalog) -> None:
     switch = running(State.VERIFYING, requested_by=User.objects.get(username="admin"))
-    switching.move(switch, State.SUCCEEDED, result=QWEN)
+    transitions.move(switch, State.SUCCEEDED, result=QWEN)
     page = admin_client.get(f"/admin/models_admin/switch/{switch.pk}/history/").content.decode()
     assert f"{LLAMA} → {QWEN}, Succeeded" in page

@@ -15,8 +15,9 @@ from django.test import Client
 from django.utils import timezone
 from django.utils.dateformat import format as date
 
-from models_admin import plots, switching
+from models_admin.admin import plots
 from models_admin.models import Backend, Source, State, Switch, TabbyModel
+from models_admin.switching import transitions
 
 HISTORY = "/admin/models_admin/switch/"
 Catalog = dict[str, TabbyModel]
@@ -87,8 +88,8 @@ def test_the_export_has_a_column_for_each_step(admin_client: Client, catalog: Ca
 
 def test_nothing_is_asked_for_after_it_started(catalog: Catalog) -> None:
     begun = timezone.now() - timedelta(minutes=1)
-    rollback = switching.record(source=Source.ROLLBACK, target=LLAMA, previous="", started_at=begun)
-    outside = switching.record(source=Source.OUTSIDE, target=QWEN, previous=LLAMA)
+    rollback = transitions.record(source=Source.ROLLBACK, target=LLAMA, previous="", started_at=begun)
+    outside = transitions.record(source=Source.OUTSIDE, target=QWEN, previous=LLAMA)
     assert rollback.created_at == begun
     assert outside.created_at == outside.started_at
 

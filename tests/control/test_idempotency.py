@@ -11,7 +11,7 @@ from control_rows import MISTRAL, QWEN, MakeUser
 from django.test import Client
 from django.utils import timezone
 
-from models_admin import idempotency
+from models_admin.api import idempotency
 from models_admin.models import RepeatKey, State, Switch, TabbyModel
 
 SWITCH, UNLOAD = "/api/admin/models/switch", "/api/admin/models/unload"

@@ -10,8 +10,8 @@ from django.conf import LazySettings
 from django.db import connection
 from django.test import Client
 
-from models_admin.metrics import _Switches
 from models_admin.models import Source, State, Switch
+from models_admin.ops.metrics import _Switches
 
 PATH = "/metrics"
 TOKEN = "a-token-for-prometheus"

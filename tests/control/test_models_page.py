@@ -12,9 +12,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from models_admin.demand import Demand
 from models_admin.models import Backend, Lease, Source, State, Switch, TabbyModel, Worker
-from models_admin.observing import Refreshed
+from models_admin.switching.demand import Demand
+from models_admin.switching.observation import Refreshed
 
 PAGE = "/admin/models_admin/tabbymodel/"
 Catalog = dict[str, TabbyModel]
@@ -332,8 +332,8 @@ def test_refresh_names_some_of_many_models(
     admin_client: Client, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = Refreshed([f"new-{number}" for number in range(12)], ["gone-1"])
-    monkeypatch.setattr("models_admin.upkeep.refresh", lambda *_: found)
-    monkeypatch.setattr("models_admin.tabby_findings.remember", lambda *_: None)
+    monkeypatch.setattr("models_admin.automation.upkeep.refresh", lambda *_: found)
+    monkeypatch.setattr("models_admin.servers.diagnosis.remember", lambda *_: None)
     words = messages(admin_client.post(f"{PAGE}refresh/", follow=True))
     assert "new-9 and 2 more; gone: gone-1." in words
     assert "new-10" not in words
@@ -562,7 +562,7 @@ def test_who_uses_the_model_is_told_before_a_switch(
     replying, waiting, people = demanded
     for number in range(replying):
         Lease.objects.create(holder="web", subject=f"reply {number}")
-    monkeypatch.setattr("models_admin.demand._tell", lambda: Demand(waiting=waiting, people=people))
+    monkeypatch.setattr("models_admin.switching.demand._tell", lambda: Demand(waiting=waiting, people=people))
     page = html(admin_client, url(catalog, QWEN))
     assert f"<dd>{words}</dd>" in page
     assert ("given up to 20 s" in page) is bool(replying)
@@ -576,7 +576,9 @@ def test_with_nothing_loaded_there_are_no_replies_to_ask_about(
     admin_client: Client, catalog: Catalog, monkeypatch: pytest.MonkeyPatch, waiting: int, words: str
 ) -> None:
     Backend.objects.update(model="", loaded_at=None)
-    monkeypatch.setattr("models_admin.demand._tell", lambda: Demand(waiting=waiting, people=min(1, waiting)))
+    monkeypatch.setattr(
+        "models_admin.switching.demand._tell", lambda: Demand(waiting=waiting, people=min(1, waiting))
+    )
     page = html(admin_client, url(catalog, QWEN))
     assert f"<dd>{words}</dd>" in page
     assert "Replies in flight may take" not in page

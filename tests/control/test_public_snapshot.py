@@ -8,8 +8,8 @@ from control_rows import LLAMA, QWEN, running
 from django.contrib.auth.models import User
 from django.test import Client
 
-from models_admin import snapshots
 from models_admin.models import Backend, State, TabbyModel
+from models_admin.presentation import snapshots
 
 
 def test_administrators_matters_are_left_out(admin_client: Client, catalog: dict[str, TabbyModel]) -> None:

@@ -11,8 +11,11 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from models_admin import backend, snapshots, switching, wish_ends, wishes
+from models_admin.model_requests import asking, endings
 from models_admin.models import Source, State, Switch, TabbyModel, Wish, WishState
+from models_admin.presentation import snapshots
+from models_admin.servers import state_row
+from models_admin.switching import transitions
 from models_admin.tabby.wire import ModelCard
 
 API = "/api/models/requests"
@@ -60,8 +63,8 @@ def states(client: Client) -> list[tuple[str, str]]:
 
 def load(model: str) -> None:
     """The model is loaded, whoever did it."""
-    with switching.transaction.atomic():
-        backend.set_loaded(ModelCard(model, {}))
+    with transitions.transaction.atomic():
+        state_row.set_loaded(ModelCard(model, {}))
 
 
 # Asking -------------------------------------------------------------------------------------------------------------
@@ -117,10 +120,10 @@ def test_the_loaded_model_needs_no_request(catalog: Catalog, ann: Client) -> Non
 def test_the_loaded_model_can_be_asked_for_while_it_is_taken_away(catalog: Catalog, ann: Client) -> None:
     running(State.DRAINING)
     assert ask(ann, LLAMA)["request"]["state"] == "open"
-    wish_ends.look_after()
+    endings.look_after()
     assert states(ann) == [(LLAMA, "open")]
     Switch.objects.update(state=State.CANCELLED)  # nothing is loaded anew
-    wish_ends.look_after()
+    endings.look_after()
     assert states(ann) == [(LLAMA, "granted")]
 
 
@@ -156,19 +159,19 @@ def test_a_request_of_the_wrong_shape_is_refused(catalog: Catalog, ann: Client, 
 
 
 def test_only_so_many_requests_are_open_at_once(catalog: Catalog, ann: Client, ben: Client) -> None:
-    for number in range(wishes.MOST_OPEN + 1):
+    for number in range(asking.MOST_OPEN + 1):
         TabbyModel.objects.create(name=f"model-{number}")
-    for number in range(wishes.MOST_OPEN):
+    for number in range(asking.MOST_OPEN):
         ask(ann, f"model-{number}")
-    assert "Withdraw a request" in ask(ann, f"model-{wishes.MOST_OPEN}", status=429)["detail"]
+    assert "Withdraw a request" in ask(ann, f"model-{asking.MOST_OPEN}", status=429)["detail"]
     ask(ann, "model-0", "Another reason is no other request.")
-    ask(ben, f"model-{wishes.MOST_OPEN}")
+    ask(ben, f"model-{asking.MOST_OPEN}")
     ann.delete(f"{API}/{told(ann)[-1]['id']}")
-    ask(ann, f"model-{wishes.MOST_OPEN}")
+    ask(ann, f"model-{asking.MOST_OPEN}")
 
 
 def test_asking_over_and_over_is_refused_for_a_while(catalog: Catalog, ann: Client) -> None:
-    for number in range(wishes.MOST_AN_HOUR // 2):
+    for number in range(asking.MOST_AN_HOUR // 2):
         request = ask(ann, reason=f"{number}")["request"]
         ask(ann, reason=f"{number}, once more")
         assert ann.delete(f"{API}/{request['id']}").status_code == 204
@@ -179,7 +182,7 @@ def test_asking_over_and_over_is_refused_for_a_while(catalog: Catalog, ann: Clie
 
 
 def test_what_was_asked_on_other_days_is_not_counted(catalog: Catalog, ann: Client) -> None:
-    for day in range(wishes.MOST_AN_HOUR):
+    for day in range(asking.MOST_AN_HOUR):
         ask(ann, reason=f"{day}")
         Wish.objects.update(asked_at=timezone.now() - timedelta(days=1))
     ask(ann, reason="today")
@@ -188,7 +191,7 @@ def test_what_was_asked_on_other_days_is_not_counted(catalog: Catalog, ann: Clie
 
 def test_the_same_request_sent_again_counts_once(catalog: Catalog, ann: Client) -> None:
     first = ask(ann, reason="please")
-    for _ in range(wishes.MOST_AN_HOUR + 1):
+    for _ in range(asking.MOST_AN_HOUR + 1):
         assert ask(ann, reason="please") == first
 
 
@@ -242,12 +245,12 @@ def test_requests_are_granted_when_their_model_is_loaded(catalog: Catalog, ann: 
     number = ask(ann)["request"]["id"]
     ask(ben)
     ask(ben, MISTRAL)
-    switch = switching.claim(switching.request(QWEN, source=Source.COMMAND).pk)
+    switch = transitions.claim(transitions.request(QWEN, source=Source.COMMAND).pk)
     assert switch is not None
     for state in (State.DRAINING, State.UNLOADING, State.LOADING, State.VERIFYING):
-        switching.move(switch, state)
+        transitions.move(switch, state)
         assert states(ann) == [(QWEN, "open")]
-    switching.succeed(switch, card=ModelCard(QWEN, {}))
+    transitions.succeed(switch, card=ModelCard(QWEN, {}))
     assert states(ann) == [(QWEN, "granted")]
     assert states(ben) == [(QWEN, "granted"), (MISTRAL, "open")]
     late = ann.delete(f"{API}/{number}")
@@ -270,18 +273,18 @@ def test_the_notice_of_an_end_is_told_until_it_is_put_away(catalog: Catalog, ann
 def test_the_notice_of_an_end_is_no_news_after_two_weeks(catalog: Catalog, ann: Client) -> None:
     ask(ann)
     load(QWEN)
-    Wish.objects.update(ended_at=timezone.now() - wishes.TOLD_FOR)
+    Wish.objects.update(ended_at=timezone.now() - asking.TOLD_FOR)
     assert told(ann) == []
 
 
 def test_a_failed_switch_leaves_the_request_open(catalog: Catalog, ann: Client) -> None:
     ask(ann)
-    switch = switching.claim(switching.request(QWEN, source=Source.ADMIN).pk)
+    switch = transitions.claim(transitions.request(QWEN, source=Source.ADMIN).pk)
     assert switch is not None
     for state in (State.DRAINING, State.UNLOADING, State.LOADING, State.ROLLING_BACK, State.FAILED):
-        switching.move(switch, state)
+        transitions.move(switch, state)
     load(LLAMA)
-    wish_ends.look_after()
+    endings.look_after()
     assert states(ann) == [(QWEN, "open")]
 
 
@@ -289,10 +292,10 @@ def test_a_model_that_vanishes_closes_its_requests(catalog: Catalog, ann: Client
     ask(ann)
     ask(ann, MISTRAL)
     TabbyModel.objects.filter(name=QWEN).update(vanished_at=timezone.now() - timedelta(minutes=9))
-    wish_ends.look_after()
+    endings.look_after()
     assert states(ann) == [(QWEN, "open"), (MISTRAL, "open")], "it may come back"
     TabbyModel.objects.filter(name=QWEN).update(vanished_at=timezone.now() - timedelta(minutes=11))
-    wish_ends.look_after()
+    endings.look_after()
     assert states(ann) == [(QWEN, "gone"), (MISTRAL, "open")]
 
 
@@ -300,10 +303,10 @@ def test_a_request_that_nobody_answers_expires(catalog: Catalog, ann: Client, se
     settings.REQUEST_DAYS = 2.0
     ask(ann)
     Wish.objects.update(asked_at=timezone.now() - timedelta(days=1.9))
-    wish_ends.look_after()
+    endings.look_after()
     assert states(ann) == [(QWEN, "open")]
     Wish.objects.update(asked_at=timezone.now() - timedelta(days=2.1))
-    wish_ends.look_after()
+    endings.look_after()
     assert states(ann) == [(QWEN, "expired")]
 
 
@@ -311,8 +314,8 @@ def test_requests_that_ended_long_ago_are_forgotten(catalog: Catalog, ann: Clien
     ask(ann)
     ask(ann, MISTRAL)
     load(QWEN)
-    Wish.objects.filter(target=QWEN).update(ended_at=timezone.now() - wish_ends.KEPT)
-    wish_ends.look_after()
+    Wish.objects.filter(target=QWEN).update(ended_at=timezone.now() - endings.KEPT)
+    endings.look_after()
     assert [each.target for each in Wish.objects.all()] == [MISTRAL]
 
 
@@ -331,6 +334,6 @@ def test_the_snapshot_has_the_words_for_the_loaded_model(catalog: Catalog) -> No
         "visible": True,
         "size": "8B",
     }
-    with switching.transaction.atomic():
-        backend.set_loaded(None)
+    with transitions.transaction.atomic():
+        state_row.set_loaded(None)
     assert snapshots.current()["about"] is None

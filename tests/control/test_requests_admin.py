@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from models_admin import wishes
+from models_admin.model_requests import asking
 from models_admin.models import State, TabbyModel, Wish, WishState
 
 MODELS = "/admin/models_admin/tabbymodel/"
@@ -48,7 +48,7 @@ def ann(make_user: MakeUser) -> User:
 
 @pytest.fixture
 def wish(catalog: Catalog, ann: User) -> Wish:
-    made = wishes.ask(ann.pk, QWEN, f"for my code {SCRIPT}")
+    made = asking.ask(ann.pk, QWEN, f"for my code {SCRIPT}")
     assert made is not None
     return made
 
@@ -74,7 +74,7 @@ def test_the_box_shows_the_first_few_and_links_to_the_rest(
     wish: Wish, admin_client: Client, make_user: MakeUser
 ) -> None:
     for number in range(6):
-        wishes.ask(make_user(f"user{number}").pk, QWEN)
+        asking.ask(make_user(f"user{number}").pk, QWEN)
     shown = box(admin_client)
     assert re.findall(r"<strong>(\w+)</strong> asks", shown) == ["ann", "user0", "user1", "user2", "user3"]
     assert '<span class="gantry-count">7</span>' in shown
@@ -122,7 +122,7 @@ def test_a_request_is_declined_with_a_few_words(wish: Wish, admin_client: Client
     response = admin_client.post(page, {"answer": f"Not today.\n{SCRIPT}"}, follow=True)
     assert response.redirect_chain == [(PAGE, 302)]
     assert "Declined. ann is told." in response.content.decode()
-    [told] = wishes.news([ann.pk])[ann.pk]
+    [told] = asking.news([ann.pk])[ann.pk]
     assert (told["state"], told["answer"]) == ("declined", f"Not today. {SCRIPT}")
     entry = LogEntry.objects.get()
     assert (entry.get_change_message(), entry.user.username) == ("Declined.", "admin")
@@ -140,7 +140,7 @@ def test_declining_from_the_models_page_leads_back_there(wish: Wish, admin_clien
 
 
 def test_a_request_that_has_ended_is_not_declined(wish: Wish, admin_client: Client, ann: User) -> None:
-    wishes.withdraw(ann.pk, wish.pk)
+    asking.withdraw(ann.pk, wish.pk)
     page = f"{PAGE}{wish.pk}/decline/"
     assert "has ended already" in html(admin_client, page)
     response = admin_client.post(page, {"answer": "no"}, follow=True)
@@ -158,9 +158,9 @@ def test_words_that_are_too_long_are_sent_back(wish: Wish, admin_client: Client)
 def test_the_list_shows_open_requests_and_others_when_asked(
     wish: Wish, admin_client: Client, make_user: MakeUser
 ) -> None:
-    other = wishes.ask(make_user("ben").pk, MISTRAL)
+    other = asking.ask(make_user("ben").pk, MISTRAL)
     assert other is not None
-    wishes.withdraw(other.user_id, other.pk)
+    asking.withdraw(other.user_id, other.pk)
     page = html(admin_client, PAGE)
     assert "for my code &lt;script&gt;" in page
     pk = TabbyModel.objects.get(name=QWEN).pk
@@ -180,7 +180,7 @@ def test_the_list_asks_no_more_for_more_requests(
     with CaptureQueriesContext(connection) as one:
         html(admin_client, PAGE)
     for number in range(10):
-        wishes.ask(make_user(f"user-{number}").pk, QWEN)
+        asking.ask(make_user(f"user-{number}").pk, QWEN)
     with django_assert_num_queries(len(one)):
         html(admin_client, PAGE)
 

@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from models_admin import rules
+from models_admin.automation import rules
 from models_admin.models import Backend, Rule, Source, State, Switch, TabbyModel
 
 PAGE = "/admin/models_admin/rule/"

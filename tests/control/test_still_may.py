@@ -12,8 +12,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from models_admin import tokens
-from models_admin.auth import still_may
+from models_admin.api import tokens
+from models_admin.api.auth import still_may
 from models_admin.models import State, Switch, TabbyModel, Token
 from models_admin.permissions import LOOKING
 

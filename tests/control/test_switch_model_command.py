@@ -10,8 +10,8 @@ import pytest
 from control_rows import LLAMA, MISTRAL, QWEN, Worked, running
 from django.core.management import CommandError, call_command
 
-from models_admin.console import Screen, Shown
 from models_admin.models import Backend, Source, State, Switch, TabbyModel, Worker
+from models_admin.ops.command import Screen, Shown
 
 Catalog = dict[str, TabbyModel]
 Start = Callable[..., Worked]
@@ -115,7 +115,7 @@ def test_ctrl_c_leaves_it_running_where_nobody_can_be_asked(
     def interrupt(switch_id: int, patience: float | None = None) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("models_admin.waiting.follow", interrupt)
+    monkeypatch.setattr("models_admin.presentation.waiting.follow", interrupt)
     error = refused(QWEN)
     assert "Left running" in str(error)
     assert error.returncode == 130
@@ -123,7 +123,7 @@ def test_ctrl_c_leaves_it_running_where_nobody_can_be_asked(
 
 
 def test_ctrl_c_can_cancel(catalog: Catalog, transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    from models_admin import waiting
+    from models_admin.presentation import waiting
 
     follow, interrupted = waiting.follow, []
 
@@ -133,7 +133,7 @@ def test_ctrl_c_can_cancel(catalog: Catalog, transactional_db: None, monkeypatch
             raise KeyboardInterrupt
         return follow(switch_id)
 
-    monkeypatch.setattr("models_admin.waiting.follow", interrupt_once)
+    monkeypatch.setattr("models_admin.presentation.waiting.follow", interrupt_once)
     monkeypatch.setattr("sys.stdin", Terminal())
     monkeypatch.setattr("builtins.input", lambda question: "y")
     out = io.StringIO()

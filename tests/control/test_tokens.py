@@ -13,7 +13,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from models_admin import tokens
+from models_admin.api import tokens
 from models_admin.models import Switch, TabbyModel, Token
 
 PAGE = "/admin/models_admin/token/"

@@ -9,8 +9,9 @@ import pytest
 from django.utils import timezone
 from support.rivals import let_owner_die
 
-from models_admin import backend, switching
 from models_admin.models import ACTIVE, ENDED, Source, State, Switch, TabbyModel
+from models_admin.servers import state_row
+from models_admin.switching import transitions
 
 pytestmark = pytest.mark.django_db
 STEPS = (State.DRAINING, State.UNLOADING, State.LOADING, State.VERIFYING, State.ROLLING_BACK)
@@ -22,13 +23,13 @@ def _three_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models_admin.events.nudge_worker", lambda *args: None)
     for name in ("old", "new", "other"):
         TabbyModel.objects.create(name=name)
-    row = backend.row()
+    row = state_row.row()
     row.model, row.seen_at = "old", timezone.now()
     row.save()
 
 
 def ask(target: str, **how: Any) -> Switch:
-    return switching.request(target, source=Source.API, **how)
+    return transitions.request(target, source=Source.API, **how)
 
 
 def standing_at(state: State, **fields: Any) -> Switch:
@@ -46,7 +47,7 @@ def now(switch: Switch) -> Switch:
 @pytest.mark.parametrize("state", [State.QUEUED, State.DRAINING])
 def test_before_anything_was_changed_it_is_cancelled_at_once(state: State) -> None:
     switch = standing_at(state)
-    switching.cancel(switch, user=None)
+    transitions.cancel(switch, user=None)
     assert (now(switch).state, now(switch).result) == (State.CANCELLED, "old")
     assert now(switch).finished_at is not None
 
@@ -54,7 +55,7 @@ def test_before_anything_was_changed_it_is_cancelled_at_once(state: State) -> No
 @pytest.mark.parametrize("state", [State.UNLOADING, State.LOADING, State.VERIFYING])
 def test_after_that_it_is_marked_and_goes_back_by_itself(state: State) -> None:
     switch = standing_at(state)
-    switching.cancel(switch, user=None)
+    transitions.cancel(switch, user=None)
     found = now(switch)
     assert (found.state, found.finished_at) == (state, None)
     assert found.cancel_requested_now()
@@ -63,8 +64,8 @@ def test_after_that_it_is_marked_and_goes_back_by_itself(state: State) -> None:
 @pytest.mark.parametrize("state", [State.ROLLING_BACK, *ENDED])
 def test_what_goes_back_or_has_ended_cannot_be_cancelled(state: State) -> None:
     switch = standing_at(state)
-    with pytest.raises(switching.TooLate):
-        switching.cancel(switch, user=None)
+    with pytest.raises(transitions.TooLate):
+        transitions.cancel(switch, user=None)
     assert (now(switch).state, now(switch).cancel_requested) == (state, None)
 
 
@@ -73,7 +74,7 @@ def test_who_asks_for_the_same_joins_it_and_for_another_meets_a_conflict(state: 
     switch = standing_at(state)
     assert ask("new").pk == switch.pk
     for target in ("other", ""):
-        with pytest.raises(switching.Conflict) as conflict:
+        with pytest.raises(transitions.Conflict) as conflict:
             ask(target)
         assert conflict.value.switch.pk == switch.pk
     assert Switch.objects.count() == 1
@@ -81,13 +82,13 @@ def test_who_asks_for_the_same_joins_it_and_for_another_meets_a_conflict(state: 
 
 def test_a_switch_that_goes_back_is_not_joined() -> None:
     standing_at(State.ROLLING_BACK)
-    with pytest.raises(switching.Conflict):
+    with pytest.raises(transitions.Conflict):
         ask("new")
 
 
 def test_a_switch_that_is_to_be_cancelled_is_not_joined() -> None:
     standing_at(State.LOADING, cancel_requested=timezone.now())
-    with pytest.raises(switching.Conflict):
+    with pytest.raises(transitions.Conflict):
         ask("new")
 
 
@@ -101,23 +102,23 @@ def test_what_somebody_wants_in_any_case_does_not_give_way() -> None:
 
 def test_a_switch_whose_nudge_got_lost_is_found() -> None:
     asked = ask("new")
-    assert switching.orphans() == []
+    assert transitions.orphans() == []
     Switch.objects.filter(pk=asked.pk).update(created_at=timezone.now() - timedelta(seconds=3))
-    assert switching.orphans() == [asked.pk]
-    assert switching.claim(asked.pk) is not None
-    assert switching.orphans() == []
+    assert transitions.orphans() == [asked.pk]
+    assert transitions.claim(asked.pk) is not None
+    assert transitions.orphans() == []
     let_owner_die(asked)
-    assert switching.orphans() == [asked.pk]
+    assert transitions.orphans() == [asked.pk]
 
 
 def test_the_seconds_of_each_step_are_added_up() -> None:
     asked = ask("new")
-    switch = switching.claim(asked.pk)
+    switch = transitions.claim(asked.pk)
     assert switch is not None
     moment = timedelta(seconds=10)
     for state in STEPS:
         switch.state_since -= moment
-        switching.move(switch, state)
+        transitions.move(switch, state)
     spent = now(asked).seconds
     assert set(spent) == {"queued", *(state.value for state in STEPS[:-1])}
     assert all(10 <= each < 20 for each in spent.values())
@@ -125,6 +126,6 @@ def test_the_seconds_of_each_step_are_added_up() -> None:
 
 def test_a_step_that_was_begun_twice_counts_twice() -> None:
     switch = standing_at(State.LOADING, seconds={"loading": 5.0}, state_since=timezone.now())
-    switching.move(switch, State.VERIFYING)
+    transitions.move(switch, State.VERIFYING)
     assert 5 <= now(switch).seconds["loading"] < 10
     assert now(switch).state in ACTIVE

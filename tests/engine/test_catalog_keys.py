@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from models_admin import backend, switching, upkeep
+from models_admin.automation import upkeep
 from models_admin.models import TabbyModel
+from models_admin.servers import state_row
+from models_admin.switching import transitions
 from models_admin.tabby.wire import ModelCard
 
 pytestmark = pytest.mark.django_db
@@ -39,7 +41,7 @@ def test_what_an_api_key_is_not_shown_is_not_gone(
 
 
 def test_a_name_that_is_not_known_may_be_the_keys_fault() -> None:
-    assert "key" not in str(switching.UnknownModel("new"))
+    assert "key" not in str(transitions.UnknownModel("new"))
     found = {
         "id": "key",
         "level": "error",
@@ -47,6 +49,6 @@ def test_a_name_that_is_not_known_may_be_the_keys_fault() -> None:
         "detail": "",
         "hint": "Set it.",
     }
-    backend.set_findings([found])
-    told = str(switching.UnknownModel("new"))
+    state_row.set_findings([found])
+    told = str(transitions.UnknownModel("new"))
     assert told.endswith("The key may not switch models, so TabbyAPI may have more. Set it.")

@@ -15,8 +15,9 @@ from support.rivals import acting_as, let_holders_die
 from chat import claims, replies
 from chat.claims import Grown, Work
 from chat.models import Conversation, Message, Status
-from models_admin import backend, gate
 from models_admin.models import Lease
+from models_admin.servers import state_row
+from models_admin.switching import gate
 from models_admin.tabby.errors import Unreachable
 
 pytestmark = pytest.mark.django_db
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _a_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
-    row = backend.row()
+    row = state_row.row()
     row.model, row.seen_at = "usual", timezone.now()
     row.save()
 
@@ -190,7 +191,7 @@ def test_a_reply_of_the_dead_is_stopped_instead_if_its_reader_wished() -> None:
 
 def test_nothing_is_claimed_behind_a_closed_gate() -> None:
     ask("mara")
-    backend.set_loaded(None)
+    state_row.set_loaded(None)
     with pytest.raises(gate.Closed):
         claim("one")
     assert not Lease.objects.exists()
@@ -198,10 +199,10 @@ def test_nothing_is_claimed_behind_a_closed_gate() -> None:
 
 def test_nothing_is_claimed_while_tabbyapi_is_out_of_reach() -> None:
     ask("mara")
-    backend.set_trouble(Unreachable("TabbyAPI cannot be reached"))
+    state_row.set_trouble(Unreachable("TabbyAPI cannot be reached"))
     with pytest.raises(gate.Closed):
         claim("one")
-    backend.set_reachable()
+    state_row.set_reachable()
     assert len(claim("one")) == 1
 
 

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from models_admin import backend, differences, observing, process, switching
+from models_admin import process
 from models_admin.models import Source, State, Switch, TabbyModel
+from models_admin.servers import differences, state_row
+from models_admin.switching import observation, transitions
 from models_admin.tabby.wire import ModelCard
 
 pytestmark = pytest.mark.django_db
@@ -95,11 +97,11 @@ def test_a_success_keeps_the_card_and_what_differs() -> None:
     switch = Switch.objects.create(
         target="new", source=Source.API, drain_seconds=0, state=State.VERIFYING, owner=process.name()
     )
-    switching.succeed(switch, card=ModelCard("new", SHOWN), options={"max_seq_len": 8192})
+    transitions.succeed(switch, card=ModelCard("new", SHOWN), options={"max_seq_len": 8192})
     switch.refresh_from_db()
     assert switch.card == SHOWN
     assert [each["option"] for each in switch.differences] == ["max_seq_len"]
-    row = backend.row()
+    row = state_row.row()
     assert (row.parameters, row.options, row.differences) == (
         SHOWN,
         {"max_seq_len": 8192},
@@ -109,7 +111,7 @@ def test_a_success_keeps_the_card_and_what_differs() -> None:
 
 def known(**fields: Any) -> int:
     """A backend that was seen to run `new` with the parameters SHOWN; its epoch."""
-    row = backend.row()
+    row = state_row.row()
     row.model, row.parameters, row.options = "new", SHOWN, {"cache_mode": "Q8"}
     row.seen_at = row.loaded_at = timezone.now()
     for name, value in fields.items():
@@ -120,8 +122,8 @@ def known(**fields: Any) -> int:
 
 def test_the_same_model_with_other_parameters_was_loaded_by_somebody_else() -> None:
     epoch = known()
-    observing.observe(ModelCard("new", {**SHOWN, "cache_mode": "Q4"}), epoch)
-    row, outside = backend.row(), Switch.objects.get()
+    observation.observe(ModelCard("new", {**SHOWN, "cache_mode": "Q4"}), epoch)
+    row, outside = state_row.row(), Switch.objects.get()
     assert (row.epoch, row.parameters["cache_mode"], row.options) == (epoch + 1, "Q4", {})
     assert (outside.source, outside.target, outside.previous) == (Source.OUTSIDE, "new", "new")
     assert outside.detail == "cache_mode Q4 instead of Q8"
@@ -132,7 +134,7 @@ def test_the_same_model_with_other_parameters_was_loaded_by_somebody_else() -> N
 def test_what_only_one_of_two_cards_shows_is_no_change(shown: dict[str, Any]) -> None:
     fewer = {name: value for name, value in SHOWN.items() if name != "chunk_size"}
     epoch = known()
-    observing.observe(ModelCard("new", {**fewer, **shown}), epoch)
-    assert backend.row().epoch == epoch
-    assert backend.row().options == {"cache_mode": "Q8"}
+    observation.observe(ModelCard("new", {**fewer, **shown}), epoch)
+    assert state_row.row().epoch == epoch
+    assert state_row.row().options == {"cache_mode": "Q8"}
     assert not Switch.objects.exists()

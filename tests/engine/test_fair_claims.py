@@ -13,7 +13,7 @@ from django.utils import timezone
 from chat import claims, replies
 from chat.claims import Grown, Work
 from chat.models import Conversation, Message, Status
-from models_admin import backend
+from models_admin.servers import state_row
 
 pytestmark = pytest.mark.django_db
 BATCH = 16
@@ -23,7 +23,7 @@ BATCH = 16
 def _a_model_is_loaded(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
     settings.QUEUED_PER_USER = 100
-    row = backend.row()
+    row = state_row.row()
     row.model, row.seen_at = "usual", timezone.now()
     row.save()
 

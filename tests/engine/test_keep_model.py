@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from models_admin import backend, observing, presence, running, switching, upkeep
+from models_admin.automation import upkeep
 from models_admin.models import Backend, Source, State, Switch, TabbyModel
+from models_admin.servers import state_row, worker_heartbeats
+from models_admin.switching import observation, runner, transitions
 from models_admin.tabby.errors import TimedOut, Unreachable
 from models_admin.tabby.wire import ModelCard
 
@@ -28,7 +30,7 @@ def _known(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
 def seen(model: str, wanted: str = "") -> None:
     """Let `model` be what TabbyAPI was last seen to run."""
     TabbyModel.objects.filter(name=model).update(last_loaded=timezone.now())
-    row = backend.row()
+    row = state_row.row()
     row.model, row.wanted, row.seen_at = model, wanted, timezone.now()
     row.save()
 
@@ -37,12 +39,12 @@ def away(*, refused: bool = True) -> None:
     """Let TabbyAPI be out of reach, with nobody listening at its address or otherwise."""
     error = Unreachable("It is away")
     error.refused = refused
-    backend.set_trouble(error)
+    state_row.set_trouble(error)
 
 
 def look(model: str = "") -> None:
     """Let TabbyAPI say what is loaded."""
-    observing.observe(ModelCard(model, {}) if model else None, backend.row().epoch)
+    observation.observe(ModelCard(model, {}) if model else None, state_row.row().epoch)
     upkeep.keep()
 
 
@@ -84,14 +86,14 @@ def test_one_that_did_not_start_anew_may_be_loading_somebodys_model(lost: str) -
     if lost == "not heard of for a while":
         away(refused=False)
     elif lost == "silent for a while":
-        backend.set_trouble(TimedOut("It is silent"))
+        state_row.set_trouble(TimedOut("It is silent"))
     look()
     later(AFTER - 1)
     look()
     assert asked_for() == []
     look("other")
     assert asked_for() == []
-    assert not backend.vacant(backend.row())
+    assert not state_row.vacant(state_row.row())
 
 
 def test_it_is_loaded_when_that_has_lasted_longer_than_any_load() -> None:
@@ -115,7 +117,7 @@ def test_neither_does_what_was_before_gantry_started() -> None:
     seen("usual")
     look()
     later(AFTER + 1)
-    assert presence.begin()
+    assert worker_heartbeats.begin()
     look()
     assert asked_for() == []
 
@@ -132,7 +134,7 @@ def test_it_is_asked_for_once() -> None:
 
 def test_another_change_comes_first() -> None:
     seen("usual")
-    other = switching.request("other", source=Source.API)
+    other = transitions.request("other", source=Source.API)
     away()
     look()
     assert asked_for() == []
@@ -154,7 +156,7 @@ def test_another_model_from_outside_is_left_alone() -> None:
     seen("usual")
     look("other")
     assert asked_for() == []
-    assert backend.row().model == "other"
+    assert state_row.row().model == "other"
 
 
 class Loaded:
@@ -184,9 +186,9 @@ class Still:
 
 
 def carried_out(switch: Switch, tabby: Loaded) -> Switch:
-    claimed = switching.claim(switch.pk)
+    claimed = transitions.claim(switch.pk)
     assert claimed is not None
-    running.Run(claimed, tabby, Still()).to_the_end()  # type: ignore[arg-type]
+    runner.Run(claimed, tabby, Still()).to_the_end()  # type: ignore[arg-type]
     return Switch.objects.get(pk=switch.pk)
 
 
@@ -198,7 +200,7 @@ def test_a_model_that_comes_in_the_last_moment_is_left_alone(looks: int) -> None
     switch = carried_out(Switch.objects.get(source=Source.KEEP), Loaded(looks))
     assert (switch.state, switch.error_kind, switch.result) == ("cancelled", "not_empty", "other")
     assert switch.error == "Not done, because other has been loaded meanwhile."
-    assert backend.row().model == "other"
+    assert state_row.row().model == "other"
     assert ("draining" in switch.seconds) == (looks > 0), "replies by that model were kept waiting"
 
 
@@ -206,15 +208,15 @@ def test_somebody_who_asks_for_the_same_model_wants_it_in_any_case() -> None:
     seen("usual")
     away()
     look()
-    switch = switching.request("usual", source=Source.API)
+    switch = transitions.request("usual", source=Source.API)
     assert switch.source == Source.KEEP
     assert not Switch.objects.get(pk=switch.pk).only_if_empty
 
 
 def test_an_answer_from_before_the_last_change_is_not_believed() -> None:
     seen("usual")
-    observing.observe(None, backend.row().epoch - 1)
-    assert backend.row().model == "usual"
+    observation.observe(None, state_row.row().epoch - 1)
+    assert state_row.row().model == "usual"
 
 
 class Dying:
@@ -259,10 +261,10 @@ def cut_off(settings: Any, last: str, *, refused: bool) -> Switch:
     settings.SWITCH_TIMEOUT = 0
     seen("usual", wanted="usual")
     Backend.objects.update(options={"cache_mode": "Q8"}, parameters={"cache_mode": "Q8"})
-    claimed = switching.claim(switching.request("other", source=Source.API).pk)
+    claimed = transitions.claim(transitions.request("other", source=Source.API).pk)
     assert claimed is not None
     tabby = Dying(last, refused=refused)
-    run = running.Run(claimed, tabby, Quiet())  # type: ignore[arg-type]
+    run = runner.Run(claimed, tabby, Quiet())  # type: ignore[arg-type]
     run.prepare()
     run.drain()
     if last == "nothing":
@@ -270,7 +272,7 @@ def cut_off(settings: Any, last: str, *, refused: bool) -> Switch:
     run.to_the_end()
     switch = Switch.objects.get(pk=claimed.pk)
     assert (switch.state, switch.result) == (State.FAILED, None)
-    assert backend.row().unreachable_since is not None
+    assert state_row.row().unreachable_since is not None
     return switch
 
 
@@ -280,7 +282,7 @@ def test_a_tabbyapi_that_dies_in_mid_switch_is_given_its_model_again(
     settings: Any, last: str, refused: bool
 ) -> None:
     cut_off(settings, last, refused=refused)
-    assert backend.row().model == ""
+    assert state_row.row().model == ""
     look()
     if not refused:
         assert asked_for() == [], "a load may be under way"
@@ -297,7 +299,7 @@ def test_one_that_dies_before_it_was_told_anything_is_too(settings: Any) -> None
 
 def test_a_network_that_breaks_before_anything_was_sent_has_changed_nothing(settings: Any) -> None:
     cut_off(settings, "nothing", refused=False)
-    observing.observe(ModelCard("usual", {"cache_mode": "Q8"}), backend.row().epoch)
-    row = backend.row()
+    observation.observe(ModelCard("usual", {"cache_mode": "Q8"}), state_row.row().epoch)
+    row = state_row.row()
     assert (row.model, row.options, row.keep_due) == ("usual", {"cache_mode": "Q8"}, False)
     assert not Switch.objects.filter(source=Source.OUTSIDE).exists()

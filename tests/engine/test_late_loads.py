@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from models_admin import backend, loads, observing, switching, tabby_findings
 from models_admin.models import Load, Source, State, Switch, TabbyModel
+from models_admin.servers import diagnosis, loads, state_row
+from models_admin.switching import observation, transitions
 from models_admin.tabby.errors import Unreachable
 from models_admin.tabby.wire import ModelCard
 
@@ -26,7 +27,7 @@ def _known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def found(model: str) -> None:
     """Let `model` be what TabbyAPI was last seen to run."""
-    row = backend.row()
+    row = state_row.row()
     row.model, row.seen_at, row.loaded_at = model, timezone.now(), timezone.now() - timedelta(hours=1)
     row.save()
 
@@ -34,7 +35,7 @@ def found(model: str) -> None:
 @pytest.fixture
 def failed() -> Switch:
     """A switch from “old” to “new” that has given up both: its load, and the one on its way back. Nothing is loaded."""
-    switch = switching.request("new", source=Source.API, options={"cache_mode": "Q8"})
+    switch = transitions.request("new", source=Source.API, options={"cache_mode": "Q8"})
     for back in (False, True):
         loads.send(switch, back=back)
     Switch.objects.filter(pk=switch.pk).update(state=State.FAILED)
@@ -45,7 +46,7 @@ def failed() -> Switch:
 
 
 def observe(model: str) -> None:
-    observing.observe(ModelCard(model, {}) if model else None, backend.row().epoch)
+    observation.observe(ModelCard(model, {}) if model else None, state_row.row().epoch)
 
 
 def history() -> list[tuple[str, str]]:
@@ -55,15 +56,15 @@ def history() -> list[tuple[str, str]]:
 def test_each_takes_effect_in_its_turn_and_nobody_else_is_named(failed: Switch) -> None:
     assert loads.busy_with() == "new"
     observe("new")
-    assert (backend.row().model, backend.row().options) == ("new", {"cache_mode": "Q8"})
+    assert (state_row.row().model, state_row.row().options) == ("new", {"cache_mode": "Q8"})
     assert loads.busy_with() == "old"
     observe("")  # TabbyAPI goes on with the next
-    assert backend.row().model == ""
+    assert state_row.row().model == ""
     observe("old")
     assert loads.busy_with() == ""
     assert history() == [("late", "new"), ("late", "old")]
     assert set(Switch.objects.filter(source="late").values_list("cause", flat=True)) == {failed.pk}
-    assert list(tabby_findings.changed_by_others()) == []
+    assert list(diagnosis.changed_by_others()) == []
 
 
 def test_a_later_one_that_is_seen_first_shows_that_the_earlier_one_is_over(failed: Switch) -> None:
@@ -88,7 +89,7 @@ def test_a_model_that_stays_shows_that_nothing_waits_behind_it(failed: Switch) -
 def test_a_tabbyapi_that_does_not_listen_has_no_loads(failed: Switch, refused: bool) -> None:
     error = Unreachable("It is away")
     error.refused = refused
-    backend.set_trouble(error)
+    state_row.set_trouble(error)
     assert loads.busy_with() == ("" if refused else "new")
 
 
@@ -101,16 +102,16 @@ def test_one_that_is_never_heard_of_again_is_forgotten_in_the_end(failed: Switch
 
 
 def test_a_load_under_way_is_not_given_up() -> None:
-    switch = switching.request("new", source=Source.API)
+    switch = transitions.request("new", source=Source.API)
     loads.send(switch, back=False)
     assert loads.busy_with() == ""
 
 
 def test_a_load_that_has_ended_is_begun_anew_when_it_is_asked_for_again() -> None:
-    switch = switching.request("new", source=Source.API)
+    switch = transitions.request("new", source=Source.API)
     asked = [loads.send(switch, back=False)[1] for _ in range(2)]
     away = Unreachable("It is away")
     away.refused = True
-    backend.set_trouble(away)
+    state_row.set_trouble(away)
     asked += [loads.send(switch, back=False)[1] for _ in range(2)]
     assert asked == [False, True, False, True]

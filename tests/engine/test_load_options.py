@@ -8,8 +8,8 @@ import pytest
 from django.db import IntegrityError
 
 from models_admin.models import Source, Switch, TabbyModel
-from models_admin.options import validated
-from models_admin.switching import BadOptions, request
+from models_admin.servers.options import validated
+from models_admin.switching.transitions import BadOptions, request
 
 GOOD = {
     "max_seq_len": 8192,

@@ -19,8 +19,9 @@ from support.rivals import acting_as, kept_waiting, let_holders_die
 from chat import claims, replies
 from chat.claims import Grown, Work
 from chat.models import Conversation, Message, Status
-from models_admin import backend, gate
 from models_admin.models import Lease
+from models_admin.servers import state_row
+from models_admin.switching import gate
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -59,7 +60,7 @@ def test_leases_are_locked_in_the_order_of_a_heartbeat(change: Callable[[], obje
 
 
 def claimed(holder: str, asked: int = 1) -> list[Work]:
-    row = backend.row()
+    row = state_row.row()
     row.model, row.seen_at = "usual", timezone.now()
     row.save()
     for each in range(asked):

@@ -12,7 +12,7 @@ from django.utils import timezone
 from chat import wire
 from chat.models import Conversation, Message, Role, Status
 from chat.rooms import Rooms
-from models_admin import threads
+from models_admin import db_threads
 
 
 class Listener:
@@ -51,7 +51,7 @@ def talk() -> tuple[uuid.UUID, list[str]]:
     ids=["all", "none", "reply", "question"],
 )
 async def test_what_was_not_heard_is_found_once(heard: tuple[int, ...], missed: bool) -> None:
-    conversation, texts = await threads.write(talk)
+    conversation, texts = await db_threads.write(talk)
     rooms = Rooms()
     rooms.join(conversation, Listener())
     rooms.hear(conversation, [texts[index] for index in heard])
@@ -61,7 +61,7 @@ async def test_what_was_not_heard_is_found_once(heard: tuple[int, ...], missed: 
 
 @pytest.mark.django_db(transaction=True)
 async def test_the_only_page_has_missed_nothing_of_its_hello() -> None:
-    conversation, texts = await threads.write(talk)
+    conversation, texts = await db_threads.write(talk)
     rooms = Rooms()
     rooms.join(conversation, Listener())
     rooms.greeted(conversation, [orjson.loads(text)["message"] for text in texts])

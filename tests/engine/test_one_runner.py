@@ -10,8 +10,9 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from models_admin import backend, gate, presence, running, switching
 from models_admin.models import Lease, Source, State, Switch, TabbyModel, Worker
+from models_admin.servers import state_row, worker_heartbeats
+from models_admin.switching import gate, runner, transitions
 
 pytestmark = pytest.mark.django_db
 LONG_AGO = timedelta(hours=1)
@@ -20,14 +21,14 @@ LONG_AGO = timedelta(hours=1)
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
-    monkeypatch.setattr(switching, "LAST_WORD_SECONDS", 0)
+    monkeypatch.setattr(transitions, "LAST_WORD_SECONDS", 0)
 
 
 @pytest.fixture
 def claimed() -> Switch:
     """A switch that this process carries out."""
     TabbyModel.objects.create(name="new")
-    switch = switching.claim(switching.request("new", source=Source.API).pk)
+    switch = transitions.claim(transitions.request("new", source=Source.API).pk)
     assert switch is not None
     return switch
 
@@ -50,25 +51,25 @@ class Still:
         self.switch = switch
 
     def check(self) -> None:
-        if not switching.beat(self.switch):
-            raise switching.Lost
+        if not transitions.beat(self.switch):
+            raise transitions.Lost
 
 
 def test_a_process_that_adopts_its_own_switch_ends_its_older_runner(claimed: Switch) -> None:
     look_dead(claimed)
-    again = switching.claim(claimed.pk)
+    again = transitions.claim(claimed.pk)
     assert again is not None
-    assert not switching.beat(claimed)
-    with pytest.raises(switching.Lost):
-        switching.move(claimed, State.DRAINING)
-    with pytest.raises(switching.Lost):
-        running.Run(claimed, Untouchable(), Still(claimed)).to_the_end()  # type: ignore[arg-type]
-    assert switching.beat(again)
+    assert not transitions.beat(claimed)
+    with pytest.raises(transitions.Lost):
+        transitions.move(claimed, State.DRAINING)
+    with pytest.raises(transitions.Lost):
+        runner.Run(claimed, Untouchable(), Still(claimed)).to_the_end()  # type: ignore[arg-type]
+    assert transitions.beat(again)
 
 
 def test_a_switch_in_living_hands_is_not_to_be_had(claimed: Switch) -> None:
-    assert switching.claim(claimed.pk) is None
-    assert switching.beat(claimed)
+    assert transitions.claim(claimed.pk) is None
+    assert transitions.beat(claimed)
 
 
 def test_an_owner_that_shows_itself_in_the_last_moment_keeps_its_switch(
@@ -76,9 +77,11 @@ def test_an_owner_that_shows_itself_in_the_last_moment_keeps_its_switch(
 ) -> None:
     """Its heartbeat was old because nobody could write one."""
     look_dead(claimed)
-    monkeypatch.setattr("models_admin.switching.time.sleep", lambda seconds: switching.beat(claimed))
-    assert switching.claim(claimed.pk) is None
-    assert switching.beat(claimed)
+    monkeypatch.setattr(
+        "models_admin.switching.transitions.time.sleep", lambda seconds: transitions.beat(claimed)
+    )
+    assert transitions.claim(claimed.pk) is None
+    assert transitions.beat(claimed)
 
 
 @pytest.fixture
@@ -108,16 +111,16 @@ def test_a_time_is_taken_when_it_is_written(
     claimed: Switch, slow_database: Callable[[], None], write: str
 ) -> None:
     """A time from before a long wait for the database is old already, and its writer would be taken for dead."""
-    backend.row()
+    state_row.row()
     lease = Lease.objects.create(holder="me", subject="reply 1")
-    presence.beat()
+    worker_heartbeats.beat()
     slow_database()
     match write:
         case "beat":
-            assert switching.beat(claimed)
+            assert transitions.beat(claimed)
             written = Switch.objects.get(pk=claimed.pk).heartbeat
         case "move":
-            switching.move(claimed, State.DRAINING)
+            transitions.move(claimed, State.DRAINING)
             written = Switch.objects.get(pk=claimed.pk).heartbeat
         case "lease":
             gate.touch("me")
@@ -126,6 +129,6 @@ def test_a_time_is_taken_when_it_is_written(
             gate.revoke()
             written = Lease.objects.get(pk=lease.pk).revoked_at
         case _:
-            presence.beat()
+            worker_heartbeats.beat()
             written = Worker.objects.get().seen_at
     assert _age(written) < LONG_AGO

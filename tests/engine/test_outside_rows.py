@@ -16,7 +16,7 @@ from support.examples import examples
 from chat import claims, replies, wire
 from chat.claims import Grown
 from chat.models import Conversation, Message, Status
-from models_admin import backend
+from models_admin.servers import state_row
 from models_admin.tabby.access import Access
 from models_admin.tabby.reply import ReplyReader
 
@@ -34,7 +34,7 @@ def test_any_end_of_a_reply_is_written(
     monkeypatch: pytest.MonkeyPatch, reason: object, seconds: object, text: str, tokens: object
 ) -> None:
     monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
-    row = backend.row()
+    row = state_row.row()
     row.model, row.seen_at = "usual", timezone.now()
     row.save()
     owner, _ = User.objects.get_or_create(username="mara")

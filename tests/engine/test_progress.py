@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models_admin.loading import Percentage
+from models_admin.switching.loader import Percentage
 from models_admin.tabby.wire import LoadProgress
 
 

@@ -21,8 +21,9 @@ from chat import claims, dispatch, replies, wire
 from chat.claims import Work
 from chat.dispatch import Dispatcher
 from chat.models import Conversation, Message, Role, Status
-from models_admin import backend, process, threads
+from models_admin import db_threads, process
 from models_admin.models import Lease
+from models_admin.servers import state_row
 from models_admin.tabby.aclient import AsyncTabby
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -74,7 +75,7 @@ def _refusing(transactional_db: None) -> Iterator[None]:
 
 def asked(*texts: str) -> list[Work]:
     """Claim a reply to each text, for this process."""
-    row = backend.row()
+    row = state_row.row()
     row.model, row.seen_at = "alpha-7B", timezone.now()
     row.save()
     owner, _ = User.objects.get_or_create(username="mara")
@@ -97,20 +98,20 @@ async def ended(dispatcher: Dispatcher) -> None:
 async def test_a_text_that_the_database_refuses_fails_the_reply_and_frees_its_lease(
     dispatcher: Dispatcher,
 ) -> None:
-    (work,) = await threads.write(asked, "[[echo]]this is unwritable")
+    (work,) = await db_threads.write(asked, "[[echo]]this is unwritable")
     dispatcher._begin(work)
     await ended(dispatcher)
-    found = await threads.read(row, work)
+    found = await db_threads.read(row, work)
     assert (found.status, found.error, found.error_kind) == (Status.FAILED, dispatch.REFUSED, "internal")
     assert found.text == ""
-    assert not await threads.read(Lease.objects.exists)
+    assert not await db_threads.read(Lease.objects.exists)
     assert dispatcher.lives == {}
 
 
 @pytest.mark.usefixtures("_refusing")
 async def test_it_keeps_no_other_reply_from_being_saved(dispatcher: Dispatcher, tabby: Tabby) -> None:
     tabby.fault("chat", "hang", at=5, times=2)
-    works = await threads.write(
+    works = await db_threads.write(
         asked, "[[echo]]unwritable from here on to the end", "[[echo]]and this is well, on to its end"
     )
     for work in works:
@@ -120,21 +121,21 @@ async def test_it_keeps_no_other_reply_from_being_saved(dispatcher: Dispatcher, 
         while "unwritable" not in refused.text() or not well.text():
             await asyncio.sleep(0.01)
     await dispatcher._save([refused, well])
-    saved = await threads.read(row, well.work)
+    saved = await db_threads.read(row, well.work)
     assert saved.text
     assert well.text().startswith(saved.text)
     assert saved.status == Status.STREAMING
     dispatcher.stop_reply(well.work.message)
     await ended(dispatcher)
-    assert (await threads.read(row, refused.work)).status == Status.FAILED
-    assert (await threads.read(row, well.work)).status == Status.STOPPED
-    assert not await threads.read(Lease.objects.exists)
+    assert (await db_threads.read(row, refused.work)).status == Status.FAILED
+    assert (await db_threads.read(row, well.work)).status == Status.STOPPED
+    assert not await db_threads.read(Lease.objects.exists)
 
 
 async def test_a_reply_that_cannot_be_begun_fails_and_those_claimed_with_it_begin(
     dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = await threads.write(asked, "[[echo]]one", "[[echo]]two")
+    first, second = await db_threads.write(asked, "[[echo]]one", "[[echo]]two")
     live = dispatch.Live
 
     def broken(work: Work, client: AsyncTabby) -> dispatch.Live:
@@ -146,10 +147,10 @@ async def test_a_reply_that_cannot_be_begun_fails_and_those_claimed_with_it_begi
     for work in (first, second):
         dispatcher._begin(work)
     await ended(dispatcher)
-    found = await threads.read(row, first)
+    found = await db_threads.read(row, first)
     assert (found.status, found.error) == (Status.FAILED, claims.INTERNAL)
-    assert (await threads.read(row, second)).text == "two"
-    assert not await threads.read(Lease.objects.exists)
+    assert (await db_threads.read(row, second)).text == "two"
+    assert not await db_threads.read(Lease.objects.exists)
 
 
 def test_a_reply_whose_rows_cannot_be_read_fails_and_those_chosen_with_it_begin(
@@ -189,21 +190,21 @@ def test_what_means_away() -> None:
     limit.__cause__ = psycopg.errors.ProgramLimitExceeded()
     gone = OperationalError("the server closed the connection")
     gone.__cause__ = psycopg.errors.AdminShutdown()
-    assert threads.away(OperationalError("database is locked"))
-    assert threads.away(InterfaceError("connection already closed"))
-    assert threads.away(gone)
+    assert db_threads.away(OperationalError("database is locked"))
+    assert db_threads.away(InterfaceError("connection already closed"))
+    assert db_threads.away(gone)
     for error in (limit, DataError(), IntegrityError(), ValueError(), OverflowError(), TypeError()):
-        assert not threads.away(error)
+        assert not db_threads.away(error)
 
 
 async def test_a_reply_without_end_is_ended_at_its_bound(
     dispatcher: Dispatcher, tabby: Tabby, settings: Any
 ) -> None:
     settings.REPLY_MAX_CHARS = 1000
-    (work,) = await threads.write(asked, "[[tokens=1000000 rate=0 reasoning=100]]")
+    (work,) = await db_threads.write(asked, "[[tokens=1000000 rate=0 reasoning=100]]")
     dispatcher._begin(work)
     await ended(dispatcher)
-    found = await threads.read(row, work)
+    found = await db_threads.read(row, work)
     assert (found.status, found.finish_reason) == (Status.COMPLETE, "max_chars")
     assert len(found.reasoning) > 300
     assert len(found.text) + len(found.reasoning) == 1000
@@ -215,10 +216,10 @@ async def test_a_reply_without_end_is_ended_at_its_bound(
 
 async def test_thoughts_without_end_are_ended_at_the_bound_too(dispatcher: Dispatcher, settings: Any) -> None:
     settings.REPLY_MAX_CHARS = 1000
-    (work,) = await threads.write(asked, "[[tokens=1000000 rate=0 reasoning=1000000]]")
+    (work,) = await db_threads.write(asked, "[[tokens=1000000 rate=0 reasoning=1000000]]")
     dispatcher._begin(work)
     await ended(dispatcher)
-    found = await threads.read(row, work)
+    found = await db_threads.read(row, work)
     assert (found.status, found.finish_reason, found.text) == (Status.COMPLETE, "max_chars", "")
     assert len(found.reasoning) == 1000
 

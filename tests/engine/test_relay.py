@@ -19,8 +19,9 @@ from chat.dispatch import Dispatcher
 from chat.models import Conversation, Message, Role, Status
 from chat.relay import Verdict
 from chat.rooms import rooms
-from models_admin import backend, process, threads
+from models_admin import db_threads, process
 from models_admin.models import Lease
+from models_admin.servers import state_row
 from models_admin.tabby.aclient import AsyncTabby
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -87,7 +88,7 @@ async def dispatcher(tabby: Tabby, sent: Sent, settings: Any) -> AsyncIterator[D
 
 def claimed(text: str, system_prompt: str = "", earlier: tuple[str, ...] = ()) -> Work:
     """Ask `text` behind earlier messages, each answered with "Yes.", and claim the reply."""
-    row = backend.row()
+    row = state_row.row()
     row.model, row.seen_at = "alpha-7B", timezone.now()
     row.save()
     owner, _ = User.objects.get_or_create(username="mara")
@@ -114,7 +115,7 @@ async def ended(dispatcher: Dispatcher) -> None:
 
 
 async def test_deltas_go_on_where_the_last_one_ended(dispatcher: Dispatcher) -> None:
-    work = await threads.write(claimed, "[[tokens=40 rate=200]]")
+    work = await db_threads.write(claimed, "[[tokens=40 rate=200]]")
     page: Any = Page()
     rooms.join(work.conversation, page)
     try:
@@ -125,12 +126,12 @@ async def test_deltas_go_on_where_the_last_one_ended(dispatcher: Dispatcher) -> 
     words = "".join(f" w{number}" for number in range(1, 41))
     assert written(page.told) == words
     assert len([each for each in page.told if each["type"] == "delta"]) > 1
-    assert (await threads.read(row, work)).text == words
+    assert (await db_threads.read(row, work)).text == words
 
 
 async def test_blocks_that_are_finished_together_come_as_one_frame(dispatcher: Dispatcher) -> None:
     text = "".join(f"# {number}\n" for number in range(300))
-    work = await threads.write(claimed, f"[[echo rate=0]]{text}")
+    work = await db_threads.write(claimed, f"[[echo rate=0]]{text}")
     page: Any = Page()
     rooms.join(work.conversation, page)
     try:
@@ -141,7 +142,7 @@ async def test_blocks_that_are_finished_together_come_as_one_frame(dispatcher: D
     blocks = [each for each in page.told if each["type"] == "block"]
     assert 0 < len(blocks) < 150
     assert [each["upto"] for each in blocks] == sorted({each["upto"] for each in blocks})
-    whole = await threads.read(row, work)
+    whole = await db_threads.read(row, work)
     assert "".join(each["html"] for each in blocks) == whole.html
     assert blocks[-1]["upto"] == len(whole.text)
 
@@ -149,8 +150,8 @@ async def test_blocks_that_are_finished_together_come_as_one_frame(dispatcher: D
 async def test_pages_of_other_processes_are_told_where_there_are_some(
     dispatcher: Dispatcher, sent: Sent
 ) -> None:
-    quiet = await threads.write(claimed, "[[tokens=5]]")
-    watched = await threads.write(claimed, "[[tokens=5]]")
+    quiet = await db_threads.write(claimed, "[[tokens=5]]")
+    watched = await db_threads.write(claimed, "[[tokens=5]]")
     rooms.watch([str(watched.conversation)])
     for work in (quiet, watched):
         dispatcher._begin(work)
@@ -174,7 +175,7 @@ async def test_pages_of_other_processes_are_told_where_there_are_some(
 async def test_of_two_reasons_to_end_the_first_one_counts(
     dispatcher: Dispatcher, first: Verdict, second: Verdict, status: Status
 ) -> None:
-    work = await threads.write(claimed, "[[tokens=1000 rate=50]]")
+    work = await db_threads.write(claimed, "[[tokens=1000 rate=50]]")
     page: Any = Page()
     rooms.join(work.conversation, page)
     dispatcher._begin(work)
@@ -184,11 +185,11 @@ async def test_of_two_reasons_to_end_the_first_one_counts(
     live.end(first)
     live.end(second)
     await ended(dispatcher)
-    assert (await threads.read(row, work)).status == status
+    assert (await db_threads.read(row, work)).status == status
 
 
 async def test_a_reply_whose_row_is_gone_stops(dispatcher: Dispatcher) -> None:
-    work = await threads.write(claimed, "[[tokens=1000 rate=5]]")
+    work = await db_threads.write(claimed, "[[tokens=1000 rate=5]]")
     page: Any = Page()
     rooms.join(work.conversation, page)
     dispatcher._begin(work)
@@ -196,19 +197,19 @@ async def test_a_reply_whose_row_is_gone_stops(dispatcher: Dispatcher) -> None:
     rooms.leave(work.conversation, page)
     await dispatcher._look_at_leases()
     assert dispatcher.lives[work.message].verdict is None
-    await threads.write(lambda: User.objects.get(pk=work.owner).delete())
+    await db_threads.write(lambda: User.objects.get(pk=work.owner).delete())
     await dispatcher._look_at_leases()
     await ended(dispatcher)
-    assert not await threads.read(Lease.objects.exists)
+    assert not await db_threads.read(Lease.objects.exists)
 
 
 async def test_a_conversation_that_is_too_long_keeps_its_system_prompt_and_counts_what_it_leaves_out(
     dispatcher: Dispatcher, tabby: Tabby
 ) -> None:
-    work = await threads.write(claimed, "[[echo]]the last", "Be brief.", ("x" * 4500,) * 5)
+    work = await db_threads.write(claimed, "[[echo]]the last", "Be brief.", ("x" * 4500,) * 5)
     dispatcher._begin(work)
     await ended(dispatcher)
-    found = await threads.read(row, work)
+    found = await db_threads.read(row, work)
     assert (found.status, found.text) == (Status.COMPLETE, "the last")
     prompts = [each["body"]["messages"] for each in tabby.log("/v1/chat/completions")]
     assert len(prompts) > 1

@@ -12,7 +12,7 @@ from support.rivals import let_holders_die
 from chat import claims, replies
 from chat.claims import Grown, Work
 from chat.models import Conversation, Message, Status
-from models_admin import backend
+from models_admin.servers import state_row
 
 pytestmark = pytest.mark.django_db
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _a_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
-    row = backend.row()
+    row = state_row.row()
     row.model, row.seen_at = "usual", timezone.now()
     row.save()
 

@@ -11,8 +11,10 @@ from django.utils import timezone
 from support.examples import moments
 
 from chat.models import Conversation, Message
-from models_admin import backend, demand, gate, presence, rules, running, switching
+from models_admin.automation import rules
 from models_admin.models import ACTIVE, Backend, Lease, Rule, Source, State, Switch, TabbyModel, Worker
+from models_admin.servers import state_row, worker_heartbeats
+from models_admin.switching import demand, gate, runner, transitions
 from models_admin.tabby.wire import ModelCard
 
 pytestmark = pytest.mark.django_db
@@ -136,7 +138,7 @@ def test_a_worker_that_dies_on_the_way_leaves_the_rule_due(monkeypatch: pytest.M
         raise RuntimeError
 
     with monkeypatch.context() as dying:
-        dying.setattr(switching, "request", die)
+        dying.setattr(transitions, "request", die)
         rules.evaluate(MONDAY)
     assert asked() == []
     rules.evaluate(MONDAY)
@@ -241,7 +243,7 @@ def test_a_set_time_can_unload() -> None:
 
 def test_it_waits_for_a_running_switch_and_is_followed_after_it() -> None:
     rule = timed()
-    switching.request("usual", source=Source.ADMIN)
+    transitions.request("usual", source=Source.ADMIN)
     rules.evaluate(MONDAY)
     assert asked() == []
     rule.refresh_from_db()
@@ -255,7 +257,7 @@ def test_it_waits_for_a_running_switch_and_is_followed_after_it() -> None:
 
 def test_a_switch_that_runs_for_too_long_makes_it_skip() -> None:
     rule = timed()
-    switching.request("usual", source=Source.ADMIN)
+    transitions.request("usual", source=Source.ADMIN)
     rules.evaluate(MONDAY)
     rules.evaluate(MONDAY + rules.GRACE + MINUTE)
     assert note(rule) == "Skipped: until 08:10, people used the model or another change was under way."
@@ -321,10 +323,10 @@ def test_without_that_condition_it_does_not_wait() -> None:
 def test_what_gave_way_to_somebody_is_tried_again_while_there_is_time() -> None:
     rule = timed(only_if_idle=True, wait_minutes=60, idle_minutes=0)
     rules.evaluate(MONDAY)
-    end(State.CANCELLED, error_kind=running.NOT_IDLE)
+    end(State.CANCELLED, error_kind=runner.NOT_IDLE)
     rules.evaluate(MONDAY + MINUTE)
     assert asked() == ["coder", "coder"]
-    end(State.CANCELLED, error_kind=running.NOT_IDLE)
+    end(State.CANCELLED, error_kind=runner.NOT_IDLE)
     rules.evaluate(MONDAY + 61 * MINUTE)
     assert asked() == ["coder", "coder"]
     rule.refresh_from_db()
@@ -420,11 +422,11 @@ class Still:
 
 def drained(switch: Switch) -> Switch:
     """Have the switch go through its draining."""
-    claimed = switching.claim(switch.pk)
+    claimed = transitions.claim(switch.pk)
     assert claimed is not None
-    switching.move(claimed, State.DRAINING, previous="usual")
+    transitions.move(claimed, State.DRAINING, previous="usual")
     claimed.drain_seconds = 0
-    running.Run(claimed, None, Still()).drain()  # type: ignore[arg-type]
+    runner.Run(claimed, None, Still()).drain()  # type: ignore[arg-type]
     return Switch.objects.get(pk=switch.pk)
 
 
@@ -432,23 +434,23 @@ def drained(switch: Switch) -> Switch:
     ("kind", "words"), [("writing", "a reply is being written"), ("waiting", "a message waits for its reply")]
 )
 def test_a_rule_gives_way_to_who_came_meanwhile(kind: str, words: str) -> None:
-    switch = switching.request("", source=Source.RULE, rule="at night", only_if_idle=True)
+    switch = transitions.request("", source=Source.RULE, rule="at night", only_if_idle=True)
     make_busy(kind)
     ended = drained(switch)
-    assert (ended.state, ended.error_kind, ended.result) == (State.CANCELLED, running.NOT_IDLE, "usual")
+    assert (ended.state, ended.error_kind, ended.result) == (State.CANCELLED, runner.NOT_IDLE, "usual")
     assert words in ended.error
     assert not gate.closed()
     assert not Lease.objects.exclude(revoked_at=None).exists()
 
 
 def test_with_nobody_there_it_goes_on() -> None:
-    switch = switching.request("", source=Source.RULE, only_if_idle=True)
+    switch = transitions.request("", source=Source.RULE, only_if_idle=True)
     assert drained(switch).state == State.UNLOADING
 
 
 def test_what_a_person_wants_too_does_not_give_way() -> None:
-    switch = switching.request("", source=Source.RULE, only_if_idle=True)
-    assert switching.request("", source=Source.ADMIN) == switch
+    switch = transitions.request("", source=Source.RULE, only_if_idle=True)
+    assert transitions.request("", source=Source.ADMIN) == switch
     make_busy("waiting")
     assert drained(switch).state == State.UNLOADING
 
@@ -547,7 +549,7 @@ def test_what_keep_model_loads_comes_first() -> None:
     rule = at_start("coder")
     loaded("", MONDAY + MINUTE)
     started()
-    switching.request("usual", source=Source.KEEP)
+    transitions.request("usual", source=Source.KEEP)
     rules.evaluate(MONDAY + MINUTE)
     assert asked() == []
     end()
@@ -557,14 +559,14 @@ def test_what_keep_model_loads_comes_first() -> None:
 
 
 def test_gantry_starts_with_its_first_worker() -> None:
-    assert presence.begin()
-    first = backend.row().started_at
+    assert worker_heartbeats.begin()
+    first = state_row.row().started_at
     assert Worker.objects.count() == 1
-    assert not presence.begin()  # another worker, while one is alive
-    assert backend.row().started_at == first
-    presence.leave()
-    assert presence.begin()
-    assert backend.row().started_at != first
+    assert not worker_heartbeats.begin()  # another worker, while one is alive
+    assert state_row.row().started_at == first
+    worker_heartbeats.leave()
+    assert worker_heartbeats.begin()
+    assert state_row.row().started_at != first
 
 
 # What follows -----------------------------------------------------------------------------------------------------
@@ -580,11 +582,11 @@ def test_gantry_starts_with_its_first_worker() -> None:
 )
 def test_only_a_person_decides_that_no_model_is_wanted(target: str, source: Source, wanted: str) -> None:
     Backend.objects.update(wanted="usual")
-    switch = switching.claim(switching.request(target, source=source).pk)
+    switch = transitions.claim(transitions.request(target, source=source).pk)
     assert switch is not None
-    switching.move(switch, State.VERIFYING)
-    switching.succeed(switch, card=ModelCard(target, {}) if target else None, options={})
-    assert backend.row().wanted == wanted
+    transitions.move(switch, State.VERIFYING)
+    transitions.succeed(switch, card=ModelCard(target, {}) if target else None, options={})
+    assert state_row.row().wanted == wanted
 
 
 def test_the_chat_tells_who_waits_and_when_a_reply_last_ended() -> None:

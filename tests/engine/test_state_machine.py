@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.examples import examples
 
-from models_admin import backend, gate, loading, loads, observing, running, switching
 from models_admin.models import ACTIVE, ENDED, GATED, Lease, Load, Source, State, Switch, TabbyModel
+from models_admin.servers import loads, state_row
+from models_admin.switching import gate, loader, observation, runner, transitions
 from models_admin.tabby.errors import (
     Garbled,
     KeyRefused,
@@ -63,8 +64,8 @@ class Whimsical:
         if deed == "before":
             raise error("scripted")
         if deed == "cancel":
-            with suppress(switching.TooLate):
-                switching.cancel(self.switch, user=None)
+            with suppress(transitions.TooLate):
+                transitions.cancel(self.switch, user=None)
         if deed == "outside":
             self.put("other", {})
         if deed == "lie":
@@ -139,8 +140,8 @@ class Still:
         self.switch = switch
 
     def check(self) -> None:
-        if not switching.beat(self.switch):
-            raise switching.Lost
+        if not transitions.beat(self.switch):
+            raise transitions.Lost
 
     def show(self, percent: int, detail: str) -> None: ...
 
@@ -153,8 +154,8 @@ class Still:
 def _impatient(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.SWITCH_TIMEOUT = 0
     settings.DRAIN_TIMEOUT = 0
-    monkeypatch.setattr(loading, "KNOCK_SECONDS", 0)
-    monkeypatch.setattr(running, "DRAIN_POLL", 0)
+    monkeypatch.setattr(loader, "KNOCK_SECONDS", 0)
+    monkeypatch.setattr(runner, "DRAIN_POLL", 0)
     monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
 
 
@@ -164,10 +165,10 @@ def fresh(target: str, options: dict[str, Any] | None = None) -> Switch:
         table.objects.all().delete()
     for name in ("old", "new", "other"):
         TabbyModel.objects.create(name=name)
-    row = backend.row()
+    row = state_row.row()
     row.model, row.seen_at, row.unreachable_since, row.options = "old", timezone.now(), None, {}
     row.save()
-    return switching.request(target, source=Source.API, options=options)
+    return transitions.request(target, source=Source.API, options=options)
 
 
 LOAD, BACK = (
@@ -198,7 +199,7 @@ def test_any_course_ends_in_the_truth(
     tabby = Whimsical(deeds, switch)
     moves: list[tuple[str, str]] = []
     loaded_at_success: list[str | None] = []
-    original = switching.move
+    original = transitions.move
 
     def spied(each: Switch, new: State, **fields: Any) -> None:
         old = each.state
@@ -208,15 +209,15 @@ def test_any_course_ends_in_the_truth(
             loaded_at_success.append(tabby.loaded)
 
     with monkeypatch.context() as patch:
-        patch.setattr(running, "move", spied)
-        patch.setattr(switching, "move", spied)
-        claimed = switching.claim(switch.pk)
+        patch.setattr(runner, "move", spied)
+        patch.setattr(transitions, "move", spied)
+        claimed = transitions.claim(switch.pk)
         assert claimed is not None
-        with suppress(switching.Lost):
-            running.Run(claimed, tabby, Still(claimed)).to_the_end()  # type: ignore[arg-type]
+        with suppress(transitions.Lost):
+            runner.Run(claimed, tabby, Still(claimed)).to_the_end()  # type: ignore[arg-type]
     ended = Switch.objects.get(pk=switch.pk)
     assert ended.state in ENDED
-    assert all(new in switching.NEXT[State(old)] for old, new in moves)
+    assert all(new in transitions.NEXT[State(old)] for old, new in moves)
     assert not gate.closed()
     if not moves or moves[-1][1] != ended.state:
         assert ended.state == State.CANCELLED  # by somebody else, while nothing had been changed
@@ -227,9 +228,9 @@ def test_any_course_ends_in_the_truth(
         if "outside" not in done:
             assert loaded_at_success == [target or None]
         assert not target or not Load.objects.exists(), "what was asked for is over"
-    assert ended.result in (backend.row().model, None)
+    assert ended.result in (state_row.row().model, None)
     if ended.result is None:
-        assert backend.row().unreachable_since is not None, "what is loaded is not known, and that is said"
+        assert state_row.row().unreachable_since is not None, "what is loaded is not known, and that is said"
         return
     if not {"before", "after", "outside"} & set(done):
         assert ended.result == (tabby.loaded or "")
@@ -240,8 +241,8 @@ def what_comes_late_is_told(tabby: Whimsical) -> None:
     """Gantry knows what is loaded and with which options, and what TabbyAPI is still busy with; nobody else is named."""
     assert loads.busy_with() == (tabby.late[0][0] if tabby.late else "")
     tabby.land()
-    observing.observe(ModelCard(tabby.loaded, {}) if tabby.loaded else None, backend.row().epoch)
-    row = backend.row()
+    observation.observe(ModelCard(tabby.loaded, {}) if tabby.loaded else None, state_row.row().epoch)
+    row = state_row.row()
     assert (row.model, row.options) == (tabby.loaded or "", tabby.options)
     assert not Switch.objects.filter(source=Source.OUTSIDE).exists()
 
@@ -263,32 +264,32 @@ def test_any_order_of_events_keeps_one_switch_and_legal_moves(events: list[str],
     held: Switch | None = None
     ended_before: dict[int, str] = {}
     for event in [*events, "die", "adopt", "finish"]:
-        current = switching.active()
+        current = transitions.active()
         try:
             if event.startswith("request"):
-                switching.request(event.removeprefix("request").strip(), source=Source.API)
+                transitions.request(event.removeprefix("request").strip(), source=Source.API)
             elif event == "claim" and current:
-                held = switching.claim(current.pk) or held
+                held = transitions.claim(current.pk) or held
             elif event == "die" and current:
                 Switch.objects.filter(pk=current.pk).update(
                     heartbeat=timezone.now() - timezone.timedelta(hours=1)
                 )
             elif event == "adopt" and current:
-                held = switching.claim(current.pk) or held
+                held = transitions.claim(current.pk) or held
             elif event == "cancel" and current:
-                switching.cancel(current, user=None)
+                transitions.cancel(current, user=None)
             elif event in ("step", "finish") and held:
                 while held.state in ACTIVE:
-                    switching.move(held, choices.choice(switching.NEXT[State(held.state)]))
+                    transitions.move(held, choices.choice(transitions.NEXT[State(held.state)]))
                     if event == "step":
                         break
-        except (switching.Refused, switching.Lost):
+        except (transitions.Refused, transitions.Lost):
             pass
         assert Switch.objects.filter(state__in=ACTIVE).count() <= 1
         assert gate.closed() == Switch.objects.filter(state__in=GATED).exists()
         for row in Switch.objects.filter(state__in=ENDED):
             assert ended_before.setdefault(row.pk, row.state) == row.state, "an ended switch moved"
-    assert switching.active() is None
+    assert transitions.active() is None
     assert Switch.objects.get(pk=first.pk).state in ENDED
 
 
@@ -297,15 +298,15 @@ def test_an_illegal_move_is_refused(old: State) -> None:
     switch = fresh("new")
     Switch.objects.filter(pk=switch.pk).update(state=old)
     switch.refresh_from_db()
-    for new in set(State) - set(switching.NEXT.get(old, ())):
+    for new in set(State) - set(transitions.NEXT.get(old, ())):
         with pytest.raises((ValueError, KeyError)):
-            switching.move(switch, new)
+            transitions.move(switch, new)
     assert Switch.objects.get(pk=switch.pk).state == old
 
 
 def test_a_move_that_somebody_else_made_first_is_lost() -> None:
     switch = fresh("new")
     other = Switch.objects.get(pk=switch.pk)
-    switching.move(other, State.DRAINING)
-    with pytest.raises(switching.Lost):
-        switching.move(switch, State.DRAINING)
+    transitions.move(other, State.DRAINING)
+    with pytest.raises(transitions.Lost):
+        transitions.move(switch, State.DRAINING)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chat.dispatch import Dispatcher
-from models_admin import process, threads
+from models_admin import db_threads, process
 from models_admin.models import Lease
 
 
@@ -22,11 +22,11 @@ def held(subject: str) -> int:
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_lease_without_a_reply_is_released_and_the_others_stay() -> None:
-    kept, stray = await threads.write(held, "reply 1"), await threads.write(held, "reply 2")
+    kept, stray = await db_threads.write(held, "reply 1"), await db_threads.write(held, "reply 2")
     dispatcher = Dispatcher()
     live: Any = SimpleNamespace(work=SimpleNamespace(lease=kept, message=1), end=lambda verdict: None)
     dispatcher.lives[1] = live
     await dispatcher._look_at_leases()
-    assert await threads.read(leases) == {kept, stray}
+    assert await db_threads.read(leases) == {kept, stray}
     await dispatcher._look_at_leases()
-    assert await threads.read(leases) == {kept}
+    assert await db_threads.read(leases) == {kept}

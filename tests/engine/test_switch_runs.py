@@ -14,9 +14,11 @@ from django.utils import timezone
 from support.tabby import ADMIN_KEY, Tabby
 from support.tabby import running as sandbox
 
-from models_admin import backend, gate, observing, running, switching, upkeep
-from models_admin import loads as sent
+from models_admin.automation import upkeep
 from models_admin.models import ENDED, Lease, Source, State, Switch
+from models_admin.servers import loads as sent
+from models_admin.servers import state_row
+from models_admin.switching import gate, observation, runner, transitions
 from models_admin.tabby.client import TabbyClient
 
 Q8 = {"cache_mode": "Q8", "max_seq_len": 4096}
@@ -38,14 +40,14 @@ def tabby(_sandbox: Tabby, transactional_db: None, settings: Any, monkeypatch: p
     _sandbox.no_faults()
     _sandbox.reset()
     upkeep.refresh()
-    assert backend.row().model == "alpha-7B"
+    assert state_row.row().model == "alpha-7B"
     return _sandbox
 
 
 def switch_to(target: str, **how: Any) -> Switch:
     """Ask for `target`, carry the switch out, and return it as it has ended."""
-    asked = switching.request(target, source=Source.API, **how)
-    running.run(asked.pk)
+    asked = transitions.request(target, source=Source.API, **how)
+    runner.run(asked.pk)
     return Switch.objects.get(pk=asked.pk)
 
 
@@ -59,7 +61,7 @@ def test_the_way_back_is_loaded_with_the_options_that_the_model_had(tabby: Tabby
     assert (failed.state, failed.result) == (State.FAILED, "beta-8B-Q5")
     assert [each["model_name"] for each in loads(tabby)] == ["beta-8B-Q5", "huge-70B", "beta-8B-Q5"]
     assert {name: loads(tabby)[-1].get(name) for name in Q8} == Q8
-    assert backend.row().options == Q8
+    assert state_row.row().options == Q8
     assert failed.previous_options == Q8
 
 
@@ -79,8 +81,8 @@ def test_long_draining_and_a_late_takeover_leave_the_load_its_time(
     tabby: Tabby, settings: Any, lost_in: State
 ) -> None:
     """slow-13B takes longer to load than any delay between two looks at the clock."""
-    asked = switching.request("slow-13B", source=Source.API)
-    claimed = switching.claim(asked.pk)
+    asked = transitions.request("slow-13B", source=Source.API)
+    claimed = transitions.claim(asked.pk)
     assert claimed is not None
     long_ago = timezone.now() - timedelta(seconds=2 * settings.SWITCH_MAX_SECONDS)
     tabby.state(loaded=None)
@@ -93,9 +95,9 @@ def test_long_draining_and_a_late_takeover_leave_the_load_its_time(
             state=State.LOADING, state_since=long_ago, heartbeat=long_ago, **began
         )
     claimed.refresh_from_db()
-    with running.Pulse(claimed) as pulse:
+    with runner.Pulse(claimed) as pulse:
         client = TabbyClient.from_settings()
-        running.Run(claimed, client, pulse).to_the_end()
+        runner.Run(claimed, client, pulse).to_the_end()
         client.close()
     ended = Switch.objects.get(pk=asked.pk)
     assert (ended.state, ended.error, ended.result) == (State.SUCCEEDED, "", "slow-13B")
@@ -106,7 +108,7 @@ def given_up_after(seconds: float, switch: Switch) -> Iterator[None]:
     """Cancel the switch if the block takes longer, so that a test that fails ends, too."""
 
     def cancel() -> None:
-        switching.cancel(switch, user=None)
+        transitions.cancel(switch, user=None)
         connection.close()
 
     timer = threading.Timer(seconds, cancel)
@@ -120,9 +122,9 @@ def test_a_holder_that_lives_and_does_not_let_go_holds_up_no_switch(tabby: Tabby
     settings.HEARTBEAT_TTL = 1
     alive = timezone.now() + timedelta(hours=1)
     Lease.objects.create(holder="deaf", subject="reply 1", heartbeat=alive)
-    asked = switching.request("beta-8B-Q5", source=Source.API)
+    asked = transitions.request("beta-8B-Q5", source=Source.API)
     with given_up_after(30, asked):
-        running.run(asked.pk)
+        runner.run(asked.pk)
     ended = Switch.objects.get(pk=asked.pk)
     assert (ended.state, ended.replies_cut) == (State.SUCCEEDED, 1)
     assert not Lease.objects.exists()
@@ -134,21 +136,21 @@ def test_a_holder_that_lives_and_does_not_let_go_holds_up_no_switch(tabby: Tabby
 def test_what_tabbyapi_says_in_mid_switch_is_not_believed(
     tabby: Tabby, state: State, found: str | None
 ) -> None:
-    asked = switching.request("beta-8B-Q5", source=Source.API)
+    asked = transitions.request("beta-8B-Q5", source=Source.API)
     Switch.objects.filter(pk=asked.pk).update(state=state, owner="a worker")
-    before = backend.row()
+    before = state_row.row()
     tabby.state(loaded=found)
     assert upkeep.look()
-    after = backend.row()
+    after = state_row.row()
     assert (after.model, after.epoch, after.options) == (before.model, before.epoch, before.options)
     assert not Switch.objects.exclude(pk=asked.pk).exists(), "nothing was changed from outside"
 
 
 def test_what_was_asked_before_the_last_change_is_not_believed(tabby: Tabby) -> None:
-    epoch = backend.row().epoch
+    epoch = state_row.row().epoch
     assert switch_to("beta-8B-Q5").state == State.SUCCEEDED
-    observing.observe(None, epoch)
-    assert backend.row().model == "beta-8B-Q5"
+    observation.observe(None, epoch)
+    assert state_row.row().model == "beta-8B-Q5"
     assert not Switch.objects.filter(source=Source.OUTSIDE).exists()
     assert Switch.objects.exclude(state__in=ENDED).count() == 0
 
@@ -166,16 +168,16 @@ def around(
     after: Any = None,
 ) -> None:
     """Have something happen just before or after a step of a run."""
-    original = getattr(running.Run, step)
+    original = getattr(runner.Run, step)
 
-    def wrapped(run: running.Run) -> None:
+    def wrapped(run: runner.Run) -> None:
         if before is not None:
             before(run.switch)
         original(run)
         if after is not None:
             after(run.switch)
 
-    monkeypatch.setattr(running.Run, step, wrapped)
+    monkeypatch.setattr(runner.Run, step, wrapped)
 
 
 def test_an_unload_that_does_nothing_is_noticed(tabby: Tabby) -> None:
@@ -193,7 +195,7 @@ def test_where_nothing_was_loaded_before_nothing_is_in_the_end(tabby: Tabby) -> 
     failed = switch_to("beta-8B-Q5")
     assert (failed.state, failed.previous, failed.result) == (State.FAILED, "", "")
     assert loaded(tabby) is None
-    assert backend.row().model == ""
+    assert state_row.row().model == ""
 
 
 def test_somebody_elses_choice_is_not_undone_on_the_way_back(
@@ -202,16 +204,16 @@ def test_somebody_elses_choice_is_not_undone_on_the_way_back(
     around(monkeypatch, "roll_back", before=lambda switch: tabby.state(loaded="gamma-VL-7B"))
     failed = switch_to("huge-70B")
     assert (failed.state, failed.result) == (State.FAILED, "gamma-VL-7B")
-    assert loaded(tabby) == backend.row().model == "gamma-VL-7B"
+    assert loaded(tabby) == state_row.row().model == "gamma-VL-7B"
 
 
 def test_a_switch_that_is_cancelled_when_the_model_is_loaded_goes_back(
     tabby: Tabby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    around(monkeypatch, "load", after=lambda switch: switching.cancel(switch, user=None))
+    around(monkeypatch, "load", after=lambda switch: transitions.cancel(switch, user=None))
     cancelled = switch_to("beta-8B-Q5")
     assert (cancelled.state, cancelled.result) == (State.CANCELLED, "alpha-7B")
-    assert loaded(tabby) == backend.row().model == "alpha-7B"
+    assert loaded(tabby) == state_row.row().model == "alpha-7B"
 
 
 @pytest.mark.parametrize(("target", "call"), [("beta-8B-Q5", "probe"), ("", "unload")])
@@ -224,32 +226,32 @@ def test_a_cancel_in_the_last_moment_goes_back_too(
     def cancelled_meanwhile(client: TabbyClient, *args: Any) -> Any:
         monkeypatch.setattr(TabbyClient, call, original)
         done = original(client, *args)
-        running_now = switching.active()
+        running_now = transitions.active()
         assert running_now is not None
-        switching.cancel(running_now, user=None)
+        transitions.cancel(running_now, user=None)
         return done
 
     monkeypatch.setattr(TabbyClient, call, cancelled_meanwhile)
     cancelled = switch_to(target)
     assert (cancelled.state, cancelled.result) == (State.CANCELLED, "alpha-7B")
-    assert loaded(tabby) == backend.row().model == "alpha-7B"
+    assert loaded(tabby) == state_row.row().model == "alpha-7B"
 
 
 def test_a_cancel_comes_too_late_or_is_done(tabby: Tabby, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever cancels an unload just before its end is written: the end waits for the same lock, and sees it."""
-    lock = backend.lock
+    lock = state_row.lock
 
     def cancelled_before() -> Any:
-        running_now = switching.active()
+        running_now = transitions.active()
         if running_now is not None and running_now.state == State.UNLOADING and loaded(tabby) is None:
-            monkeypatch.setattr(backend, "lock", lock)
-            switching.cancel(running_now, user=None)
+            monkeypatch.setattr(state_row, "lock", lock)
+            transitions.cancel(running_now, user=None)
         return lock()
 
-    monkeypatch.setattr(backend, "lock", cancelled_before)
+    monkeypatch.setattr(state_row, "lock", cancelled_before)
     cancelled = switch_to("")
     assert (cancelled.state, cancelled.result) == (State.CANCELLED, "alpha-7B")
-    assert loaded(tabby) == backend.row().model == "alpha-7B"
+    assert loaded(tabby) == state_row.row().model == "alpha-7B"
 
 
 def test_a_key_that_may_not_switch_disturbs_nothing(tabby: Tabby, settings: Any) -> None:
@@ -281,7 +283,7 @@ def test_a_reply_that_ends_in_time_is_not_cut(tabby: Tabby, monkeypatch: pytest.
 def test_who_has_lost_a_switch_unloads_nothing_any_more(
     tabby: Tabby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = switching.request("beta-8B-Q5", source=Source.API)
+    asked = transitions.request("beta-8B-Q5", source=Source.API)
     current = TabbyClient.current
 
     def taken_over_meanwhile(client: TabbyClient) -> Any:
@@ -290,7 +292,7 @@ def test_who_has_lost_a_switch_unloads_nothing_any_more(
         return current(client)
 
     monkeypatch.setattr(TabbyClient, "current", taken_over_meanwhile)
-    running.run(asked.pk)
+    runner.run(asked.pk)
     assert (Switch.objects.get(pk=asked.pk).state, loaded(tabby)) == (State.UNLOADING, "alpha-7B")
     assert not tabby.log("/v1/model/unload")
 
@@ -303,7 +305,7 @@ def test_a_crashed_engine_is_mended_by_loading_the_same_model_again(
     if probed:
         tabby.fault("chat", "error")  # the model is named, and does not answer
     else:
-        backend.set_findings([{"id": "health", "title": "", "detail": "", "hint": ""}])
+        state_row.set_findings([{"id": "health", "title": "", "detail": "", "hint": ""}])
     mended = switch_to("alpha-7B")
     assert (mended.state, mended.error, mended.result) == (State.SUCCEEDED, "", "alpha-7B")
     assert len(tabby.log("/v1/model/unload")) == 1
@@ -341,4 +343,4 @@ def test_a_way_back_that_was_refused_has_not_brought_the_options_back(tabby: Tab
     assert (failed.state, failed.result) == (State.FAILED, "alpha-7B")
     assert "scripted" in failed.error
     assert loaded(tabby) == "alpha-7B"
-    assert backend.row().options == Q8
+    assert state_row.row().options == Q8

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from models_admin import expectations, narration, switching
 from models_admin.models import Source, State, Switch
+from models_admin.presentation import estimates, switch_text
+from models_admin.switching import transitions
 
 pytestmark = pytest.mark.django_db
 
@@ -25,21 +26,21 @@ def row(state: State, **facts: Any) -> Switch:
 
 
 def lines(switch: Switch, *, worker: bool = True, replying: int = 0) -> list[str]:
-    return [line["text"] for line in narration.told(switch, worker=worker, replying=replying)["lines"]]
+    return [line["text"] for line in switch_text.told(switch, worker=worker, replying=replying)["lines"]]
 
 
 @pytest.mark.parametrize(
     ("name", "seconds"), [("a-3B", 7.5), ("a-7B", 20), ("a-13B", 45), ("a-70B", 90), ("a", 20)]
 )
 def test_without_a_past_the_usual_times_are_expected(name: str, seconds: float) -> None:
-    assert expectations.load_seconds(name) == seconds
+    assert estimates.load_seconds(name) == seconds
 
 
 def test_a_models_own_past_is_expected_of_it() -> None:
     for seconds in (10, 12, 50):
         row(State.SUCCEEDED, seconds={"loading": seconds})
     row(State.FAILED, seconds={"loading": 500})
-    assert expectations.load_seconds("new-7B") == 12
+    assert estimates.load_seconds("new-7B") == 12
 
 
 def test_the_steps_are_told_as_users_were_promised() -> None:
@@ -89,7 +90,7 @@ def test_a_change_from_outside_is_not_told_as_a_success_of_gantry() -> None:
 
 
 def test_a_way_back_that_failed_is_not_told_as_one_that_worked() -> None:
-    error = f"It does not fit. Going back to old-7B {switching.IN_VAIN} it does not answer."
+    error = f"It does not fit. Going back to old-7B {transitions.IN_VAIN} it does not answer."
     facts = {"seconds": {"unloading": 1, "loading": 2, "rolling_back": 3}, "result": "old-7B", "error": error}
     assert lines(row(State.FAILED, **facts))[-1] == "old-7B is loaded now"
     Switch.objects.all().delete()
@@ -103,31 +104,32 @@ def test_what_was_loaded_is_not_told_as_loaded_where_nobody_answered() -> None:
         State.FAILED, result="old-7B", error="TabbyAPI cannot be reached.", error_kind="unreachable"
     )
     assert lines(unreachable)[-1] == "old-7B was loaded when TabbyAPI last answered"
-    assert narration.standing(unreachable) == "old-7B was loaded when TabbyAPI last answered."
+    assert switch_text.standing(unreachable) == "old-7B was loaded when TabbyAPI last answered."
 
 
 def test_that_nothing_is_loaded_is_said_only_where_tabbyapi_has_said_so() -> None:
     nobody = {"error": "TabbyAPI cannot be reached.", "error_kind": "unreachable"}
-    assert narration.standing(row(State.FAILED, result="", **nobody)) == (
+    assert switch_text.standing(row(State.FAILED, result="", **nobody)) == (
         "No model was loaded when TabbyAPI last answered."
     )
     Switch.objects.all().delete()
     back = {"unloading": 1, "loading": 2, "rolling_back": 3}
-    assert narration.standing(row(State.FAILED, result=None, seconds=back, **nobody)) == (
+    assert switch_text.standing(row(State.FAILED, result=None, seconds=back, **nobody)) == (
         "Whether a model is loaded is not known, because TabbyAPI does not answer."
     )
     Switch.objects.all().delete()
     assert (
-        narration.standing(row(State.FAILED, result="", seconds=back, **nobody)) == "No model is loaded now."
+        switch_text.standing(row(State.FAILED, result="", seconds=back, **nobody))
+        == "No model is loaded now."
     )
     Switch.objects.all().delete()
-    assert narration.standing(row(State.LOADING)) == ""
+    assert switch_text.standing(row(State.LOADING)) == ""
 
 
 def test_a_cancelled_load_shows_no_check_that_was_not_made() -> None:
     seconds = {"unloading": 1, "loading": 2, "verifying": 0.01}
     facts = {"error": "Cancelled by ann.", "error_kind": "cancelled", "percent": 40, "seconds": seconds}
-    told = narration.told(row(State.ROLLING_BACK, **facts), worker=True, replying=0)["lines"]
+    told = switch_text.told(row(State.ROLLING_BACK, **facts), worker=True, replying=0)["lines"]
     assert [(each["text"], each["state"]) for each in told] == [
         ("Step 1: Unloading current model… 100%", "done"),
         ("Step 2: Loading new-7B… 100%", "done"),

@@ -10,8 +10,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 from support.rivals import acting_as, has_to_wait, let_owner_die
 
-from models_admin import backend, gate, switching
 from models_admin.models import Lease, Source, State, Switch, TabbyModel
+from models_admin.servers import state_row
+from models_admin.switching import gate, transitions
 
 STEPS = (State.DRAINING, State.UNLOADING, State.LOADING, State.VERIFYING, State.ROLLING_BACK)
 
@@ -27,29 +28,29 @@ def asked(transactional_db: None) -> Switch:
     """A switch from `old` to `new` that waits for a worker."""
     for name in ("old", "new"):
         TabbyModel.objects.create(name=name)
-    row = backend.row()
+    row = state_row.row()
     row.model, row.seen_at = "old", timezone.now()
     row.save()
-    return switching.request("new", source=Source.API)
+    return transitions.request("new", source=Source.API)
 
 
 def claimed(by: str, switch: Switch) -> Switch:
     with acting_as(by):
-        found = switching.claim(switch.pk)
+        found = transitions.claim(switch.pk)
     assert found is not None
     return found
 
 
 def stand_at(switch: Switch, state: State) -> None:
     for step in STEPS[: STEPS.index(state) + 1]:
-        switching.move(switch, step)
+        transitions.move(switch, step)
 
 
 def test_a_switch_with_a_living_owner_is_not_to_be_had(asked: Switch) -> None:
     claimed("one", asked)
     with acting_as("another"):
-        assert switching.claim(asked.pk) is None
-    assert asked.pk not in switching.orphans()
+        assert transitions.claim(asked.pk) is None
+    assert asked.pk not in transitions.orphans()
 
 
 @pytest.mark.parametrize("state", STEPS)
@@ -59,14 +60,14 @@ def test_who_was_thought_dead_moves_an_adopted_switch_no_more(asked: Switch, sta
     let_owner_die(asked)
     heir = claimed("heir", asked)
     assert heir.state == state
-    for new in switching.NEXT[state]:
-        with acting_as("frozen"), pytest.raises(switching.Lost):
-            switching.move(frozen, new, result="new", error="a word of the dead")
+    for new in transitions.NEXT[state]:
+        with acting_as("frozen"), pytest.raises(transitions.Lost):
+            transitions.move(frozen, new, result="new", error="a word of the dead")
     now = Switch.objects.get(pk=asked.pk)
     assert (now.state, now.result, now.error) == (state, asked.result, "")
-    assert not switching.beat(frozen, percent=99)
+    assert not transitions.beat(frozen, percent=99)
     assert Switch.objects.get(pk=asked.pk).percent == 0
-    switching.move(heir, switching.NEXT[state][0])
+    transitions.move(heir, transitions.NEXT[state][0])
 
 
 def test_a_success_that_comes_too_late_does_not_change_what_is_loaded(asked: Switch) -> None:
@@ -74,10 +75,10 @@ def test_a_success_that_comes_too_late_does_not_change_what_is_loaded(asked: Swi
     stand_at(frozen, State.VERIFYING)
     let_owner_die(asked)
     claimed("heir", asked)
-    before = backend.row()
-    with pytest.raises(switching.Lost):
-        switching.succeed(frozen, card=None)
-    after = backend.row()
+    before = state_row.row()
+    with pytest.raises(transitions.Lost):
+        transitions.succeed(frozen, card=None)
+    after = state_row.row()
     assert (after.model, after.epoch) == (before.model, before.epoch)
     assert Switch.objects.get(pk=asked.pk).state == State.VERIFYING
 
@@ -88,8 +89,8 @@ def test_the_gate_closes_only_behind_whoever_is_passing_it(asked: Switch) -> Non
     with transaction.atomic():
         gate.enter()
         gate.lease("web", ["reply 1"])
-        assert has_to_wait(partial(switching.move, Switch.objects.get(pk=asked.pk), State.DRAINING))
-    switching.move(worker, State.DRAINING)
+        assert has_to_wait(partial(transitions.move, Switch.objects.get(pk=asked.pk), State.DRAINING))
+    transitions.move(worker, State.DRAINING)
     assert gate.remaining() == 1
 
 
@@ -102,7 +103,7 @@ def test_nobody_passes_a_gate_that_is_being_closed(asked: Switch) -> None:
             gate.lease("web", ["reply 1"])
 
     with transaction.atomic():
-        switching.move(worker, State.DRAINING)
+        transitions.move(worker, State.DRAINING)
         assert has_to_wait(enter)
     with pytest.raises(gate.Closed):
         enter()

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from models_admin import worker_loop
-from models_admin.worker_loop import WorkerLoop
+from models_admin.ops import worker
+from models_admin.ops.worker import WorkerLoop
 
 
 @pytest.fixture
@@ -16,8 +16,8 @@ def left(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     left = threading.Event()
     monkeypatch.setattr(WorkerLoop, "_show", lambda self: None)
     monkeypatch.setattr(WorkerLoop, "_make_up", lambda self: None)
-    monkeypatch.setattr(worker_loop.switching, "orphans", lambda: [7])
-    monkeypatch.setattr(worker_loop.presence, "leave", left.set)
+    monkeypatch.setattr(worker.transitions, "orphans", lambda: [7])
+    monkeypatch.setattr(worker.worker_heartbeats, "leave", left.set)
     return left
 
 
@@ -32,7 +32,7 @@ def test_a_switch_that_ends_just_now_is_waited_for(
         if not gone_before:
             gone_before.append(left.wait(1))
 
-    monkeypatch.setattr(worker_loop.running, "run", run)
+    monkeypatch.setattr(worker.runner, "run", run)
     loop = WorkerLoop()
     loop.start()
     assert begun.wait(30)
@@ -50,8 +50,8 @@ def test_a_switch_that_takes_long_is_left_to_others(
         begun.set()
         ends.wait(60)
 
-    monkeypatch.setattr(worker_loop.running, "run", run)
-    monkeypatch.setattr(worker_loop, "FINISH_SECONDS", 0.1)
+    monkeypatch.setattr(worker.runner, "run", run)
+    monkeypatch.setattr(worker, "FINISH_SECONDS", 0.1)
     loop = WorkerLoop()
     loop.start()
     assert begun.wait(30)

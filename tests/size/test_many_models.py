@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from models_admin import catalog, upkeep
+from models_admin.automation import upkeep
 from models_admin.models import TabbyModel
+from models_admin.servers import catalog
 from models_admin.tabby.wire import ModelCard
 
 MANY = [f"model-{number}-7B-{bits}.0bpw" for number in range(700) for bits in (2, 3, 4)]

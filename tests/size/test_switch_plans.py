@@ -12,21 +12,15 @@ from django.test import Client
 from django.utils import timezone
 from support.plans import walks
 
-from models_admin import (
-    expectations,
-    gate,
-    idempotency,
-    metrics,
-    plots,
-    rules,
-    snapshots,
-    switching,
-    tabby_findings,
-    tokens,
-    wish_ends,
-    wishes,
-)
+from models_admin.admin import plots
+from models_admin.api import idempotency, tokens
+from models_admin.automation import rules
+from models_admin.model_requests import asking, endings
 from models_admin.models import Token, Wish
+from models_admin.ops import metrics
+from models_admin.presentation import estimates, snapshots
+from models_admin.servers import diagnosis
+from models_admin.switching import gate, transitions
 
 HOUR = timedelta(hours=1)
 
@@ -40,7 +34,7 @@ def metrics_of_new_switches() -> None:
 
 def an_open_request(reader: User) -> list[Wish]:
     Wish.objects.create(user=reader, target="model-1-13B")
-    return wishes.unanswered()
+    return asking.unanswered()
 
 
 def a_token(reader: User) -> Token:
@@ -50,21 +44,21 @@ def a_token(reader: User) -> Token:
 
 ASKED: dict[str, Callable[[User], Any]] = {
     "snapshot": lambda reader: snapshots.current(),
-    "the one under way": lambda reader: switching.active(),
+    "the one under way": lambda reader: transitions.active(),
     "is the gate closed": lambda reader: gate.closed(),
-    "orphans": lambda reader: switching.orphans(),
-    "changed by others": lambda reader: list(tabby_findings.changed_by_others()),
-    "expected seconds of a load": lambda reader: expectations.load_seconds("model-1-13B"),
-    "expected seconds of an unload": lambda reader: expectations.unload_seconds(),
-    "seconds of all models": lambda reader: expectations.load_medians(),
+    "orphans": lambda reader: transitions.orphans(),
+    "changed by others": lambda reader: list(diagnosis.changed_by_others()),
+    "expected seconds of a load": lambda reader: estimates.load_seconds("model-1-13B"),
+    "expected seconds of an unload": lambda reader: estimates.unload_seconds(),
+    "seconds of all models": lambda reader: estimates.load_medians(),
     "load times": lambda reader: plots.load_times(),
     "timeline": lambda reader: plots.timeline(),
     "metrics": lambda reader: metrics_of_new_switches(),
     "idle": lambda reader: rules.idle_since(),
-    "requests that changed": lambda reader: wishes.changed_since(timezone.now() - HOUR),
-    "requests of a page": lambda reader: wishes.news([reader.pk]),
+    "requests that changed": lambda reader: asking.changed_since(timezone.now() - HOUR),
+    "requests of a page": lambda reader: asking.news([reader.pk]),
     "open requests": an_open_request,
-    "ends of requests": lambda reader: wish_ends.look_after(),
+    "ends of requests": lambda reader: endings.look_after(),
     "token": a_token,
     "repeat keys": lambda reader: idempotency.forget(),
 }

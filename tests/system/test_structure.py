@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,3 +94,44 @@ def askers() -> Iterator[str]:
 
 def test_one_module_asks_for_permissions() -> None:
     assert set(askers()) == {"models_admin.permissions"}
+
+
+# Each imports only itself and those before it.
+ROOMS = (
+    *("ground", "tabby", "servers", "switching", "presentation", "automation", "model_requests"),
+    *("live", "api", "admin", "ops", "top"),
+)
+TOP = ("tasks", "apps", "management")
+
+
+def room(name: str) -> str:
+    """The room of a module of models_admin."""
+    inner = [*name.split(".")[1:], ""][0]
+    return "top" if inner in TOP else inner if inner in ROOMS else "ground"
+
+
+def test_a_room_imports_only_rooms_below_it() -> None:
+    upwards = [
+        f"{name} imports {each}"
+        for name, targets in graph().items()
+        if name.split(".")[0] == "models_admin"
+        for each in targets
+        if each.split(".")[0] != "models_admin" or ROOMS.index(room(each)) > ROOMS.index(room(name))
+    ]
+    assert upwards == []
+
+
+def test_other_applications_import_only_what_a_room_offers() -> None:
+    inside = [
+        f"{name} imports {each}"
+        for name, targets in graph().items()
+        if name.split(".")[0] != "models_admin"
+        for each in targets
+        if len(parts := each.split(".")) == 3 and parts[0] == "models_admin"
+        if parts[2] not in importlib.import_module(".".join(parts[:2])).OFFERS
+    ]
+    assert inside == []
+
+
+def test_few_modules_are_in_no_room() -> None:
+    assert len(list((ROOT / "models_admin").glob("*.py"))) <= 16

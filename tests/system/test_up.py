@@ -29,7 +29,7 @@ from gantry_site.children import Child
 from gantry_site.management.commands.up import first_admin
 from gantry_site.serve import SERVERS, Lifespan
 from gantry_site.supervise import LONGEST_LINE, Log, configuration
-from models_admin import findings
+from models_admin.ops import diagnostics
 
 from .running import PATIENCE, ROOT, Gantry, Process, environment, free_port, lives, until
 
@@ -203,12 +203,12 @@ class TestWhatOthersMayRead:
         secret.write_text("x")
         secret.chmod(0o644)
         tmp_path.chmod(0o700)
-        assert findings.disk().level == "ok"
+        assert diagnostics.disk().level == "ok"
         tmp_path.chmod(0o755)
-        found = findings.disk()
+        found = diagnostics.disk()
         assert (found.level, found.title) == ("warning", "Others on this machine can read secret.key")
         secret.chmod(0o600)
-        assert findings.disk().level == "ok"
+        assert diagnostics.disk().level == "ok"
 
     def test_a_password_in_tabbyapis_address_is_not_told(self, tmp_path: Path) -> None:
         with Gantry(tmp_path / "data", TABBY_HOST="http://me:open-sesame@127.0.0.1:9") as gantry:

@@ -9,10 +9,10 @@ from django.core.management.base import CommandError
 
 from gantry_site import sign_in
 from gantry_site.addresses import read
-from models_admin import console
+from models_admin.ops import command
 
 
-class Command(console.Command):
+class Command(command.Command):
     """Forget what was counted of sign-ins that went wrong."""
 
     help = "Forgets sign-ins that went wrong, so that people need not wait: of a name, at an address, or all."

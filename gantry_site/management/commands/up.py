@@ -23,7 +23,8 @@ from django.db import OperationalError, connections
 
 from gantry_site.children import children, free_port
 from gantry_site.supervise import Log, supervise
-from models_admin import data_folder, saving, tabby_findings
+from models_admin import data_folder, saving
+from models_admin.servers import diagnosis
 
 # Addresses that stand for all of this machine's, and where to reach a server that listens there.
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
@@ -166,7 +167,7 @@ class _Banner:
             return
         self.shown = True
         host = "localhost" if settings.BIND in ("127.0.0.1", "::1", *WILDCARDS) else settings.BIND
-        tabby = tabby_findings.address()
+        tabby = diagnosis.address()
         if self.sandbox_port is not None:
             tabby = f"sandbox at http://127.0.0.1:{self.sandbox_port} (set TABBY_HOST for a real server)"
         for line in (

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from models_admin import console, findings
+from models_admin.ops import command, diagnostics
 
 MARKS = {"ok": "✓", "warning": "!", "error": "✗"}
 
@@ -23,7 +23,7 @@ exit status:
 """
 
 
-class Command(console.Command):
+class Command(command.Command):
     help = "Examine this installation: disk, database, Redis, clock, worker, TabbyAPI and its keys."
     requires_system_checks: list[str] = []
     epilog = EPILOG
@@ -41,7 +41,7 @@ class Command(console.Command):
             raise SystemExit(1)
 
     def _as_json(self) -> bool:
-        found = list(findings.everything())
+        found = list(diagnostics.everything())
         broken = any(each.level == "error" for each in found)
         self.stdout.write(
             json.dumps({"ok": not broken, "findings": [each.as_dict() for each in found]}, indent=2)
@@ -50,7 +50,7 @@ class Command(console.Command):
 
     def _as_lines(self) -> bool:
         counts = dict.fromkeys(MARKS, 0)
-        for each in findings.everything():
+        for each in diagnostics.everything():
             counts[each.level] += 1
             self.stdout.write(
                 f"{MARKS[each.level]} {each.title}{f' ({each.detail})' if each.level == 'ok' and each.detail else ''}"

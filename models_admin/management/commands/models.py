@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from models_admin import console
+from models_admin.ops import command
 
 
-class Command(console.Command):
+class Command(command.Command):
     help = "List the models in TabbyAPI's model folder; ✓ marks the one that is loaded."
     epilog = """\
 examples:
@@ -24,4 +24,4 @@ exit status:
         parser.add_argument("--json", action="store_true", help="as one JSON object")
 
     def act(self, options: dict[str, Any]) -> None:
-        console.list_models(self, as_json=options["json"])
+        command.list_models(self, as_json=options["json"])

@@ -6,10 +6,11 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from models_admin import console, upkeep
+from models_admin.automation import upkeep
+from models_admin.ops import command
 
 
-class Command(console.Command):
+class Command(command.Command):
     help = "Ask TabbyAPI for its models and for what is loaded, and write both down."
     epilog = """\
 examples:
@@ -27,4 +28,4 @@ exit status:
         for mark, names in (("+", found.added), ("-", found.vanished)):
             for name in names:
                 self.stdout.write(f"{mark} {name}")
-        self.stdout.write(f"{len(console.rows())} models.")
+        self.stdout.write(f"{len(command.rows())} models.")

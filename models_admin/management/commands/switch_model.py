@@ -7,10 +7,11 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from models_admin import console, switching
+from models_admin.ops import command
+from models_admin.switching import transitions
 
 
-class Command(console.ChangingCommand):
+class Command(command.ChangingCommand):
     help = "Switch the model that TabbyAPI runs. A worker does it; this command asks for it and shows the progress."
     epilog = f"""\
 examples:
@@ -22,7 +23,7 @@ examples:
   manage.py switch_model --watch
   manage.py switch_model --unload
 
-{console.STATUS}"""
+{command.STATUS}"""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -49,14 +50,14 @@ examples:
         if options["options"] and not options["name"]:
             raise CommandError("--options are for loading a model: name it.", returncode=2)
         if options["list"]:
-            console.list_models(self, as_json=options["json"])
+            command.list_models(self, as_json=options["json"])
         elif options["watch"]:
             self._join(options)
         else:
             self.change(options["name"], options, _load_options(options["options"]))
 
     def _join(self, options: dict[str, Any]) -> None:
-        switch = switching.active()
+        switch = transitions.active()
         if switch is None:
             self.stderr.write("No switch is under way.")
         else:

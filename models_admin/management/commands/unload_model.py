@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from models_admin import console
+from models_admin.ops import command
 
 
-class Command(console.ChangingCommand):
+class Command(command.ChangingCommand):
     help = "Unload the model that TabbyAPI runs, which frees the GPU's memory. Messages wait until one is loaded again."
     epilog = f"""\
 examples:
   manage.py unload_model
   manage.py unload_model --drain 0
 
-{console.STATUS}"""
+{command.STATUS}"""
 
     def act(self, options: dict[str, Any]) -> None:
         self.change("", options)

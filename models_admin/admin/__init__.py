@@ -1,0 +1,6 @@
+"""The pages of the admin site: a module for each. Django looks here for them; `model_list` brings the others along."""
+
+from models_admin.admin import model_list
+
+__all__ = ["model_list"]
+OFFERS: tuple[str, ...] = ()  # to other applications

@@ -1,0 +1,146 @@
+"""The columns of the Models page, for one request: a row's cells depend on what runs and on who looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from models_admin import permissions
+from models_admin.models import State, TabbyModel
+from models_admin.presentation import estimates
+from models_admin.servers import names, state_row
+from models_admin.switching import transitions
+
+Column = Callable[[TabbyModel], str | bool]
+
+
+def moment(when: datetime) -> SafeString:
+    """Return a time as an element that the page's script puts into the reader's own time zone."""
+    local = timezone.localtime(when)
+    return format_html('<time datetime="{}">{}</time>', local.isoformat(), date_format(local, "j M Y, H:i"))
+
+
+class Columns:
+    """Reads what runs once; then one method a column."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        row = state_row.row()
+        self.active = row.model
+        self.reachable = row.unreachable_since is None
+        self.running = transitions.active()
+        self.loads = estimates.load_medians()
+        self.may_switch = permissions.may_switch(request.user)
+        self.may_unload = permissions.may_unload(request.user)
+
+    def shown(self) -> list[str | Column]:
+        """The columns, in their order; without the buttons for who may press none."""
+        columns: list[str | Column] = [self.model, self.status, self.size, self.usual, self.last_loaded]
+        return [*columns, self.control] if self.may_switch or self.may_unload else columns
+
+    @admin.display(description="Model", ordering="name")
+    def model(self, row: TabbyModel) -> str:
+        """The name; below it the display name, its tags and a hint on a poor name."""
+        lines = [format_html('<span class="gantry-name">{}</span>', row.name)]
+        if row.display_name and row.display_name != row.name:
+            lines.append(format_html('<span class="gantry-quiet">{}</span>', row.display_name))
+        if row.tags:
+            lines.append(format_html('<span class="gantry-quiet">{}</span>', ", ".join(row.tags)))
+        if hint := names.hint(row.name):
+            lines.append(format_html('<span class="gantry-hint" title="{}">poor name</span>', hint))
+        return mark_safe("".join(lines))  # noqa: S308 (each part is escaped above)
+
+    @admin.display(description="Status", ordering="-vanished_at")
+    def status(self, row: TabbyModel) -> str:
+        """Whether it is loaded, being loaded, or gone."""
+        if words := self._under_way(row):
+            return format_html('<span class="gantry-badge gantry-busy">{}</span>', words)
+        if row.name == self.active and self.reachable:
+            return format_html('<span class="gantry-badge gantry-good">{}</span>', "✓ Active")
+        if row.name == self.active:
+            return format_html('<span class="gantry-badge">✓ Active</span> {}', "when last seen")
+        if row.vanished_at:
+            return format_html(
+                '<span class="gantry-badge gantry-bad">Missing</span> '
+                '<span class="gantry-quiet">gone from TabbyAPI since {}</span>',
+                moment(row.vanished_at),
+            )
+        return format_html('<span class="gantry-quiet">{}</span>', "Available")
+
+    def _under_way(self, row: TabbyModel) -> str:
+        """What the running switch does with this model now; '' if nothing."""
+        switch = self.running
+        if switch is None or row.name not in (switch.target, switch.previous):
+            return ""
+        match switch.state, row.name == switch.target:
+            case ((State.QUEUED | State.DRAINING), True):
+                return "Next"
+            case State.UNLOADING, False:
+                return "Unloading…"
+            case (State.LOADING | State.VERIFYING, True) | (State.ROLLING_BACK, False):
+                return "Loading…"
+            case _:
+                return ""
+
+    @admin.display(description="Size", ordering="parameters_b", empty_value="–")
+    def size(self, row: TabbyModel) -> str:
+        """Parameters, quantization and the memory that they probably need, as far as the name tells."""
+        count = row.parameters_b
+        facts = [] if count is None else [f"{count * 1000:.0f}M" if count < 1 else f"{count:.3g}B"]
+        facts += [row.quantization] if row.quantization else []
+        size = format_html('<span class="gantry-fact">{}</span>', " · ".join(facts)) if facts else ""
+        if (need := names.vram_gb(count, row.bits)) is None:
+            return size
+        return size + format_html(
+            ' <span class="gantry-fact gantry-quiet" title="An estimate: {}.">≈ {} GB VRAM</span>',
+            names.VRAM_RULE,
+            f"{need:g}",
+        )
+
+    @admin.display(description="Loads in")
+    def usual(self, row: TabbyModel) -> str:
+        """The usual seconds of a load: of its own past, else of models of its size."""
+        if row.name in self.loads:
+            seconds, times = self.loads[row.name]
+            of = f"The median of its last {times} loads" if times > 1 else "Its only load so far"
+            return format_html('<span title="{}">{} s</span>', of, f"{max(1.0, seconds):.0f}")
+        return format_html(
+            '<span class="gantry-quiet" title="Usual for its size: it has not been loaded by Gantry yet">≈ {} s</span>',
+            f"{estimates.usual_seconds(row.name):.0f}",
+        )
+
+    @admin.display(description="Last loaded", ordering="last_loaded")
+    def last_loaded(self, row: TabbyModel) -> str:
+        """When TabbyAPI last had it loaded, as far as Gantry saw."""
+        return moment(row.last_loaded) if row.last_loaded else "never"
+
+    @admin.display(description="Actions")
+    def control(self, row: TabbyModel) -> str:
+        """The button that this user may press for this row now."""
+        looks = ""
+        if row.name == self.active:
+            words, allowed, url = "Unload", self.may_unload, reverse("admin:models_admin_tabbymodel_unload")
+            looks = " gantry-plain"
+        else:
+            words = "Switch" if self.active or self.running else "Load"
+            allowed = self.may_switch and row.present
+            url = reverse("admin:models_admin_tabbymodel_switch", args=[row.pk])
+        if not allowed:
+            return ""
+        if self.running:
+            return format_html('<span class="gantry-button{}" aria-disabled="true">{}</span>', looks, words)
+        return format_html(
+            '<a class="gantry-button{}" href="{}" data-dialog aria-label="{} {}">{}</a>',
+            looks,
+            url,
+            words,
+            row.name,
+            words,
+        )

@@ -1,0 +1,117 @@
+"""What a change of the loaded model would mean, in words: for the page, and the dialog, that asks before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from models_admin.models import State, Switch, TabbyModel
+from models_admin.presentation import estimates
+from models_admin.servers import names
+from models_admin.switching import demand
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """GB that a model probably needs (None: not known), what its name then does not tell, GB there are (0: not known)."""
+
+    needed: float | None
+    untold: str
+    there: float
+
+    @property
+    def too_big(self) -> bool:
+        """Whether it probably does not fit."""
+        return self.needed is not None and 0 < self.there < self.needed
+
+
+def of_switch(snapshot: dict[str, Any], model: TabbyModel) -> dict[str, Any]:
+    """What a switch to `model` would mean, of a snapshots.current(): the facts that the confirmation's template shows."""
+    unload = estimates.unload_seconds() if snapshot["model"] else 0.0
+    known = Switch.objects.filter(target=model.name, state=State.SUCCEEDED).exists()
+    basis = "going by its past loads" if known else "usual for its size"
+    verb = "Switch" if snapshot["model"] else "Load"
+    return {
+        "model": model,
+        "title": f"Switch to {model.name}?" if snapshot["model"] else f"Load {model.name}?",
+        "button": verb,
+        "takes": takes(unload + estimates.load_seconds(model.name), basis, snapshot["replying"]),
+        "memory": _memory(model),
+        "obstacle": obstacle(snapshot, model),
+        "no_way_back": TabbyModel.objects.filter(name=snapshot["model"]).exclude(vanished_at=None).exists(),
+        **_demand(snapshot),
+    }
+
+
+def of_unload(snapshot: dict[str, Any]) -> dict[str, Any]:
+    """The same of an unload."""
+    return {
+        "title": f"Unload {snapshot['model']}?" if snapshot["model"] else "Unload?",
+        "button": "Unload",
+        "takes": takes(estimates.unload_seconds(), "", snapshot["replying"]),
+        "obstacle": obstacle(snapshot, None),
+        **_demand(snapshot),
+    }
+
+
+def takes(seconds: float, basis: str, replying: int) -> str:
+    """How long the change takes, what that is known from, and what replies in flight may add."""
+    words = f"about {estimates.rounded(seconds)} s"
+    if basis:
+        words += f" ({basis})"
+    drain = round(settings.DRAIN_TIMEOUT)
+    if replying and drain:
+        words += f", after up to {drain} s for {'the reply' if replying == 1 else 'replies'} in flight"
+    return words
+
+
+def in_use(*, loaded: bool, replying: int, waiting: int, people: int) -> str:
+    """Who uses the model or waits for one, such as “1 reply in flight, 3 messages waiting (2 people)”."""
+    parts = []
+    if replying or loaded:
+        parts.append(_count(replying, "reply in flight", "replies in flight"))
+    if waiting or not parts:
+        parts.append(_count(waiting, "message waiting", "messages waiting"))
+    by = f" ({_count(people, 'person', 'people')})" if people and (replying or waiting) else ""
+    return ", ".join(parts) + by
+
+
+def obstacle(snapshot: dict[str, Any], model: TabbyModel | None) -> str:
+    """Why the change (None: an unload) cannot be made now; '' if it can."""
+    running = snapshot["switch"]
+    if running:
+        what = f"a switch to {running['target']}" if running["target"] else "an unload"
+        return f"Another change is under way: {what}. Wait for its end, or cancel it."
+    if model is None:
+        return "" if snapshot["model"] or snapshot["state"] == "unreachable" else "No model is loaded."
+    if not model.present:
+        return f"{model.name} is gone from TabbyAPI. Put its directory back, then refresh the list."
+    return f"{model.name} is loaded already." if model.name == snapshot["model"] else ""
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"1 {one}" if number == 1 else f"{number or 'no'} {many}"
+
+
+def _demand(snapshot: dict[str, Any]) -> dict[str, Any]:
+    now = demand.now()
+    words = in_use(
+        loaded=bool(snapshot["model"]),
+        replying=snapshot["replying"],
+        waiting=now.waiting,
+        people=now.people,
+    )
+    return {"in_use": words, "drain_seconds": round(settings.DRAIN_TIMEOUT)}
+
+
+def _memory(model: TabbyModel) -> Memory:
+    match model.parameters_b is None, model.bits is None:
+        case True, True:
+            untold = "size and quantization"
+        case True, False:
+            untold = "the size"
+        case _:
+            untold = "the quantization"
+    return Memory(names.vram_gb(model.parameters_b, model.bits), untold, settings.GANTRY_VRAM_GB)

@@ -1,0 +1,229 @@
+"""What the Models page has beyond the stock admin: the banner, Refresh, and the pages behind its buttons.
+
+Each change is a page of its own: GET shows what would happen, POST does it. So it works without scripts; the
+Models page's script shows the same content in a dialog. Nothing here moves a switch: switching does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+
+from models_admin import permissions
+from models_admin.admin import confirmation
+from models_admin.admin.option_fields import NAMES, Once
+from models_admin.automation import upkeep
+from models_admin.models import Source, Switch, TabbyModel
+from models_admin.presentation import snapshots
+from models_admin.presentation.banner import banner
+from models_admin.servers import diagnosis, names, state_row
+from models_admin.switching import transitions
+from models_admin.tabby.client import TabbyClient
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[TabbyModel]
+else:
+    ModelAdmin = admin.ModelAdmin  # which takes no parameter at run time
+
+# Opening the page asks TabbyAPI first, so that a reload shows a model that was just copied there. An answer
+# this young (seconds) is taken for good, and TabbyAPI is not waited for longer than a reader would.
+FRESH_SECONDS = 5.0
+PATIENCE_SECONDS = 2.0
+MOST_NAMED = 10  # models, in the message after a refresh
+
+TEMPLATES = "admin/models_admin/tabbymodel"
+
+
+def is_fragment(request: HttpRequest) -> bool:
+    """Whether the page's script asks for a part to put into the page."""
+    return request.headers.get("X-Requested-With") == "fragment"
+
+
+class ModelPages(ModelAdmin):
+    """The Models page and the pages behind its buttons."""
+
+    def has_switch_permission(self, request: HttpRequest) -> bool:
+        """Whether the user may change the loaded model."""
+        return permissions.may_switch(request.user)
+
+    def has_unload_permission(self, request: HttpRequest) -> bool:
+        """Whether the user may unload the model."""
+        return permissions.may_unload(request.user)
+
+    def may_refresh(self, request: HttpRequest) -> bool:
+        """Whether the user may have TabbyAPI asked for its models."""
+        return permissions.may_refresh(request.user)
+
+    def get_urls(self) -> list[URLPattern]:
+        pages = (
+            ("refresh/", self.refresh_view, "refresh"),
+            ("unload/", self.unload_view, "unload"),
+            ("<int:pk>/switch/", self.switch_view, "switch"),
+            ("cancel/<int:switch_id>/", self.cancel_view, "cancel"),
+        )
+        own = [
+            path(route, self.admin_site.admin_view(view), name=f"models_admin_tabbymodel_{name}")
+            for route, view, name in pages
+        ]
+        return [*own, *super().get_urls()]
+
+    # The Models page
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        fragment = is_fragment(request)
+        _require(allowed=self.has_view_permission(request))
+        if request.method == "GET" and not fragment:
+            _refresh_quickly()
+        snapshot = snapshots.current()
+        running = snapshot["switch"]
+        context = {
+            "title": "Models",
+            "banner": banner(snapshot),
+            "gone": list(TabbyModel.objects.exclude(vanished_at=None).values_list("name", flat=True)),
+            "known": TabbyModel.objects.filter(vanished_at=None).exists(),
+            "may_refresh": self.may_refresh(request),
+            "may_unload": self.has_unload_permission(request),
+            "may_look_back": permissions.may_see_history(request.user),
+            "may_cancel": running is not None and self._may_cancel(request, running["target"]),
+            **(extra_context or {}),
+        }
+        response = super().changelist_view(request, context)
+        if fragment and isinstance(response, TemplateResponse):
+            response.template_name = f"{TEMPLATES}/live.html"
+        return response
+
+    def refresh_view(self, request: HttpRequest) -> HttpResponse:
+        """POST: ask TabbyAPI for its models, and say what came of it."""
+        _require(allowed=self.may_refresh(request))
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        found = upkeep.refresh()
+        if not found.error:
+            diagnosis.remember()
+        if found.error:
+            messages.error(request, f"The list is as it was: {found.error} {found.error.advice}")
+        elif not found.added and not found.vanished:
+            messages.success(request, "The list is up to date: TabbyAPI has no other models.")
+        else:
+            parts = [f"new: {_some(found.added)}"] if found.added else []
+            parts += [f"gone: {_some(found.vanished)}"] if found.vanished else []
+            messages.success(request, f"The list is up to date; {'; '.join(parts)}.")
+        return self._back()
+
+    # The steps that change what is loaded
+
+    def switch_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """GET: what a switch to this model would mean. POST: ask for it."""
+        _require(allowed=self.has_switch_permission(request))
+        model = get_object_or_404(TabbyModel, pk=pk)
+        chosen = Once(request.POST if request.method == "POST" else None, stored=model.load_options)
+        if request.method == "POST" and chosen.is_valid():
+            return self._ask(request, model.name, model, _once(chosen))
+        snapshot = snapshots.current()
+        return self._confirm(request, snapshot, form=chosen, **confirmation.of_switch(snapshot, model))
+
+    def unload_view(self, request: HttpRequest) -> HttpResponse:
+        """GET: what an unload would mean. POST: ask for it."""
+        _require(allowed=self.has_unload_permission(request))
+        snapshot = snapshots.current()
+        if request.method == "POST":
+            return self._ask(request, "", TabbyModel.objects.filter(name=snapshot["model"]).first())
+        return self._confirm(request, snapshot, **confirmation.of_unload(snapshot))
+
+    def cancel_view(self, request: HttpRequest, switch_id: int) -> HttpResponse:
+        """POST: cancel the switch that runs."""
+        switch = get_object_or_404(Switch, pk=min(switch_id, 2**63 - 1))
+        _require(allowed=self._may_cancel(request, switch.target))
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        try:
+            transitions.cancel(switch, user=request.user)
+        except transitions.Refused as error:
+            messages.error(request, str(error))
+        else:
+            about = TabbyModel.objects.filter(name=switch.target).first() or switch
+            self._log(request, about, "Cancelled a switch", switch)
+            switch.refresh_from_db()
+            if switch.active:
+                messages.info(
+                    request, "The switch is cancelled as soon as TabbyAPI has ended the load at hand."
+                )
+        return self._back()
+
+    def _ask(
+        self, request: HttpRequest, target: str, model: TabbyModel | None, once: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Ask for a switch, and go back to the Models page, which shows it."""
+        try:
+            switch = transitions.request(target, source=Source.ADMIN, user=request.user, **(once or {}))
+        except transitions.Refused as error:
+            messages.error(request, str(error))
+        else:
+            change = f"a switch from {switch.previous or 'nothing'} to {target}" if target else "an unload"
+            words = f"Asked for {change}"
+            self._log(request, model or switch, words, switch)
+        return self._back()
+
+    def _log(self, request: HttpRequest, about: TabbyModel | Switch, words: str, switch: Switch) -> None:
+        self.log_change(request, about, f"{words} (number {switch.pk} in the history).")  # type: ignore[arg-type]
+
+    def _confirm(self, request: HttpRequest, snapshot: dict[str, Any], **facts: Any) -> TemplateResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "snapshot": snapshot,
+            "vram_rule": names.VRAM_RULE,
+            "vram_usual": names.VRAM_USUAL,
+            "fragment": is_fragment(request),
+            **facts,
+        }
+        template = "confirm_content.html" if is_fragment(request) else "confirm.html"
+        return TemplateResponse(request, f"{TEMPLATES}/{template}", context)
+
+    def _may_cancel(self, request: HttpRequest, target: str) -> bool:
+        return self.has_switch_permission(request) if target else self.has_unload_permission(request)
+
+    def _back(self) -> HttpResponseRedirect:
+        return HttpResponseRedirect(reverse("admin:models_admin_tabbymodel_changelist"))
+
+
+def _once(form: Once) -> dict[str, Any]:
+    """What request() is to be given of a form: options that were emptied are left out this time."""
+    emptied = {name: None for name in NAMES if name in form.data}
+    return {"options": {**emptied, **form.options}, "drain_seconds": form.cleaned_data["drain_seconds"]}
+
+
+def _some(found: list[str]) -> str:
+    """The first names, and how many more there are."""
+    more = len(found) - MOST_NAMED
+    return ", ".join(found[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _require(*, allowed: bool) -> None:
+    if not allowed:
+        raise PermissionDenied
+
+
+def _refresh_quickly() -> None:
+    """Ask TabbyAPI for its models, unless that was done just now, or would make the reader wait in vain."""
+    row = state_row.row()
+    age = (timezone.now() - row.catalog_at).total_seconds() if row.catalog_at else FRESH_SECONDS
+    if age < FRESH_SECONDS or row.unreachable_since is not None or transitions.active() is not None:
+        return
+    client = TabbyClient(
+        settings.TABBY_HOST, settings.TABBY_ADMIN_KEY, settings.TABBY_API_KEY, read_timeout=PATIENCE_SECONDS
+    )
+    with client:
+        found = upkeep.try_to_refresh(client)
+        if found.error is None and not TabbyModel.objects.filter(vanished_at=None).exists():
+            diagnosis.remember(client)  # the page shows what TabbyAPI answers

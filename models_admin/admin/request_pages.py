@@ -1,0 +1,244 @@
+"""Users' requests for a model in the admin site: the box on the Models page, their list, and the page to decline one.
+
+A request is granted by loading its model, whoever does that. Its button asks for the switch at once, by the ordinary way;
+what that would mean is behind a link.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+
+from models_admin.admin.columns import moment
+from models_admin.admin.models_page import is_fragment
+from models_admin.model_requests import asking
+from models_admin.models import TabbyModel, Wish, WishState
+from models_admin.permissions import may_answer_requests, may_switch
+
+if TYPE_CHECKING:
+    Base = admin.ModelAdmin[Wish]
+else:  # which takes no parameter at run time
+    Base = admin.ModelAdmin
+
+SHOWN = 5  # in the box; the rest is behind a link
+LIST = "admin:models_admin_wish_changelist"
+MODELS = "admin:models_admin_tabbymodel_changelist"
+TONES = {WishState.OPEN: "busy", WishState.GRANTED: "good", WishState.DECLINED: "bad"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A request and what can be done about it; the addresses are '' where they lead nowhere for this user."""
+
+    wish: Wish
+    name: str
+    switch: str
+    decline: str
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """The open requests, oldest first: the first few, and how many there are."""
+
+    lines: list[Line]
+    count: int
+
+    @property
+    def more(self) -> int:
+        """How many are not shown."""
+        return self.count - len(self.lines)
+
+
+def box(request: HttpRequest) -> Box | None:
+    """What the Models page shows of the open requests; None for who may not see them."""
+    if not may_answer_requests(request.user):
+        return None
+    rows = asking.unanswered()
+    models = _models({row.target for row in rows[:SHOWN]})
+    return Box([_line(request, row, models) for row in rows[:SHOWN]], len(rows))
+
+
+def _models(names: set[str]) -> dict[str, TabbyModel]:
+    return {each.name: each for each in TabbyModel.objects.filter(name__in=names)}
+
+
+def _line(request: HttpRequest, row: Wish, models: dict[str, TabbyModel]) -> Line:
+    model = models.get(row.target)
+    switch = ""
+    if model is not None and model.present and may_switch(request.user):
+        switch = reverse("admin:models_admin_tabbymodel_switch", args=[model.pk])
+    return Line(
+        row, str(model or row.target), switch, reverse("admin:models_admin_wish_decline", args=[row.pk])
+    )
+
+
+class ByState(admin.SimpleListFilter):
+    """Open requests, unless others are asked for."""
+
+    title = parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        ended = [(value, label.capitalize()) for value, label in WishState.choices if value != WishState.OPEN]
+        return [*ended, ("all", "All")]
+
+    def choices(self, changelist: Any) -> Any:
+        first, *others = super().choices(changelist)
+        return [{**first, "display": "Open"}, *others]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Wish]) -> QuerySet[Wish]:
+        value = self.value() or WishState.OPEN
+        if value == "all":
+            return queryset
+        return queryset.filter(state=value) if value in WishState.values else queryset.none()
+
+
+class Decline(forms.Form):
+    """A few words for the user."""
+
+    answer = forms.CharField(
+        label="Why",
+        required=False,
+        max_length=asking.LONGEST,
+        widget=forms.Textarea(attrs={"rows": 3, "autofocus": True}),
+        help_text="The user reads this. It may be left empty.",
+    )
+
+
+@admin.register(Wish)
+class WishAdmin(Base):
+    """Who may switch or manage models sees requests; they are answered, not edited."""
+
+    empty_words = "No request is open. What people ask for, in the chat's list of models, stands here until it is answered."
+    list_display = ("asked", "who", "wanted", "why", "outcome")
+    list_display_links = None
+    list_filter = (ByState,)
+    search_fields = ("target", "reason", "answer", "user__username")
+    list_select_related = ("user", "answered_by")
+    list_per_page = 50
+
+    class Media:
+        css = {"all": ["models_admin/models.css", "models_admin/cards.css", "models_admin/wishes.css"]}
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.decline_view)
+        return [path("<int:pk>/decline/", view, name="models_admin_wish_decline"), *super().get_urls()]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_answer_requests(request.user)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return may_answer_requests(request.user)
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        # The changelist asks several times during a request, and compares what it is given.
+        if not hasattr(request, "gantry_columns"):
+            models = _models(set(Wish.objects.filter(state=WishState.OPEN).values_list("target", flat=True)))
+
+            def control(row: Wish) -> str:
+                return _buttons(_line(request, row, models)) if row.state == WishState.OPEN else ""
+
+            control.short_description = "Answer"  # type: ignore[attr-defined]
+            control.empty_value_display = ""  # type: ignore[attr-defined]
+            request.gantry_columns = [*self.list_display, control]  # type: ignore[attr-defined]
+        columns: list[Any] = request.gantry_columns  # type: ignore[attr-defined]
+        return columns
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().changelist_view(request, {"title": "Requests for models", **(extra_context or {})})
+
+    def decline_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """GET: ask for a few words. POST: decline the request with them."""
+        if not may_answer_requests(request.user):
+            raise PermissionDenied
+        wish = get_object_or_404(Wish.objects.select_related("user"), pk=pk)
+        form = Decline(request.POST or None)
+        back = reverse(MODELS if "models" in request.POST or is_fragment(request) else LIST)
+        if request.method == "POST" and form.is_valid():
+            try:
+                asking.decline(wish.pk, by=request.user.pk or 0, answer=form.cleaned_data["answer"])
+            except asking.TooLate as error:
+                messages.error(request, str(error))
+            else:
+                self.log_change(request, wish, "Declined.")
+                messages.success(request, f"Declined. {wish.user} is told.")
+            return HttpResponseRedirect(back)
+        facts = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Decline this request?",
+            "line": _line(request, wish, _models({wish.target})),
+            "form": form,
+            "back": back,
+            "fragment": is_fragment(request),
+        }
+        template = "decline_content.html" if is_fragment(request) else "decline.html"
+        return TemplateResponse(request, f"admin/models_admin/wish/{template}", facts)
+
+    @admin.display(description="Asked", ordering="asked_at")
+    def asked(self, row: Wish) -> SafeString:
+        return moment(row.asked_at)
+
+    @admin.display(description="By", ordering="user__username")
+    def who(self, row: Wish) -> str:
+        return row.user.get_username()
+
+    @admin.display(description="Model", ordering="target")
+    def wanted(self, row: Wish) -> SafeString:
+        return format_html('<span class="gantry-name">{}</span>', row.target)
+
+    @admin.display(description="Reason")
+    def why(self, row: Wish) -> SafeString | str:
+        return format_html("<bdi>{}</bdi>", row.reason) if row.reason else "–"
+
+    @admin.display(description="State", ordering="state")
+    def outcome(self, row: Wish) -> SafeString:
+        """How it stands or ended, with an administrator's name and words where there are some."""
+        badge = format_html(
+            '<span class="gantry-badge gantry-{}">{}</span>',
+            TONES.get(WishState(row.state), "idle"),
+            capfirst(row.get_state_display()),
+        )
+        parts = [f"by {row.answered_by}" if row.answered_by else "", f"“{row.answer}”" if row.answer else ""]
+        words = ": ".join(filter(None, parts))
+        return format_html("{} <bdi>{}</bdi>", badge, words) if words else badge
+
+
+def _buttons(line: Line) -> SafeString:
+    switch = (
+        format_html(
+            '<button class="gantry-button" formaction="{}" aria-label="Switch to {}">Switch</button> ',  # in the list's form
+            line.switch,
+            line.wish.target,
+        )
+        if line.switch
+        else ""
+    )
+    return format_html(
+        '<span class="gantry-answers">{}<a class="gantry-button gantry-plain" href="{}" aria-label="{}">Decline</a></span>',
+        switch,
+        line.decline,
+        f"Decline the request of {line.wish.user} for {line.wish.target}",
+    )

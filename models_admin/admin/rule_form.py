@@ -1,0 +1,169 @@
+"""The form of an automation rule: what each trigger needs, and what is wrong with what was given."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.utils import timezone
+
+from models_admin import rule_words
+from models_admin.automation import rules
+from models_admin.models import Rule, TabbyModel, Trigger
+from models_admin.visible import visible
+
+if TYPE_CHECKING:
+    Form = forms.ModelForm[Rule]
+    FormSet = forms.BaseModelFormSet[Rule, Form]
+else:  # which take no parameter at run time
+    Form = forms.ModelForm
+    FormSet = forms.BaseModelFormSet
+
+LAST, UNLOAD, MODEL = (
+    "last",
+    "unload",
+    "model:",
+)  # values of the form's “what”; a model's name follows the last one
+SHORTEST = 0.05  # idle minutes
+
+
+class EnabledForm(Form):
+    """A row of the list: whether the rule is followed."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["enabled"].widget.attrs["aria-label"] = f"Enabled: {self.instance}"
+
+
+class EnabledForms(FormSet):
+    """The rows of the list."""
+
+    def clean(self) -> None:
+        """Have no second rule for the same moment enabled, as it will be with all rows saved."""
+        super().clean()
+        shown = {form.instance.pk: form.instance for form in self.forms}
+        rest = Rule.objects.filter(enabled=True).exclude(pk__in=shown)
+        enabled = [*(each for each in shown.values() if each.enabled), *rest]
+        for form in self.forms:
+            rule = form.instance
+            if "enabled" in form.changed_data and rule.enabled and (twin := rules.twin(rule, enabled)):
+                form.add_error(None, _due_at_once(twin))
+
+
+def _choices(current: str) -> list[tuple[str, Any]]:
+    """What a rule can do: the present models, and the one that the rule names already."""
+    names = list(TabbyModel.objects.filter(vanished_at=None).values_list("name", flat=True))
+    models = [(f"{MODEL}{name}", name) for name in names]
+    if current and current not in names:
+        models.append((f"{MODEL}{current}", f"{current} (gone from TabbyAPI)"))
+    return [
+        ("", "---------"),
+        (LAST, "Load the last model"),
+        (UNLOAD, "Unload"),
+        ("Load or switch to", models),
+    ]
+
+
+class RuleForm(Form):
+    """When, what, and under which condition. Fields that the trigger does not use are left alone."""
+
+    what = forms.ChoiceField(
+        required=False,
+        help_text="At the start: the last model (the one that was chosen last) or a named one. "
+        "At a set time: a model, or Unload. "
+        "A TabbyAPI that was there before Gantry started must first be empty for a while (KEEP_MODEL_AFTER): "
+        "all through somebody's load it says that nothing is loaded.",
+    )
+    days = forms.TypedMultipleChoiceField(
+        label="On",
+        coerce=int,
+        initial=[1, 2, 3, 4, 5],
+        choices=list(rule_words.DAYS.items()),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+    class Meta:
+        model = Rule
+        fields = ("name", "enabled", "trigger", "days", "at", "only_if_idle", "idle_minutes", "wait_minutes")
+        labels = {
+            "trigger": "When",
+            "at": "At",
+            "idle_minutes": "Idle for (minutes)",
+            "wait_minutes": "May wait to be idle (minutes)",
+        }
+        help_texts = {
+            "name": "What the history calls it. Left empty: what it does, in words.",
+            "only_if_idle": "Nobody is interrupted: while a reply is being written or a message waits, the rule waits too.",
+            "idle_minutes": "How long no reply must have been written. An unload counts from the end of the last reply "
+            "or from the load, whichever was later.",
+            "wait_minutes": "How long after the set time it may still be done; then it is skipped until the next day. "
+            f"A rule always waits {rules.GRACE // timedelta(minutes=1)} minutes, such as for a switch under way to end.",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "what" not in self.fields or "at" not in self.fields:
+            return  # who may only look has no fields
+        rule = self.instance
+        self.fields["what"].choices = _choices(rule.target)  # type: ignore[attr-defined]
+        if rule.pk:
+            nothing = LAST if rule.trigger == Trigger.START else UNLOAD
+            self.initial["what"] = f"{MODEL}{rule.target}" if rule.target else nothing
+        minutes = self.initial.get("idle_minutes", self.fields["idle_minutes"].initial)
+        if minutes is not None and float(minutes).is_integer():
+            self.initial["idle_minutes"] = int(minutes)  # 15, not 15.0
+        zone = timezone.get_default_timezone_name()
+        self.fields["at"].help_text = f"Such as 08:00, in the time zone {zone}."
+        self.fields["wait_minutes"].widget.attrs["max"] = 1440
+
+    def clean_name(self) -> str:
+        return visible(self.cleaned_data["name"])
+
+    def clean(self) -> dict[str, Any]:
+        """Have what the trigger needs, and no second rule for the same moment."""
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        check = {
+            Trigger.START: self._check_start, Trigger.IDLE: self._check_idle, Trigger.TIME: self._check_time
+        }.get(given.get("trigger", ""))  # fmt: skip
+        if check is not None:
+            check(given)
+        if not self.errors:
+            what = given["what"]
+            self.instance.target = what.removeprefix(MODEL) if what.startswith(MODEL) else ""
+            self._check_twin(given)
+        return given
+
+    def _check_start(self, given: dict[str, Any]) -> None:
+        if given.get("what") == UNLOAD:
+            self.add_error("what", "At the start a model is loaded: choose the last one, or one by its name.")
+
+    def _check_idle(self, given: dict[str, Any]) -> None:
+        if given.get("what") not in ("", UNLOAD, None):
+            self.add_error("what", "When nobody uses it, the model is unloaded: choose Unload.")
+        minutes = given.get("idle_minutes")
+        if minutes is not None and not SHORTEST <= minutes <= 100_000:
+            self.add_error("idle_minutes", f"Give the minutes after which to unload, {SHORTEST:g} at least.")
+
+    def _check_time(self, given: dict[str, Any]) -> None:
+        if given.get("what") in ("", LAST):
+            self.add_error("what", "Choose the model to switch to, or Unload.")
+        if given.get("at") is None and "at" not in self.errors:
+            self.add_error("at", "Give the time of day, such as 08:00.")
+        if not given.get("days") and "days" not in self.errors:
+            self.add_error("days", "Choose at least one day.")
+        if (given.get("wait_minutes") or 0) > 1440:
+            self.add_error("wait_minutes", "Wait for a day (1440 minutes) at most: then it is due again.")
+        minutes = given.get("idle_minutes")
+        if minutes is not None and not 0 <= minutes <= 100_000:
+            self.add_error("idle_minutes", "Give minutes; 0 asks only whether it is idle at that moment.")
+
+    def _check_twin(self, given: dict[str, Any]) -> None:
+        rule = Rule(pk=self.instance.pk, **{name: given[name] for name in ("trigger", "at", "days")})
+        if given.get("enabled") and (twin := rules.twin(rule, Rule.objects.filter(enabled=True))):
+            self.add_error(None, _due_at_once(twin))
+
+
+def _due_at_once(twin: Rule) -> str:
+    return f"“{twin}” is due at the same time. Change that one or disable it, or disable this one."

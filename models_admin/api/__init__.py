@@ -1,0 +1,16 @@
+"""The HTTP API: who asks, what may be asked, and how it is answered.
+
+`app` puts the groups of routes together, `base` answers in the documented shapes, `auth` and `tokens` say who asks.
+"""
+
+# The modules that other applications may import.
+OFFERS = (
+    "app",
+    "auth",
+    "base",
+    "description",
+    "origins",
+    "proxy_faults",
+    "request_routes",
+    "schemas",
+)

@@ -1,0 +1,98 @@
+"""/api/models for everybody, /api/admin/models for administrators: what there is, and what is loaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from ninja import Router
+from ninja.errors import HttpError
+
+from models_admin.api.auth import require, to_read, to_switch
+from models_admin.api.schemas import Active, Models, ModelsFacts, Refreshed, problems
+from models_admin.automation import upkeep
+from models_admin.models import TabbyModel
+from models_admin.permissions import LOOKING, OWN, may_see_history
+from models_admin.presentation import snapshots
+from models_admin.servers import catalog, state_row
+
+router = Router()
+
+
+def shown_to(user: Any) -> QuerySet[TabbyModel]:
+    """The models that a user is shown: those in the catalog, without a permission only those visible in chat."""
+    present = TabbyModel.objects.filter(vanished_at=None)
+    return present if may_see_history(user) else present.filter(visible=True)
+
+
+def _facts(row: TabbyModel, active: str) -> dict[str, Any]:
+    return {
+        "id": row.name,
+        "name": str(row),
+        "active": row.name == active,
+        "tags": row.tags,
+        "notes": row.notes,
+        "parameters_b": row.parameters_b,
+        "quantization": row.quantization,
+        "visible": row.visible,
+    }
+
+
+@router.get(
+    "/models", auth=to_read, response={200: ModelsFacts, **problems()}, operation_id="list_models_in_chat"
+)
+def in_chat(request: HttpRequest) -> dict[str, Any]:
+    """List the models that you are shown in chat, with what is noted about each. Any user may."""
+    active = state_row.row().model
+    return {"models": [_facts(each, active) for each in shown_to(request.user)]}
+
+
+@router.get(
+    "/models/active", auth=to_read, response={200: Active, **problems()}, operation_id="show_active_model"
+)
+def active(request: HttpRequest) -> dict[str, Any]:
+    """Show which model is loaded. Any user may."""
+    now = snapshots.current()
+    row = shown_to(request.user).filter(name=now["model"]).first()
+    facts = _facts(row, now["model"]) if row else None
+    return {
+        "state": now["state"],
+        "model": facts,
+        "loaded_at": now["loaded_at"] if facts else None,
+        "context": now["context"] if facts else None,
+        "busy_with": _shown(request.user, now["busy_with"]),
+    }
+
+
+def _shown(user: Any, name: str) -> str | None:
+    """The name of a model, if this user is shown it."""
+    return name if name and shown_to(user).filter(name=name).exists() else None
+
+
+@router.get("/admin/models", auth=to_read, response={200: Models, **problems()}, operation_id="list_models")
+def models(request: HttpRequest) -> dict[str, Any]:
+    """List the models in TabbyAPI's catalog, and say which one is loaded."""
+    require(request, *LOOKING)
+    if catalog.stale() and state_row.row().unreachable_since is None:
+        upkeep.try_to_refresh()
+    active = state_row.row().model
+    present = TabbyModel.objects.filter(vanished_at=None)
+    return {
+        "models": [{"id": each.name, "name": str(each), "active": each.name == active} for each in present]
+    }
+
+
+@router.post(
+    "/admin/models/refresh",
+    auth=to_switch,
+    response={200: Refreshed, **problems(502)},
+    operation_id="refresh_models",
+)
+def refresh(request: HttpRequest) -> dict[str, Any]:
+    """Ask TabbyAPI for its models now, and for what is loaded. (Gantry does so by itself every REFRESH_INTERVAL.)"""
+    require(request, *OWN)
+    found = upkeep.refresh()
+    if found.error:
+        raise HttpError(502, f"The list is as it was: {found.error} {found.error.advice}".strip())
+    return {"added": found.added, "vanished": found.vanished}

@@ -1,0 +1,144 @@
+"""The HTTP API of requests for a model: what the chat page uses. Each user sees and changes their own, nobody else's."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from ninja import Router, Schema, Status
+from ninja.errors import HttpError
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from models_admin.api.auth import signed_in
+from models_admin.api.schemas import Moment, problems
+from models_admin.model_requests import asking
+from models_admin.models import TabbyModel, Wish, WishState
+from models_admin.permissions import may_request_models, may_switch
+from models_admin.presentation import model_cards
+
+router = Router(auth=signed_in, tags=["requests"])
+
+
+class Offered(Schema):
+    """A model that may be asked for. `switch_url`: where the user may switch to it, if they may in the admin site."""
+
+    id: str
+    name: str
+    tags: list[str]
+    notes: str
+    size: str
+    switch_url: str | None
+
+
+class Asked(Schema):
+    """One of the user's requests: open, or ended in a way that they have not put away yet."""
+
+    id: int
+    model: str
+    name: str
+    state: WishState
+    reason: str
+    answer: str
+    asked_at: Moment
+    ended_at: Moment | None
+
+
+class Overview(Schema):
+    models: list[Offered]
+    requests: list[Asked]
+
+
+class Ask(BaseModel):
+    """The model that is wanted, and why, in a few words."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model_id: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
+    reason: Annotated[str, StringConstraints(max_length=asking.LONGEST)] = ""
+
+
+class Answered(Schema):
+    """The open request; or none, because the model is loaded. `detail` says which, in a sentence."""
+
+    request: Asked | None
+    detail: str
+
+
+@router.get("/models/requests", response={200: Overview, **problems()}, operation_id="list_requests")
+def overview(request: HttpRequest) -> dict[str, Any]:
+    """List the models that may be asked for, and your requests."""
+    user: Any = request.user
+    switches = user.is_staff and may_switch(user)
+    return {
+        "models": [
+            {**model_cards.shown(model), "switch_url": _switch_url(model) if switches else None}
+            for model in asking.offered()
+        ],
+        "requests": asking.news([user.pk])[user.pk],
+    }
+
+
+@router.post(
+    "/models/requests",
+    response={200: Answered, **problems(400, 404, 413, 422, 429)},
+    operation_id="ask_for_model",
+)
+def ask(request: HttpRequest, body: Ask) -> dict[str, Any]:
+    """Ask for a model. Asking again changes the reason; a model that is loaded needs no request."""
+    user: Any = request.user
+    if not may_request_models(user):
+        raise HttpError(403, f"You may switch to {body.model_id} yourself: there is nobody to ask.")
+    try:
+        wish = asking.ask(user.pk, body.model_id, body.reason)
+    except asking.NotOffered as error:
+        raise HttpError(404, str(error)) from None
+    except asking.TooMany as error:
+        raise HttpError(429, str(error)) from None
+    name = asking.titles([body.model_id])[body.model_id]
+    if wish is None:
+        return {"request": None, "detail": f"{name} is loaded already: it answers your messages."}
+    detail = f"The administrators see that you ask for {name}. You will be told here what comes of it."
+    return {"request": asking.shown(wish, name), "detail": detail}
+
+
+@router.delete(
+    "/models/requests/{int:wish_id}",
+    response={204: None, **problems(404, 409)},
+    operation_id="withdraw_request",
+)
+def withdraw(request: HttpRequest, wish_id: int) -> Status[Any]:
+    """Take a request back."""
+    try:
+        asking.withdraw(_user(request), wish_id)
+    except Wish.DoesNotExist:
+        raise _unknown() from None
+    except asking.TooLate as error:
+        raise HttpError(409, str(error)) from None
+    return Status(204, None)
+
+
+@router.post(
+    "/models/requests/{int:wish_id}/seen",
+    response={204: None, **problems(404)},
+    operation_id="put_request_away",
+)
+def seen(request: HttpRequest, wish_id: int) -> Status[Any]:
+    """Put away the notice of how a request ended."""
+    try:
+        asking.seen(_user(request), wish_id)
+    except Wish.DoesNotExist:
+        raise _unknown() from None
+    return Status(204, None)
+
+
+def _user(request: HttpRequest) -> int:
+    return request.user.pk or 0  # who got here has signed in
+
+
+def _switch_url(model: TabbyModel) -> str:
+    return reverse("admin:models_admin_tabbymodel_switch", args=[model.pk])
+
+
+def _unknown() -> HttpError:
+    return HttpError(404, "You have made no such request.")

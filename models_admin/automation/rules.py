@@ -1,0 +1,236 @@
+"""The automation rules: which is due, and what comes of it.
+
+Each rule has occasions, moments that it acts upon once: a start of Gantry, its set time on one of its days, the moment
+since which a model has been idle. `handled_until` is the last occasion that is done with, whatever came of it, so a
+switch that failed is not tried again until the next one. Running a rule is one transaction that begins with a guarded
+UPDATE: of two workers with the same task one does nothing, and a worker that dies has either done all of it or nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from models_admin.models import Rule, Source, State, Trigger
+from models_admin.servers import state_row
+from models_admin.switching import demand, transitions
+from models_admin.switching.runner import NOT_IDLE
+
+log = logging.getLogger(__name__)
+
+# A set time that is noticed later than this is skipped: Gantry was down then. A rule may also wait so long for a running
+# switch, or as long as it says for people.
+GRACE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    """Ask for a switch to `target` ('' = unload)."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """This occasion passes without a switch, for the reason given."""
+
+    note: str
+
+
+class Wait:
+    """The occasion has come, but it is not the moment yet."""
+
+
+class NotYet:
+    """There is nothing to do, and nothing to say."""
+
+
+Decision = Do | Skip | Wait | NotYet
+
+
+def evaluate(now: datetime | None = None) -> None:
+    """Do what is due (default: at this moment). An error in one rule does not keep the others from it."""
+    for rule in Rule.objects.filter(enabled=True).select_related("last_switch"):
+        try:
+            _consider(rule, now or timezone.now())
+        except Exception:
+            log.exception("Rule number %s could not be followed: trying again", rule.pk)
+
+
+def arm(rule: Rule) -> list[str]:
+    """Have a rule that is new, changed or enabled again act on what comes from now on; return the fields to save.
+
+    A model that is idle already may be unloaded at once; a start or a set time that has passed is past.
+    """
+    rule.handled_until = None if rule.trigger == Trigger.IDLE else timezone.now()
+    rule.waits_for = None
+    return ["handled_until", "waits_for"]
+
+
+def twin(rule: Rule, others: Iterable[Rule]) -> Rule | None:
+    """The first of the others that is due at the same moment as `rule`, if one is: the two would undo each other."""
+    for each in others:
+        same_time = each.at == rule.at and set(each.days) & set(rule.days)
+        if (
+            each.pk != rule.pk
+            and each.trigger == rule.trigger
+            and (rule.trigger != Trigger.TIME or same_time)
+        ):
+            return each
+    return None
+
+
+def deadline(rule: Rule, occasion: datetime) -> datetime:
+    """Until when a rule with a set time may still be followed."""
+    waits = timedelta(minutes=rule.wait_minutes) if rule.only_if_idle else timedelta()
+    return occasion + max(GRACE, waits)
+
+
+def following(rule: Rule, now: datetime) -> datetime | None:
+    """The next set time of `rule` after `now`; None if it has none."""
+    return next((each for each in _moments(rule, now, range(9)) if each > now), None)
+
+
+def idle_since() -> datetime | None:
+    """Since when the loaded model has not been used: the last reply's end, or the load; None if none is loaded."""
+    row = state_row.row()
+    if not row.model or row.loaded_at is None:
+        return None
+    return max(filter(None, [row.loaded_at, demand.now().last_reply]))
+
+
+def _moments(rule: Rule, now: datetime, days: Iterable[int]) -> Iterable[datetime]:
+    """The set times of the days that are so many away from today. When clocks change, there is still one a day:
+
+    a time that is skipped comes as much later as the clocks jump, one that comes twice counts the first time.
+    """
+    zone = timezone.get_default_timezone()
+    today = now.astimezone(zone).date()
+    for away in days:
+        day: date = today + timedelta(days=away)
+        if rule.at is not None and day.isoweekday() in rule.days:
+            yield datetime.combine(day, rule.at, tzinfo=zone).astimezone(UTC)
+
+
+def _occasion(rule: Rule, now: datetime) -> datetime | None:
+    """The last occasion of `rule` up to now."""
+    match rule.trigger:
+        case Trigger.START:
+            return state_row.row().started_at
+        case Trigger.IDLE:
+            return idle_since()
+        case _:
+            return next((each for each in _moments(rule, now, range(0, -9, -1)) if each <= now), None)
+
+
+def _consider(rule: Rule, now: datetime) -> None:
+    occasion = _occasion(rule, now)
+    if occasion is None or (_handled(rule, occasion) and not _gave_way(rule, now)):
+        return
+    match _decide(rule, occasion, now):
+        case Do(target):
+            _run(rule, occasion, target)
+        case Skip(note):
+            if _claim(rule, occasion, last_switch=None, note=note):
+                log.info("Rule %s (%s): %s", rule.pk, rule, note)
+        case Wait() if rule.waits_for != occasion:
+            Rule.objects.filter(pk=rule.pk, handled_until=rule.handled_until).update(waits_for=occasion)
+        case _:
+            pass
+
+
+def _handled(rule: Rule, occasion: datetime) -> bool:
+    return rule.handled_until is not None and occasion <= rule.handled_until
+
+
+def _gave_way(rule: Rule, now: datetime) -> bool:
+    """Whether the switch at a set time was not made because of people, and there is still time for it."""
+    last = rule.last_switch
+    if rule.trigger != Trigger.TIME or last is None or rule.handled_until is None:
+        return False
+    gave_way = last.state == State.CANCELLED and last.error_kind == NOT_IDLE
+    return gave_way and now <= deadline(rule, rule.handled_until)
+
+
+def _decide(rule: Rule, occasion: datetime, now: datetime) -> Decision:
+    match rule.trigger:
+        case Trigger.START:
+            return _at_the_start(rule, occasion)
+        case Trigger.IDLE:
+            return _when_idle(rule, occasion, now)
+        case _:
+            return _at_a_time(rule, occasion, now)
+
+
+def _at_the_start(rule: Rule, started: datetime) -> Decision:
+    """Once TabbyAPI is empty for certain. What KEEP_MODEL loads comes first."""
+    row = state_row.row()
+    told = row.seen_at is not None and row.seen_at > started and row.unreachable_since is None
+    if not told or transitions.active() is not None:
+        return Wait()
+    if row.model:
+        return Skip(f"Nothing to do: {row.model} was loaded already.")
+    if not state_row.vacant(row):
+        return Wait()  # it says that nothing is loaded all through somebody else's load, too
+    target = rule.target or state_row.last_model()
+    return Do(target) if target else Skip("Nothing to do: no model has been loaded before.")
+
+
+def _when_idle(rule: Rule, since: datetime, now: datetime) -> Decision:
+    if now < since + timedelta(minutes=rule.idle_minutes) or state_row.row().unreachable_since is not None:
+        return NotYet()
+    return NotYet() if transitions.active() is not None or demand.in_use() else Do("")
+
+
+def _at_a_time(rule: Rule, occasion: datetime, now: datetime) -> Decision:
+    if now > (end := deadline(rule, occasion)):
+        until = f"{timezone.localtime(end):%H:%M}"
+        if rule.waits_for == occasion:
+            return Skip(f"Skipped: until {until}, people used the model or another change was under way.")
+        return Skip(f"Skipped: it was noticed after {until}, because Gantry was not running.")
+    if transitions.active() is not None:
+        return Wait()
+    row = state_row.row()
+    if row.model == rule.target and row.unreachable_since is None:
+        return Skip(f"Nothing to do: {row.model or 'no model'} was loaded already.")
+    return Wait() if rule.only_if_idle and not _quiet(rule, now) else Do(rule.target)
+
+
+def _quiet(rule: Rule, now: datetime) -> bool:
+    last = demand.now().last_reply
+    long_ago = last is None or last <= now - timedelta(minutes=rule.idle_minutes)
+    return long_ago and not demand.in_use()
+
+
+def _claim(rule: Rule, occasion: datetime, **outcome: object) -> bool:
+    """Write that this occasion is done with, and what came of it; False if somebody else did, or changed the rule."""
+    same = Rule.objects.filter(
+        pk=rule.pk, enabled=True, handled_until=rule.handled_until, last_run=rule.last_run
+    )
+    changes = {"handled_until": occasion, "waits_for": None, "last_run": timezone.now(), **outcome}
+    return same.update(**changes) == 1
+
+
+def _run(rule: Rule, occasion: datetime, target: str) -> None:
+    gives_way = rule.trigger == Trigger.IDLE or (rule.trigger == Trigger.TIME and rule.only_if_idle)
+    with transaction.atomic():
+        if not _claim(rule, occasion, last_switch=None, note=""):
+            return
+        try:
+            switch = transitions.request(
+                target,
+                source=Source.RULE,
+                rule=str(rule),
+                only_if_idle=gives_way,
+                only_if_empty=rule.trigger == Trigger.START,
+            )
+        except transitions.Refused as refusal:
+            Rule.objects.filter(pk=rule.pk).update(note=f"Not done: {refusal}")
+            log.warning("Rule %s (%s): not done: %s", rule.pk, rule, refusal)
+        else:
+            Rule.objects.filter(pk=rule.pk).update(last_switch=switch)

@@ -1,0 +1,99 @@
+"""/ws/models/: what TabbyAPI runs and how a switch goes, for any signed-in page. It takes nothing but a `ping`."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import orjson
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from models_admin.live import sessions
+from models_admin.live.allowance import FLOODED, Allowance
+from models_admin.live.hub import hub
+from models_admin.live.outgoing import Line
+from models_admin.live.request_news import news
+
+log = logging.getLogger(__name__)
+
+NOT_SIGNED_IN = 4401
+PING, PONG = '{"type":"ping"}', '{"type":"pong"}'
+TOO_FAST = "Too many messages at once. Wait a moment, then try again."
+
+
+class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
+    """A socket that is told of the backend's state as long as it is open."""
+
+    groups: list[str] = []
+    _flooded = False
+
+    async def connect(self) -> None:
+        """Accept; close with 4401 where nobody is signed in; else send `hello` and go on telling."""
+        # What the page is told goes past the layers around this consumer: they have no say in it.
+        self._line: Line = self.scope["line"]
+        self._allowance = Allowance()
+        await self.accept()
+        user = self.scope.get("user")
+        if user is None or not user.is_authenticated:
+            await self.close(NOT_SIGNED_IN)
+            return
+        self.visit, self.staff = sessions.visit(self.scope), bool(user.is_staff)
+        await self.welcome()
+
+    @property
+    def insider(self) -> bool:
+        """Whether it shows what is for administrators, too: to whoever sees it in the admin site."""
+        return self.staff
+
+    async def welcome(self) -> None:
+        """Join the hub and send the first snapshot; the user's requests follow."""
+        await hub.current()
+        hub.sockets.add(self)
+        self.say({"type": "hello", "account": self.visit.user, "backend": hub.shown_to(self)})
+        news.join(self)
+
+    async def sign_out(self) -> None:
+        """End the socket: the session that opened it holds no longer. A page that has just gone is no error."""
+        news.leave(self)
+        try:
+            await self.close(NOT_SIGNED_IN)
+        except Exception as error:  # noqa: BLE001 (each server has its own exception for a socket that is closed)
+            log.debug("A page has gone: %s", error)
+
+    async def disconnect(self, code: int) -> None:
+        hub.sockets.discard(self)
+        news.leave(self)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Answer a `ping` with a `pong`, the sign of life that a page looks for; nothing else is taken here."""
+        if not await self.allowed():
+            return
+        if text_data == PING:
+            self.tell(PONG)
+        else:
+            self.say({"type": "error", "code": "unknown_type", "detail": "This socket takes only a “ping”."})
+
+    async def allowed(self) -> bool:
+        """Count a frame. One too many is answered with an error, and after many of those the socket is closed."""
+        if self._flooded:
+            return False
+        if self._allowance.take():
+            return True
+        if self._allowance.flooded:
+            self._flooded = True
+            await self.close(FLOODED)
+        else:
+            self.say({"type": "error", "code": "too_fast", "detail": TOO_FAST})
+        return False
+
+    def say(self, event: dict[str, Any]) -> None:
+        """Send one event to this page."""
+        self.tell(orjson.dumps(event).decode())
+
+    def tell(self, text: str) -> None:
+        """Send one JSON text to the page, without waiting for it; a page that has just gone is no error."""
+        try:
+            self._line.put(text)
+        except Exception as error:  # noqa: BLE001 (each server has its own exception for a socket that is closed)
+            log.debug("A page has gone: %s", error)
+            hub.sockets.discard(self)

@@ -1,0 +1,127 @@
+"""A switch as server-sent events: for scripts and pages that follow it without asking again and again.
+
+An open stream is a coroutine and nothing else: no thread, and no database connection but for the moment of a look. It looks
+when the hub says that something has changed, and once a second in any case.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import weakref
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import orjson
+from django.db import DatabaseError
+
+from models_admin import db_threads
+from models_admin.live.hub import CLOCKWORK, hub
+from models_admin.presentation import waiting
+
+log = logging.getLogger(__name__)
+
+PER_USER = 8  # in one web process
+LOOK_SECONDS = 1.0
+PING_SECONDS = 15.0
+ALLOWED_SECONDS = 2.0  # between two looks whether the reader may still look
+LAST = "ended"  # the id of the last event
+ABOUT = (
+    "Server-sent events. The `data` of each is the whole switch, as `GET /api/admin/switches/{switch_id}` shows it, so that "
+    "none is missed by connecting again. The stream ends after the event whose id is `ended`; comments keep it open."
+)
+_EVENT = {
+    "type": "object",
+    "description": "One event.",
+    "properties": {"id": {"const": LAST}, "data": {"type": "string", "contentMediaType": "application/json"}},
+    "required": ["data"],
+}
+CONTENT = {"text/event-stream": {"schema": _EVENT}}
+
+
+class TooMany(Exception):
+    """The user has as many streams open as one may have."""
+
+    def __init__(self) -> None:
+        super().__init__(f"You follow {PER_USER} switches already. Close one of these streams first.")
+
+
+class Stream:
+    """The events of one switch, in bytes, for one client; counted for its user from the beginning to the end."""
+
+    # Weak, because a client can go before its stream has begun: then nobody says that it has ended.
+    _open: defaultdict[int, weakref.WeakSet[Stream]] = defaultdict(weakref.WeakSet)
+    _opening = threading.Lock()
+
+    def __init__(self, switch_id: int, user_id: int, allowed: Callable[[], bool]) -> None:
+        """`allowed` is asked every ALLOWED_SECONDS, in a thread, whether the user may still look. Raises TooMany."""
+        self.switch_id = switch_id
+        self.user_id = user_id
+        self.allowed = allowed
+        with self._opening:
+            if len(self._open[user_id]) >= PER_USER:
+                raise TooMany
+            self._open[user_id].add(self)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        changed = asyncio.Event()
+
+        def wake(snapshot: dict[str, Any]) -> None:
+            changed.set()
+
+        hub.listeners.append(wake)
+        try:
+            async for event in self._events(changed):
+                yield event
+        finally:
+            hub.listeners.remove(wake)
+            self._open[self.user_id].discard(self)
+
+    async def _events(self, changed: asyncio.Event) -> AsyncIterator[bytes]:
+        clock = asyncio.get_running_loop().time
+        shown: dict[str, Any] | None = None
+        said_at = asked_at = clock()
+        while True:
+            changed.clear()
+            if clock() - asked_at >= ALLOWED_SECONDS:
+                asked_at = clock()
+                if not await self._may_go_on():
+                    return
+            switch = await self._look()
+            if switch and (essence := _essence(switch)) != shown:
+                shown, said_at = essence, clock()
+                yield _event(switch)
+                if switch["finished_at"]:
+                    return
+            elif clock() - said_at >= PING_SECONDS:
+                said_at = clock()
+                yield b": still there\n\n"
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), LOOK_SECONDS)
+
+    async def _may_go_on(self) -> bool:
+        try:
+            return await db_threads.read(self.allowed)
+        except DatabaseError as error:  # then there is nothing to see either
+            log.warning("Whether a stream may go on cannot be looked up (%s): trying again", error)
+            return True
+
+    async def _look(self) -> dict[str, Any] | None:
+        try:
+            return await db_threads.read(waiting.told, self.switch_id)
+        except DatabaseError as error:
+            log.warning("Switch %s cannot be followed (%s): trying again", self.switch_id, error)
+            return None
+
+
+def _event(switch: dict[str, Any]) -> bytes:
+    name = b"id: %b\n" % LAST.encode() if switch["finished_at"] else b""
+    return b"%bdata: %b\n\n" % (name, orjson.dumps(switch))
+
+
+def _essence(switch: dict[str, Any]) -> dict[str, Any]:
+    """The switch without what the clock alone changes."""
+    return {name: value for name, value in switch.items() if name not in CLOCKWORK}

@@ -1,0 +1,3 @@
+"""Requests of users for a model, and how they end."""
+
+OFFERS: tuple[str, ...] = ()  # to other applications

@@ -1,0 +1,173 @@
+"""Requests for a model, as people make and answer them: ask, withdraw, decline, put a notice away.
+
+A wish is open until it ends, once. How it does, and what ends it without anybody's answer (the model was loaded, or is
+gone, or nobody answered) is in model_requests/endings.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Q, Sum
+from django.utils import timezone
+
+from models_admin import events
+from models_admin.model_requests import endings
+from models_admin.models import TabbyModel, Wish, WishState
+from models_admin.presentation.switch_text import iso
+from models_admin.servers import state_row
+from models_admin.switching import transitions
+
+MOST_OPEN = 5  # of one user
+MOST_AN_HOUR = 20  # requests of one user, and changes to them
+HOUR = timedelta(hours=1)
+LONGEST = 300  # characters of a reason, and of an answer
+TOLD_FOR = timedelta(days=14)  # how long the end of a request is news
+MOST_TOLD = 20
+
+
+class Refused(Exception):
+    """A request that was not taken; str() is a sentence for the person who asked."""
+
+
+class NotOffered(Refused):
+    """No model of that name can be asked for."""
+
+
+class TooMany(Refused):
+    """This user has asked for too much."""
+
+
+class TooLate(Refused):
+    """The request has ended already."""
+
+
+def offered() -> list[TabbyModel]:
+    """The models that may be asked for: those in TabbyAPI that administrators show in the chat."""
+    return list(TabbyModel.objects.filter(vanished_at=None, visible=True))
+
+
+def ask(user_id: int, target: str, reason: str = "") -> Wish | None:
+    """Ask for `target`, or change the reason of having asked; return the open wish, None if the model is loaded.
+
+    Raises NotOffered or TooMany. The backend row's lock orders this with the switch that may be loading the model: it is
+    either seen as loaded here, or its end finds the wish.
+    """
+    reason = cleaned(reason)
+    with transaction.atomic():
+        loaded = state_row.lock().model
+        if not TabbyModel.objects.filter(name=target, vanished_at=None, visible=True).exists():
+            shown = "".join(c if c.isprintable() else "�" for c in target[:100])
+            raise NotOffered(f"“{shown}” cannot be asked for: no such model is offered.")
+        if target == loaded and not _leaving(target):
+            return None
+        wish = Wish.objects.filter(user_id=user_id, target=target, state=WishState.OPEN).first()
+        if wish is not None and wish.reason == reason:
+            return wish
+        _within_limits(user_id, new=wish is None)
+        now = timezone.now()
+        if wish is None:
+            wish = Wish.objects.create(
+                user_id=user_id, target=target, reason=reason, asked_at=now, changed_at=now
+            )
+        else:
+            times = wish.times + 1 if wish.asked_at > now - HOUR else 1
+            wish.reason, wish.asked_at, wish.changed_at, wish.times = reason, now, now, times
+            wish.save(update_fields=["reason", "asked_at", "changed_at", "times"])
+        transaction.on_commit(events.wishes_changed)
+    return wish
+
+
+def _leaving(loaded: str) -> bool:
+    """Whether the loaded model is about to make room for another."""
+    running = transitions.active()
+    return running is not None and running.target != loaded
+
+
+def _within_limits(user_id: int, *, new: bool) -> None:
+    mine = Wish.objects.filter(user_id=user_id)
+    if new and mine.filter(state=WishState.OPEN).count() >= MOST_OPEN:
+        raise TooMany(f"You have asked for {MOST_OPEN} models. Withdraw a request before you make another.")
+    recent = mine.filter(asked_at__gt=timezone.now() - HOUR)
+    if (recent.aggregate(times=Sum("times"))["times"] or 0) >= MOST_AN_HOUR:
+        raise TooMany("You have asked very often within the last hour. Try again later.")
+
+
+def withdraw(user_id: int, wish_id: int) -> None:
+    """Take one's own request back; one that was withdrawn is left as it is. Raises Wish.DoesNotExist or TooLate."""
+    if endings.end(Q(pk=wish_id, user_id=user_id), WishState.WITHDRAWN, seen_at=timezone.now()):
+        return
+    wish = Wish.objects.get(pk=wish_id, user_id=user_id)
+    if wish.state != WishState.WITHDRAWN:
+        raise TooLate(f"This request has been answered already: {wish.get_state_display().lower()}.")
+
+
+def decline(wish_id: int, *, by: int, answer: str) -> None:
+    """Answer an open request with no, and why. Raises TooLate if it has ended."""
+    if not endings.end(Q(pk=wish_id), WishState.DECLINED, answer=cleaned(answer), answered_by_id=by):
+        raise TooLate(
+            "This request has ended already: it was answered, withdrawn, or the model has been loaded."
+        )
+
+
+def seen(user_id: int, wish_id: int) -> None:
+    """Put away the notice of how one's own request ended. Raises Wish.DoesNotExist."""
+    now = timezone.now()
+    mine = Wish.objects.filter(pk=wish_id, user_id=user_id)
+    if mine.exclude(state=WishState.OPEN).filter(seen_at=None).update(seen_at=now, changed_at=now):
+        events.wishes_changed()
+    else:
+        mine.get()
+
+
+def cleaned(text: str) -> str:
+    """One line of text without control characters, at most LONGEST characters."""
+    words = "".join(c if c.isprintable() or c in "\u200c\u200d" else " " for c in text).split()
+    return " ".join(words)[:LONGEST].strip()
+
+
+def unanswered() -> list[Wish]:
+    """The open requests, oldest first, each with its user."""
+    return list(Wish.objects.filter(state=WishState.OPEN).select_related("user"))
+
+
+def news(users: Iterable[int]) -> dict[int, list[dict[str, Any]]]:
+    """What each of these users is told: open requests, and those whose end they have not put away, oldest first.
+
+    [{"id", "model", "name" (of the model, to read), "state", "reason", "answer", "asked_at", "ended_at"}]
+    """
+    told: dict[int, list[dict[str, Any]]] = {user: [] for user in users}
+    recent = Q(seen_at=None, ended_at__gt=timezone.now() - TOLD_FOR)
+    rows = list(Wish.objects.filter(Q(state=WishState.OPEN) | recent, user_id__in=told))
+    names = titles({row.target for row in rows})
+    for row in rows:
+        told[row.user_id].append(shown(row, names.get(row.target, row.target)))
+    return {user: each[-MOST_TOLD:] for user, each in told.items()}
+
+
+def titles(targets: Iterable[str]) -> dict[str, str]:
+    """What models are called, by their ids."""
+    return {each.name: str(each) for each in TabbyModel.objects.filter(name__in=set(targets))}
+
+
+def shown(wish: Wish, name: str) -> dict[str, Any]:
+    """Return a wish as its user is told of it, shaped as news() says."""
+    return {
+        "id": wish.pk,
+        "model": wish.target,
+        "name": name,
+        "state": wish.state,
+        "reason": wish.reason,
+        "answer": wish.answer,
+        "asked_at": iso(wish.asked_at),
+        "ended_at": iso(wish.ended_at),
+    }
+
+
+def changed_since(when: datetime) -> list[tuple[int, int, datetime]]:
+    """Return (wish, user, changed at) of what was written since then."""
+    changed = Wish.objects.filter(changed_at__gt=when).order_by(F("changed_at"))
+    return list(changed.values_list("pk", "user_id", "changed_at"))

@@ -1,0 +1,314 @@
+"""What the commands share: asking for a change of the model, watching it on a terminal or in a pipe, listing models."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
+from django.db import connection
+
+from models_admin.automation import upkeep
+from models_admin.models import Source, State, Switch, TabbyModel
+from models_admin.presentation import waiting
+from models_admin.servers import catalog, names, state_row, worker_heartbeats
+from models_admin.switching import runner, transitions
+from models_admin.visible import visible
+
+BAR = 24  # characters
+HANDOVER_SECONDS = 3.0
+TIMED_OUT = 124  # as timeout(1) has it
+INTERRUPTED = 130
+
+STATUS = f"""\
+exit status:
+  0    it is done (--no-wait: the request was taken)
+  1    it is not: refused, failed or cancelled
+  2    the command was not understood
+  {TIMED_OUT}  --timeout was over; the switch goes on without being watched
+  {INTERRUPTED}  interrupted; the switch goes on without being watched
+"""
+
+
+class Shown(OutputWrapper):
+    """Writes to people: control characters in what others have named or said are shown, and not sent to their terminal."""
+
+    def write(  # type: ignore[override]  # as Django's own
+        self, msg: str = "", style_func: Callable[[str], str] | None = None, ending: str | None = None
+    ) -> None:
+        super().write(visible(msg), style_func, ending)
+
+    def control(self, codes: str) -> None:
+        """Send control characters of our own."""
+        self.writelines([codes])  # which the stream itself does
+
+
+class Command(BaseCommand):
+    """A command with examples and exit status in its help, and without a log between its lines."""
+
+    epilog = ""
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        raw = argparse.RawDescriptionHelpFormatter
+        return super().create_parser(prog_name, subcommand, epilog=self.epilog, formatter_class=raw, **kwargs)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.stdout, self.stderr = _shown(self.stdout), _shown(self.stderr)
+        log = logging.getLogger("models_admin")
+        level = log.level
+        log.setLevel(logging.ERROR)  # what it would say is shown anyway
+        try:
+            self.act(options)
+        except BrokenPipeError:  # the reader of a pipe has enough
+            sys.stderr.close()
+            raise SystemExit(0) from None
+        finally:
+            log.setLevel(level)
+
+    def act(self, options: dict[str, Any]) -> None:
+        """Do it."""
+        raise NotImplementedError
+
+
+def _shown(out: OutputWrapper) -> Shown:
+    shown = Shown(vars(out)["_out"])
+    shown.style_func = out.style_func
+    return shown
+
+
+class ChangingCommand(Command):
+    """A command that has the loaded model changed, and watches that."""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--no-wait", action="store_true", help="end as soon as the request is taken")
+        parser.add_argument(
+            "--drain",
+            type=seconds,
+            metavar="SECONDS",
+            help="how long replies in flight may take (default: DRAIN_TIMEOUT)",
+        )
+        parser.add_argument(
+            "--timeout",
+            type=seconds,
+            metavar="SECONDS",
+            help="how long to watch; what is under way goes on after that",
+        )
+        parser.add_argument("--json", action="store_true", help="a line of JSON for each change of its state")
+        parser.add_argument(
+            "--direct", action="store_true", help="do it in this process, for when no worker can be started"
+        )
+
+    def change(
+        self, target: str, options: dict[str, Any], load_options: Mapping[str, Any] | None = None
+    ) -> None:
+        """Have `target` loaded ('' = unload), and watch it as far as `options` say."""
+        if options["direct"] and worker_heartbeats.a_worker_is_alive():
+            raise CommandError("A worker is alive, and will do it: leave out --direct.", returncode=2)
+        if target and not TabbyModel.objects.filter(name=target, vanished_at=None).exists():
+            upkeep.refresh()  # it may have been copied there just now
+        try:
+            switch = transitions.request(
+                target, source=Source.COMMAND, drain_seconds=options["drain"], options=load_options
+            )
+        except transitions.Refused as error:
+            raise CommandError(str(error)) from None
+        if options["direct"]:
+            threading.Thread(target=_carry_out, args=(switch.pk,), name="direct").start()
+        if options["no_wait"]:
+            self._hand_over(switch, as_json=options["json"])
+        else:
+            self.watch(switch, options)
+
+    def watch(self, switch: Switch, options: dict[str, Any]) -> None:
+        """Show a switch until it has ended; CommandError where it did not succeed."""
+        screen: Screen | Lines = (
+            Lines(self.stdout)
+            if options["json"]
+            else Screen(self.stdout, self.stderr, rewrite=self.stdout.isatty())
+        )
+        try:
+            last = self._followed(switch, screen, options["timeout"])
+        except KeyboardInterrupt:
+            screen.finish()
+            last = self._interrupted(switch, screen)
+        if last["state"] != State.SUCCEEDED:  # the error itself has been shown
+            raise CommandError(f"{last['advice']} {last['standing']}".strip())
+
+    def _hand_over(self, switch: Switch, *, as_json: bool) -> None:
+        """Say that it was asked for, once a worker has it or none answers; this process must not end before that."""
+        deadline = time.monotonic() + HANDOVER_SECONDS
+        while switch.state == State.QUEUED and not switch.owner and time.monotonic() < deadline:
+            time.sleep(0.05)
+            switch.refresh_from_db()
+        if as_json:
+            Lines(self.stdout).show(waiting.told(switch.pk))
+            return
+        what = f"switch to {switch.target}" if switch.target else "unload"
+        if switch.state == State.QUEUED and not worker_heartbeats.a_worker_is_alive():
+            self.stdout.write(f"queued: no worker is answering; the {what} begins when one is started.")
+        else:
+            self.stdout.write(f"The {what} is under way (number {switch.pk}).")
+
+    def _followed(
+        self, switch: Switch, screen: Screen | Lines, patience: float | None = None
+    ) -> dict[str, Any]:
+        told: dict[str, Any] = {}
+        for told in waiting.follow(switch.pk, patience):
+            screen.show(told)
+        screen.finish()
+        if not told["finished_at"]:
+            words = f"Not ended within {patience:g} s: it goes on (number {switch.pk})."
+            raise CommandError(words, returncode=TIMED_OUT)
+        return told
+
+    def _interrupted(self, switch: Switch, screen: Screen | Lines) -> dict[str, Any]:
+        """After Ctrl-C: leave it running, which ends the command, or cancel it and see it end."""
+        try:
+            cancel = sys.stdin.isatty() and input("Cancel the switch? [y/N] ").strip().lower().startswith("y")
+            if cancel:
+                transitions.cancel(switch, user=None)
+                return self._followed(switch, screen)
+        except transitions.Refused as error:
+            self.stderr.write(str(error))
+            return self._followed(switch, screen)
+        except (KeyboardInterrupt, EOFError):
+            pass
+        raise CommandError(f"Left running: the switch goes on (number {switch.pk}).", returncode=INTERRUPTED)
+
+
+def _carry_out(switch_id: int) -> None:
+    try:
+        runner.run(switch_id)
+    finally:
+        connection.close()
+
+
+class Lines:
+    """Shows a switch as lines of JSON, for programs."""
+
+    def __init__(self, out: Any) -> None:
+        self.out = out
+
+    def show(self, told: dict[str, Any]) -> None:
+        """Write the state of a switch, shaped as narration.told() says."""
+        self.out.write(json.dumps(told))
+        self.out.flush()
+
+    def finish(self) -> None:
+        """Nothing is left open."""
+
+
+class Screen:
+    """Shows a switch: on a terminal the line at hand is rewritten, elsewhere each line is written once.
+
+    Errors go to `err`.
+    """
+
+    def __init__(self, out: Any, err: Any, *, rewrite: bool) -> None:
+        self.out = out
+        self.err = err
+        self.rewrite = rewrite
+        self.written: set[str] = set()
+        self.open = False  # whether the cursor stands behind an unfinished line
+
+    def show(self, told: dict[str, Any]) -> None:
+        """Show the state of a switch, shaped as narration.told() says."""
+        for text, state in _lines(told):
+            settled = state in ("done", "failed", "note")
+            if settled and text not in self.written:
+                self._clear()
+                (self.err if text.startswith("✗") else self.out).write(text)
+                self.written.add(text)
+            elif not settled and self.rewrite:
+                self._clear()
+                self.out.write(f"{text}{_bar(told)}", ending="")
+                self.out.flush()
+                self.open = True
+            elif not settled and (kind := re.sub(r"\d+", "#", text)) not in self.written:
+                words = re.sub(r" \d+%$", "", text)
+                self.out.write(words)
+                self.written |= {kind, words}
+
+    def finish(self) -> None:
+        """End a line that was begun."""
+        if self.open:
+            self.out.write("")
+            self.open = False
+
+    def _clear(self) -> None:
+        if self.open:
+            self.out.control("\r\033[K")
+            self.open = False
+
+
+def _lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for line in told["lines"]:
+        text = "queued: no worker is answering" if "no worker" in line["text"] else line["text"]
+        yield text, line["state"]
+
+
+def _bar(told: dict[str, Any]) -> str:
+    if told["state"] not in (State.LOADING, State.ROLLING_BACK):
+        return ""
+    filled = round(BAR * told["percent"] / 100)
+    left = f" about {told['eta_seconds']} s left" if told["eta_seconds"] else ""
+    return f" [{'█' * filled}{'·' * (BAR - filled)}]{left}"
+
+
+def rows() -> list[dict[str, Any]]:
+    """The catalog as the commands list it.
+
+    Each {"id", "name", "active", "parameters_b", "quantization", "vram_gb", "tags"}; what is not known is null or "".
+    """
+    active = state_row.row().model
+    return [
+        {
+            "id": each.name,
+            "name": str(each),
+            "active": each.name == active,
+            "parameters_b": each.parameters_b,
+            "quantization": each.quantization,
+            "vram_gb": names.vram_gb(each.parameters_b, each.bits),
+            "tags": each.tags,
+        }
+        for each in TabbyModel.objects.filter(vanished_at=None)
+    ]
+
+
+def table(models: list[dict[str, Any]]) -> Iterator[str]:
+    """rows() as lines for people: ✓ marks the loaded one."""
+    width = max((len(each["id"]) for each in models), default=0)
+    for each in models:
+        size = f"{each['parameters_b']:g}B" if each["parameters_b"] else ""
+        need = f"≈{each['vram_gb']:g} GB" if each["vram_gb"] else ""
+        facts = " ".join(filter(None, [size, each["quantization"], need]))
+        yield f"{'✓' if each['active'] else ' '} {each['id']:<{width}}  {facts}".rstrip()
+
+
+def list_models(command: BaseCommand, *, as_json: bool = False) -> None:
+    """Write the catalog, asked for anew where it is old."""
+    if catalog.stale() and (error := upkeep.refresh().error):
+        command.stderr.write(f"The list is as it was last seen. {error} {error.advice}")
+    models = rows()
+    if as_json:
+        command.stdout.write(json.dumps({"models": models}, indent=2))
+        return
+    for line in table(models):
+        command.stdout.write(line)
+    if not models:
+        command.stderr.write("TabbyAPI lists no models.")
+
+
+def seconds(text: str) -> float:
+    """An argument: seconds, from 0 to 3600."""
+    seconds = float(text)
+    if not 0 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError("seconds from 0 to 3600")
+    return seconds

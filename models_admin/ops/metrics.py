@@ -1,0 +1,176 @@
+"""What /metrics tells Prometheus. Any web process answers for all: rows come from the database, the rest from counters.py.
+
+Switches that have ended never change, so each process adds those up once and reads only new ones at the next scrape.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator
+from itertools import product
+
+import redis
+from django.db import DatabaseError
+from django.db.models import Max, Min
+from django.utils import timezone
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from models_admin import counters, process
+from models_admin.models import ACTIVE, ENDED, Lease, Source, Switch, Wish, WishState, Worker
+from models_admin.servers import state_row
+from models_admin.switching import demand
+
+_KINDS = [
+    *product(("switch", "unload"), (Source.ADMIN, Source.API, Source.COMMAND, Source.RULE)),
+    ("switch", Source.KEEP),
+    ("rollback", Source.ROLLBACK),
+]
+STEP_BOUNDS = (0.1, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 900)
+
+
+def exposition() -> tuple[bytes, str]:
+    """Return the metrics as text, and its content type. Never raises for a database or Redis that is down: it says so."""
+    return generate_latest(_Everything()), CONTENT_TYPE_LATEST
+
+
+class _Everything:
+    """What prometheus_client takes for a registry."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all metrics, each once."""
+        yield from _of_redis()
+        try:
+            rows = list(_of_database())
+        except DatabaseError:
+            yield _gauge("database_up", "Whether the database answers.", 0)
+        else:
+            yield _gauge("database_up", "Whether the database answers.", 1)
+            yield from rows
+
+
+def _gauge(name: str, says: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"gantry_{name}", says, value=value)
+
+
+def _counter(name: str, says: str, label: str, values: dict[str, float]) -> Metric:
+    family = CounterMetricFamily(f"gantry_{name}", says, labels=[label])
+    for word, value in sorted(values.items()):
+        family.add_metric([word], value)
+    return family
+
+
+def _of_redis() -> Iterator[Metric]:
+    try:
+        kept = counters.all_counts()
+    except (redis.RedisError, OSError):
+        yield _gauge("redis_up", "Whether Redis answers.", 0)
+        return
+    yield _gauge("redis_up", "Whether Redis answers.", 1)
+    outcomes = {each: kept.get(f"replies:{each}", 0.0) for each in ("complete", "stopped", "failed", "cut")}
+    yield _counter(
+        "replies", "Replies by how they ended; cut ones go on with the next model.", "outcome", outcomes
+    )
+    tokens = {each: kept.get(f"tokens:{each}", 0.0) for each in ("prompt", "completion")}
+    yield _counter("tokens", "Tokens of finished replies, as TabbyAPI counted them.", "kind", tokens)
+    for histogram, says in (
+        (counters.FIRST_TOKEN, "From asking TabbyAPI to the first token of a reply."),
+        (counters.TOKEN_DELAY, "Between two arrivals of tokens of one reply."),
+    ):
+        buckets, total = histogram.read(kept)
+        yield HistogramMetricFamily(
+            f"gantry_{histogram.name}_seconds", says, buckets=buckets, sum_value=total
+        )
+
+
+def _of_database() -> Iterator[Metric]:
+    now, row = timezone.now(), state_row.row()
+    reached = row.unreachable_since is None and row.seen_at is not None
+    yield _gauge("tabbyapi_up", "Whether TabbyAPI answered when it was last asked.", reached)
+    loaded = GaugeMetricFamily("gantry_model_loaded", "The model that TabbyAPI runs.", labels=["model"])
+    if row.model:
+        loaded.add_metric([row.model], 1)
+    yield loaded
+    alive = Worker.objects.filter(seen_at__gte=process.oldest_alive()).count()
+    yield _gauge("workers", "Celery workers that are alive.", alive)
+    yield _gauge("replies_in_flight", "Replies that are being written (leases).", Lease.objects.count())
+    wanted = demand.now()
+    yield _gauge("queue_length", "Messages that wait for a reply.", wanted.waiting)
+    age = (now - wanted.oldest).total_seconds() if wanted.oldest else 0.0
+    yield _gauge("queue_oldest_seconds", "How long the oldest of them has waited.", max(0.0, age))
+    asked = Wish.objects.filter(state=WishState.OPEN).count()
+    yield _gauge("model_requests_open", "Users' requests for a model that nobody has answered.", asked)
+    yield from _switches.collect()
+
+
+class _Switches:
+    """The history, added up."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._seen = 0
+        # All that may come stand there from the beginning, as 0: else nobody would see the first one as an increase.
+        self._ended: Counter[tuple[str, str, str]] = Counter(
+            {(kind, state.value, source.value): 0 for kind, source in _KINDS for state in ENDED}
+        )
+        self._steps: dict[str, list[float]] = {}  # counts by bound, then the sum
+        self._drift = self._cut = 0
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield what has ended, with what is new since the last time."""
+        running = Switch.objects.filter(state__in=ACTIVE)
+        with self._lock:
+            # In this order: a switch that comes between the two is not among those that have ended.
+            newest = Switch.objects.aggregate(pk=Max("pk"))["pk"] or 0
+            end = running.aggregate(pk=Min("pk"))["pk"]
+            if newest < self._seen:
+                self._forget()  # another database: a restored one
+            self._add(newest if end is None else end - 1)
+            ended, drift, cut = Counter(self._ended), self._drift, self._cut
+            steps = {step: list(counts) for step, counts in self._steps.items()}
+        yield _gauge("switch_running", "Whether a switch is under way.", end is not None)
+        labels = ["kind", "outcome", "source"]
+        family = CounterMetricFamily(
+            "gantry_switches", "Switches and unloads that have ended.", labels=labels
+        )
+        for words, number in sorted(ended.items()):
+            family.add_metric(words, number)
+        yield family
+        yield CounterMetricFamily(
+            "gantry_drift", "Models changed by somebody else, not by Gantry.", value=drift
+        )
+        yield CounterMetricFamily("gantry_switch_replies_cut", "Replies cut by switches.", value=cut)
+        times = HistogramMetricFamily(
+            "gantry_switch_step_seconds", "Time in each step of a switch.", labels=["step"]
+        )
+        bounds = [*(f"{bound:g}" for bound in STEP_BOUNDS), "+Inf"]
+        for step, counts in sorted(steps.items()):
+            cumulative = [sum(counts[: place + 1]) for place in range(len(bounds))]
+            times.add_metric([step], list(zip(bounds, cumulative, strict=True)), counts[-1])
+        yield times
+
+    def _add(self, last: int) -> None:
+        fields = ("pk", "target", "state", "source", "cause", "seconds", "replies_cut")
+        new = Switch.objects.filter(pk__gt=self._seen, pk__lte=last).order_by("pk").values_list(*fields)
+        for pk, target, state, source, cause, seconds, cut in new:
+            self._seen = pk
+            if source == Source.OUTSIDE:
+                self._drift += 1
+                continue
+            if source == Source.LATE:
+                continue  # its switch is counted already
+            kind = "rollback" if cause else "switch" if target else "unload"
+            self._ended[(kind, state, source)] += 1
+            self._cut += cut
+            for step, spent in ({} if cause else seconds).items():
+                counts = self._steps.setdefault(step, [0.0] * (len(STEP_BOUNDS) + 2))
+                counts[bisect_left(STEP_BOUNDS, spent)] += 1
+                counts[-1] += spent
+
+
+_switches = _Switches()

@@ -1,0 +1,141 @@
+"""The words above the Models page's table: what TabbyAPI runs, since when, and what is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.dateparse import parse_datetime
+
+from models_admin.models import Source, State
+from models_admin.servers import differences, machine
+from models_admin.servers.state_row import row
+from models_admin.switching.admin_log import WHERE
+
+
+def banner(snapshot: dict[str, Any]) -> dict[str, Any]:
+    """Return what the banner's template shows of a snapshots.current().
+
+    {"key", "trouble" (whether to show it),
+    "tone": "good"|"busy"|"idle"|"bad" (never "good" beside a trouble), "headline", "since" (a time or None),
+    "facts": [words], "notes": [sentences on what is loaded], "replying", "snapshot", "switch",
+    "work" (what waits, where the headline does not say it), "last" (with "ended", a time, and "who")}; the key
+    changes whenever the words do, but not with a running step's progress or the number of replies.
+    """
+    tone, headline = _headline(snapshot)
+    troubled = not snapshot["worker"] or bool(snapshot["findings"])
+    last = snapshot["last"]
+    since = snapshot["unreachable_since" if snapshot["state"] == "unreachable" else "loaded_at"]
+    return {
+        "key": key(snapshot),
+        "tone": "busy" if tone in ("good", "idle") and troubled else tone,
+        "headline": headline,
+        "trouble": snapshot["trouble"] != "" and not _keys_fault(snapshot),  # a finding says it better
+        "since": parse_datetime(since) if since and tone != "busy" else None,
+        "facts": _facts(snapshot),
+        "notes": _notes(snapshot),
+        "replying": _replying(snapshot["replying"]),
+        "snapshot": snapshot,
+        "switch": snapshot["switch"],
+        "work": _under_way(snapshot["switch"]) if tone != "busy" and snapshot["switch"] else "",
+        "last": _ended(last, snapshot["model"]) if last else None,
+    }
+
+
+def alarm() -> str:
+    """What is wrong with TabbyAPI, in a few words for the top of every page; '' if nothing is."""
+    known = row()
+    titles = [each["title"] for each in [*machine.as_known(), *known.findings] if each["level"] == "error"]
+    if known.unreachable_since is not None and not titles:
+        return "TabbyAPI cannot be reached"
+    return ". ".join(titles)
+
+
+def key(snapshot: dict[str, Any]) -> str:
+    """Name the state that a page shows. models.js does the same with each event, to ask for the page anew."""
+    switch, last = snapshot["switch"] or {}, snapshot["last"] or {}
+    parts = (
+        snapshot["state"],
+        snapshot["model"],
+        snapshot["unreachable_since"] or "",
+        "worker" if snapshot["worker"] else "",
+        str(switch.get("id", "")),
+        switch.get("state", ""),
+        "cancelled" if switch.get("cancel_requested") else "",
+        str(last.get("id", "")),
+        ",".join(each["id"] for each in snapshot["findings"]),
+        snapshot["busy_with"],
+    )
+    return "|".join(parts)
+
+
+def _headline(snapshot: dict[str, Any]) -> tuple[str, str]:
+    """Return the banner's tone and headline."""
+    model = snapshot["model"]
+    match snapshot["state"]:
+        case "switching":
+            return "busy", _under_way(snapshot["switch"])
+        case "ready" if not snapshot["healthy"]:
+            return "bad", f"{model} is loaded, but may not answer"
+        case "ready":
+            return "good", f"✓ {model} is loaded"
+        case "unloaded":
+            return "idle", "Model not available"
+        case _ if snapshot["unreachable_since"]:
+            return "bad", _keys_fault(snapshot) or "TabbyAPI cannot be reached"
+        case _:
+            return "bad", "TabbyAPI has not answered yet"
+
+
+def _keys_fault(snapshot: dict[str, Any]) -> str:
+    """What is wrong with the key for TabbyAPI, in a few words; '' if nothing is known to be."""
+    return next((str(each["title"]) for each in snapshot["findings"] if each["id"] == "key"), "")
+
+
+def _under_way(switch: dict[str, Any]) -> str:
+    target, previous = switch["target"], switch["previous"]
+    if switch["state"] == State.ROLLING_BACK:
+        return f"Going back to {previous}" if previous else "Going back"
+    if not target:
+        return f"Unloading {previous}" if previous else "Unloading"
+    return f"Switching from {previous} to {target}" if previous else f"Loading {target}"
+
+
+def _ended(last: dict[str, Any], model: str) -> dict[str, Any]:
+    """A switch that has ended, with its time as a time, and who it was in words; what is said of `model` is left out."""
+    ended = parse_datetime(last["finished_at"])
+    if last["source"] == Source.OUTSIDE:
+        again = (
+            " again, with other parameters" if last["target"] and last["target"] == last["previous"] else ""
+        )
+        text = f"Changed from outside Gantry: {last['target'] or 'no model'} was found loaded{again}"
+        text += f" ({last['detail']})" if last["detail"] else ""
+        return {**last, "ended": ended, "who": "", "lines": [{"text": text, "state": "waiting"}]}
+    if last["result"] == model:
+        last = {**last, "lines": [line for line in last["lines"] if line["state"] != "note"]}
+    where = f"rule “{last['rule']}”" if last["rule"] else WHERE[Source(last["source"])]
+    return {**last, "ended": ended, "who": f"asked for by {last['by']} ({where})" if last["by"] else where}
+
+
+def _facts(snapshot: dict[str, Any]) -> list[str]:
+    facts = []
+    if snapshot["state"] == "unreachable":
+        return [f"{snapshot['model']} was loaded when it last answered"] if snapshot["model"] else []
+    if snapshot["state"] == "ready":
+        if snapshot["context"]:
+            facts.append(f"context {snapshot['context']:,} tokens")
+        # The context is what max_seq_len has led to.
+        said = {"max_seq_len"} if snapshot["context"] else set()
+        options = {name: value for name, value in snapshot["options"].items() if name not in said}
+        facts += differences.as_loaded(options, snapshot["parameters"], snapshot["differences"])
+    return facts
+
+
+def _notes(snapshot: dict[str, Any]) -> list[str]:
+    """What was asked for the loaded model and is not so; what is not confirmed stands among the facts."""
+    if snapshot["state"] != "ready":
+        return []
+    return differences.told(each for each in snapshot["differences"] if each["kind"] != "unconfirmed")
+
+
+def _replying(count: int) -> str:
+    return "" if not count else "1 reply in flight" if count == 1 else f"{count} replies in flight"

@@ -1,0 +1,180 @@
+"""A switch in words: the same lines for the admin site, the API, the command and the chat page."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from models_admin.models import ENDED, Source, State, Switch
+from models_admin.presentation import estimates
+from models_admin.servers import differences
+from models_admin.servers.loads import BUSY, JOINED
+from models_admin.switching.transitions import IN_VAIN
+
+SLOW = (
+    "Loading takes longer than usual. The model may be too big for the GPU's memory, so that part of it runs on the CPU, "
+    "or its files are on a hard disk or a network drive. A smaller quantization, an SSD or a local copy helps."
+)
+UNANSWERED = ("unreachable", "timed_out", "key_refused")  # errors that say nothing of what is loaded
+WORKING = (State.UNLOADING, State.LOADING, State.VERIFYING)
+
+
+def iso(moment: datetime | None) -> str | None:
+    """Return a time as ISO 8601 text."""
+    return moment.isoformat() if moment else None
+
+
+def told(switch: Switch, *, worker: bool, replying: int) -> dict[str, Any]:
+    """Return `switch` as pages and API show it.
+
+    {"id", "kind": "switch"|"unload", "state", "target", "previous", "step", "steps", "percent" (of the step), "detail",
+    "eta_seconds", "elapsed_seconds", "by", "source", "rule", "error", "error_kind", "advice", "result", "standing"
+    (what was loaded when it ended, in a sentence), "cancel_requested",
+    "replies_cut", "seconds": {step: seconds}, "options" (asked for), "parameters" (of TabbyAPI's card in the end),
+    "differences" (between the two, shaped as servers/differences.py says), "created_at", "finished_at",
+    "lines": [{"text", "state"}]}
+    """
+    now = timezone.now()
+    in_state = (now - switch.state_since).total_seconds()
+    end = switch.finished_at or now
+    unloads = 1 if switch.previous else 0
+    return {
+        "id": switch.pk,
+        "kind": "switch" if switch.target else "unload",
+        "state": switch.state,
+        "target": switch.target,
+        "previous": switch.previous,
+        "step": unloads + 1
+        if switch.target and switch.state not in (State.QUEUED, State.DRAINING, State.UNLOADING)
+        else 1,
+        "steps": unloads + 1 if switch.target else 1,
+        "percent": switch.percent,
+        "detail": switch.detail,
+        "eta_seconds": estimates.remaining(switch, in_state) if switch.active else None,
+        "elapsed_seconds": round((end - (switch.started_at or switch.created_at)).total_seconds(), 1),
+        "by": switch.requested_by.get_username() if switch.requested_by else "",
+        "source": switch.source,
+        "rule": switch.rule,
+        "error": switch.error,
+        "error_kind": switch.error_kind,
+        "advice": switch.advice or (SLOW if estimates.slow(switch, in_state) else ""),
+        "result": switch.result,
+        "standing": standing(switch),
+        "cancel_requested": switch.cancel_requested is not None,
+        "replies_cut": switch.replies_cut,
+        "seconds": switch.seconds,
+        "options": switch.options,
+        "parameters": switch.card,
+        "differences": switch.differences,
+        "created_at": iso(switch.created_at),
+        "finished_at": iso(switch.finished_at),
+        "lines": _lines(switch, worker=worker, replying=replying, in_state=in_state),
+    }
+
+
+def public(told: dict[str, Any]) -> dict[str, Any]:
+    """Return told() as people who only chat are shown it: without who asked for it, and without load options."""
+    lines = [line for line in told["lines"] if line["state"] != "note"]
+    unsaid = {"by": "", "rule": "", "advice": "", "options": {}, "parameters": {}, "differences": []}
+    return {**told, **unsaid, "lines": lines}
+
+
+def _line(text: str, state: str) -> dict[str, str]:
+    return {"text": text, "state": state}
+
+
+def _lines(switch: Switch, *, worker: bool, replying: int, in_state: float) -> list[dict[str, str]]:
+    if switch.state == State.QUEUED:
+        return [_line("Queued: starting…" if worker else "Queued: no worker is answering", "waiting")]
+    if switch.state == State.DRAINING:
+        left = max(0, round(switch.drain_seconds - in_state))
+        replies = "1 reply" if replying == 1 else f"{replying} replies"
+        cut = switch.let_go_at is not None
+        text = f"Asking {replies} to pause…" if cut else f"Waiting for {replies} to finish ({left} s left)"
+        return [_line(text if replying else "Closing the gate…", "waiting")]
+    notes = [_line(text, "note") for text in differences.told(switch.differences)]
+    silent = switch.active and switch.detail.startswith((JOINED, BUSY))
+    waits = [_line(switch.detail, "waiting")] if silent else []
+    return [*_steps(switch), *_ending(switch), *waits, *notes]
+
+
+def outside(switch: Switch) -> str:
+    """Return what somebody else did, in words."""
+    how = f" with other parameters ({switch.detail})" if switch.detail else ""
+    if not switch.target:
+        what = f"{switch.previous} was unloaded"
+    elif switch.target == switch.previous:
+        what = f"{switch.target} was loaded again{how}"
+    else:
+        what = f"{switch.target} was loaded"
+    return f"{what} by somebody else, not through Gantry"
+
+
+def _steps(switch: Switch) -> list[dict[str, str]]:
+    """The lines of the steps begun so far."""
+    at = switch.state if switch.state in WORKING else None
+    begun = [step for step in WORKING if step == at or step in switch.seconds]
+    cancelled = switch.error_kind == "cancelled"
+    if cancelled:  # what was loaded is not asked any more
+        begun = [step for step in begun if step != State.VERIFYING]
+    ends_badly = at is None and switch.state != State.SUCCEEDED and not cancelled
+    failed = begun[-1] if begun and ends_badly else None
+    lines: list[dict[str, str]] = []
+    for step in begun:
+        running = step == at
+        state = "running" if running else "failed" if step == failed else "done"
+        percent = 100 if state == "done" else switch.percent if running else 0
+        shown = f" {percent}%" if state == "done" or (running and step == State.LOADING) else ""
+        if step == State.UNLOADING and switch.previous:
+            lines.append(_line(f"Step 1: Unloading current model…{shown}", state))
+        elif step == State.LOADING:
+            lines.append(_line(f"Step {2 if switch.previous else 1}: Loading {switch.target}…{shown}", state))
+        elif step == State.VERIFYING and switch.target and state != "done":
+            lines.append(_line(f"Checking that {switch.target} answers…", state))
+    return lines
+
+
+def _ending(switch: Switch) -> list[dict[str, str]]:
+    if switch.source == Source.OUTSIDE:
+        return [_line(outside(switch), "done")]
+    if switch.source == Source.LATE:
+        words = f"{switch.target} was loaded after all: switch {switch.cause_id} had asked for it, and had given it up"
+        return [_line(words, "done")]
+    if switch.state == State.SUCCEEDED:
+        return [_line(f"✓ Model {'switched' if switch.target else 'unloaded'} successfully!", "done")]
+    if switch.state == State.ROLLING_BACK:
+        back = f"loading {switch.previous} again… {switch.percent}%" if switch.previous else "unloading…"
+        return [_line(f"✗ {switch.error}", "failed"), _line(f"Rolling back: {back}", "running")]
+    if switch.state not in ENDED:
+        return []
+    late = [_line(switch.detail, "waiting")] if switch.detail else []
+    return [_line(f"✗ {switch.error}", "failed"), _standing(switch), *late]
+
+
+def standing(switch: Switch) -> str:
+    """Return in a sentence what was loaded when it ended; '' while it runs. That nothing is, is said only where TabbyAPI has
+    said so.
+    """
+    if switch.state not in ENDED:
+        return ""
+    if switch.result is None:
+        return "Whether a model is loaded is not known, because TabbyAPI does not answer."
+    if switch.error_kind in UNANSWERED and State.ROLLING_BACK not in switch.seconds:
+        return f"{switch.result or 'No model'} was loaded when TabbyAPI last answered."
+    return f"{switch.result or 'No model'} is loaded now."
+
+
+def _standing(switch: Switch) -> dict[str, str]:
+    """The same as the last line of a switch that did not succeed."""
+    words = standing(switch).removesuffix(".")
+    if not words.endswith("now"):
+        return _line(words, "waiting")
+    if not switch.result:
+        return _line(words, "failed")
+    if IN_VAIN in switch.error:
+        return _line(words, "waiting")
+    if State.ROLLING_BACK in switch.seconds and switch.result == switch.previous:
+        return _line(f"Rolled back: {switch.result} is loaded again", "done")
+    return _line(words, "done")

@@ -1,0 +1,117 @@
+"""Waiting for a switch to end. The database is asked, so that no lost event can make anybody wait for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import DatabaseError
+from django.db.models import QuerySet
+
+from models_admin import db_threads, process
+from models_admin.models import Lease, State, Switch
+from models_admin.presentation import switch_text
+from models_admin.servers import worker_heartbeats
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.05
+
+
+def _row(switch_id: int) -> Switch:
+    return Switch.objects.select_related("requested_by").get(pk=switch_id)
+
+
+class NoWorker(Exception):
+    """The switch is queued, and no worker is there to carry it out; it stays queued."""
+
+    def __init__(self, switch_id: int) -> None:
+        super().__init__(
+            f"Queued: no worker is answering. Switch number {switch_id} will run when one is back; start a worker, or "
+            "cancel the switch."
+        )
+
+
+def _abandoned(switch: Switch) -> bool:
+    """Whether a switch has been queued for longer than a living worker would leave it, and none is alive."""
+    untouched = switch.state == State.QUEUED and switch.created_at < process.oldest_alive()
+    return untouched and not worker_heartbeats.a_worker_is_alive()
+
+
+def _look(switch_id: int) -> tuple[Switch, bool]:
+    switch = _row(switch_id)
+    return switch, _abandoned(switch)
+
+
+_watched: dict[int, asyncio.Task[Switch]] = {}
+
+
+async def ended(switch_id: int) -> Switch:
+    """Return the switch once it has ended; raise NoWorker where nobody is there to begin it.
+
+    However many wait for it in this process, the database is asked for all of them together.
+    """
+    watch = _watched.get(switch_id)
+    if watch is None or watch.done() or watch.get_loop() is not asyncio.get_running_loop():
+        watch = _watched[switch_id] = asyncio.create_task(_until_ended(switch_id))
+        watch.add_done_callback(lambda done: _forget(switch_id, done))
+    return await asyncio.shield(watch)
+
+
+def _forget(switch_id: int, watch: asyncio.Task[Switch]) -> None:
+    if _watched.get(switch_id) is watch:
+        del _watched[switch_id]
+    if not watch.cancelled():
+        watch.exception()  # those who waited may all have gone
+
+
+async def _until_ended(switch_id: int) -> Switch:
+    while True:
+        try:
+            switch, abandoned = await db_threads.read(_look, switch_id)
+        except DatabaseError as error:
+            log.warning("Switch %s cannot be looked at (%s): trying again", switch_id, error)
+            await asyncio.sleep(1)
+            continue
+        if not switch.active:
+            return switch
+        if abandoned:
+            raise NoWorker(switch_id)
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def told(switch_id: int) -> dict[str, Any]:
+    """The switch as it is now, shaped as narration.told() says. Raises Switch.DoesNotExist."""
+    switch = _row(switch_id)
+    return switch_text.told(
+        switch, worker=worker_heartbeats.a_worker_is_alive(), replying=Lease.objects.count()
+    )
+
+
+def told_all(rows: QuerySet[Switch]) -> list[dict[str, Any]]:
+    """These switches as they are now, in their order, each shaped as narration.told() says."""
+    worker, replying = worker_heartbeats.a_worker_is_alive(), Lease.objects.count()
+    return [
+        switch_text.told(switch, worker=worker, replying=replying)
+        for switch in rows.select_related("requested_by")
+    ]
+
+
+def follow(switch_id: int, patience: float | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the switch, shaped as narration.told() says, at every change, the ended one last.
+
+    It ends after `patience` seconds even if the switch has not.
+    """
+    shown: list[Any] = []
+    end = time.monotonic() + (float("inf") if patience is None else patience)
+    while True:
+        switch = told(switch_id)
+        if switch["lines"] != shown:
+            shown = switch["lines"]
+            yield switch
+        if switch["finished_at"] or time.monotonic() > end:
+            return
+        time.sleep(POLL_SECONDS)

@@ -1,0 +1,74 @@
+"""TabbyAPI's list of models, kept as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from models_admin.models import TabbyModel
+from models_admin.servers import names, state_row
+from models_admin.tabby.client import TabbyClient
+
+BATCH = 500  # models that are written in one transaction
+
+
+def stale() -> bool:
+    """Whether the catalog is older than REFRESH_INTERVAL, or was never read."""
+    read_at = state_row.row().catalog_at
+    return read_at is None or read_at < timezone.now() - timedelta(seconds=settings.REFRESH_INTERVAL)
+
+
+def gone(client: TabbyClient, listed: list[str]) -> list[str]:
+    """The models that are no longer there. To an API key TabbyAPI lists the loaded one only: that says nothing of others."""
+    known = TabbyModel.objects.filter(vanished_at=None).values_list("name", flat=True)
+    there = set(listed)
+    missing = [name for name in known if name not in there]
+    return missing if missing and client.permission() == "admin" else []
+
+
+def write(listed: list[str], gone: list[str]) -> list[str]:
+    """Write down what there is and what is gone; return what is new, or back.
+
+    A folder may hold many thousands of models, and the lock that orders admissions is not held meanwhile: it is written by
+    the batch, each in a transaction of its own that waits for nobody.
+    """
+    now = timezone.now()
+    known = dict(TabbyModel.objects.values_list("name", "vanished_at"))
+    added = [name for name in listed if name not in known or known[name] is not None]
+    for batch in _batches(name for name in listed if name not in known):
+        TabbyModel.objects.bulk_create([_as_row(name) for name in batch], ignore_conflicts=True)
+    for batch in _batches(listed):
+        _mark(batch, last_seen=now, vanished_at=None)
+    for batch in _batches(gone):
+        _mark(batch, vanished_at=now)
+    state_row.set_catalog_read()
+    return added
+
+
+def _batches(names: Iterable[str]) -> Iterator[list[str]]:
+    """The names in one order, whoever writes them, so that of two who do neither waits for the other in a circle."""
+    ordered = sorted(set(names))
+    return (ordered[at : at + BATCH] for at in range(0, len(ordered), BATCH))
+
+
+def _mark(names: list[str], **fields: Any) -> None:
+    with transaction.atomic():
+        rows = TabbyModel.objects.filter(name__in=names).order_by("name").select_for_update()
+        TabbyModel.objects.filter(pk__in=list(rows.values_list("pk", flat=True))).update(**fields)
+
+
+def _as_row(name: str) -> TabbyModel:
+    facts = names.read(name)
+    return TabbyModel(
+        name=name,
+        parameters_b=facts.parameters_b,
+        quantization=facts.quantization,
+        bits=facts.bits,
+        family=facts.family,
+        tags=names.suggested_tags(name),
+    )

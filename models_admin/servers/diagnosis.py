@@ -1,0 +1,154 @@
+"""What is wrong with TabbyAPI: what it says of itself, and what the history says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.utils import timezone
+
+from models_admin import events
+from models_admin.models import Source, Switch
+from models_admin.servers import differences, state_row
+from models_admin.servers.finding import Finding
+from models_admin.tabby.client import TabbyClient
+from models_admin.tabby.errors import KeyRefused, TabbyError
+
+PATIENCE_SECONDS = 3.0  # for each answer of TabbyAPI
+TOLD_ELSEWHERE = ("tabbyapi", "template")  # by the Models page, of what it knows itself
+LATELY = timedelta(hours=24)
+
+
+def examined(*, with_history: bool = True) -> Iterator[Finding]:
+    """Ask TabbyAPI itself: is it there, what may the key do, which models are there, who changes them."""
+    with TabbyClient(
+        settings.TABBY_HOST, settings.TABBY_ADMIN_KEY, settings.TABBY_API_KEY, read_timeout=PATIENCE_SECONDS
+    ) as client:
+        yield from of_tabbyapi(client, with_history=with_history)
+
+
+def of_tabbyapi(client: TabbyClient, *, with_history: bool = True) -> Iterator[Finding]:
+    """What `client` finds of TabbyAPI, and what the history says of it."""
+    try:
+        issues = client.healthy()
+        yield Finding("tabbyapi", "ok", "TabbyAPI answers", address())
+        yield _health(issues)
+        for ask in (_key, _folder):
+            found = ask(client)
+            yield found
+            if found.level == "error":
+                return
+        yield from _loaded(client)
+    except TabbyError as error:
+        yield _failed(error)
+        return
+    if with_history:
+        yield from changed_by_others()
+
+
+def _health(issues: list[str]) -> Finding:
+    """What /health says of the engine; the card goes on naming the model when it has crashed."""
+    if issues:
+        hint = "Replies may fail until TabbyAPI is restarted, which also clears this. Its log says more."
+        return Finding("health", "error", "TabbyAPI's engine has failed", "; ".join(issues)[:500], hint)
+    return Finding("health", "ok", "TabbyAPI's engine is well")
+
+
+def look_at_health() -> bool:
+    """Ask TabbyAPI how its engine is, and write that down for pages and /readyz; False if it could not be asked."""
+    with TabbyClient(settings.TABBY_HOST, read_timeout=PATIENCE_SECONDS) as client:  # which takes no key
+        try:
+            found = _health(client.healthy())
+        except TabbyError:
+            return False
+    known = [each.as_dict() for each in (found,) if each.level != "ok"]
+    if state_row.set_findings(known, about=found.id):
+        events.backend_changed()
+    return True
+
+
+def _loaded(client: TabbyClient) -> Iterator[Finding]:
+    """What is odd about the loaded model, by its card."""
+    card = client.current()
+    if card is None:
+        return
+    if card.parameters.get("prompt_template") == "":
+        yield Finding("template", "error", f"{card.id} cannot chat", "", differences.NO_TEMPLATE)
+    if card.id not in client.models():
+        yield Finding(
+            "renamed", "warning", f"{card.id} is loaded, but TabbyAPI no longer lists it",
+            "Its directory was renamed or removed since it was loaded. It answers until it is unloaded, and cannot be "
+            "loaded again by this name.",
+            "Switch to it under its new name when that disturbs nobody, or give the directory its old name back.",
+        )  # fmt: skip
+
+
+def _key(client: TabbyClient) -> Finding:
+    if client.permission() != "admin":
+        return Finding(
+            "key", "error", "The key may not switch models", "TabbyAPI says that it is an API key, not the admin key.",
+            "Set TABBY_ADMIN_KEY to the admin_key of TabbyAPI's api_tokens.yml.",
+        )  # fmt: skip
+    return Finding("key", "ok", "The key may switch models")
+
+
+def _folder(client: TabbyClient) -> Finding:
+    models = client.models()
+    if not models:
+        answer = f"To GET {address()}/v1/models it answers {client.models_answer()}"
+        return Finding(
+            "models", "warning", "TabbyAPI lists no models", answer,
+            "Put a model's directory into TabbyAPI's model folder (model_dir in its config.yml), or mend that setting.",
+        )  # fmt: skip
+    return Finding("models", "ok", "TabbyAPI lists its models", f"{len(models)} in its model folder")
+
+
+def changed_by_others() -> Iterator[Finding]:
+    """Whether something else has changed the loaded model lately: somebody, or TabbyAPI by itself."""
+    try:
+        found = list(
+            Switch.objects.filter(source=Source.OUTSIDE, created_at__gt=timezone.now() - LATELY).values_list(
+                "target", flat=True
+            )[:50]
+        )
+    except DatabaseError:
+        return
+    loads = [name for name in found if name]
+    if loads:
+        times = "Once" if len(loads) == 1 else f"{len(loads)} times"
+        yield Finding(
+            "outside", "warning", "Something other than Gantry loads models",
+            f"{times} within the last day; the last one was {loads[0]}.",
+            "If nobody did that, TabbyAPI does: with inline_model_loading, a chat that names a model switches to it. "
+            "Set it to false in TabbyAPI's config.yml, and let other programs chat through a TabbyAPI of their own.",
+        )  # fmt: skip
+
+
+def _failed(error: TabbyError) -> Finding:
+    if isinstance(error, KeyRefused):
+        missing = not (settings.TABBY_ADMIN_KEY or settings.TABBY_API_KEY)
+        title = "No key for TabbyAPI is set" if missing else "TabbyAPI refuses the key"
+        return Finding("key", "error", title, str(error), error.advice)
+    return Finding(
+        "tabbyapi", "error", "TabbyAPI does not answer as it should", f"{address()}: {error}", error.advice
+    )
+
+
+def address() -> str:
+    """TabbyAPI's address without a name or password that may be in it."""
+    try:
+        parts = urlsplit(settings.TABBY_HOST)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    except ValueError:
+        return "TABBY_HOST"
+
+
+def remember(client: TabbyClient | None = None) -> None:
+    """Ask TabbyAPI, and write what is wrong with it into the Backend row, for pages to show."""
+    found = of_tabbyapi(client) if client else examined()
+    worth_telling = [each for each in found if each.level != "ok" and each.id not in TOLD_ELSEWHERE]
+    if state_row.set_findings([each.as_dict() for each in worth_telling]):
+        events.backend_changed()

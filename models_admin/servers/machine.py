@@ -1,0 +1,57 @@
+"""What is wrong below Gantry, with the disk or with Redis, as this process saw it within the last seconds.
+
+Pages show it without asking the database, which may be what cannot be written.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from models_admin.servers.finding import Finding
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 2.0
+DISK_FULL = "disk_full"  # the id of the finding that nothing can be saved
+
+_known: list[dict[str, str]] = []
+_thread: threading.Thread | None = None
+
+
+def as_known() -> list[dict[str, str]]:
+    """What is wrong, shaped as finding.Finding.as_dict() says; [] where nothing is, or nobody looks."""
+    return list(_known)
+
+
+def is_full() -> bool:
+    """Whether the disk is full, so that not even heartbeats can be written."""
+    return any(each["id"] == DISK_FULL for each in _known)
+
+
+def start(examinations: Sequence[Callable[[], Finding]]) -> None:
+    """Look every other second, in a thread; a second call does nothing."""
+    global _thread  # noqa: PLW0603 (one a process)
+    if _thread is None:
+        _thread = threading.Thread(target=_look_for_ever, args=(examinations,), name="machine", daemon=True)
+        _thread.start()
+
+
+def _look_for_ever(examinations: Sequence[Callable[[], Finding]]) -> None:
+    pause = threading.Event()
+    while True:
+        look(examinations)
+        pause.wait(LOOK_SECONDS)
+
+
+def look(examinations: Sequence[Callable[[], Finding]]) -> None:
+    """Look once. What begins and what ends is logged."""
+    found = [finding for examine in examinations if (finding := examine()).level == "error"]
+    before = {each["title"] for each in _known}
+    for finding in found:
+        if finding.title not in before:
+            log.error("%s. %s %s", finding.title, finding.detail, finding.hint)
+    for title in before - {each.title for each in found}:
+        log.warning("This is over: %s", title)
+    _known[:] = [each.as_dict() for each in found]

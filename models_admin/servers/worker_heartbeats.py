@@ -1,0 +1,43 @@
+"""Which Celery workers are alive: each says so in the database every few seconds (ops/worker.py)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from models_admin import process
+from models_admin.models import Backend, Worker
+from models_admin.servers import state_row
+
+
+def a_worker_is_alive() -> bool:
+    """Whether any worker showed itself within HEARTBEAT_TTL."""
+    return Worker.objects.filter(seen_at__gte=process.oldest_alive()).exists()
+
+
+def beat() -> None:
+    """Say that this worker is alive, and forget those that have been silent for an hour."""
+    with transaction.atomic():
+        list(Worker.objects.select_for_update().filter(name=process.name()))
+        # Behind the lock, which may have taken long: a time from before it would be old already.
+        Worker.objects.update_or_create(name=process.name(), defaults={"seen_at": timezone.now()})
+    Worker.objects.filter(seen_at__lt=timezone.now() - timedelta(hours=1)).delete()
+
+
+def begin() -> bool:
+    """Show this worker for the first time: if no other is alive, Gantry starts now. Return whether it does."""
+    with transaction.atomic():
+        row = state_row.lock()
+        starts = not a_worker_is_alive()
+        if starts:
+            # What TabbyAPI did meanwhile is not known.
+            Backend.objects.filter(pk=row.pk).update(started_at=timezone.now(), empty_since=None, anew=False)
+        beat()
+    return starts
+
+
+def leave() -> None:
+    """Say that this worker ends."""
+    Worker.objects.filter(name=process.name()).delete()

@@ -1,0 +1,103 @@
+"""Admission: who may generate now, and who is generating.
+
+The gate is closed while a switch is in one of the GATED states; it has no state of its own that could get stuck.
+A generation holds a Lease from before its request to TabbyAPI until its stream is closed. Admission and closing both
+take the lock on the Backend row, so that no reply starts between a switch's look at the leases and its closing.
+A lease is kept alive by its holder's heartbeat; one that is older than HEARTBEAT_TTL belonged to a dead process.
+Whoever changes several leases locks them first, in the order of their ids, so that no two wait for each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from models_admin import process
+from models_admin.models import GATED, Backend, Lease, Switch
+from models_admin.servers import state_row
+
+
+class Closed(Exception):
+    """No generation may start now: a switch is running, or no model is loaded, or TabbyAPI is out of reach."""
+
+
+def closed() -> bool:
+    """Whether a switch holds the gate."""
+    return Switch.objects.filter(state__in=GATED).exists()
+
+
+def is_open(row: Backend) -> bool:
+    """Whether a generation may start, by the Backend row given."""
+    return bool(row.model) and row.unreachable_since is None and not closed()
+
+
+def enter() -> Backend:
+    """Pass the gate, or raise Closed. What is loaded stays so, and no switch begins, until the transaction ends.
+
+    Must be called inside the transaction that takes the leases: it locks the Backend row.
+    """
+    row = state_row.lock()
+    if not is_open(row):
+        raise Closed
+    return row
+
+
+def lease(holder: str, subjects: Sequence[str]) -> list[Lease]:
+    """Give `holder` a lease for each subject (words that name the generation), behind enter()."""
+    return Lease.objects.bulk_create([Lease(holder=holder, subject=subject) for subject in subjects])
+
+
+def release(ids: Iterable[int]) -> None:
+    """End leases; those that have ended already do no harm."""
+    ended = list(ids)
+    if len(ended) > 1:
+        _drop(Lease.objects.filter(pk__in=ended))
+    else:  # at the end of each reply: one alone needs no order
+        Lease.objects.filter(pk__in=ended).delete()
+
+
+def touch(holder: str) -> dict[int, bool]:
+    """Beat for all leases of `holder`. Return {lease id: told to let go}; an id that is missing has expired."""
+    with transaction.atomic():
+        # Locked first, which may take long: the time is taken when it can be written.
+        held = _locked(Lease.objects.filter(holder=holder))
+        held.update(heartbeat=timezone.now())
+        return {pk: revoked is not None for pk, revoked in held.values_list("pk", "revoked_at")}
+
+
+def revoke() -> int:
+    """Tell all holders to let go. Return how many leases that are not told already."""
+    with transaction.atomic():
+        return _locked(Lease.objects.filter(revoked_at=None)).update(revoked_at=timezone.now())
+
+
+def drop_deaf() -> None:
+    """Drop leases whose holder lives but has not let go, twice HEARTBEAT_TTL after it was told to.
+
+    The holder finds its lease gone at its next heartbeat, and what it writes under the old claim changes nothing.
+    """
+    told = timezone.now() - timedelta(seconds=2 * settings.HEARTBEAT_TTL)
+    _drop(Lease.objects.filter(revoked_at__lt=told))
+
+
+def remaining() -> int:
+    """Forget expired leases; return how many are left."""
+    _drop(Lease.objects.filter(heartbeat__lt=process.oldest_alive()))
+    return Lease.objects.count()
+
+
+def _drop(leases: QuerySet[Lease]) -> None:
+    with transaction.atomic():
+        _locked(leases).delete()
+
+
+def _locked(leases: QuerySet[Lease]) -> QuerySet[Lease]:
+    """Lock these leases in the order of their ids until the transaction ends, and return them: no others."""
+    return Lease.objects.filter(
+        pk__in=list(leases.select_for_update().order_by("pk").values_list("pk", flat=True))
+    )

@@ -1,0 +1,151 @@
+"""What TabbyAPI says that it has, written down.
+
+Who asks TabbyAPI notes the Backend row's epoch first; an answer that was asked for before the last change, or that comes
+while a switch is under way (all through a load TabbyAPI says that nothing is loaded), is not taken for the truth. Nothing
+is done about what was seen: automation/upkeep.py does that.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from models_admin import events
+from models_admin.models import Backend, Load, Source, Switch, TabbyModel
+from models_admin.servers import catalog, differences, loads, state_row
+from models_admin.switching import gate, transitions
+from models_admin.tabby.client import TabbyClient
+from models_admin.tabby.errors import TabbyError
+from models_admin.tabby.wire import ModelCard
+
+log = logging.getLogger(__name__)
+
+SETTLED = timedelta(seconds=10)  # longer than it takes to unload a model, while it is still named
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What a refresh found: names that are new or back, names that are gone, or why TabbyAPI could not be asked."""
+
+    added: list[str] = field(default_factory=list)
+    vanished: list[str] = field(default_factory=list)
+    error: TabbyError | None = None
+
+
+def refresh(client: TabbyClient | None = None) -> Refreshed:
+    """Ask TabbyAPI for its models and for what is loaded, and write both down; its troubles are written down too."""
+    client = client or TabbyClient.from_settings()
+    epoch = state_row.row().epoch
+    try:
+        listed, card = client.models(), client.current()
+        vanished = catalog.gone(client, listed)
+    except TabbyError as error:
+        log.warning("The catalog could not be read: %s", error)
+        state_row.set_trouble(error)
+        events.backend_changed()
+        return Refreshed(error=error)
+    added = catalog.write(listed, vanished)
+    observe(card, epoch)
+    if added or vanished:
+        log.info("Catalog: %s new, %s gone", len(added), len(vanished))
+        events.catalog_changed()
+    return Refreshed(added, vanished)
+
+
+def look(client: TabbyClient | None = None) -> bool:
+    """Ask TabbyAPI only what is loaded, and write it down; False if it could not be asked."""
+    client = client or TabbyClient.from_settings()
+    epoch = state_row.row().epoch
+    try:
+        card = client.current()
+    except TabbyError as error:
+        state_row.set_trouble(error)
+        events.backend_changed()
+        return False
+    observe(card, epoch)
+    return True
+
+
+def observe(card: ModelCard | None, epoch: int) -> None:
+    """Take what TabbyAPI said is loaded for the truth, unless it was asked before the last change or in mid-switch.
+
+    A model that differs from the one known, or that runs with other parameters, was loaded, unloaded or lost by somebody
+    else: the history says so.
+    """
+    found = card.id if card else ""
+    with transaction.atomic():
+        row = state_row.lock()
+        if row.epoch != epoch or gate.closed():
+            return
+        first_look = row.seen_at is None
+        unchanged = state_row.runs(row, card) and not first_look
+        if unchanged:
+            _see_again(row, found)
+        else:
+            _take_over(row, card, first_look=first_look)
+        if not found:
+            lost = not unchanged and not loads.under_way().exists()
+            state_row.set_seen_empty(row, lost=lost)
+    if not unchanged or row.unreachable_since is not None:
+        events.backend_changed()
+
+
+def _see_again(row: Backend, found: str) -> None:
+    """Write that TabbyAPI answered, and that what is loaded is what the row says."""
+    state_row.set_reachable()
+    if found and row.loaded_at and row.loaded_at < timezone.now() - SETTLED:
+        loads.over(loads.under_way())  # whatever had waited would have begun by now
+    if found:
+        Backend.objects.filter(pk=row.pk).update(empty_since=None, anew=False, keep_due=False)
+
+
+def _take_over(row: Backend, card: ModelCard | None, *, first_look: bool) -> None:
+    """Write down a change that no switch under way has made."""
+    load = loads.brought(card.id) if card else None
+    if load is not None:
+        _record_late(row, card, load)
+    elif not first_look and (card or not loads.under_way().exists()):
+        _record_outside(row, card)
+    state_row.set_loaded(card, load.options if load else None)
+    if card:
+        TabbyModel.objects.filter(name=card.id).update(last_loaded=timezone.now())
+
+
+def _record_late(row: Backend, card: ModelCard | None, load: Load) -> None:
+    """Write that a load that had been given up took effect after all: it is its switch that has changed the model."""
+    asked = load.switch
+    log.warning("Switch %s: its load of %s took effect after all", asked.pk, load.model)
+    transitions.record(
+        source=Source.LATE,
+        target=load.model,
+        previous=row.model,
+        options=load.options,
+        cause=asked,
+        requested_by=asked.requested_by,
+        rule=asked.rule,
+        **differences.columns(load.options, card),
+    )
+    Switch.objects.filter(pk=asked.pk).update(
+        detail=f"{load.model[:150]} was loaded after all: TabbyAPI had gone on with it"
+    )
+
+
+def _record_outside(row: Backend, card: ModelCard | None) -> None:
+    """Write into the history that somebody else changed what the row says is loaded."""
+    found, shown = (card.id, card.parameters) if card else ("", {})
+    how = differences.changes_in_words(row.parameters, shown) if found == row.model else ""
+    log.warning(
+        "TabbyAPI has %s loaded, not %s: changed from outside%s",
+        found or "nothing", row.model or "nothing", f" ({how})" if how else "",
+    )  # fmt: skip
+    transitions.record(
+        source=Source.OUTSIDE,
+        target=found,
+        previous=row.model,
+        detail=how[:255],
+        **differences.columns({}, card),
+    )

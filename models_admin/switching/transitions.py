@@ -1,0 +1,322 @@
+"""What moves a Switch from state to state: asking for one, claiming it, each step, cancelling, recording.
+
+Every transition is one guarded UPDATE: whoever changes no row has lost the race and stops. Those that close or open
+the gate hold the Backend row's lock, as admissions do. The work between the transitions is done in switching/runner.py.
+
+    queued → draining → unloading → loading → verifying → succeeded
+    queued, draining → failed                (nothing had been changed yet)
+    queued, draining → cancelled             (at once)
+    queued, unloading → cancelled            (it gives way to a model that it finds loaded)
+    unloading, loading, verifying → rolling_back → failed | cancelled
+    queued → verifying                       (the target is loaded already, as it was asked for, and answers)
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import secrets
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from models_admin import events, process
+from models_admin.models import ACTIVE, ENDED, GATED, Source, State, Switch, TabbyModel
+from models_admin.servers import differences, options, state_row
+from models_admin.switching import admin_log
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+log = logging.getLogger(__name__)
+
+NEXT: dict[State, tuple[State, ...]] = {
+    State.QUEUED: (State.DRAINING, State.VERIFYING, State.FAILED, State.CANCELLED),
+    State.DRAINING: (State.UNLOADING, State.FAILED, State.CANCELLED),
+    State.UNLOADING: (State.LOADING, State.SUCCEEDED, State.ROLLING_BACK, State.CANCELLED),
+    State.LOADING: (State.VERIFYING, State.ROLLING_BACK),
+    State.VERIFYING: (State.SUCCEEDED, State.ROLLING_BACK),
+    State.ROLLING_BACK: (State.FAILED, State.CANCELLED),
+}
+TRIES = 10  # to become the one switch that is under way, while others begin and end
+LAST_WORD_SECONDS = 2.0  # for the owner of a switch to show itself, before another worker takes it over
+IN_VAIN = "failed too:"  # in the error of a switch whose way back failed as well
+CANCELLABLE_AT_ONCE = (State.QUEUED, State.DRAINING)
+
+
+class Refused(Exception):
+    """A request that was not taken; str() is a sentence for the person who asked."""
+
+
+class UnknownModel(Refused):
+    """The name is not in the catalog."""
+
+    def __init__(self, name: str) -> None:
+        names = TabbyModel.objects.filter(vanished_at=None).values_list("name", flat=True)
+        folded = {each.lower(): each for each in names}
+        self.name = name
+        self.near = [folded[each] for each in difflib.get_close_matches(name.lower(), folded, 3, 0.4)]
+        shown = "".join(c if c.isprintable() else "�" for c in name[:100])
+        hint = f" Did you mean {' or '.join(self.near)}?" if self.near else ""
+        key = next((each for each in state_row.row().findings if each["id"] == "key"), None)
+        why = f" {key['title']}, so TabbyAPI may have more. {key['hint']}" if key else ""
+        super().__init__(f"No model named “{shown}” is in TabbyAPI's catalog.{hint}{why}")
+
+
+class Conflict(Refused):
+    """Another switch is under way."""
+
+    def __init__(self, switch: Switch) -> None:
+        self.switch = switch
+        what = f"a switch to {switch.target}" if switch.target else "an unload"
+        super().__init__(
+            f"Another change is under way: {what} ({switch.get_state_display()}, number {switch.pk}). "
+            "Wait for its end, or cancel it."
+        )
+
+
+class BadOptions(Refused):
+    """Load options that TabbyAPI would not take."""
+
+
+class TooLate(Refused):
+    """The switch has ended, or is on its way back already."""
+
+
+class Lost(Exception):
+    """This process no longer carries the switch out: it was cancelled, or another worker has taken it over."""
+
+
+def request(
+    target: str,
+    *,
+    source: Source,
+    user: AbstractBaseUser | AnonymousUser | None = None,
+    options: Mapping[str, Any] | None = None,
+    drain_seconds: float | None = None,
+    rule: str = "",
+    only_if_idle: bool = False,
+    only_if_empty: bool = False,
+) -> Switch:
+    """Ask for `target` to be loaded ('' = unload), and return the Switch that will do it.
+
+    A switch to the same target that is under way is returned instead of a new one. Raises UnknownModel, BadOptions
+    or Conflict. `drain_seconds` is how long replies in flight may take (default DRAIN_TIMEOUT, 0 = none).
+    `rule` names the rule that asks; with `only_if_idle` the switch gives way to replies in flight and messages that wait,
+    with `only_if_empty` to any model that it finds loaded.
+    """
+    load_options = _load_options(target, options)
+    drain = settings.DRAIN_TIMEOUT if drain_seconds is None else max(0.0, min(drain_seconds, 3600.0))
+    tries = 0
+    while True:
+        try:
+            with transaction.atomic():
+                before = state_row.lock()
+                switch = Switch.objects.create(
+                    target=target,
+                    previous=before.model,
+                    previous_options=before.options,
+                    options=load_options,
+                    source=source,
+                    requested_by_id=getattr(user, "pk", None),
+                    drain_seconds=drain,
+                    rule=rule[:255],
+                    only_if_idle=only_if_idle,
+                    only_if_empty=only_if_empty,
+                )
+        except IntegrityError:
+            running, tries = active(), tries + 1
+            if running is None and tries < TRIES:
+                continue  # it ended between the two statements
+            if running is None:
+                raise  # it is something else that the database will not have
+            if running.target != target or running.state == State.ROLLING_BACK or running.cancel_requested:
+                raise Conflict(running) from None
+            given = (("only_if_idle", only_if_idle), ("only_if_empty", only_if_empty))
+            if anyway := {name: False for name, wanted in given if getattr(running, name) and not wanted}:
+                Switch.objects.filter(pk=running.pk).update(**anyway)  # now somebody wants it in any case
+            return running
+        log.info("Switch %s: %s asked for %s", switch.pk, source, target or "an unload")
+        transaction.on_commit(partial(announce, switch))
+        return switch
+
+
+def _load_options(target: str, extra: Mapping[str, Any] | None) -> dict[str, Any]:
+    if not target:
+        return {}
+    model = TabbyModel.objects.filter(name=target, vanished_at=None).first()
+    if model is None:
+        raise UnknownModel(target)
+    try:
+        return options.validated({**model.load_options, **(extra or {})})
+    except ValueError as error:
+        raise BadOptions(str(error)) from None
+
+
+def announce(switch: Switch) -> None:
+    """Tell a worker and the pages of a new switch. The row is the truth: if this gets lost, recovery finds it."""
+    events.backend_changed()
+    events.nudge_worker("models_admin.tasks.run_switch", switch.pk)
+
+
+def active() -> Switch | None:
+    """The switch under way, if there is one."""
+    return Switch.objects.filter(state__in=ACTIVE).first()
+
+
+def claim(switch_id: int) -> Switch | None:
+    """Become the owner of a switch that has none, or whose owner is dead; None if it is not to be had.
+
+    Each claim has a token of its own: of two runners in one process, the older one finds that it has lost the switch.
+    """
+    free = Q(owner="", state=State.QUEUED) | _left_by_the_dead(switch_id)
+    with transaction.atomic():
+        Switch.objects.select_for_update().filter(pk=switch_id).first()
+        changed = Switch.objects.filter(free, pk=switch_id).update(
+            owner=f"{process.name()}.{secrets.token_hex(4)}", heartbeat=timezone.now()
+        )
+    return Switch.objects.get(pk=switch_id) if changed else None
+
+
+def _left_by_the_dead(switch_id: int) -> Q:
+    """Which switch may be taken from its owner: this one, if its heartbeat is old and stays as it is.
+
+    An old heartbeat alone proves no death: while the database was locked, nobody could write one. So its owner is given
+    a moment that begins when the database takes writes.
+    """
+    stale = Switch.objects.filter(
+        pk=switch_id, state__in=ACTIVE, heartbeat__lt=process.oldest_alive()
+    ).first()
+    if stale is None or not stale.owner:
+        return Q(pk__in=())
+    with transaction.atomic():
+        Switch.objects.select_for_update().filter(pk=switch_id).first()
+    time.sleep(LAST_WORD_SECONDS)
+    return Q(owner=stale.owner, heartbeat=stale.heartbeat, state__in=ACTIVE)
+
+
+def orphans() -> list[int]:
+    """Switches under way that nobody carries out: never claimed within 2 s, or their owner is dead."""
+    stale = Q(heartbeat__lt=process.oldest_alive())
+    unclaimed = Q(owner="", created_at__lt=timezone.now() - timedelta(seconds=2))
+    return list(
+        Switch.objects.filter(state__in=ACTIVE).filter(stale | unclaimed).values_list("pk", flat=True)
+    )
+
+
+def beat(switch: Switch, **progress: Any) -> bool:
+    """Show that the owner lives, with `percent` and `detail` where they changed; False if it owns it no more."""
+    mine = Switch.objects.filter(pk=switch.pk, owner=switch.owner, state__in=ACTIVE)
+    with transaction.atomic():
+        mine.select_for_update().first()  # it may have to wait: the time is taken when it can be written
+        return mine.update(heartbeat=timezone.now(), **progress) == 1
+
+
+def move(switch: Switch, new: State, **fields: Any) -> None:
+    """Move `switch` (owned by this process) on to `new`, and write `fields`; raise Lost if somebody else did.
+
+    The time spent in the old state is added to `seconds`. The instance is brought up to date.
+    """
+    old = State(switch.state)
+    if new not in NEXT[old]:
+        raise ValueError(f"A switch does not go from {old} to {new}.")
+    mine = Switch.objects.filter(pk=switch.pk, owner=switch.owner, state=old)
+    with transaction.atomic():
+        if (old in GATED) != (new in GATED):
+            state_row.lock()
+        mine.select_for_update().first()
+        now = timezone.now()  # behind the locks, which may have taken long
+        spent = round((now - switch.state_since).total_seconds(), 3)
+        seconds = {**switch.seconds, old.value: round(switch.seconds.get(old.value, 0) + spent, 3)}
+        times = {"state_since": now, "heartbeat": now, **({"finished_at": now} if new in ENDED else {})}
+        changes = {"state": new, "seconds": seconds, "percent": 0, "detail": "", **times, **fields}
+        if mine.update(**changes) != 1:
+            raise Lost
+        for name, value in changes.items():
+            setattr(switch, name, value)
+        if new in ENDED:
+            admin_log.write(switch)
+    log.info(
+        "Switch %s: %s → %s%s",
+        switch.pk,
+        old,
+        new,
+        f" ({switch.error})" if new in ENDED and switch.error else "",
+    )
+    transaction.on_commit(events.backend_changed)
+
+
+def succeed(switch: Switch, **loaded: Any) -> None:
+    """End the switch well: what is loaded (`card`, `options`) and the state change in one transaction.
+
+    A model is wanted, whoever chose it. That none is, only a person decides: a rule's unload just frees memory.
+    """
+    wanted = bool(switch.target) or switch.source != Source.RULE
+    with transaction.atomic():
+        state_row.set_loaded(loaded["card"], loaded.get("options"), wanted=wanted)
+        if switch.target:
+            TabbyModel.objects.filter(name=switch.target).update(last_loaded=timezone.now())
+        really = differences.columns(loaded.get("options") or {}, loaded["card"])
+        move(switch, State.SUCCEEDED, result=switch.target, percent=100, **really)
+
+
+def cancel(switch: Switch, *, user: AbstractBaseUser | AnonymousUser | None) -> None:
+    """Stop a switch: at once while it is queued or draining, else when the load at hand ends. Raises TooLate."""
+    who = getattr(user, "username", "") or "somebody"
+    with transaction.atomic():
+        state_row.lock()
+        now = timezone.now()
+        waiting = Switch.objects.filter(pk=switch.pk, state__in=CANCELLABLE_AT_ONCE)
+        done = waiting.update(
+            state=State.CANCELLED,
+            state_since=now,
+            finished_at=now,
+            cancel_requested=now,
+            result=F("previous"),
+            error=f"Cancelled by {who} before anything was changed.",
+            error_kind="cancelled",
+        )
+        if done:
+            switch.refresh_from_db()
+            admin_log.write(switch)
+        else:
+            under_way = Switch.objects.filter(
+                pk=switch.pk, state__in=(State.UNLOADING, State.LOADING, State.VERIFYING)
+            )
+            if not under_way.update(
+                cancel_requested=now, error=f"Cancelled by {who}.", error_kind="cancelled"
+            ):
+                raise TooLate("This switch has ended, or is going back already: there is nothing to cancel.")
+    log.info("Switch %s: cancelled by %s", switch.pk, who)
+    events.backend_changed()
+
+
+def record(
+    *, source: Source, target: str, previous: str, state: State = State.SUCCEEDED, **fields: Any
+) -> Switch:
+    """Write a history row for a change that was not a switch of its own: one from outside, or a rollback."""
+    now = timezone.now()
+    switch = Switch.objects.create(
+        **{
+            "target": target,
+            "previous": previous,
+            "source": source,
+            "state": state,
+            "drain_seconds": 0,
+            "result": target,
+            "created_at": fields.get("started_at", now),
+            "started_at": now,
+            "finished_at": now,
+            **fields,
+        }
+    )
+    if switch.source != Source.ROLLBACK:
+        admin_log.write(switch)
+    return switch
