@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,3 +136,18 @@ def test_other_applications_import_only_what_a_room_offers() -> None:
 
 def test_few_modules_are_in_no_room() -> None:
     assert len(list((ROOT / "models_admin").glob("*.py"))) <= 16
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "decisions.md"])
+def test_the_files_that_a_page_names_exist(page: str) -> None:
+    named = re.findall(r"`([\w/-]+\.(?:py|js|css|html))`", (ROOT / "docs" / page).read_text())
+    places = (ROOT, ROOT / "models_admin", ROOT / "models_admin/tabby", ROOT / "chat", ROOT / "gantry_site")
+    scripts = (
+        ROOT / "chat/static/chat",
+        ROOT / "models_admin/static/models_admin",
+        ROOT / "chat/static",
+        ROOT / "models_admin",
+    )
+    missing = [name for name in named if not any((place / name).exists() for place in (*places, *scripts))]
+    assert named
+    assert missing == []
