@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class ClaimedReply:
     """A claimed reply: everything that is needed to generate it without another query.
 
     `row` is the reply, and `asked` the message that it answers, as wire.shown() says.
@@ -63,7 +63,7 @@ class Work:
 
 
 @dataclass(slots=True)
-class Grown:
+class ReplyProgress:
     """What a reply has come to: written about once a second, and at the end with the rest."""
 
     text: str
@@ -100,7 +100,7 @@ def queued() -> QuerySet[Message]:
     return Message.objects.filter(status=Status.QUEUED, role=Role.ASSISTANT).order_by("id")
 
 
-def claim(holder: str, room: int) -> list[Work]:
+def claim(holder: str, room: int) -> list[ClaimedReply]:
     """Claim up to `room` replies for `holder`, first come, first served; [] when none may start. Raises gate.Closed."""
     with transaction.atomic():
         backend = gate.enter()
@@ -115,14 +115,14 @@ def claim(holder: str, room: int) -> list[Work]:
         return [work for message in chosen for work in _alone(message, backend.epoch)]
 
 
-def _works(chosen: Sequence[Message], epoch: int) -> list[Work]:
+def _works(chosen: Sequence[Message], epoch: int) -> list[ClaimedReply]:
     prompts = _prompts(chosen)
     shown = {each for message in chosen for each in (message.pk, message.parent_id) if each is not None}
     rows = {row["id"]: row for row in wire.messages(shown)}
     return [_work(message, epoch, prompts[message.pk], rows) for message in chosen]
 
 
-def _alone(message: Message, epoch: int) -> list[Work]:
+def _alone(message: Message, epoch: int) -> list[ClaimedReply]:
     """The work of one reply; none if that cannot be read: then it fails, and keeps no other from beginning."""
     try:
         return _works([message], epoch)
@@ -204,7 +204,7 @@ def _begin(messages: Sequence[Message], leases: Sequence[Lease], model: str) -> 
 
 def _work(
     message: Message, epoch: int, prompt: list[dict[str, str]], rows: dict[int, dict[str, Any]]
-) -> Work:
+) -> ClaimedReply:
     conversation = message.conversation
     params: dict[str, Any] = {}
     if conversation.temperature is not None:
@@ -213,7 +213,7 @@ def _work(
         params["max_tokens"] = conversation.max_tokens
     assert message.claim is not None  # noqa: S101 (set a moment ago, in _begin)
     assert message.lease is not None  # noqa: S101
-    return Work(
+    return ClaimedReply(
         message=message.pk,
         conversation=conversation.pk,
         owner=conversation.owner_id,
@@ -259,7 +259,7 @@ def _branch(message: Message, rows: Mapping[int, tuple[int | None, str, str]]) -
     return turns[::-1]
 
 
-def _held(work: Work) -> QuerySet[Message]:
+def _held(work: ClaimedReply) -> QuerySet[Message]:
     return _claimed(work.message, work.claim)
 
 
@@ -275,7 +275,7 @@ WHERE id = %s AND claim = %s AND status = %s
 """
 
 
-def save(batch: Sequence[tuple[Work, Grown]]) -> None:
+def save(batch: Sequence[tuple[ClaimedReply, ReplyProgress]]) -> None:
     """Write how far replies have grown, all in one transaction."""
     claim = Message._meta.get_field("claim")
     rows = [
@@ -294,12 +294,12 @@ def save(batch: Sequence[tuple[Work, Grown]]) -> None:
         cursor.executemany(SAVE, rows)
 
 
-def _revivals(work: Work, grown: Grown) -> int:
+def _revivals(work: ClaimedReply, grown: ReplyProgress) -> int:
     """How often the reply was revived since its text last grew. Thoughts alone are no progress: they are thought again."""
     return 0 if len(grown.text) > len(work.text) else work.revivals
 
 
-def end(work: Work, status: Status, grown: Grown) -> bool:
+def end(work: ClaimedReply, status: Status, grown: ReplyProgress) -> bool:
     """End a reply and its lease together; False if it is no longer this claim's to end."""
     grown.fields = ALL
     now = timezone.now()
@@ -313,7 +313,7 @@ def end(work: Work, status: Status, grown: Grown) -> bool:
     return changed == 1
 
 
-def put_back(work: Work, grown: Grown, holder: str, *, failed: bool) -> bool:
+def put_back(work: ClaimedReply, grown: ReplyProgress, holder: str, *, failed: bool) -> bool:
     """Put a reply back into the queue with what it has, to be gone on with; False if it is no longer this claim's.
 
     `failed` counts an attempt, and has it wait longer each time.
@@ -336,7 +336,7 @@ def put_back(work: Work, grown: Grown, holder: str, *, failed: bool) -> bool:
         return _held(work).update(**changes) == 1
 
 
-def refuse(work: Work, error: str) -> bool:
+def refuse(work: ClaimedReply, error: str) -> bool:
     """Fail a reply that cannot be carried out or written, with what its row holds; False if it is not this claim's."""
     with transaction.atomic():
         gate.release([work.lease])

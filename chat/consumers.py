@@ -13,7 +13,7 @@ from django.db import DatabaseError
 from chat import replies, wire
 from chat.dispatch import dispatcher
 from chat.models import Status
-from chat.replies import Done, Refused
+from chat.replies import Done, FrameRefused
 from chat.rooms import rooms
 from models_admin import db_threads, events, saving
 from models_admin.live.consumers import PING, PONG, Page
@@ -94,9 +94,11 @@ class ChatConsumer(Page):
             frame = _parsed(text_data)
             handler = self._frames.get(_word(frame, "type"))
             if handler is None:
-                raise Refused("unknown_type", f"There is no frame of the type “{_word(frame, 'type')[:40]}”.")
+                raise FrameRefused(
+                    "unknown_type", f"There is no frame of the type “{_word(frame, 'type')[:40]}”."
+                )
             await handler(frame)
-        except Refused as refusal:
+        except FrameRefused as refusal:
             client_id = refusal.client_id or frame.get("client_id")
             error = {"type": "error", "code": refusal.code, "detail": refusal.detail}
             self.say({**error, "client_id": client_id} if isinstance(client_id, str) else error)
@@ -185,23 +187,23 @@ def _parsed(text: str | None) -> Frame:
     try:
         frame = orjson.loads(text or "")
     except ValueError:
-        raise Refused("not_json", "The frame is not JSON.") from None
+        raise FrameRefused("not_json", "The frame is not JSON.") from None
     if not isinstance(frame, dict):
-        raise Refused("not_json", "The frame is not a JSON object.")
+        raise FrameRefused("not_json", "The frame is not a JSON object.")
     return frame
 
 
 def _word(frame: Frame, name: str) -> str:
     value = frame.get(name)
     if not isinstance(value, str):
-        raise Refused("bad_frame", f"The frame needs “{name}”, a text.")
+        raise FrameRefused("bad_frame", f"The frame needs “{name}”, a text.")
     return value
 
 
 def _number(frame: Frame, name: str) -> int:
     value = frame.get(name)
     if type(value) is not int or not 0 < value < 2**63:
-        raise Refused("bad_frame", f"The frame needs “{name}”, the number of a message.")
+        raise FrameRefused("bad_frame", f"The frame needs “{name}”, the number of a message.")
     return value
 
 
@@ -209,4 +211,4 @@ def _uuid(frame: Frame, name: str) -> uuid.UUID:
     try:
         return uuid.UUID(_word(frame, name))
     except ValueError:
-        raise Refused("bad_frame", f"The frame needs “{name}”, a UUID.") from None
+        raise FrameRefused("bad_frame", f"The frame needs “{name}”, a UUID.") from None

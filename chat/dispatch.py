@@ -18,7 +18,7 @@ from django.db import DatabaseError
 
 from chat import claims, wire
 from chat.models import Message, Status
-from chat.relay import Live, Verdict
+from chat.relay import EndReason, LiveReply
 from chat.rooms import rooms
 from models_admin import counters, db_threads, events, process
 from models_admin.automation import upkeep
@@ -58,7 +58,7 @@ class Dispatcher:
     """This process' share of the queue."""
 
     def __init__(self) -> None:
-        self.lives: dict[int, Live] = {}
+        self.lives: dict[int, LiveReply] = {}
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._started = self._stopping = self._claiming = False
@@ -88,7 +88,7 @@ class Dispatcher:
         self._stopping = True
         while self.lives or self._claiming:
             for live in list(self.lives.values()):
-                live.end(Verdict.LET_GO)
+                live.end(EndReason.LET_GO)
             await asyncio.sleep(0.02)
         if self._tabby is not None:
             await self._tabby.aclose()
@@ -108,7 +108,7 @@ class Dispatcher:
         """Stop a reply if it streams here; whether it does."""
         live = self.lives.get(message)
         if live is not None:
-            live.end(Verdict.STOPPED)
+            live.end(EndReason.STOPPED)
         return live is not None
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -148,18 +148,18 @@ class Dispatcher:
             if len(works) < BATCH:
                 return
 
-    def _begin(self, work: claims.Work) -> None:
+    def _begin(self, work: claims.ClaimedReply) -> None:
         assert self._tabby is not None  # noqa: S101 (set in start)
         if (lost := self.lives.get(work.message)) is not None:
-            lost.end(Verdict.LOST)  # its lease ran out while this process was too slow to keep it
+            lost.end(EndReason.LOST)  # its lease ran out while this process was too slow to keep it
         try:
-            live = self.lives[work.message] = Live(work, self._tabby)
+            live = self.lives[work.message] = LiveReply(work, self._tabby)
         except Exception as error:  # noqa: BLE001 (whatever it was, the replies that were claimed with it begin)
             self._spawn(self._refuse(work, error))
             return
         self._spawn(self._carry_out(live))
 
-    async def _carry_out(self, live: Live) -> None:
+    async def _carry_out(self, live: LiveReply) -> None:
         work = live.work
         try:
             # The reply may be claimed before its sender's own page has been told of the message: they come in order.
@@ -177,7 +177,7 @@ class Dispatcher:
         await rooms.show(work.conversation, [work.message])
         self.wake()
 
-    async def _refuse(self, work: claims.Work, error: BaseException) -> None:
+    async def _refuse(self, work: claims.ClaimedReply, error: BaseException) -> None:
         """Fail a reply that Gantry cannot carry out, or whose row the database does not take."""
         if isinstance(error, DatabaseError):
             # Its first line only: PostgreSQL repeats the row in the others, and what people write stands in no log.
@@ -191,14 +191,14 @@ class Dispatcher:
 
     # Ends -----------------------------------------------------------------------------------------------------------
 
-    async def _conclude(self, live: Live, error: BaseException | None) -> None:
+    async def _conclude(self, live: LiveReply, error: BaseException | None) -> None:
         """Write the reply's end, or put it back; a database that is away is tried until it takes it."""
         work = live.work
-        if live.verdict is Verdict.LOST:
+        if live.verdict is EndReason.LOST:
             return
-        if live.verdict is Verdict.LET_GO:
+        if live.verdict is EndReason.LET_GO:
             await self._put_back(live, failed=False)
-        elif live.verdict is Verdict.STOPPED:
+        elif live.verdict is EndReason.STOPPED:
             await self._end(live, Status.STOPPED)
         elif error is None:
             await self._end(live, Status.COMPLETE)
@@ -209,7 +209,7 @@ class Dispatcher:
             _explain(live, error)
             await self._end(live, Status.FAILED)
 
-    async def _goes_on(self, live: Live, error: BaseException) -> bool:
+    async def _goes_on(self, live: LiveReply, error: BaseException) -> bool:
         """Whether the reply can be gone on with after `error`; then it is back in the queue."""
         if not isinstance(error, SUSPICIOUS):
             return False
@@ -221,12 +221,12 @@ class Dispatcher:
         await self._put_back(live, failed=not gone)
         return True
 
-    async def _put_back(self, live: Live, *, failed: bool) -> None:
+    async def _put_back(self, live: LiveReply, *, failed: bool) -> None:
         live.so_far()
         if await _insist(claims.put_back, live.work, live.grown, process.name(), failed=failed):
             counters.count("replies:cut")
 
-    async def _end(self, live: Live, status: Status) -> None:
+    async def _end(self, live: LiveReply, status: Status) -> None:
         await live.render_whole()
         if not await _insist(claims.end, live.work, status, live.finished()):
             return  # another process has taken it over, and counts it
@@ -264,7 +264,7 @@ class Dispatcher:
         relayed = {live.work.conversation for live in self.lives.values()}
         self.watch([each for each in rooms.here() if each not in relayed])
 
-    async def _save(self, growing: list[Live]) -> None:
+    async def _save(self, growing: list[LiveReply]) -> None:
         """Write how far these have grown. One whose row the database does not take ends; the others are saved without it."""
         if not growing:
             return
@@ -291,9 +291,9 @@ class Dispatcher:
         await self._give_up_strays(held)
         for live in lives:
             if live.work.lease not in held:
-                live.end(Verdict.LOST)
+                live.end(EndReason.LOST)
             elif held[live.work.lease]:
-                live.end(Verdict.LET_GO)
+                live.end(EndReason.LET_GO)
         for message in await db_threads.read(_to_stop, [live.work.message for live in lives]):
             self.stop_reply(message)
 
@@ -335,7 +335,7 @@ class Dispatcher:
         """A model that changed under a running reply has left its stream hanging; an open gate lets the queue move."""
         for live in self.lives.values():
             if snapshot["epoch"] > live.work.epoch:
-                live.end(Verdict.LET_GO)
+                live.end(EndReason.LET_GO)
         if snapshot["state"] == "ready":
             self.wake()
 
@@ -381,7 +381,7 @@ async def _insist(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
             await asyncio.sleep(TICK_SECONDS)
 
 
-def _explain(live: Live, error: BaseException) -> None:
+def _explain(live: LiveReply, error: BaseException) -> None:
     """Write into the reply why it failed, in words for its reader."""
     if isinstance(error, TabbyError):
         live.grown.error, live.grown.error_kind = f"{error} {error.advice}", error.kind

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 from django.conf import settings
 
-from chat.claims import Grown, Work
+from chat.claims import ClaimedReply, ReplyProgress
 from chat.rendering import Block, Blocks
 from chat.rooms import rooms
 from chat.thinking import Taken, Thinking
@@ -35,7 +35,7 @@ RENDER_SECONDS = 0.004  # for which a reply's text is rendered before others hav
 ELSEWHERE_SECONDS = 0.05  # how often other processes' pages are given what has come
 
 
-class Verdict(enum.Enum):
+class EndReason(enum.Enum):
     """Why a reply ends before its stream does."""
 
     STOPPED = "its reader stopped it"
@@ -48,16 +48,16 @@ class Clock:
 
     def __init__(self) -> None:
         self.late = False
-        self._lives: set[Live] = set()
+        self._lives: set[LiveReply] = set()
         self._task: asyncio.Task[None] | None = None
 
-    def add(self, live: Live) -> None:
+    def add(self, live: LiveReply) -> None:
         """Tick for `live` too."""
         self._lives.add(live)
         if self._task is None:
             self._task = asyncio.create_task(self._tick())
 
-    def remove(self, live: Live) -> None:
+    def remove(self, live: LiveReply) -> None:
         """Tick for `live` no more."""
         self._lives.discard(live)
 
@@ -76,14 +76,14 @@ class Clock:
 clock = Clock()
 
 
-class Live:
+class LiveReply:
     """A reply that this process streams."""
 
-    def __init__(self, work: Work, tabby: AsyncTabby) -> None:
+    def __init__(self, work: ClaimedReply, tabby: AsyncTabby) -> None:
         self.work = work
-        self.verdict: Verdict | None = None
+        self.verdict: EndReason | None = None
         self.saved = True
-        self.grown = Grown(work.text, work.reasoning, work.reasoning_seconds)
+        self.grown = ReplyProgress(work.text, work.reasoning, work.reasoning_seconds)
         self._tabby = tabby
         self._text = [work.text] if work.text else []
         self._reasoning = [work.reasoning] if work.reasoning else []
@@ -111,7 +111,7 @@ class Live:
         """Whether text or blocks have come that pages have not been sent."""
         return bool(self._held or self._held_reasoning or self._held_blocks)
 
-    def end(self, verdict: Verdict) -> None:
+    def end(self, verdict: EndReason) -> None:
         """End the stream now; the first verdict stays."""
         if self.verdict is None:
             self.verdict = verdict
@@ -183,13 +183,13 @@ class Live:
             self._reasoning = ["".join(self._reasoning)]
         return self._reasoning[0] if self._reasoning else ""
 
-    def so_far(self) -> Grown:
+    def so_far(self) -> ReplyProgress:
         """What has come, ready to be written."""
         self.grown.text, self.grown.reasoning = self.text(), self.reasoning()
         self.saved = True
         return self.grown
 
-    def finished(self) -> Grown:
+    def finished(self) -> ReplyProgress:
         """What has come, ready to be written for good; render_whole() has been waited for."""
         self.flush()
         self.flush_elsewhere()

@@ -35,7 +35,7 @@ AFRESH: dict[str, Any] = {
 }
 
 
-class Refused(Exception):
+class FrameRefused(Exception):
     """A frame that is not obeyed: a stable `code`, and a `detail` that says what to do."""
 
     def __init__(self, code: str, detail: str, client_id: str = "") -> None:
@@ -92,7 +92,9 @@ def regenerate(conversation_id: uuid.UUID, message_id: int) -> Done:
         conversation = _locked(conversation_id)
         old = _own(conversation, message_id, Role.ASSISTANT)
         if old.status in OPEN:
-            raise Refused("still_open", "This reply has not ended yet. Stop it first, then ask for another.")
+            raise FrameRefused(
+                "still_open", "This reply has not ended yet. Stop it first, then ask for another."
+            )
         _check_queue(conversation, "")
         reply = _queue(conversation, old.parent_id)
         conversation.save()
@@ -112,11 +114,11 @@ def go_on(conversation_id: uuid.UUID, message_id: int) -> Done:
         if reply.status in OPEN:
             return Done([reply.pk])
         if not reply.continuable:
-            raise Refused(
+            raise FrameRefused(
                 "not_cut", "This reply was not cut: there is nothing to continue. Regenerate it instead."
             )
         if _children(reply.pk):
-            raise Refused(
+            raise FrameRefused(
                 "not_last", "Something was said after this reply. Only the last one can be continued."
             )
         _check_queue(conversation, "")
@@ -190,21 +192,21 @@ def _children(message_id: int) -> list[int]:
 def _own(conversation: Conversation, message_id: int, role: Role | None = None) -> Message:
     found = conversation.messages.filter(pk=message_id).first()
     if found is None or (role is not None and found.role != role):
-        raise Refused("not_found", "There is no such message in this conversation. Reload the page.")
+        raise FrameRefused("not_found", "There is no such message in this conversation. Reload the page.")
     return found
 
 
 def _check(conversation: Conversation, text: str, client_id: uuid.UUID) -> None:
     if not text.strip():
-        raise Refused("empty", "The message is empty. Write something first.", str(client_id))
+        raise FrameRefused("empty", "The message is empty. Write something first.", str(client_id))
     if len(text) > settings.MESSAGE_MAX_CHARS:
-        raise Refused(
+        raise FrameRefused(
             "too_long",
             f"The message has {len(text):,} characters; {settings.MESSAGE_MAX_CHARS:,} are allowed. Shorten it.",
             str(client_id),
         )
     if "\x00" in text:
-        raise Refused("bad_text", "The message holds a NUL character. Remove it.", str(client_id))
+        raise FrameRefused("bad_text", "The message holds a NUL character. Remove it.", str(client_id))
     _check_queue(conversation, str(client_id))
 
 
@@ -213,7 +215,7 @@ def _check_queue(conversation: Conversation, client_id: str) -> None:
         status=Status.QUEUED, conversation__owner_id=conversation.owner_id
     ).count()
     if waiting >= settings.QUEUED_PER_USER:
-        raise Refused(
+        raise FrameRefused(
             "too_many",
             f"You have {waiting} messages waiting for a reply already. Wait for one, or stop one.",
             client_id,

@@ -21,7 +21,7 @@ from models_admin import counters, log_context
 from models_admin.api.origins import is_ours
 from models_admin.live.consumers import Page
 from models_admin.live.hub import hub
-from models_admin.live.outgoing import Line, Send
+from models_admin.live.outgoing import Outgoing, Send
 from models_admin.live.request_news import news
 from models_admin.ops import diagnostics
 from models_admin.servers import machine
@@ -61,7 +61,7 @@ def build(pages: Application) -> Application:
         elif scope["type"] == "websocket":
             with log_context.request(""):
                 path = _within(scope["path"])
-                await routes({**scope, "path": path, "line": Line(send)}, receive, send)
+                await routes({**scope, "path": path, "line": Outgoing(send)}, receive, send)
         else:
             path = f"{settings.FORCE_SCRIPT_NAME or ''}{_within(scope['path'])}"
             await routes({**scope, "path": path}, receive, send)

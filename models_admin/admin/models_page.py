@@ -148,7 +148,7 @@ class ModelPages(ModelAdmin):
             return HttpResponseNotAllowed(["POST"])
         try:
             transitions.cancel(switch, user=request.user)
-        except transitions.Refused as error:
+        except transitions.SwitchRefused as error:
             messages.error(request, str(error))
         else:
             about = TabbyModel.objects.filter(name=switch.target).first() or switch
@@ -166,7 +166,7 @@ class ModelPages(ModelAdmin):
         """Ask for a switch, and go back to the Models page, which shows it."""
         try:
             switch = transitions.request(target, source=Source.ADMIN, user=request.user, **(once or {}))
-        except transitions.Refused as error:
+        except transitions.SwitchRefused as error:
             messages.error(request, str(error))
         else:
             change = f"a switch from {switch.previous or 'nothing'} to {target}" if target else "an unload"

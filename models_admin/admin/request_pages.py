@@ -39,7 +39,7 @@ TONES = {WishState.OPEN: "busy", WishState.GRANTED: "good", WishState.DECLINED: 
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RequestRow:
     """A request and what can be done about it; the addresses are '' where they lead nowhere for this user."""
 
     wish: Wish
@@ -52,7 +52,7 @@ class Line:
 class Box:
     """The open requests, oldest first: the first few, and how many there are."""
 
-    lines: list[Line]
+    lines: list[RequestRow]
     count: int
 
     @property
@@ -74,12 +74,12 @@ def _models(names: set[str]) -> dict[str, TabbyModel]:
     return {each.name: each for each in TabbyModel.objects.filter(name__in=names)}
 
 
-def _line(request: HttpRequest, row: Wish, models: dict[str, TabbyModel]) -> Line:
+def _line(request: HttpRequest, row: Wish, models: dict[str, TabbyModel]) -> RequestRow:
     model = models.get(row.target)
     switch = ""
     if model is not None and model.present and may_switch(request.user):
         switch = reverse("admin:models_admin_tabbymodel_switch", args=[model.pk])
-    return Line(
+    return RequestRow(
         row, str(model or row.target), switch, reverse("admin:models_admin_wish_decline", args=[row.pk])
     )
 
@@ -226,7 +226,7 @@ class WishAdmin(Base):
         return format_html("{} <bdi>{}</bdi>", badge, words) if words else badge
 
 
-def _buttons(line: Line) -> SafeString:
+def _buttons(line: RequestRow) -> SafeString:
     switch = (
         format_html(
             '<button class="gantry-button" formaction="{}" aria-label="Switch to {}">Switch</button> ',  # in the list's form

@@ -149,7 +149,7 @@ def cancel(request: HttpRequest, switch_id: int) -> dict[str, Any]:
     require(request, "switch" if found.target else "unload")
     try:
         transitions.cancel(found, user=request.user)
-    except transitions.Refused as error:
+    except transitions.SwitchRefused as error:
         raise HttpError(409, str(error)) from None
     return waiting.told(_found(switch_id).pk)
 
@@ -194,7 +194,7 @@ def _ask(request: HttpRequest, key: str | None, target: str, **how: Any) -> Row:
         raise HttpError(404, str(error)) from None
     except transitions.Conflict as error:
         raise HttpError(409, str(error)) from None
-    except transitions.Refused as error:
+    except transitions.SwitchRefused as error:
         raise HttpError(400, str(error)) from None
     except idempotency.Reused as error:
         raise HttpError(422, str(error)) from None

@@ -229,7 +229,7 @@ def _run(rule: Rule, occasion: datetime, target: str) -> None:
                 only_if_idle=gives_way,
                 only_if_empty=rule.trigger == Trigger.START,
             )
-        except transitions.Refused as refusal:
+        except transitions.SwitchRefused as refusal:
             Rule.objects.filter(pk=rule.pk).update(note=f"Not done: {refusal}")
             log.warning("Rule %s (%s): not done: %s", rule.pk, rule, refusal)
         else:

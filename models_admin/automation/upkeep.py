@@ -69,5 +69,5 @@ def keep() -> None:
             return
         try:
             transitions.request(name, source=Source.KEEP, only_if_empty=True)
-        except transitions.Refused as refusal:
+        except transitions.SwitchRefused as refusal:
             log.warning("%s is to be kept loaded (KEEP_MODEL), but: %s", name, refusal)

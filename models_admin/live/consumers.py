@@ -11,7 +11,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from models_admin.live import sessions
 from models_admin.live.allowance import FLOODED, Allowance
 from models_admin.live.hub import hub
-from models_admin.live.outgoing import Line
+from models_admin.live.outgoing import Outgoing
 from models_admin.live.request_news import news
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
     async def connect(self) -> None:
         """Accept; close with 4401 where nobody is signed in; else send `hello` and go on telling."""
         # What the page is told goes past the layers around this consumer: they have no say in it.
-        self._line: Line = self.scope["line"]
+        self._line: Outgoing = self.scope["line"]
         self._allowance = Allowance()
         await self.accept()
         user = self.scope.get("user")

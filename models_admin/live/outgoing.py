@@ -20,7 +20,7 @@ TRY_AGAIN_LATER = 1013
 Send = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
 
 
-class Line:
+class Outgoing:
     """`send` is what the ASGI server gave; the texts are JSON."""
 
     def __init__(self, send: Send) -> None:

@@ -29,19 +29,19 @@ TOLD_FOR = timedelta(days=14)  # how long the end of a request is news
 MOST_TOLD = 20
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """A request that was not taken; str() is a sentence for the person who asked."""
 
 
-class NotOffered(Refused):
+class NotOffered(RequestRefused):
     """No model of that name can be asked for."""
 
 
-class TooMany(Refused):
+class TooMany(RequestRefused):
     """This user has asked for too much."""
 
 
-class TooLate(Refused):
+class TooLate(RequestRefused):
     """The request has ended already."""
 
 

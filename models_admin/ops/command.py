@@ -117,7 +117,7 @@ class ChangingCommand(Command):
             switch = transitions.request(
                 target, source=Source.COMMAND, drain_seconds=options["drain"], options=load_options
             )
-        except transitions.Refused as error:
+        except transitions.SwitchRefused as error:
             raise CommandError(str(error)) from None
         if options["direct"]:
             threading.Thread(target=_carry_out, args=(switch.pk,), name="direct").start()
@@ -175,7 +175,7 @@ class ChangingCommand(Command):
             if cancel:
                 transitions.cancel(switch, user=None)
                 return self._followed(switch, screen)
-        except transitions.Refused as error:
+        except transitions.SwitchRefused as error:
             self.stderr.write(str(error))
             return self._followed(switch, screen)
         except (KeyboardInterrupt, EOFError):

@@ -51,11 +51,11 @@ IN_VAIN = "failed too:"  # in the error of a switch whose way back failed as wel
 CANCELLABLE_AT_ONCE = (State.QUEUED, State.DRAINING)
 
 
-class Refused(Exception):
+class SwitchRefused(Exception):
     """A request that was not taken; str() is a sentence for the person who asked."""
 
 
-class UnknownModel(Refused):
+class UnknownModel(SwitchRefused):
     """The name is not in the catalog."""
 
     def __init__(self, name: str) -> None:
@@ -70,7 +70,7 @@ class UnknownModel(Refused):
         super().__init__(f"No model named “{shown}” is in TabbyAPI's catalog.{hint}{why}")
 
 
-class Conflict(Refused):
+class Conflict(SwitchRefused):
     """Another switch is under way."""
 
     def __init__(self, switch: Switch) -> None:
@@ -82,11 +82,11 @@ class Conflict(Refused):
         )
 
 
-class BadOptions(Refused):
+class BadOptions(SwitchRefused):
     """Load options that TabbyAPI would not take."""
 
 
-class TooLate(Refused):
+class TooLate(SwitchRefused):
     """The switch has ended, or is on its way back already."""
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from support.rivals import acting_as, let_holders_die
 
 from chat import claims, replies
-from chat.claims import Grown, Work
+from chat.claims import ClaimedReply, ReplyProgress
 from chat.models import Conversation, Message, Status
 from models_admin.models import Lease
 from models_admin.servers import state_row
@@ -43,24 +43,24 @@ def ask(name: str, *, times: int = 1) -> None:
     Message.objects.filter(status=Status.QUEUED).update(queued_at=timezone.now() - timedelta(minutes=1))
 
 
-def claim(holder: str) -> list[Work]:
+def claim(holder: str) -> list[ClaimedReply]:
     return claims.claim(holder, 64)
 
 
-def only(works: list[Work]) -> Work:
+def only(works: list[ClaimedReply]) -> ClaimedReply:
     assert len(works) == 1
     return works[0]
 
 
-def row(work: Work) -> Message:
+def row(work: ClaimedReply) -> Message:
     return Message.objects.get(pk=work.message)
 
 
-def taken_over() -> tuple[Work, Work]:
+def taken_over() -> tuple[ClaimedReply, ClaimedReply]:
     """A reply whose process froze, and the claim of the one that has it now."""
     ask("mara")
     frozen = only(claim("frozen"))
-    claims.save([(frozen, Grown("The first", ""))])
+    claims.save([(frozen, ReplyProgress("The first", ""))])
     let_holders_die()
     assert claims.revive() == [(frozen.message, frozen.conversation)]
     heir = only(claim("heir"))
@@ -69,7 +69,7 @@ def taken_over() -> tuple[Work, Work]:
     return frozen, heir
 
 
-def facts(work: Work) -> tuple[Any, ...]:
+def facts(work: ClaimedReply) -> tuple[Any, ...]:
     found = row(work)
     return found.status, found.text, found.claim, found.lease, found.error, found.revision
 
@@ -77,13 +77,15 @@ def facts(work: Work) -> tuple[Any, ...]:
 def test_growth_is_saved_and_the_end_closes_reply_and_lease_together() -> None:
     ask("mara")
     work = only(claim("one"))
-    claims.save([(work, Grown("Once", "hm", 1.5))])
+    claims.save([(work, ReplyProgress("Once", "hm", 1.5))])
     found = row(work)
     assert (found.status, found.text, found.reasoning, found.reasoning_seconds) == (
         Status.STREAMING, "Once", "hm", 1.5,
     )  # fmt: skip
     before = Conversation.objects.get(pk=work.conversation).updated_at
-    grown = Grown("Once upon", "hm", 1.5, html="<p>Once upon</p>", usage={"total": 3}, finish_reason="stop")
+    grown = ReplyProgress(
+        "Once upon", "hm", 1.5, html="<p>Once upon</p>", usage={"total": 3}, finish_reason="stop"
+    )
     assert claims.end(work, Status.COMPLETE, grown)
     found = row(work)
     assert (found.status, found.text, found.html, found.usage) == (
@@ -99,20 +101,20 @@ def test_growth_is_saved_and_the_end_closes_reply_and_lease_together() -> None:
 def test_what_has_ended_is_not_written_to_again() -> None:
     ask("mara")
     work = only(claim("one"))
-    assert claims.end(work, Status.COMPLETE, Grown("All of it", ""))
+    assert claims.end(work, Status.COMPLETE, ReplyProgress("All of it", ""))
     before = facts(work)
-    claims.save([(work, Grown("Late", ""))])
-    assert not claims.end(work, Status.FAILED, Grown("Late", "", error="late"))
-    assert not claims.put_back(work, Grown("Late", ""), "one", failed=True)
+    claims.save([(work, ReplyProgress("Late", ""))])
+    assert not claims.end(work, Status.FAILED, ReplyProgress("Late", "", error="late"))
+    assert not claims.put_back(work, ReplyProgress("Late", ""), "one", failed=True)
     assert claims.revive() == []
     assert facts(work) == before
 
 
 def test_a_process_that_was_frozen_saves_nothing_into_a_reply_that_another_has() -> None:
     frozen, heir = taken_over()
-    claims.save([(heir, Grown("The first and the second", ""))])
+    claims.save([(heir, ReplyProgress("The first and the second", ""))])
     before = facts(heir)
-    claims.save([(frozen, Grown("The first of long ago", ""))])
+    claims.save([(frozen, ReplyProgress("The first of long ago", ""))])
     assert facts(heir) == before
 
 
@@ -120,10 +122,10 @@ def test_a_process_that_was_frozen_does_not_end_a_reply_that_another_has() -> No
     frozen, heir = taken_over()
     before = facts(heir)
     for status in (Status.COMPLETE, Status.STOPPED, Status.FAILED):
-        assert not claims.end(frozen, status, Grown("The first of long ago", "", error="long ago"))
+        assert not claims.end(frozen, status, ReplyProgress("The first of long ago", "", error="long ago"))
         assert facts(heir) == before
     assert Lease.objects.filter(pk=heir.lease).exists()
-    assert claims.end(heir, Status.COMPLETE, Grown("All of it", ""))
+    assert claims.end(heir, Status.COMPLETE, ReplyProgress("All of it", ""))
     assert row(heir).text == "All of it"
 
 
@@ -131,17 +133,17 @@ def test_a_process_that_was_frozen_does_not_end_a_reply_that_another_has() -> No
 def test_a_process_that_was_frozen_does_not_put_back_a_reply_that_another_has(failed: bool) -> None:
     frozen, heir = taken_over()
     before = facts(heir)
-    assert not claims.put_back(frozen, Grown("The first of long ago", ""), "frozen", failed=failed)
+    assert not claims.put_back(frozen, ReplyProgress("The first of long ago", ""), "frozen", failed=failed)
     assert facts(heir) == before
     assert Lease.objects.filter(pk=heir.lease).exists()
-    assert claims.put_back(heir, Grown("The first and", ""), "heir", failed=failed)
+    assert claims.put_back(heir, ReplyProgress("The first and", ""), "heir", failed=failed)
     assert (row(heir).status, row(heir).text) == (Status.QUEUED, "The first and")
 
 
 def test_a_reply_that_is_put_back_is_gone_on_with() -> None:
     ask("mara")
     work = only(claim("one"))
-    assert claims.put_back(work, Grown("So far", ""), "one", failed=False)
+    assert claims.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
     found = row(work)
     assert (found.status, found.lease, found.attempts) == (Status.QUEUED, None, 0)
     assert found.handovers == [{"model": "usual", "upto": 6}]
@@ -155,7 +157,7 @@ def test_a_reply_that_is_put_back_is_gone_on_with() -> None:
 def test_an_attempt_that_failed_is_counted_and_waits() -> None:
     ask("mara")
     work = only(claim("one"))
-    assert claims.put_back(work, Grown("", ""), "one", failed=True)
+    assert claims.put_back(work, ReplyProgress("", ""), "one", failed=True)
     found = row(work)
     assert found.attempts == 1
     assert found.not_before is not None
@@ -167,7 +169,7 @@ def test_a_reply_that_is_to_stop_is_not_put_back() -> None:
     ask("mara")
     work = only(claim("one"))
     replies.stop(work.conversation, work.message)
-    assert claims.put_back(work, Grown("So far", ""), "one", failed=False)
+    assert claims.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
     assert (row(work).status, row(work).text) == (Status.STOPPED, "So far")
 
 
@@ -211,7 +213,7 @@ def test_who_holds_a_lease_hears_at_its_next_beat_that_it_is_to_let_go() -> None
     ask("noor")
     first, second = claim("one")
     assert gate.touch("one") == {first.lease: False, second.lease: False}
-    claims.end(first, Status.COMPLETE, Grown("Done", ""))
+    claims.end(first, Status.COMPLETE, ReplyProgress("Done", ""))
     assert gate.revoke() == 1
     assert gate.touch("one") == {second.lease: True}
     assert gate.touch("another") == {}
@@ -233,7 +235,7 @@ def test_a_reply_is_first_for_the_process_whose_page_asked_and_soon_for_any() ->
 def test_a_reply_that_is_put_back_is_first_for_the_process_that_had_it() -> None:
     ask("mara")
     work = only(claim("one"))
-    assert claims.put_back(work, Grown("So far", ""), "one", failed=False)
+    assert claims.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
     assert claim("another") == []
     assert only(claim("one")).message == work.message
 
@@ -245,7 +247,7 @@ def test_a_conversations_replies_come_one_after_the_other() -> None:
     Message.objects.filter(status=Status.QUEUED).update(queued_at=timezone.now() - timedelta(minutes=1))
     first = only(claim("one"))
     assert claim("one") == []
-    claims.end(first, Status.COMPLETE, Grown("Done", ""))
+    claims.end(first, Status.COMPLETE, ReplyProgress("Done", ""))
     second = only(claim("one"))
     assert [turn["content"] for turn in second.prompt] == ["First", "Done", "Second"]
 
@@ -263,7 +265,7 @@ def test_what_is_stopped_while_it_is_being_claimed_is_not_begun(monkeypatch: pyt
     monkeypatch.setattr(gate, "lease", stopped_meanwhile)
     (work,) = claim("one")
     assert row(work).status == Status.STOPPED
-    assert not claims.end(work, Status.COMPLETE, Grown("Not wanted", ""))
+    assert not claims.end(work, Status.COMPLETE, ReplyProgress("Not wanted", ""))
     assert (row(work).status, row(work).text) == (Status.STOPPED, "")
 
 
@@ -276,7 +278,7 @@ def test_nobody_has_more_replies_at_once_than_replies_per_user(settings: Any) ->
     assert owners == ["mara", "mara", "noor"]
     assert claim("another") == []
     mine = [each for each in first if Conversation.objects.get(pk=each.conversation).owner.username == "mara"]
-    claims.end(mine[0], Status.COMPLETE, Grown("Done", ""))
+    claims.end(mine[0], Status.COMPLETE, ReplyProgress("Done", ""))
     assert len(claim("another")) == 1
 
 
@@ -287,7 +289,7 @@ def test_all_together_have_no_more_replies_at_once_than_replies_at_once(settings
     first = claim("one")
     assert len(first) == 3
     assert claim("another") == []
-    claims.end(first[0], Status.COMPLETE, Grown("Done", ""))
+    claims.end(first[0], Status.COMPLETE, ReplyProgress("Done", ""))
     assert len(claim("another")) == 1
 
 
@@ -296,7 +298,7 @@ def test_nobody_has_more_messages_waiting_than_queued_per_user(settings: Any, ho
     settings.QUEUED_PER_USER = 2
     ask("mara")
     work = only(claim("one"))
-    claims.end(work, Status.COMPLETE, Grown("Done", ""))
+    claims.end(work, Status.COMPLETE, ReplyProgress("Done", ""))
     reply = row(work)
     ask("mara", times=2)
     asks = {
@@ -304,7 +306,7 @@ def test_nobody_has_more_messages_waiting_than_queued_per_user(settings: Any, ho
         "edit": lambda: replies.edit(work.conversation, reply.parent_id or 0, uuid.uuid4(), "Else"),
         "regenerate": lambda: replies.regenerate(work.conversation, reply.pk),
     }
-    with pytest.raises(replies.Refused) as refusal:
+    with pytest.raises(replies.FrameRefused) as refusal:
         asks[how]()
     assert refusal.value.code == "too_many"
     assert Message.objects.filter(status=Status.QUEUED).count() == 2

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from chat import replies, wire
 from chat.models import Conversation, Message, Role, Status
-from chat.replies import Refused
+from chat.replies import FrameRefused
 
 pytestmark = pytest.mark.django_db
 
@@ -75,7 +75,7 @@ def test_a_reply_that_was_cut_goes_back_into_the_queue_with_what_it_has(fields: 
 def test_a_reply_that_was_not_cut_is_not_continued(fields: dict[str, Any]) -> None:
     reply = cut(**fields)
     assert wire.messages([reply.pk])[0]["continuable"] is False
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(FrameRefused) as refusal:
         replies.go_on(reply.conversation_id, reply.pk)
     assert refusal.value.code == "not_cut"
 
@@ -83,7 +83,7 @@ def test_a_reply_that_was_not_cut_is_not_continued(fields: dict[str, Any]) -> No
 def test_a_reply_that_was_answered_is_not_continued() -> None:
     reply = cut()
     reply.conversation.messages.create(parent=reply, role=Role.USER, status=Status.COMPLETE, text="Well?")
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(FrameRefused) as refusal:
         replies.go_on(reply.conversation_id, reply.pk)
     assert refusal.value.code == "not_last"
 
@@ -91,6 +91,6 @@ def test_a_reply_that_was_answered_is_not_continued() -> None:
 def test_continuing_counts_against_what_may_wait(settings: Any) -> None:
     settings.QUEUED_PER_USER = 0
     reply = cut()
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(FrameRefused) as refusal:
         replies.go_on(reply.conversation_id, reply.pk)
     assert refusal.value.code == "too_many"

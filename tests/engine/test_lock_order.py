@@ -17,7 +17,7 @@ from django.utils import timezone
 from support.rivals import acting_as, kept_waiting, let_holders_die
 
 from chat import claims, replies
-from chat.claims import Grown, Work
+from chat.claims import ClaimedReply, ReplyProgress
 from chat.models import Conversation, Message, Status
 from models_admin.models import Lease
 from models_admin.servers import state_row
@@ -59,7 +59,7 @@ def test_leases_are_locked_in_the_order_of_a_heartbeat(change: Callable[[], obje
     ended()
 
 
-def claimed(holder: str, asked: int = 1) -> list[Work]:
+def claimed(holder: str, asked: int = 1) -> list[ClaimedReply]:
     row = state_row.row()
     row.model, row.seen_at = "usual", timezone.now()
     row.save()
@@ -74,7 +74,7 @@ def test_a_reply_ends_while_its_reader_stops_it() -> None:
     (work,) = claimed("web")
     with transaction.atomic():  # a stop, half way
         Conversation.objects.select_for_update().get(pk=work.conversation)
-        ended = kept_waiting(partial(claims.end, work, Status.COMPLETE, Grown("All of it", "")))
+        ended = kept_waiting(partial(claims.end, work, Status.COMPLETE, ReplyProgress("All of it", "")))
         replies.stop(work.conversation, work.message)
     ended()
     assert Message.objects.get(pk=work.message).status == Status.COMPLETE
@@ -84,7 +84,7 @@ def test_an_end_that_comes_too_late_does_not_move_its_conversation() -> None:
     (work,) = claimed("web")
     Message.objects.filter(pk=work.message).update(claim=uuid.uuid4())
     before = Conversation.objects.get(pk=work.conversation).updated_at
-    assert not claims.end(work, Status.COMPLETE, Grown("Late", ""))
+    assert not claims.end(work, Status.COMPLETE, ReplyProgress("Late", ""))
     assert Conversation.objects.get(pk=work.conversation).updated_at == before
 
 
@@ -93,7 +93,7 @@ def test_replies_are_saved_and_revived_in_one_order(saving: bool) -> None:
     works = claimed("web", asked=2)
     first, second = sorted(work.message for work in works)
     Message.objects.filter(pk=first).update(text="the last one in the table")
-    grown = [(work, Grown("So far", "")) for work in sorted(works, key=lambda each: -each.message)]
+    grown = [(work, ReplyProgress("So far", "")) for work in sorted(works, key=lambda each: -each.message)]
     let_holders_die()
     with transaction.atomic():
         Message.objects.select_for_update().get(pk=first)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.examples import examples
 
 from chat import claims, replies, wire
-from chat.claims import Grown
+from chat.claims import ReplyProgress
 from chat.models import Conversation, Message, Status
 from models_admin.servers import state_row
 from models_admin.tabby.access import Access
@@ -46,7 +46,7 @@ def test_any_end_of_a_reply_is_written(
     reader = ReplyReader(Access("http://tabby"))
     delta = reader.read([json.dumps(event).encode()])
     assert delta is not None
-    grown = Grown(delta.text, delta.reasoning, finish_reason=delta.finish_reason or "")
+    grown = ReplyProgress(delta.text, delta.reasoning, finish_reason=delta.finish_reason or "")
     grown.usage = delta.usage.as_dict() if delta.usage else None
     claims.save([(work, grown)])
     assert claims.end(work, Status.COMPLETE, grown)

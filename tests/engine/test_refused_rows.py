@@ -18,7 +18,7 @@ from django.utils import timezone
 from support.tabby import ADMIN_KEY, Tabby, running
 
 from chat import claims, dispatch, replies, wire
-from chat.claims import Work
+from chat.claims import ClaimedReply
 from chat.dispatch import Dispatcher
 from chat.models import Conversation, Message, Role, Status
 from models_admin import db_threads, process
@@ -73,7 +73,7 @@ def _refusing(transactional_db: None) -> Iterator[None]:
         cursor.execute(drop)
 
 
-def asked(*texts: str) -> list[Work]:
+def asked(*texts: str) -> list[ClaimedReply]:
     """Claim a reply to each text, for this process."""
     row = state_row.row()
     row.model, row.seen_at = "alpha-7B", timezone.now()
@@ -84,7 +84,7 @@ def asked(*texts: str) -> list[Work]:
     return claims.claim(process.name(), 16)
 
 
-def row(work: Work) -> Message:
+def row(work: ClaimedReply) -> Message:
     return Message.objects.get(pk=work.message)
 
 
@@ -138,7 +138,7 @@ async def test_a_reply_that_cannot_be_begun_fails_and_those_claimed_with_it_begi
     first, second = await db_threads.write(asked, "[[echo]]one", "[[echo]]two")
     live = dispatch.Live
 
-    def broken(work: Work, client: AsyncTabby) -> dispatch.Live:
+    def broken(work: ClaimedReply, client: AsyncTabby) -> dispatch.Live:
         if work is first:
             raise RecursionError
         return live(work, client)

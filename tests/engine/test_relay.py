@@ -14,10 +14,10 @@ from django.utils import timezone
 from support.tabby import ADMIN_KEY, Tabby, running
 
 from chat import claims, replies
-from chat.claims import Work
+from chat.claims import ClaimedReply
 from chat.dispatch import Dispatcher
 from chat.models import Conversation, Message, Role, Status
-from chat.relay import Verdict
+from chat.relay import EndReason
 from chat.rooms import rooms
 from models_admin import db_threads, process
 from models_admin.models import Lease
@@ -86,7 +86,7 @@ async def dispatcher(tabby: Tabby, sent: Sent, settings: Any) -> AsyncIterator[D
     await made._tabby.aclose()
 
 
-def claimed(text: str, system_prompt: str = "", earlier: tuple[str, ...] = ()) -> Work:
+def claimed(text: str, system_prompt: str = "", earlier: tuple[str, ...] = ()) -> ClaimedReply:
     """Ask `text` behind earlier messages, each answered with "Yes.", and claim the reply."""
     row = state_row.row()
     row.model, row.seen_at = "alpha-7B", timezone.now()
@@ -104,7 +104,7 @@ def claimed(text: str, system_prompt: str = "", earlier: tuple[str, ...] = ()) -
     return work
 
 
-def row(work: Work) -> Message:
+def row(work: ClaimedReply) -> Message:
     return Message.objects.get(pk=work.message)
 
 
@@ -167,13 +167,13 @@ async def test_pages_of_other_processes_are_told_where_there_are_some(
 @pytest.mark.parametrize(
     ("first", "second", "status"),
     [
-        (Verdict.STOPPED, Verdict.LET_GO, Status.STOPPED),
-        (Verdict.LET_GO, Verdict.STOPPED, Status.QUEUED),
-        (Verdict.LOST, Verdict.STOPPED, Status.STREAMING),
+        (EndReason.STOPPED, EndReason.LET_GO, Status.STOPPED),
+        (EndReason.LET_GO, EndReason.STOPPED, Status.QUEUED),
+        (EndReason.LOST, EndReason.STOPPED, Status.STREAMING),
     ],
 )
 async def test_of_two_reasons_to_end_the_first_one_counts(
-    dispatcher: Dispatcher, first: Verdict, second: Verdict, status: Status
+    dispatcher: Dispatcher, first: EndReason, second: EndReason, status: Status
 ) -> None:
     work = await db_threads.write(claimed, "[[tokens=1000 rate=50]]")
     page: Any = Page()

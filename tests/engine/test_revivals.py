@@ -10,7 +10,7 @@ from django.utils import timezone
 from support.rivals import let_holders_die
 
 from chat import claims, replies
-from chat.claims import Grown, Work
+from chat.claims import ClaimedReply, ReplyProgress
 from chat.models import Conversation, Message, Status
 from models_admin.servers import state_row
 
@@ -33,7 +33,7 @@ def reply() -> int:
     return waiting
 
 
-def begun() -> Work:
+def begun() -> ClaimedReply:
     (work,) = claims.claim("one", 16)
     return work
 
@@ -65,11 +65,11 @@ def test_text_is_progress_and_the_count_begins_anew(reply: int) -> None:
         work = begun()
         assert work.text == text
         text += " more"
-        claims.save([(work, Grown(text, ""))])
+        claims.save([(work, ReplyProgress(text, ""))])
         assert lost().status == Status.QUEUED
     for _ in range(2):
         work = begun()
-        claims.save([(work, Grown(text, ""))])  # as much as there was
+        claims.save([(work, ReplyProgress(text, ""))])  # as much as there was
         assert lost().status == Status.QUEUED
     begun()
     assert lost().status == Status.FAILED
@@ -77,9 +77,9 @@ def test_text_is_progress_and_the_count_begins_anew(reply: int) -> None:
 
 def test_thoughts_that_are_thought_again_are_no_progress(reply: int) -> None:
     for _ in range(3):
-        claims.save([(begun(), Grown("", "Let me see"))])
+        claims.save([(begun(), ReplyProgress("", "Let me see"))])
         assert lost().status == Status.QUEUED
-    claims.save([(begun(), Grown("", "Let me see once more"))])
+    claims.save([(begun(), ReplyProgress("", "Let me see once more"))])
     assert lost().status == Status.FAILED
 
 
@@ -88,7 +88,7 @@ def test_being_put_back_is_no_progress_but_no_death_either(reply: int) -> None:
         begun()
         lost()
     for _ in range(5):
-        assert claims.put_back(begun(), Grown("", ""), "one", failed=False)
+        assert claims.put_back(begun(), ReplyProgress("", ""), "one", failed=False)
     begun()
     assert lost().status == Status.FAILED
 

@@ -283,7 +283,7 @@ def test_any_order_of_events_keeps_one_switch_and_legal_moves(events: list[str],
                     transitions.move(held, choices.choice(transitions.NEXT[State(held.state)]))
                     if event == "step":
                         break
-        except (transitions.Refused, transitions.Lost):
+        except (transitions.SwitchRefused, transitions.Lost):
             pass
         assert Switch.objects.filter(state__in=ACTIVE).count() <= 1
         assert gate.closed() == Switch.objects.filter(state__in=GATED).exists()

@@ -12,20 +12,20 @@ import pytest
 
 from chat import claims, dispatch
 from chat.dispatch import Dispatcher
-from chat.relay import Verdict
+from chat.relay import EndReason
 
 
 @pytest.mark.django_db(transaction=True)  # the threads look after the connections that they keep
 async def test_a_reply_that_is_being_claimed_is_put_back_too(monkeypatch: pytest.MonkeyPatch) -> None:
     claiming, may_claim = threading.Event(), threading.Event()
-    ended: list[Verdict] = []
+    ended: list[EndReason] = []
 
     class Played:
         def __init__(self, work: Any, tabby: Any) -> None:
             self.work = work
             self.over = asyncio.Event()
 
-        def end(self, verdict: Verdict) -> None:
+        def end(self, verdict: EndReason) -> None:
             ended.append(verdict)
             self.over.set()
 
@@ -52,4 +52,4 @@ async def test_a_reply_that_is_being_claimed_is_put_back_too(monkeypatch: pytest
     may_claim.set()
     await asyncio.wait_for(stopping, 30)
     claimer.cancel()
-    assert ended == [Verdict.LET_GO]
+    assert ended == [EndReason.LET_GO]
