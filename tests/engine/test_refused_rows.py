@@ -136,14 +136,14 @@ async def test_a_reply_that_cannot_be_begun_fails_and_those_claimed_with_it_begi
     dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = await db_threads.write(asked, "[[echo]]one", "[[echo]]two")
-    live = dispatch.Live
+    live = dispatch.LiveReply
 
-    def broken(work: ClaimedReply, client: AsyncTabby) -> dispatch.Live:
+    def broken(work: ClaimedReply, client: AsyncTabby) -> dispatch.LiveReply:
         if work is first:
             raise RecursionError
         return live(work, client)
 
-    monkeypatch.setattr(dispatch, "Live", broken)
+    monkeypatch.setattr(dispatch, "LiveReply", broken)
     for work in (first, second):
         dispatcher._begin(work)
     await ended(dispatcher)

@@ -41,7 +41,7 @@ async def test_a_reply_that_is_being_claimed_is_put_back_too(monkeypatch: pytest
     dispatcher = Dispatcher()
     monkeypatch.setattr(claims, "queued", lambda: SimpleNamespace(exists=lambda: True))
     monkeypatch.setattr(claims, "claim", claim)
-    monkeypatch.setattr(dispatch, "Live", Played)
+    monkeypatch.setattr(dispatch, "LiveReply", Played)
     monkeypatch.setattr(dispatcher, "_carry_out", carry_out)
     monkeypatch.setattr(dispatcher, "_tabby", SimpleNamespace(aclose=lambda: asyncio.sleep(0)))
     claimer = asyncio.create_task(dispatcher._claim_for_ever())
