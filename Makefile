@@ -1,4 +1,4 @@
-# Everything is installed into .venv, never elsewhere. A stamp in it says which requirements it holds: an install that
+# Everything is installed into .venv (and node_modules, for `lint`), never elsewhere. A stamp says what it holds: an install that
 # was broken off is tried again by the next `make`, and one that fails (a registry may be away for a moment), three times.
 BIN := .venv/bin
 SHELL := /bin/bash
@@ -39,14 +39,17 @@ audit: .venv/.made ## Look the pinned packages up in the list of known vulnerabi
 	  grep -q 'not found on PyPI\|Max retries\|Connection\|timed out' .venv/audit/said && \
 	    echo 'NOT AUDITED: the services that know of vulnerabilities cannot be reached from here.'; exit 1
 
-lint: .venv/.dev ## Check format, style and types
+lint: .venv/.dev node_modules/.done ## Check format, style and types, of Python and of the pages' scripts (needs npm)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	node_modules/.bin/biome check --error-on-warnings
+	node_modules/.bin/tsc
 
-format: .venv/.dev ## Format, and repair what can be repaired
+format: .venv/.dev node_modules/.done ## Format, and repair what can be repaired
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	node_modules/.bin/biome check --write
 
 screenshots: .venv/.dev ## Take the pictures of the README anew (needs chromium)
 	$(BIN)/python docs/screenshots.py
@@ -55,7 +58,7 @@ operations: .venv/.dev ## Follow docs/operations.md to the letter in an empty fo
 	$(BIN)/python docs/follow.py
 
 clean: ## Remove .venv and caches; the data in var/ stays
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis staticfiles test-results
+	rm -rf .venv node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis staticfiles test-results
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 .venv/.made:
@@ -76,6 +79,14 @@ clean: ## Remove .venv and caches; the data in var/ stays
 .venv/.dev: .venv/.made requirements.txt requirements-dev.txt constraints.txt
 	$(call install,requirements-dev.txt)
 	@touch .venv/.run $@
+
+# What checks the pages' scripts; Gantry itself runs without it, and without Node.
+node_modules/.done: package.json package-lock.json
+	@command -v npm >/dev/null || { echo 'The scripts of the pages are checked by programs for Node: apt-get install npm'; exit 1; }
+	@echo 'installing package-lock.json'; for try in 1 2 3; do \
+	  npm ci --silent && { touch $@; exit 0; }; \
+	  [ $$try = 3 ] || { echo "that failed; trying again in $$((5 * try)) s"; sleep $$((5 * try)); }; \
+	done; echo 'The packages of package-lock.json could not be installed: is the network there?'; exit 1
 
 define install
 	@echo 'installing $(1)'; for try in 1 2 3; do \

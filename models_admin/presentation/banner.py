@@ -15,7 +15,7 @@ from models_admin.switching.admin_log import WHERE
 def banner(snapshot: dict[str, Any]) -> dict[str, Any]:
     """Return what the banner's template shows of a snapshots.current().
 
-    {"key", "trouble" (whether to show it),
+    {"key", "step", "trouble" (whether to show it),
     "tone": "good"|"busy"|"idle"|"bad" (never "good" beside a trouble), "headline", "since" (a time or None),
     "facts": [words], "notes": [sentences on what is loaded], "replying", "snapshot", "switch",
     "work" (what waits, where the headline does not say it), "last" (with "ended", a time, and "who")}; the key
@@ -27,6 +27,7 @@ def banner(snapshot: dict[str, Any]) -> dict[str, Any]:
     since = snapshot["unreachable_since" if snapshot["state"] == "unreachable" else "loaded_at"]
     return {
         "key": key(snapshot),
+        "step": step(snapshot),
         "tone": "busy" if tone in ("good", "idle") and troubled else tone,
         "headline": headline,
         "trouble": snapshot["trouble"] != "" and not _keys_fault(snapshot),  # a finding says it better
@@ -51,7 +52,7 @@ def alarm() -> str:
 
 
 def key(snapshot: dict[str, Any]) -> str:
-    """Name the state that a page shows. models.js does the same with each event, to ask for the page anew."""
+    """Name the state that the banner shows. changes.js does the same with each event, to ask for the page anew."""
     switch, last = snapshot["switch"] or {}, snapshot["last"] or {}
     parts = (
         snapshot["state"],
@@ -59,13 +60,26 @@ def key(snapshot: dict[str, Any]) -> str:
         snapshot["unreachable_since"] or "",
         "worker" if snapshot["worker"] else "",
         str(switch.get("id", "")),
-        switch.get("state", ""),
+        "back" if switch.get("state") == State.ROLLING_BACK else "",
         "cancelled" if switch.get("cancel_requested") else "",
         str(last.get("id", "")),
         ",".join(each["id"] for each in snapshot["findings"]),
         snapshot["busy_with"],
     )
     return "|".join(parts)
+
+
+def step(snapshot: dict[str, Any]) -> str:
+    """Name what the rows of a switch's two models say of it, as columns.py words it; '' without a switch. As key()."""
+    match snapshot["switch"] and snapshot["switch"]["state"]:
+        case None:
+            return ""
+        case State.QUEUED | State.DRAINING:
+            return "next"
+        case State.UNLOADING:
+            return "unloading"
+        case _:
+            return "loading"
 
 
 def _headline(snapshot: dict[str, Any]) -> tuple[str, str]:

@@ -28,7 +28,7 @@ def current() -> dict[str, Any]:
     showcase.about() says, or None), "loaded_at", "context" (tokens), "parameters" (of TabbyAPI's card), "options" (asked
     for), "differences" (between the two, shaped as servers/differences.py says), "unreachable_since",
     "healthy" (its engine has not failed), "trouble", "advice", "findings" (shaped as finding.Finding.as_dict() says),
-    "catalog_at", "worker" (one is alive), "replying" (generations in flight), "busy_with" (the model of a load that was
+    "worker" (one is alive), "replying" (generations in flight), "busy_with" (the model of a load that was
     given up and goes on in TabbyAPI; '' = none), "switch": None | {…}, "last": None | {…} (ended within the last hour)};
     the two switches are shaped as narration.told() says, times are ISO 8601.
     """
@@ -57,7 +57,6 @@ def current() -> dict[str, Any]:
         "advice": backend.advice,
         "findings": [*machine.as_known(), *backend.findings],
         "healthy": not any(each["id"] == "health" for each in backend.findings),
-        "catalog_at": switch_text.iso(backend.catalog_at),
         "worker": worker,
         "replying": replying,
         "busy_with": loads.busy_with(),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Locator, Page, Route, expect
+import json
+from typing import Any
+
+from playwright.sync_api import Locator, Page, Request, Route, WebSocketRoute, expect
 from support.people import Person
 from support.tabby import Tabby
 from windows import MODELS, Windows
@@ -92,3 +95,82 @@ def test_a_refresh_is_not_broken_off_by_what_it_brings(tabby: Tabby, admin: Pers
     expect(row(watcher, "brought-7B")).to_be_visible()
     held[0].continue_()
     expect(page.locator(".messagelist")).to_contain_text("The list is up to date")
+
+
+class Told:
+    """The socket of a Models page, whose events the test makes up from the first one; and what the page then asks for."""
+
+    def __init__(self, page: Page) -> None:
+        self.hello: dict[str, Any] = {}
+        self.asked: list[str] = []
+        page.route_web_socket("**/ws/models/", self._joined)
+        page.on("request", self._heard)
+
+    def _joined(self, socket: WebSocketRoute) -> None:
+        self.socket = socket
+        server = socket.connect_to_server()
+
+        def passed_on(text: str | bytes) -> None:
+            if not self.hello:
+                self.hello = json.loads(text)
+                socket.send(text)
+
+        server.on_message(passed_on)
+
+    def _heard(self, request: Request) -> None:
+        if request.headers.get("x-requested-with") == "fragment":
+            self.asked.append(request.url)
+
+    def greet(self, page: Page) -> None:
+        """Wait until the page has been told the state of things."""
+        for _ in range(1000):
+            if self.hello:
+                return
+            page.wait_for_timeout(20)  # lets Playwright hand over what has come
+        raise AssertionError("no hello has come")
+
+    def say(self, kind: str = "backend", **fields: Any) -> None:
+        event = {**self.hello["backend"], **fields, "type": kind} if kind == "backend" else {"type": kind}
+        self.socket.send(json.dumps(event))
+
+    def count_replies(self, page: Page, number: int) -> None:
+        """Tell how many replies are in flight, and wait until the page says so: all that was told before has been taken."""
+        self.say(replying=number)
+        expect(page.locator("#gantry-replying")).to_have_text(f"{number} replies in flight")
+
+
+def test_a_page_asks_for_itself_only_if_it_shows_what_has_changed(admin: Person, windows: Windows) -> None:
+    page = windows.open(admin)
+    page.add_init_script("Math.random = () => 0")  # each page waits for a moment of its own: here, for none
+    told = Told(page)
+    page.goto(MODELS)
+    expect(page.locator("#gantry-link")).to_have_text("")
+    told.greet(page)
+    for number in (2, 3, 4):
+        told.count_replies(page, number)
+    told.say(context=1, epoch=99, about=None)
+    told.count_replies(page, 5)
+    assert told.asked == [], "nothing that it words has changed"
+    with page.expect_response(lambda answer: answer.url in told.asked):
+        told.say("catalog")
+    told.count_replies(page, 6)
+    assert len(told.asked) == 1
+    with page.expect_response(lambda answer: answer.url in told.asked):
+        told.say(busy_with="slow-13B")
+    assert len(told.asked) == 2
+
+
+def test_a_switch_costs_a_page_that_lists_neither_model_its_banner_only(
+    tabby: Tabby, admin: Person, windows: Windows
+) -> None:
+    page = windows.open(admin)
+    page.add_init_script("Math.random = () => 0")
+    asked: list[str] = []
+    page.on("request", lambda each: "fragment" in each.headers.values() and asked.append(each.url))
+    page.goto(f"{MODELS}?q=no-such-model")
+    expect(page.locator("#gantry-link")).to_have_text("")
+    tabby.state(seconds_per_module={"slow-13B": 0.2})
+    admin.start_switch("slow-13B")
+    expect(page.locator("#gantry-headline")).to_contain_text("slow-13B")
+    expect(page.locator("#gantry-headline")).to_have_text("✓ slow-13B is loaded")
+    assert len(asked) <= 3, "asked for, begun, ended: the steps between change nothing here"

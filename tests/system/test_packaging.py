@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -88,6 +89,12 @@ class TestPins:
                 if needed.marker is None or needed.marker.evaluate({"extra": ""}):
                     assert canonicalize_name(needed.name) in pinned, f"{name} brings {needed.name} along"
 
+    def test_the_tools_for_scripts_have_exact_versions_and_name_no_place(self) -> None:
+        wanted = json.loads((ROOT / "package.json").read_text())["devDependencies"]
+        locked = json.loads((ROOT / "package-lock.json").read_text())["packages"]
+        assert wanted == {name: locked[f"node_modules/{name}"]["version"] for name in wanted}
+        assert not [name for name, package in locked.items() if "resolved" in package]
+
     def test_they_name_no_place(self) -> None:
         for name in ("requirements.txt", "requirements-dev.txt", "constraints.txt"):
             lines = (ROOT / name).read_text().splitlines()
@@ -159,6 +166,28 @@ class TestMake:
         said = (tmp_path / "said").read_text().splitlines()
         assert [line.partition(" -r ")[0].split()[-1] for line in said if "manage.py" in line] == ["up", "up"]
         assert len([line for line in said if "pip install" in line]) == 2, "one failed, one did; no third"
+
+    def test_a_broken_install_of_the_tools_for_scripts_is_tried_again(self, tmp_path: Path) -> None:
+        """Twice `make lint` with an npm that fails at first: it installs again, and then no more."""
+        for name in ("Makefile", "requirements.txt", "requirements-dev.txt", "constraints.txt"):
+            shutil.copy(ROOT / name, tmp_path)
+        for name in ("package.json", "package-lock.json"):
+            (tmp_path / name).touch()
+        programs = ("python", "ruff", "mypy", "biome", "tsc", "sleep")
+        scripts = dict.fromkeys((f".venv/bin/{name}" for name in programs), "")
+        scripts |= dict.fromkeys((f"node_modules/.bin/{name}" for name in programs), 'echo "$0" >> said')
+        scripts["bin/sleep"] = ""
+        scripts["bin/npm"] = 'echo "npm $1" >> said; [ -e failed-once ] || { touch failed-once; exit 1; }'
+        for name, script in scripts.items():
+            program = tmp_path / name
+            program.parent.mkdir(parents=True, exist_ok=True)
+            program.write_text(f"#!/bin/sh\n{script}\n")
+            program.chmod(0o755)
+        environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+        for _ in range(2):
+            subprocess.run(["make", "lint"], cwd=tmp_path, env=environment, check=True, capture_output=True)
+        checked = ["node_modules/.bin/biome", "node_modules/.bin/tsc"]
+        assert (tmp_path / "said").read_text().splitlines() == ["npm ci", "npm ci", *checked, *checked]
 
     @pytest.mark.parametrize(
         ("says", "status", "asked"),

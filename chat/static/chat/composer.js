@@ -1,3 +1,4 @@
+// @ts-check
 // The box at the bottom: text, keys, drafts.
 
 import { autosize, byId } from "./dom.js";
@@ -9,17 +10,35 @@ import { read, write } from "./store.js";
 const KEY = "draft.";
 const PAUSE = 250;
 
+/**
+ * @typedef {object} Actions
+ * @property {(text: string) => void} send
+ * @property {() => void} stop
+ * @property {() => boolean} editLast whether there was one
+ */
+
 export class Composer {
-  /** `actions`: {send(text), stop(), editLast()}; `conversation`: id or null; `most`: characters allowed. */
+  /** @type {string[]} */
+  homeless = []; // sent texts that have no conversation yet: they stay in the draft until they have
+  /** @type {number | undefined} */
+  timer;
+
+  /**
+   * @param {string | null} conversation its id
+   * @param {number} most characters allowed
+   * @param {Actions} actions
+   */
   constructor(conversation, most, actions) {
-    Object.assign(this, { conversation, most, actions });
-    this.form = byId("composer");
-    this.area = byId("composer-text");
-    this.button = byId("send");
-    this.stopButton = byId("stop");
+    this.conversation = conversation;
+    this.most = most;
+    this.actions = actions;
+    this.form = byId("composer", HTMLFormElement);
+    this.area = byId("composer-text", HTMLTextAreaElement);
+    this.button = byId("send", HTMLButtonElement);
+    this.stopButton = byId("stop", HTMLButtonElement);
     this.hint = byId("hint");
     this.usual = this.hint.textContent;
-    this.homeless = []; // sent texts that have no conversation yet: they stay in the draft until they have
+
     this.touch = matchMedia("(pointer: coarse)");
     this.area.value ||= read(this.key, "");
     this.area.addEventListener("input", () => this.changed());
@@ -47,9 +66,10 @@ export class Composer {
     const over = length > this.most;
     this.button.disabled = this.empty || over;
     this.hint.classList.toggle("over", over);
-    this.hint.textContent = length > this.most * 0.9 ? `${count(length)} of ${count(this.most)} characters` : this.usual;
+    this.hint.textContent =
+      length > this.most * 0.9 ? `${count(length)} of ${count(this.most)} characters` : this.usual;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.keep(), PAUSE);
+    this.timer = window.setTimeout(() => this.keep(), PAUSE);
   }
 
   keep() {
@@ -57,7 +77,10 @@ export class Composer {
     write(this.key, [...this.homeless, this.area.value].filter(Boolean).join("\n\n"));
   }
 
-  /** The conversation exists now: drafts belong to it. */
+  /**
+   * The conversation exists now: drafts belong to it.
+   * @param {string} conversation
+   */
   belongTo(conversation) {
     write(this.key, null);
     this.homeless = [];
@@ -65,6 +88,7 @@ export class Composer {
     this.keep();
   }
 
+  /** @param {KeyboardEvent} event */
   pressed(event) {
     if (event.key === "Enter" && !event.shiftKey && !this.touch.matches) {
       event.preventDefault();
@@ -85,7 +109,10 @@ export class Composer {
     this.area.focus();
   }
 
-  /** Put text into the box, in front of what is there. */
+  /**
+   * Put text into the box, in front of what is there.
+   * @param {string} text
+   */
   put(text) {
     this.homeless = this.homeless.filter((each) => each !== text);
     this.area.value = this.empty ? text : `${text}\n\n${this.area.value}`;
@@ -94,7 +121,10 @@ export class Composer {
     this.area.setSelectionRange(text.length, text.length);
   }
 
-  /** Whether there is a reply to be stopped. */
+  /**
+   * Whether there is a reply to be stopped.
+   * @param {boolean} open
+   */
   busy(open) {
     this.stopButton.hidden = !open;
   }

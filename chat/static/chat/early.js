@@ -1,3 +1,4 @@
+// @ts-check
 // Runs before anything is painted, so that a chosen theme does not flash. The choice itself is made in theme.js.
 (() => {
   let choice = null;

@@ -1,19 +1,33 @@
+// @ts-check
 // Menus as keyboards and screen readers know them: arrows move, Escape and Tab close, focus goes back.
 
 import { onKey } from "./keys.js";
 
-const items = (menu) => [...menu.querySelectorAll('[role^="menuitem"]')];
+/** @typedef {{close: (refocus?: boolean) => void, open: (at?: number) => void}} Menu */
 
-/** Make `button` open `menu`. Returns {close}. */
-export function setUpMenu(button, menu, { onopen = () => {}, onclose = () => {} } = {}) {
-  const outside = (event) => {
-    if (!menu.contains(event.target) && !button.contains(event.target)) close(false);
+/**
+ * @param {HTMLElement} menu
+ * @returns {HTMLElement[]}
+ */
+const items = (menu) =>
+  [...menu.querySelectorAll('[role^="menuitem"]')].filter((each) => each instanceof HTMLElement);
+
+/**
+ * Make `button` open `menu`.
+ * @param {HTMLElement} button
+ * @param {HTMLElement} menu
+ * @returns {Menu}
+ */
+export function setUpMenu(button, menu, onclose = () => {}) {
+  /** @param {PointerEvent} event */
+  const outside = ({ target }) => {
+    if (target instanceof Node && !menu.contains(target) && !button.contains(target)) close(false);
   };
   function open(at = 0) {
     menu.hidden = false;
     button.setAttribute("aria-expanded", "true");
     document.addEventListener("pointerdown", outside, true);
-    onopen();
+
     items(menu).at(at)?.focus();
   }
   function close(refocus = true) {
@@ -32,15 +46,23 @@ export function setUpMenu(button, menu, { onopen = () => {}, onclose = () => {} 
   });
   onKey(menu, (event) => {
     const all = items(menu);
-    const at = all.indexOf(document.activeElement);
-    const moves = { ArrowDown: at + 1, ArrowUp: at - 1, ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: -1 };
+    const at = all.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+    /** @type {Record<string, number>} */
+    const moves = {
+      ArrowDown: at + 1,
+      ArrowUp: at - 1,
+      ArrowRight: at + 1,
+      ArrowLeft: at - 1,
+      Home: 0,
+      End: -1,
+    };
     if (event.key === "Escape") {
       event.stopPropagation();
       close();
     } else if (event.key === "Tab") close(false);
     else if (event.key in moves) {
       event.preventDefault();
-      all.at(moves[event.key] % all.length).focus();
+      all.at(moves[event.key] % all.length)?.focus();
     }
   });
   return { close, open };

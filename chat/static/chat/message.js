@@ -1,45 +1,83 @@
+// @ts-check
 // One message on the page. What changes is touched, nothing else: blocks are appended, text nodes grow.
 
-import { paint } from "./colours.js";
-import { autosize, h, icon, iconButton } from "./dom.js";
-import { count, place, plural, seconds } from "./format.js";
+import { paint } from "./paint.js";
+import { autosize, h, icon, iconButton, press } from "./dom.js";
 import { onKey } from "./keys.js";
 import { isOpen } from "./state.js";
 import { Tail } from "./tail.js";
+import { facts, leftOut, statusOf, thoughtsTitle, waiting } from "./wording.js";
+
+/**
+ * @import { Versions } from "../shared/types.d.ts"
+ * @import { Held } from "./state.js"
+ */
+
+/**
+ * What the buttons of a message do.
+ * @typedef {object} Actions
+ * @property {(message: Held, button: HTMLElement) => void} copy
+ * @property {(message: Held) => void} regenerate
+ * @property {(message: Held) => void} goOn
+ * @property {(message: Held) => void} edit
+ * @property {(message: Held, id: number) => void} select
+ * @property {(message: Held) => void} stop
+ */
 
 const LONG = 2400;
 
 export class MessageView {
-  /** `actions`: what its buttons do, {copy, regenerate, goOn, edit, select, stop}, each called with the message. */
+  foot = h("div", { class: "foot" });
+  body = h("div", { class: "said" }); // of a person's message; the rest is a reply's
+  tail = new Tail();
+  prose = h("div", { class: "prose" }, this.tail.element);
+  status = h("div", { class: "status" });
+  reasoning = document.createTextNode("");
+  thoughtsTitle = document.createTextNode("");
+  thoughts = h(
+    "details",
+    { class: "thoughts" },
+    h("summary", {}, icon("right"), h("span", {}, this.thoughtsTitle)),
+    h("div", { class: "thoughts-text", dir: "auto" }, this.reasoning),
+  );
+  html = "";
+  editing = false;
+  /** @type {string | undefined} */
+  said;
+  /** @type {string | undefined} */
+  shownStatus;
+  shown = false; // whether it shows its message yet
+
+  /**
+   * @param {Held} message
+   * @param {Actions} actions
+   */
   constructor(message, actions) {
+    this.message = message;
     this.actions = actions;
     this.reply = message.role === "assistant";
-    this.element = h("article", { class: `msg ${this.reply ? "reply" : "user"}`, "data-id": message.id, tabindex: "-1" });
-    this.element.setAttribute("aria-label", this.reply ? "Reply" : "You");
-    this.foot = h("div", { class: "foot" });
-    if (this.reply) this.makeReply();
-    else this.body = h("div", { class: "said" });
-    this.element.append(...(this.reply ? [this.thoughts, this.prose, this.status, this.foot] : [this.body, this.foot]));
+    const props = {
+      class: `msg ${this.reply ? "reply" : "user"}`,
+      "data-id": message.id,
+      tabindex: "-1",
+      "aria-label": this.reply ? "Reply" : "You",
+    };
+    const parts = this.reply ? [this.thoughts, this.prose, this.status] : [this.body];
+    this.element = h("article", props, ...parts, this.foot);
   }
 
-  makeReply() {
-    this.tail = new Tail();
-    this.html = "";
-    this.prose = h("div", { class: "prose" }, this.tail.element);
-    this.status = h("div", { class: "status" });
-    this.reasoning = document.createTextNode("");
-    this.thoughtsTitle = document.createTextNode("");
-    const summary = h("summary", {}, icon("right"), h("span", {}, this.thoughtsTitle));
-    this.thoughts = h("details", { class: "thoughts" }, summary, h("div", { class: "thoughts-text", dir: "auto" }, this.reasoning));
-  }
-
-  /** Show the whole message. `hold`: why queued replies have to wait, or "". */
+  /**
+   * Show the whole message.
+   * @param {Held} message
+   * @param {string} hold why queued replies have to wait, or ""
+   */
   update(message, hold) {
     this.message = message;
+    this.shown = true;
     this.element.dataset.status = message.status;
     this.element.setAttribute("aria-busy", String(message.status === "streaming"));
     if (this.reply) {
-      this.setHtml(message.html ?? "");
+      this.setHtml(message.html);
       message.blocks.length = 0;
       this.showTail(message);
       this.showThoughts(message);
@@ -48,10 +86,15 @@ export class MessageView {
     this.showFoot(message);
   }
 
-  /** The message has more text or more blocks than before. */
+  /**
+   * The message has more text or more blocks than before.
+   * @param {Held} message
+   * @param {string} hold
+   */
   grow(message, hold) {
     this.message = message;
-    const began = this.element.dataset.status !== message.status || this.shownStatus !== statusOf(message, hold);
+    const began =
+      this.element.dataset.status !== message.status || this.shownStatus !== statusOf(message, hold);
     if (began) {
       this.update(message, hold);
       return;
@@ -61,28 +104,31 @@ export class MessageView {
     this.showThoughts(message);
   }
 
+  /** @param {string} html */
   setHtml(html) {
     if (html === this.html) return;
     if (html.startsWith(this.html)) {
       this.addHtml(html.slice(this.html.length));
       return;
     }
-    while (this.prose.firstChild !== this.tail.element) this.prose.firstChild.remove();
+    this.prose.replaceChildren(this.tail.element);
     this.html = "";
     this.addHtml(html);
   }
 
-  /** `html` has been sanitized by the server. */
+  /** @param {string} html has been sanitized by the server */
   addHtml(html) {
     const last = this.tail.element.previousElementSibling;
     this.tail.element.insertAdjacentHTML("beforebegin", html);
     const added = [];
-    for (let each = last?.nextElementSibling ?? this.prose.firstElementChild; each !== this.tail.element; each = each.nextElementSibling) added.push(each);
+    let each = last ? last.nextElementSibling : this.prose.firstElementChild;
+    for (; each && each !== this.tail.element; each = each.nextElementSibling) added.push(each);
     paint(added);
     this.html += html;
     this.tail.clear();
   }
 
+  /** @param {Held} message */
   showTail(message) {
     const text = message.text.slice(message.uptoUnits).replace(/^\n+/, "");
     const open = message.status === "streaming";
@@ -91,23 +137,27 @@ export class MessageView {
     this.tail.element.hidden = !text && !(open && message.text);
   }
 
+  /** @param {Held} message */
   showThoughts(message) {
-    const text = message.reasoning ?? "";
+    const text = message.reasoning;
     this.thoughts.hidden = !text;
     if (!text) return;
     const shown = this.reasoning.data;
     if (text.startsWith(shown)) this.reasoning.appendData(text.slice(shown.length));
     else this.reasoning.data = text;
-    const took = message.reasoning_seconds ? `Thought for ${seconds(message.reasoning_seconds)}` : "Thoughts";
-    const title = isOpen(message) && !message.text ? "Thinking…" : took;
+    const title = thoughtsTitle(message, isOpen(message));
     if (this.thoughtsTitle.data !== title) this.thoughtsTitle.data = title;
   }
 
+  /**
+   * @param {Held} message
+   * @param {string} hold
+   */
   showStatus(message, hold) {
     this.shownStatus = statusOf(message, hold);
     const parts = [];
-    if (message.left_out) parts.push(h("p", { class: "note" }, `The ${plural(message.left_out, "oldest message")} did not fit into the model’s context and ${message.left_out === 1 ? "was" : "were"} left out.`));
-    for (const { model } of message.handovers ?? []) {
+    if (message.left_out) parts.push(h("p", { class: "note" }, leftOut(message.left_out)));
+    for (const { model } of message.handovers) {
       const next = message.status === "queued" ? "waiting to be continued" : `continued by ${message.model}`;
       parts.push(h("p", { class: "chip" }, icon("again"), `Begun by ${model}, ${next}`));
     }
@@ -117,19 +167,47 @@ export class MessageView {
     this.status.replaceChildren(...parts);
   }
 
+  /**
+   * @param {Held} message
+   * @param {string} hold
+   */
   waiting(message, hold) {
-    const words = waitingWords(message, hold);
-    const cancel = message.status === "queued" && h("button", { type: "button", class: "link-button", onclick: () => this.actions.stop(message) }, "Cancel");
+    const words = waiting(message, hold);
+    const cancel =
+      message.status === "queued" && press("link-button", () => this.actions.stop(message), "Cancel");
     const dots = h("span", { class: "pulse", "aria-hidden": "true" }, h("i"), h("i"), h("i"));
-    return h("div", { class: hold ? "waiting held" : "waiting" }, dots, h("span", { class: "words" }, words), cancel);
+    return h(
+      "div",
+      { class: hold ? "waiting held" : "waiting" },
+      dots,
+      h("span", { class: "words" }, words),
+      cancel,
+    );
   }
 
+  /** @param {Held} message */
+  goOn(message) {
+    return press("button small go-on", () => this.actions.goOn(message), icon("down"), "Continue");
+  }
+
+  /** @param {Held} message */
   failure(message) {
-    const goOn = message.continuable && h("button", { type: "button", class: "button small go-on", onclick: () => this.actions.goOn(message) }, icon("down"), "Continue");
-    const retry = h("button", { type: "button", class: "button small", onclick: () => this.actions.regenerate(message) }, icon("again"), "Retry");
-    return h("div", { class: "failure", role: "alert" }, icon("warn"), h("div", {}, h("p", {}, message.error || "The reply failed."), h("div", { class: "failure-buttons" }, goOn, retry)));
+    const goOn = message.continuable && this.goOn(message);
+    const retry = press("button small", () => this.actions.regenerate(message), icon("again"), "Retry");
+    return h(
+      "div",
+      { class: "failure", role: "alert" },
+      icon("warn"),
+      h(
+        "div",
+        {},
+        h("p", {}, message.error || "The reply failed."),
+        h("div", { class: "failure-buttons" }, goOn, retry),
+      ),
+    );
   }
 
+  /** @param {string} text */
   showSaid(text) {
     if (this.said === text && this.body.firstChild) return;
     this.said = text;
@@ -150,34 +228,53 @@ export class MessageView {
   /** A reply as a word processor takes it: HTML without what only serves this page. */
   formatted() {
     if (!this.reply) return "";
-    const copy = this.prose.cloneNode(true);
+    const copy = /** @type {HTMLElement} */ (this.prose.cloneNode(true));
     for (const part of copy.querySelectorAll(".tail, .code-head")) part.remove();
-    for (const box of copy.querySelectorAll("input[type=checkbox]")) box.replaceWith(box.checked ? "☑" : "☐");
-    for (const code of copy.querySelectorAll("pre code")) code.textContent = code.textContent; // without its colours
+    for (const box of copy.querySelectorAll("input")) box.replaceWith(box.checked ? "☑" : "☐");
+    for (const code of copy.querySelectorAll("pre code")) code.replaceChildren(code.textContent ?? ""); // no colours
     for (const frame of copy.querySelectorAll("div.code, div.table")) frame.replaceWith(...frame.childNodes);
-    for (const part of copy.querySelectorAll("[class], [tabindex]")) for (const name of ["class", "tabindex"]) part.removeAttribute(name);
+    for (const part of copy.querySelectorAll("[class], [tabindex]"))
+      for (const name of ["class", "tabindex"]) part.removeAttribute(name);
     return copy.innerHTML.trim();
   }
 
+  /** @param {Held} message */
   showFoot(message) {
-    const parts = [];
     const ended = !isOpen(message);
-    const versions = message.versions;
-    const turned = versions?.count > 1 && this.versions(message, versions);
-    if (turned && this.reply) parts.push(turned);
-    const actions = h("span", { class: "actions" });
-    if (ended && message.text) actions.append(iconButton("copy", this.reply ? "Copy the reply" : "Copy", (event) => this.actions.copy(message, event.currentTarget)));
-    if (ended && this.reply && message.status !== "failed") actions.append(iconButton("again", "Regenerate", () => this.actions.regenerate(message)));
-    if (!this.reply && !this.editing) actions.append(iconButton("pencil", "Edit", () => this.actions.edit(message)));
-    if (actions.childElementCount) parts.push(actions);
-    if (turned && !this.reply) parts.push(turned);
-    if (ended && message.continuable && message.status !== "failed") actions.append(h("button", { type: "button", class: "button small go-on", onclick: () => this.actions.goOn(message) }, icon("down"), "Continue"));
-    if (ended && this.reply) parts.push(meta(message));
+    const turned = message.versions.count > 1 && this.versions(message, message.versions);
+    const buttons = this.buttons(message, ended);
+    const actions = buttons.length > 0 && h("span", { class: "actions" }, ...buttons);
+    const meta = ended && h("span", { class: "meta" }, ...facts(message).map((part) => h("span", {}, part)));
+    const parts = (this.reply ? [turned, actions, meta] : [actions, turned]).filter((part) => part !== false);
     this.foot.replaceChildren(...parts);
     this.foot.hidden = parts.length === 0;
   }
 
+  /**
+   * @param {Held} message
+   * @param {boolean} ended
+   */
+  buttons(message, ended) {
+    const { actions, reply } = this;
+    const well = ended && message.status !== "failed";
+    const label = reply ? "Copy the reply" : "Copy";
+    const parts = [
+      ended &&
+        message.text &&
+        iconButton("copy", label, (event) => actions.copy(message, event.currentTarget)),
+      well && reply && iconButton("again", "Regenerate", () => actions.regenerate(message)),
+      !reply && !this.editing && iconButton("pencil", "Edit", () => actions.edit(message)),
+      well && message.continuable && this.goOn(message),
+    ];
+    return parts.filter((part) => part instanceof Node);
+  }
+
+  /**
+   * @param {Held} message
+   * @param {Versions} versions
+   */
   versions(message, { index, count: all, ids }) {
+    /** @param {number} to */
     const go = (to) => () => this.actions.select(message, ids[to - 1]);
     return h(
       "span",
@@ -188,7 +285,10 @@ export class MessageView {
     );
   }
 
-  /** Turn a person's message into a form; `save(text)` gets the new text. */
+  /**
+   * Turn a person's message into a form.
+   * @param {(text: string) => void} save gets the new text
+   */
   edit(save) {
     this.editing = true;
     const area = h("textarea", { rows: "1", dir: "auto", "aria-label": "Edit your message" });
@@ -214,8 +314,8 @@ export class MessageView {
         submit();
       }
     });
-    const cancel = h("button", { type: "button", class: "button small", onclick: done }, "Cancel");
-    const send = h("button", { type: "button", class: "button small primary", onclick: submit }, "Send");
+    const cancel = press("button small", done, "Cancel");
+    const send = press("button small primary", submit, "Send");
     this.body.className = "editor";
     this.body.replaceChildren(area, h("div", { class: "dialog-actions" }, cancel, send));
     this.showFoot(this.message);
@@ -223,44 +323,4 @@ export class MessageView {
     area.focus();
     area.setSelectionRange(area.value.length, area.value.length);
   }
-}
-
-/** A message that the server has not acknowledged. `actions`: {again, discard}, called with the frame. */
-export function pendingView(frame, connected, actions) {
-  const note = frame.refused
-    ? h(
-        "p",
-        { class: "note bad", role: "alert" },
-        `Not sent: ${frame.refused}`,
-        h("button", { type: "button", class: "link-button", onclick: () => actions.again(frame) }, "Try again"),
-        h("button", { type: "button", class: "link-button", onclick: () => actions.discard(frame) }, "Take back"),
-      )
-    : h("p", { class: "note" }, connected ? "Sending…" : "Not sent yet: it goes out when the connection is back.");
-  const state = frame.refused ? "msg user refused" : "msg user pending";
-  return h("article", { class: state, "data-client": frame.client_id, "aria-label": "You" }, h("div", { class: "bubble", dir: "auto" }, frame.text), note);
-}
-
-function waitingWords(message, hold) {
-  if (message.status !== "queued") return "";
-  const line = message.queue_position > 1 ? place(message.queue_position) : "";
-  return [hold, line].filter(Boolean).join(" · ") || message.reason || "Waiting for its turn";
-}
-
-/** What the status of a reply depends on, as one string. */
-function statusOf(message, hold) {
-  const started = Boolean(message.text);
-  return [message.status, message.status === "queued" ? waitingWords(message, hold) : "", started, message.model, message.handovers?.length ?? 0].join("|");
-}
-
-function meta(message) {
-  const usage = message.usage ?? {};
-  const parts = [];
-  if (message.model) parts.push(message.model);
-  if (message.status === "stopped") parts.push("stopped");
-  if (message.finish_reason === "length") parts.push("cut at the longest reply allowed");
-  if (message.finish_reason === "max_chars") parts.push("ended here: it reached the most characters that a reply may have");
-  if (usage.completion_tokens) parts.push(`${count(usage.completion_tokens)} tokens`);
-  if (typeof usage.tokens_per_second === "number") parts.push(`${usage.tokens_per_second.toFixed(1)} tokens/s`);
-  if (typeof usage.seconds === "number") parts.push(seconds(usage.seconds));
-  return h("span", { class: "meta" }, ...parts.map((part) => h("span", {}, part)));
 }

@@ -1,28 +1,42 @@
+// @ts-check
 // What this user has asked for: the requests that are open, and a notice of each that has ended until it is put away.
 
-import { call } from "./api.js";
+import { call, words } from "./api.js";
 import { byId, h, iconButton } from "./dom.js";
 import { clock, shortDate } from "./format.js";
 import { toast } from "./toast.js";
 
+/** @import { ModelRequest, Offered } from "../shared/types.d.ts" */
+
 const PATH = "/models/requests";
 
 export class Requests {
-  /** `loaded()`: the id of the loaded model, or "". */
+  /** @type {ModelRequest[]} */
+  all = [];
+  /** @type {Map<string, HTMLElement>} */
+  notices = new Map(); // what is shown, by its words: nothing is announced twice
+  onchange = () => {};
+
+  /** @param {() => string} loaded the id of the loaded model, or "" */
   constructor(loaded) {
-    Object.assign(this, { loaded, all: [], onchange: () => {} });
+    this.loaded = loaded;
     this.element = byId("notices");
-    this.notices = new Map(); // what is shown, by its words: nothing is announced twice
   }
 
-  /** The whole state, from the socket or the API. */
+  /**
+   * The whole state, from the socket or the API.
+   * @param {ModelRequest[]} all
+   */
   take(all) {
     this.all = all;
     this.draw();
     this.onchange();
   }
 
-  /** The open request for a model, or undefined. */
+  /**
+   * The open request for a model, or undefined.
+   * @param {string} model
+   */
   open(model) {
     return this.all.find((each) => each.model === model && each.state === "open");
   }
@@ -31,30 +45,40 @@ export class Requests {
     return this.all.findLast((each) => each.state === "open");
   }
 
-  /** The models that can be asked for. */
+  /**
+   * The models that can be asked for.
+   * @returns {Promise<Offered[]>}
+   */
   async offered() {
     const { models, requests } = await call("GET", PATH);
     this.take(requests);
     return models;
   }
 
-  /** Ask for a model, or change the reason; returns what to tell the user. */
+  /**
+   * Ask for a model, or change the reason; returns what to tell the user.
+   * @param {string} model
+   * @param {string} reason
+   * @returns {Promise<string>}
+   */
   async ask(model, reason) {
     const { request, detail } = await call("POST", PATH, { model_id: model, reason });
     if (request) this.take([...this.all.filter((each) => each.id !== request.id), request]);
     return detail;
   }
 
+  /** @param {ModelRequest} request */
   async withdraw(request) {
     await call("DELETE", `${PATH}/${request.id}`);
     this.take(this.all.filter((each) => each !== request && each.id !== request.id));
   }
 
+  /** @param {ModelRequest} request */
   async putAway(request) {
     try {
       await call("POST", `${PATH}/${request.id}/seen`);
     } catch (error) {
-      toast(error.message);
+      toast(words(error));
       return;
     }
     this.take(this.all.filter((each) => each.id !== request.id));
@@ -63,7 +87,7 @@ export class Requests {
 
   draw() {
     const ended = this.all.filter((each) => each.state !== "open");
-    const shown = new Map(ended.map((each) => [`${each.id} ${words(each, this.loaded()).join("")}`, each]));
+    const shown = new Map(ended.map((each) => [`${each.id} ${ending(each, this.loaded()).join("")}`, each]));
     for (const [key, element] of this.notices) {
       if (shown.has(key)) continue;
       element.remove();
@@ -77,21 +101,41 @@ export class Requests {
     }
   }
 
+  /** @param {ModelRequest} request */
   notice(request) {
-    const [before, said, after] = words(request, this.loaded());
-    const away = iconButton("close", `Put away the notice about ${request.name}`, () => this.putAway(request), { title: "Put away" });
+    const [before, said, after] = ending(request, this.loaded());
+    const away = iconButton(
+      "close",
+      `Put away the notice about ${request.name}`,
+      () => this.putAway(request),
+      { title: "Put away" },
+    );
     const tone = request.state === "granted" ? "good" : "plain";
-    return h("div", { class: `answered ${tone}` }, h("p", {}, before, said && h("bdi", {}, said), after), away);
+    return h(
+      "div",
+      { class: `answered ${tone}` },
+      h("p", {}, before, said && h("bdi", {}, said), after),
+      away,
+    );
   }
 }
 
-/** How a request ended: [words, what an administrator said, words] */
-function words({ state, name, model, answer, ended_at: at }, loaded) {
+/**
+ * How a request ended: [words, what an administrator said, words]
+ * @param {ModelRequest} request
+ * @param {string} loaded the id of the loaded model
+ * @returns {[string, string, string]}
+ */
+function ending({ state, name, model, answer, ended_at: at }, loaded) {
   switch (state) {
     case "granted":
-      return loaded === model ? [`${name} is loaded, as you asked.`, "", ""] : [`${name} was loaded, as you asked (${when(at)}).`, "", ""];
+      return loaded === model
+        ? [`${name} is loaded, as you asked.`, "", ""]
+        : [`${name} was loaded, as you asked (${when(at ?? "")}).`, "", ""];
     case "declined":
-      return answer ? [`Your request for ${name} was declined: “`, answer, "”"] : [`Your request for ${name} was declined.`, "", ""];
+      return answer
+        ? [`Your request for ${name} was declined: “`, answer, "”"]
+        : [`Your request for ${name} was declined.`, "", ""];
     case "expired":
       return [`Your request for ${name} has expired: nobody answered it. You can ask again.`, "", ""];
     default:
@@ -99,7 +143,10 @@ function words({ state, name, model, answer, ended_at: at }, loaded) {
   }
 }
 
-/** "10:42" today, else "Nov 12, 10:42" */
+/**
+ * "10:42" today, else "Nov 12, 10:42"
+ * @param {string} iso
+ */
 export function when(iso) {
   const [day, time] = [shortDate(iso), clock(iso)];
   return day === time ? time : `${day}, ${time}`;

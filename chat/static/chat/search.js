@@ -1,44 +1,50 @@
+// @ts-check
 // Search over titles and messages: Ctrl/⌘ K, arrows, Enter.
 
-import { call } from "./api.js";
+import { call, words } from "./api.js";
 import { byId, h } from "./dom.js";
 import { plural, shortDate } from "./format.js";
 import { onKey } from "./keys.js";
-import { address } from "./site.js";
+import { address } from "../shared/site.js";
 
 const PAUSE = 140;
 
-/** `recent()` returns the conversations to offer before anything is typed. Returns a function that opens the search. */
+/** @import { Found, Listed } from "../shared/types.d.ts" */
+
+/**
+ * @param {() => Listed[]} recent the conversations to offer before anything is typed
+ * @returns {() => void} opens the search
+ */
 export function setUpSearch(recent) {
-  const dialog = byId("search");
-  const field = byId("search-text");
+  const dialog = byId("search", HTMLDialogElement);
+  const field = byId("search-text", HTMLInputElement);
   const list = byId("search-results");
   const status = byId("search-status");
   let asked = 0;
-  let timer = null;
+  /** @type {number | undefined} */
+  let timer;
 
+  /**
+   * @param {(Listed | Found)[]} results
+   * @param {string} nothing what to say where there are none
+   */
   function show(results, nothing) {
-    const rows = results.map((row, at) => result(row, at));
-    list.replaceChildren(...(rows.length ? rows : [h("p", { class: "none" }, nothing)]));
+    const found = results.map(result);
+    list.replaceChildren(...(found.length ? found : [h("p", { class: "none" }, nothing)]));
     select(0);
   }
 
-  function result(row, at) {
-    const title = h("span", { class: "result-title" }, h("span", { dir: "auto" }, row.title), h("time", { datetime: row.updated_at }, shortDate(row.updated_at)));
-    const { before, match, after } = row.snippet ?? {};
-    const words = row.snippet && h("p", { dir: "auto" }, before, h("mark", {}, match), after);
-    return h("a", { class: "result", role: "option", id: `result-${at}`, href: address(`/c/${row.id}/`), tabindex: "-1", "aria-selected": "false" }, title, words);
-  }
+  /** @returns {HTMLAnchorElement[]} */
+  const rows = () => [...list.querySelectorAll("a")];
 
-  const rows = () => [...list.querySelectorAll(".result")];
-
+  /** @param {number} at */
   function select(at) {
     const all = rows();
-    if (!all.length) {
+    const chosen = all.at(at % all.length);
+    if (!chosen) {
       field.removeAttribute("aria-activedescendant");
       return;
     }
-    const chosen = all.at(at % all.length);
     for (const row of all) row.setAttribute("aria-selected", String(row === chosen));
     field.setAttribute("aria-activedescendant", chosen.id);
     chosen.scrollIntoView({ block: "nearest" });
@@ -46,7 +52,8 @@ export function setUpSearch(recent) {
 
   async function find() {
     const query = field.value.trim();
-    const number = (asked += 1);
+    asked += 1;
+    const number = asked;
     if (!query) {
       show(recent().slice(0, 8), "Your conversations will be found here.");
       return;
@@ -57,13 +64,13 @@ export function setUpSearch(recent) {
       show(results, `Nothing found for “${query}”.`);
       status.textContent = plural(results.length, "conversation");
     } catch (error) {
-      if (number === asked) show([], error.message);
+      if (number === asked) show([], words(error));
     }
   }
 
   field.addEventListener("input", () => {
     clearTimeout(timer);
-    timer = setTimeout(find, PAUSE);
+    timer = window.setTimeout(find, PAUSE);
   });
   onKey(field, (event) => {
     const all = rows();
@@ -86,4 +93,29 @@ export function setUpSearch(recent) {
     field.focus();
     find();
   };
+}
+
+/**
+ * @param {Listed | Found} row
+ * @param {number} at
+ */
+function result(row, at) {
+  const title = h(
+    "span",
+    { class: "result-title" },
+    h("span", { dir: "auto" }, row.title),
+    h("time", { datetime: row.updated_at }, shortDate(row.updated_at)),
+  );
+  const snippet = "snippet" in row && row.snippet;
+  const said =
+    snippet && h("p", { dir: "auto" }, snippet.before, h("mark", {}, snippet.match), snippet.after);
+  const props = {
+    class: "result",
+    role: "option",
+    id: `result-${at}`,
+    href: address(`/c/${row.id}/`),
+    tabindex: "-1",
+    "aria-selected": "false",
+  };
+  return h("a", props, title, said);
 }

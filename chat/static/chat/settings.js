@@ -1,17 +1,28 @@
+// @ts-check
 // What the replies of one conversation are asked with: system prompt, temperature, longest reply.
 
+import { words } from "./api.js";
 import { byId } from "./dom.js";
 
-/** `current()` returns {system_prompt, temperature, max_tokens}; `save(settings)` keeps them, or throws an Error. */
+/** @import { Settings } from "../shared/types.d.ts" */
+
+/**
+ * @param {() => Partial<Settings>} current
+ * @param {(settings: Settings) => Promise<void>} save throws an Error where they cannot be kept
+ */
 export function setUpSettings(current, save) {
-  const dialog = byId("settings");
-  const form = byId("settings-form");
+  const dialog = byId("settings", HTMLDialogElement);
+  const form = byId("settings-form", HTMLFormElement);
   const problem = byId("settings-error");
-  const fields = form.elements;
+  const prompt = byId("set-prompt", HTMLTextAreaElement);
+  const temperature = byId("set-temperature", HTMLInputElement);
+  const tokens = byId("set-tokens", HTMLInputElement);
 
   byId("open-settings").addEventListener("click", () => {
     const settings = current();
-    for (const name of ["system_prompt", "temperature", "max_tokens"]) fields[name].value = settings?.[name] ?? "";
+    prompt.value = settings.system_prompt ?? "";
+    temperature.value = String(settings.temperature ?? "");
+    tokens.value = String(settings.max_tokens ?? "");
     problem.hidden = true;
     dialog.showModal();
   });
@@ -19,13 +30,19 @@ export function setUpSettings(current, save) {
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const number = (name) => (fields[name].value === "" ? null : Number(fields[name].value));
     try {
-      await save({ system_prompt: fields.system_prompt.value, temperature: number("temperature"), max_tokens: number("max_tokens") });
+      await save({
+        system_prompt: prompt.value,
+        temperature: number(temperature),
+        max_tokens: number(tokens),
+      });
       dialog.close();
     } catch (error) {
-      problem.textContent = error.message;
+      problem.textContent = words(error);
       problem.hidden = false;
     }
   });
 }
+
+/** @param {HTMLInputElement} field */
+const number = ({ value }) => (value === "" ? null : Number(value));

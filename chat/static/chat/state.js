@@ -1,29 +1,65 @@
+// @ts-check
 // What the page knows, and how each event of the socket changes it. No DOM here.
-//
-// `apply` returns the changes that the view has to show:
-//   {what: "all"} · {what: "backend"} · {what: "conversation"} · {what: "error", error}
-//   {what: "message", id, added}    the whole message
-//   {what: "grown", id}             text, reasoning or blocks were added
-//   {what: "resync", id}            something is missing: ask for a snapshot
-//   {what: "acknowledged", client_id}
 
 import { advance, points } from "./points.js";
 
-const OPEN = new Set(["queued", "streaming"]);
+/**
+ * @import {
+ *   Backend, BlockEvent, Conversation, DeltaEvent, Earlier, ErrorEvent, HelloEvent, Message, SocketEvent
+ * } from "../shared/types.d.ts"
+ */
 
-export const isOpen = (message) => OPEN.has(message.status);
+/**
+ * A message with what is counted here: lengths in code points, where the HTML ends in units, blocks to show.
+ * @typedef {Message & {length: number, reasoningLength: number, uptoUnits: number, blocks: string[]}} Held
+ */
 
+/**
+ * What the page knows. `earlier`: there are messages before the first; `greeted`: the messages have come.
+ * @typedef {object} State
+ * @property {Backend | null} backend
+ * @property {Conversation | null} conversation
+ * @property {Map<number, Held>} messages
+ * @property {number[]} order
+ * @property {boolean} earlier
+ * @property {boolean} greeted
+ */
+
+/**
+ * What the view has to show. "message": the whole of it; "grown": text, reasoning or blocks were added; "resync":
+ * something is missing, ask for a snapshot.
+ * @typedef {{what: "all" | "backend" | "conversation"}
+ *   | {what: "message" | "grown" | "resync", id: number}
+ *   | {what: "acknowledged", client_id: string}
+ *   | {what: "error", error: ErrorEvent}} Change
+ */
+
+/** @param {Pick<Message, "status">} message */
+export const isOpen = ({ status }) => status === "queued" || status === "streaming";
+
+/** @returns {State} */
 export function initial() {
-  return { backend: null, conversation: null, messages: new Map(), order: [], earlier: false, greeted: false };
+  return {
+    backend: null,
+    conversation: null,
+    messages: new Map(),
+    order: [],
+    earlier: false,
+    greeted: false,
+  };
 }
 
+/**
+ * @param {State} state is changed
+ * @param {SocketEvent} event
+ * @returns {Change[]}
+ */
 export function apply(state, event) {
   switch (event.type) {
     case "hello":
       return hello(state, event);
     case "backend": {
-      const { type, ...backend } = event;
-      state.backend = backend;
+      state.backend = event;
       return [{ what: "backend" }];
     }
     case "conversation":
@@ -42,22 +78,38 @@ export function apply(state, event) {
   }
 }
 
-/** The last of the shown messages that `test` accepts, or undefined. */
+/**
+ * The messages that are shown, oldest first.
+ * @param {State} state
+ */
+export const shown = ({ order, messages }) =>
+  order.map((id) => messages.get(id)).filter((each) => each !== undefined);
+
+/**
+ * The last of the shown messages that `test` accepts, or undefined.
+ * @param {State} state
+ * @param {(message: Held) => boolean} test
+ */
 export function last(state, test) {
   for (let at = state.order.length - 1; at >= 0; at -= 1) {
     const found = state.messages.get(state.order[at]);
-    if (test(found)) return found;
+    if (found && test(found)) return found;
   }
   return undefined;
 }
 
+/**
+ * @param {State} state
+ * @param {HelloEvent} event
+ */
 function hello(state, event) {
+  /** @type {Change[]} */
   const changes = [{ what: "all" }];
   if (event.backend) state.backend = event.backend;
   if (event.conversation) state.conversation = event.conversation;
   if (event.messages) {
     const rows = event.messages.map((each) => freshest(state.messages.get(each.id), each));
-    const older = olderThan(state, rows[0]);
+    const older = olderThan(state, rows.at(0));
     state.messages = new Map([...older, ...rows].map((each) => [each.id, each]));
     state.order = [...state.messages.keys()];
     state.earlier = Boolean(event.earlier) && (older.length ? state.earlier : true);
@@ -67,25 +119,38 @@ function hello(state, event) {
   return changes;
 }
 
-/** Older messages that were fetched before, and still lead to `first`. */
+/**
+ * Older messages that were fetched before, and still lead to `first`.
+ * @param {State} state
+ * @param {Held | undefined} first
+ */
 function olderThan(state, first) {
   const at = first ? state.order.indexOf(first.id) : -1;
-  if (at <= 0 || state.order[at - 1] !== first.parent) return [];
-  return state.order.slice(0, at).map((id) => state.messages.get(id));
+  if (at <= 0 || state.order[at - 1] !== first?.parent) return [];
+  return shown({ ...state, order: state.order.slice(0, at) });
 }
 
-/** Put older messages in front; `earlier`: there are more of them. */
+/**
+ * Put older messages in front; `earlier`: there are more of them.
+ * @param {State} state
+ * @param {Earlier} page
+ * @returns {Change[]}
+ */
 export function prepend(state, { messages, earlier }) {
   const first = state.messages.get(state.order[0]);
-  if (messages.length && first?.parent !== messages.at(-1).id) return []; // another branch is shown by now
+  if (messages.length && first?.parent !== messages.at(-1)?.id) return []; // another branch is shown by now
   const rows = messages.map(held);
-  state.messages = new Map([...rows.map((each) => [each.id, each]), ...state.messages]);
+  state.messages = new Map([...rows, ...state.messages.values()].map((each) => [each.id, each]));
   state.order = [...rows.map((each) => each.id), ...state.order];
   state.earlier = earlier;
   return [{ what: "all" }];
 }
 
-/** A snapshot may have been made before what is known already: it is then only good for what stands around the text. */
+/**
+ * A snapshot may have been made before what is known already: it is then only good for what stands around the text.
+ * @param {Held | undefined} known
+ * @param {Message} snapshot
+ */
 function freshest(known, snapshot) {
   const fresh = held(snapshot);
   const older = (snapshot.revision ?? 0) - (known?.revision ?? 0);
@@ -95,27 +160,43 @@ function freshest(known, snapshot) {
   return Object.assign(known, { versions: snapshot.versions, queue_position: snapshot.queue_position });
 }
 
+/**
+ * @param {State} state
+ * @param {Message} snapshot
+ * @returns {Change[]}
+ */
 function message(state, snapshot) {
-  const known = state.messages.has(snapshot.id);
+  const known = state.messages.get(snapshot.id);
   const changes = acknowledged(snapshot);
   // A message of a branch that is not shown has another place: the server says `hello` when the branch changes.
   if (!known && !continues(state, snapshot)) return changes;
   // Snapshots of different processes may overtake each other: an older one tells nothing.
-  if (known && (snapshot.revision ?? 0) < (state.messages.get(snapshot.id).revision ?? 0)) return changes;
+  if (known && (snapshot.revision ?? 0) < (known.revision ?? 0)) return changes;
   if (!known) state.order.push(snapshot.id);
-  state.messages.set(snapshot.id, freshest(state.messages.get(snapshot.id), snapshot));
-  return [{ what: "message", id: snapshot.id, added: !known }, ...changes];
+  state.messages.set(snapshot.id, freshest(known, snapshot));
+  return [{ what: "message", id: snapshot.id }, ...changes];
 }
 
+/**
+ * @param {State} state
+ * @param {Message} snapshot
+ */
 function continues(state, snapshot) {
   return (snapshot.parent ?? null) === (state.order.at(-1) ?? null);
 }
 
+/**
+ * @param {Message} snapshot
+ * @returns {Change[]}
+ */
 function acknowledged(snapshot) {
   return snapshot.client_id ? [{ what: "acknowledged", client_id: snapshot.client_id }] : [];
 }
 
-/** A snapshot with what is counted here: lengths in code points, where the HTML ends in units, blocks to show. */
+/**
+ * @param {Message} snapshot
+ * @returns {Held}
+ */
 function held(snapshot) {
   const upto = snapshot.upto ?? 0;
   return {
@@ -128,13 +209,18 @@ function held(snapshot) {
   };
 }
 
+/**
+ * @param {State} state
+ * @param {DeltaEvent} event
+ * @returns {Change[]}
+ */
 function delta(state, event) {
   const found = state.messages.get(event.id);
   if (!found) return [];
-  const reasoning = event.reasoning !== undefined;
-  const [field, count] = reasoning ? ["reasoning", "reasoningLength"] : ["text", "length"];
+  const field = event.reasoning === undefined ? "text" : "reasoning";
+  const count = event.reasoning === undefined ? "length" : "reasoningLength";
   if (event.offset > found[count]) return [{ what: "resync", id: event.id }];
-  const added = event[field];
+  const added = event[field] ?? "";
   const length = points(added);
   const known = found[count] - event.offset;
   if (known >= length) return [];
@@ -144,6 +230,11 @@ function delta(state, event) {
   return [{ what: "grown", id: event.id }];
 }
 
+/**
+ * @param {State} state
+ * @param {BlockEvent} event
+ * @returns {Change[]}
+ */
 function block(state, event) {
   const found = state.messages.get(event.id);
   if (!found || event.upto <= found.upto) return [];

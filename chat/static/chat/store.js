@@ -1,17 +1,25 @@
-// What this browser keeps. How the page looks (theme, sidebar) belongs to the browser. All else (drafts, messages that were not
-// acknowledged) belongs to an account: it is kept under its id, only as long as that account is the last that was here, and goes at
-// sign-out. Without storage all of it works, only shorter.
+// @ts-check
+// What this browser keeps. How the page looks (theme, sidebar) belongs to the browser. All else (drafts, messages
+// that were not acknowledged) belongs to an account: it is kept under its id, only as long as that account is the
+// last that was here, and goes at sign-out. Without storage all of it works, only shorter.
 
 const LOOKS = ["gantry.theme", "gantry.sidebar"];
 const WHOSE = "gantry.account";
 
+/** @typedef {"localStorage" | "sessionStorage"} Area */
+
+/** @type {Map<string, any>} */
 const memory = new Map();
 let owner = "";
 
 /** The id of the account that this page belongs to, "" before belongTo(). */
 export const account = () => owner;
 
-/** Keep for this account from now on, and clear away what is another's. `gone()` is called if it signs out elsewhere. */
+/**
+ * Keep for this account from now on, and clear away what is another's.
+ * @param {number} id
+ * @param {() => void} gone is called if the account signs out elsewhere
+ */
 export function belongTo(id, gone) {
   owner = String(id);
   try {
@@ -35,10 +43,18 @@ export function forget() {
   }
 }
 
+/** @param {string} name */
 const keyOf = (name) => `gantry.${owner}.${name}`;
 
-/** `window[area]`: the area is named, because to touch one that is switched off is an error. */
-export function read(name, fallback = null, area = "localStorage") {
+/**
+ * `window[area]`: the area is named, because to touch one that is switched off is an error.
+ * @template T
+ * @param {string} name
+ * @param {T} fallback
+ * @param {Area} area
+ * @returns {T}
+ */
+export function read(name, fallback, area = "localStorage") {
   try {
     const value = window[area].getItem(keyOf(name));
     return value === null ? fallback : JSON.parse(value);
@@ -47,6 +63,11 @@ export function read(name, fallback = null, area = "localStorage") {
   }
 }
 
+/**
+ * @param {string} name
+ * @param {unknown} value
+ * @param {Area} area
+ */
 export function write(name, value, area = "localStorage") {
   const empty = value === null || value === "" || (Array.isArray(value) && value.length === 0);
   try {

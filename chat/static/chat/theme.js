@@ -1,14 +1,17 @@
+// @ts-check
 // Light, dark, or as the system has it. early.js applies the choice before the first paint.
 
+/** @param {HTMLElement[]} buttons one for each choice */
 export function setUpTheme(buttons) {
   const root = document.documentElement;
   const show = () => {
     const choice = root.dataset.theme ?? "system";
-    for (const button of buttons) button.setAttribute("aria-checked", String(button.dataset.themeChoice === choice));
+    for (const button of buttons)
+      button.setAttribute("aria-checked", String(button.dataset.themeChoice === choice));
   };
   for (const button of buttons) {
     button.addEventListener("click", () => {
-      const choice = button.dataset.themeChoice;
+      const choice = button.dataset.themeChoice ?? "system";
       if (choice === "system") delete root.dataset.theme;
       else root.dataset.theme = choice;
       try {

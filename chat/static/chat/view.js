@@ -1,33 +1,70 @@
+// @ts-check
 // The list of messages: keyed views, drawn at most once a frame.
 
-import { byId, h } from "./dom.js";
 import { described } from "./backend.js";
-import { MessageView, pendingView } from "./message.js";
+import { byId, h } from "./dom.js";
+import { MessageView } from "./message.js";
+import { pendingView } from "./pending.js";
 import { Place } from "./place.js";
-import { isOpen } from "./state.js";
+import { isOpen, shown } from "./state.js";
+
+/**
+ * @import { KeptFrame } from "../shared/types.d.ts"
+ * @import { Actions as OfMessages } from "./message.js"
+ * @import { Outbox } from "./outbox.js"
+ * @import { Actions as OfPending } from "./pending.js"
+ * @import { Change, Held, State } from "./state.js"
+ */
+
+/** @typedef {OfMessages & OfPending & {earlier: () => void}} Actions */
 
 export class View {
+  /** @type {Map<number, MessageView>} */
+  views = new Map();
+  /** @type {{key: string, element: HTMLElement}[]} */
+  pending = [];
+  /** @type {Map<number, "grown" | "message">} */
+  dirty = new Map();
+  /** @type {number | null} */
+  frame = null;
+  whole = false;
+  connected = false;
+  reached = true; // by what was called last
+
+  /**
+   * @param {State} state
+   * @param {Outbox} outbox
+   * @param {Actions} actions
+   */
   constructor(state, outbox, actions) {
-    Object.assign(this, { state, outbox, actions });
+    this.state = state;
+    this.outbox = outbox;
+    this.actions = actions;
     this.list = byId("messages");
     this.scroller = byId("scroller");
-    this.views = new Map();
-    this.pending = [];
-    this.dirty = new Map(); // id → "grown" | "message"
-    this.whole = false;
-    this.connected = false;
-    this.reached = true; // by what was called last
     this.place = new Place(this.scroller, byId("column"), byId("jump"));
     this.earlier = byId("earlier");
-    const near = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && actions.earlier(), { root: this.scroller, rootMargin: "600px 0px 0px" });
+    const near = new IntersectionObserver(
+      (entries) => entries.some((entry) => entry.isIntersecting) && actions.earlier(),
+      { root: this.scroller, rootMargin: "600px 0px 0px" },
+    );
     near.observe(this.earlier);
   }
 
-  /** Take a change from `apply`; it is shown with the next frame. */
-  change({ what, id }) {
-    if (what === "all" || what === "backend") this.whole ||= what === "all";
-    if (what === "backend") for (const message of this.state.messages.values()) if (message.status === "queued") this.dirty.set(message.id, "message");
-    if (what === "message" || (what === "grown" && !this.dirty.has(id))) this.dirty.set(id, what);
+  /**
+   * Take a change from `apply`; it is shown with the next frame.
+   * @param {Change} change
+   */
+  change(change) {
+    const { what } = change;
+    if (what === "all") this.whole = true;
+    if (what === "backend") {
+      for (const { id, status } of this.state.messages.values()) {
+        if (status === "queued") this.dirty.set(id, "message");
+      }
+    }
+    if (what === "message" || (what === "grown" && !this.dirty.has(change.id)))
+      this.dirty.set(change.id, what);
     this.schedule();
   }
 
@@ -48,30 +85,37 @@ export class View {
     this.place.keep();
   }
 
-  /** Leave what the reader looks at where it is, whatever is put in front of it. */
+  /**
+   * Leave what the reader looks at where it is, whatever is put in front of it.
+   * @param {() => void} draw
+   */
   keepPlace(draw) {
-    const seen = this.place.sticking ? null : [...this.views.values()].find((view) => view.element.getBoundingClientRect().bottom > 60)?.element;
-    const before = seen?.getBoundingClientRect().top;
+    const seen = this.place.sticking.on
+      ? undefined
+      : [...this.views.values()].find((view) => view.element.getBoundingClientRect().bottom > 60)?.element;
+    const before = seen?.getBoundingClientRect().top ?? 0;
     this.scroller.style.overflowAnchor = "none"; // the browser would do the same once more
     draw();
     if (seen?.isConnected) this.scroller.scrollTop += seen.getBoundingClientRect().top - before;
-    requestAnimationFrame(() => (this.scroller.style.overflowAnchor = ""));
+    requestAnimationFrame(() => this.scroller.style.removeProperty("overflow-anchor"));
   }
 
+  /** @param {string} hold */
   drawAll(hold) {
-    const shown = new Set(this.state.order);
+    const here = new Set(this.state.order);
     for (const [id, view] of this.views) {
-      if (shown.has(id)) continue;
+      if (here.has(id)) continue;
       view.element.remove();
       this.views.delete(id);
     }
     this.list.querySelector(".skeleton")?.remove();
+    /** @type {HTMLElement | null} */
     let before = null;
-    for (const id of this.state.order) {
-      const message = this.state.messages.get(id);
+    for (const message of shown(this.state)) {
       const view = this.viewOf(message);
       this.announce(view, message);
       view.update(message, hold);
+      /** @type {ChildNode | null} */
       const next = before ? before.nextSibling : this.list.firstChild;
       if (next !== view.element) this.list.insertBefore(view.element, next);
       before = view.element;
@@ -79,6 +123,11 @@ export class View {
     this.earlier.hidden = !this.state.earlier;
   }
 
+  /**
+   * @param {number} id
+   * @param {"grown" | "message"} what
+   * @param {string} hold
+   */
   drawOne(id, what, hold) {
     const message = this.state.messages.get(id);
     if (!message) return;
@@ -93,6 +142,7 @@ export class View {
     view.update(message, hold);
   }
 
+  /** @param {Held} message */
   viewOf(message) {
     let view = this.views.get(message.id);
     if (!view) {
@@ -102,22 +152,31 @@ export class View {
     return view;
   }
 
-  /** Tell those who listen instead of looking when a reply has ended. */
+  /**
+   * Tell those who listen instead of looking when a reply has ended.
+   * @param {MessageView} view
+   * @param {Held} message
+   */
   announce(view, message) {
-    const was = view.message;
-    if (!was || !isOpen(was) || isOpen(message) || message.role !== "assistant") return;
-    const words = { complete: "Reply finished", stopped: "Reply stopped", failed: "Reply failed" }[message.status];
+    if (!view.shown || !isOpen(view.message) || isOpen(message) || !view.reply) return;
+    const ends = { complete: "Reply finished", stopped: "Reply stopped", failed: "Reply failed" };
+    const words = ends[/** @type {keyof typeof ends} */ (message.status)];
     byId("announcer").textContent = `${words}: ${(message.error || message.text).slice(0, 400)}`;
   }
 
   drawPending() {
     const frames = this.outbox.frames.filter((frame) => frame.type === "send");
     const connected = this.connected && this.reached;
+    /** @param {KeptFrame} frame */
     const key = (frame) => `${frame.client_id} ${frame.refused ?? ""} ${connected}`;
     const old = new Map(this.pending.map((each) => [each.key, each]));
-    const next = frames.map((frame) => old.get(key(frame)) ?? { key: key(frame), element: pendingView(frame, connected, this.actions) });
+    const next = frames.map(
+      (frame) =>
+        old.get(key(frame)) ?? { key: key(frame), element: pendingView(frame, connected, this.actions) },
+    );
     for (const each of this.pending) if (!next.includes(each)) each.element.remove();
-    for (const each of next) if (each.element !== this.list.lastChild || next.length > 1) this.list.append(each.element);
+    for (const each of next)
+      if (each.element !== this.list.lastChild || next.length > 1) this.list.append(each.element);
     this.pending = next;
   }
 

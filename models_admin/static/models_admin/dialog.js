@@ -1,11 +1,13 @@
+// @ts-check
 // Confirmations in a dialog: what the page behind a link shows, without leaving this one.
 
-import { fetched } from "../chat/fetching.js";
-import { FRAGMENT, page, refocus, replacePart } from "./parts.js";
+import { byId, fragment, page, refocus, replacePart } from "./parts.js";
 
-const dialog = document.getElementById("gantry-dialog");
+const dialog = /** @type {HTMLDialogElement} */ (byId("gantry-dialog"));
 let address = ""; // of the page whose content it shows
+/** @type {HTMLElement | null} */
 let opener = null; // the link that was followed, and what it stands in
+/** @type {Element | null} */
 let home = null;
 let shown = ""; // the state of things that the facts in it are of, and the newest one
 let newest = "";
@@ -14,39 +16,56 @@ let pressedOutside = false;
 
 document.addEventListener("click", (event) => {
   const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
-  const link = event.target.closest("a[data-dialog]");
-  if (link && plain) {
+  const target = /** @type {Element} */ (event.target);
+  const link = target.closest("a");
+  if (link && "dialog" in link.dataset && plain) {
     event.preventDefault();
     ask(link);
-  } else if (event.target.closest("#gantry-dialog [data-close]")) {
+  } else if (target.closest("#gantry-dialog [data-close]")) {
     event.preventDefault();
     dialog.close();
-  } else if (event.target === dialog && pressedOutside && outside(event) && !filledIn()) {
+  } else if (target === dialog && pressedOutside && outside(event) && !filledIn()) {
     dialog.close();
   }
 });
 
-document.addEventListener("pointerdown", (event) => (pressedOutside = outside(event)), { capture: true });
+/** @param {PointerEvent} event */
+function pressed(event) {
+  pressedOutside = outside(event);
+}
+document.addEventListener("pointerdown", pressed, { capture: true });
 
-// The dialog is the target of a click beside it, of one in its padding, and of a text selection that ends elsewhere.
+/**
+ * The dialog is the target of a click beside it, of one in its padding, and of a text selection that ends elsewhere.
+ * @param {MouseEvent} event
+ */
 function outside({ clientX, clientY }) {
   const { left, right, top, bottom } = dialog.getBoundingClientRect();
   return clientX < left || clientX > right || clientY < top || clientY > bottom;
 }
 
 function filledIn() {
-  const preset = (list) => Math.max(0, [...list.options].findIndex((option) => option.defaultSelected));
-  const changed = (field) =>
-    field.options ? field.selectedIndex !== preset(field) : field.value !== field.defaultValue;
-  return [...dialog.querySelectorAll("input, textarea, select")].some(changed);
+  const choices = [...dialog.querySelectorAll("select")];
+  const texts = [...dialog.querySelectorAll("input"), ...dialog.querySelectorAll("textarea")];
+  return choices.some(chosen) || texts.some((field) => field.value !== field.defaultValue);
 }
 
+/** @param {HTMLSelectElement} list */
+function chosen({ options, selectedIndex }) {
+  const preset = [...options].findIndex((option) => option.defaultSelected);
+  return selectedIndex !== Math.max(0, preset);
+}
+
+/** @param {HTMLAnchorElement} link */
 async function ask(link) {
   const state = newest;
   try {
-    const [answer, html] = await fetched(link.href, FRAGMENT, async (given) => [given, await given.text()]);
+    const { answer, html } = await fragment(link.href);
     if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
-    [address, opener, home, shown] = [link.href, link, link.closest("tr, #gantry-requests"), state];
+    address = link.href;
+    opener = link;
+    home = link.closest("tr, #gantry-requests");
+    shown = state;
     dialog.innerHTML = html;
     dialog.showModal();
   } catch {
@@ -57,10 +76,13 @@ async function ask(link) {
 }
 
 dialog.addEventListener("close", () => {
-  if (!opener.isConnected) refocus(opener, home); // it has been replaced meanwhile
+  if (opener && !opener.isConnected) refocus(opener, home); // it has been replaced meanwhile
 });
 
-// Takes a name for the state of things: facts of another state, in a dialog that is open, are asked for anew.
+/**
+ * Takes a name for the state of things: facts of another state, in a dialog that is open, are asked for anew.
+ * @param {string} state
+ */
 export function keepTrue(state) {
   newest = state;
   refresh();
@@ -79,9 +101,10 @@ async function refresh() {
   refreshing = false;
 }
 
+/** @param {string} from */
 async function content(from) {
   try {
-    const [answer, html] = await fetched(from, FRAGMENT, async (given) => [given, await given.text()]);
+    const { answer, html } = await fragment(from);
     if (!answer.ok || answer.redirected) return null;
     return new DOMParser().parseFromString(html, "text/html");
   } catch {
@@ -89,10 +112,15 @@ async function content(from) {
   }
 }
 
-// What has been filled in stays; fields come where there were none, because nothing could be asked for.
+/**
+ * What has been filled in stays; fields come where there were none, because nothing could be asked for.
+ * @param {Document} fresh
+ */
 function put(fresh) {
-  const filled = document.getElementById("gantry-chosen").childElementCount > 0;
-  for (const id of filled ? ["gantry-meaning", "gantry-answer"] : ["gantry-meaning", "gantry-chosen", "gantry-answer"]) {
-    replacePart(document.getElementById(id), fresh.getElementById(id));
+  const filled = byId("gantry-chosen").childElementCount > 0;
+  for (const id of filled
+    ? ["gantry-meaning", "gantry-answer"]
+    : ["gantry-meaning", "gantry-chosen", "gantry-answer"]) {
+    replacePart(byId(id), fresh.getElementById(id));
   }
 }

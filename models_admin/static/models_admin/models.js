@@ -1,68 +1,64 @@
+// @ts-check
 // The Models page, live: follows /ws/models/.
 //
-// The server words everything. Progress is put into the page from the events themselves; when anything else has
-// changed (`key`, as in banner.py), the banner, the notes and the rows are asked for anew.
+// The server words everything. Progress is put into the page from the events themselves; when the page shows
+// anything else that has changed (changes.js), the banner, the notes and the rows are asked for anew, a moment later
+// (refresher.js).
 
-import { fetched } from "../chat/fetching.js";
+import { concerns, key } from "./changes.js";
 import { keepTrue } from "./dialog.js";
-import { FRAGMENT, localize, page, replacePart } from "./parts.js";
-import { replaceList } from "./rows.js";
+import { byId, fragment, localize, page, replacePart } from "./parts.js";
+import { Refresher } from "./refresher.js";
+import { names, replaceList } from "./rows.js";
 import { follow } from "./socket.js";
+
+/** @import { Backend, SocketEvent, Switch } from "../shared/types.d.ts" */
 
 const PARTS = ["gantry-state", "gantry-work", "gantry-outcome", "gantry-requests", "gantry-notes"];
 const SUBMITTED = 30000; // milliseconds after which a page that is still there was not left
+/** @type {Backend | null} */
 let newest = null; // the last snapshot that came
 let heard = 0; // when it came (performance.now())
-let updating = false;
-let again = false;
 let late = false; // the list could not be replaced yet
 let others = 0; // changes to models and requests that the snapshot does not tell
+let shownOthers = 0; // those of them that the page shows
 
-const banner = document.getElementById("gantry-banner");
-
-function key(snapshot) {
-  const { switch: running, last } = snapshot;
-  return [
-    snapshot.state,
-    snapshot.model,
-    snapshot.unreachable_since ?? "",
-    snapshot.worker ? "worker" : "",
-    running?.id ?? "",
-    running?.state ?? "",
-    running?.cancel_requested ? "cancelled" : "",
-    last?.id ?? "",
-    snapshot.findings.map((finding) => finding.id).join(","),
-    snapshot.busy_with,
-  ].join("|");
-}
+const banner = byId("gantry-banner");
+const refresher = new Refresher(outdated, fetchAndReplace);
 
 // What came from the socket ------------------------------------------------------------------------------------
 
+/** @param {SocketEvent} event */
 function take(event) {
-  if (event.type === "catalog" || event.type === "asked") {
+  if (event.type === "catalog" || (event.type === "asked" && "shown" in byId("gantry-requests").dataset)) {
     others += 1;
-    update();
-    tellDialog();
-    return;
-  }
-  if (event.type !== "backend" && event.type !== "hello") return;
-  newest = event.type === "hello" ? event.backend : event;
-  heard = performance.now();
-  showProgress();
-  if (banner.dataset.key !== key(newest)) update();
-  tellDialog();
-}
-
-function tellDialog() {
+  } else if (event.type === "backend" || event.type === "hello") {
+    newest = event.type === "hello" ? event.backend : event;
+    heard = performance.now();
+    showProgress(newest);
+  } else return;
+  refresher.soon();
   if (newest) keepTrue(`${key(newest)}|${newest.replying}|${others}`);
 }
 
-function showProgress() {
-  const count = newest.replying;
-  const words = count === 1 ? "1 reply in flight" : `${count} replies in flight`;
-  document.getElementById("gantry-replying").textContent = count ? words : "";
-  const running = newest.switch;
-  const box = running && banner.querySelector(`[data-switch="${running.id}"]`);
+/** Whether the page shows something that has changed. */
+function outdated() {
+  const { key: shown = "", step = "" } = banner.dataset;
+  return others !== shownOthers || (newest !== null && concerns(newest, { key: shown, step }, names()));
+}
+
+/**
+ * Where the banner shows this switch.
+ * @param {Switch} running
+ * @returns {HTMLElement | null}
+ */
+const boxOf = (running) => banner.querySelector(`[data-switch="${running.id}"]`);
+
+/** @param {Backend} snapshot */
+function showProgress({ replying, switch: running }) {
+  const words = replying === 1 ? "1 reply in flight" : `${replying} replies in flight`;
+  byId("gantry-replying").textContent = replying ? words : "";
+  const box = running && boxOf(running);
   if (!box) return;
   const lines = running.lines.map((line) => {
     const item = document.createElement("li");
@@ -70,44 +66,42 @@ function showProgress() {
     item.textContent = line.text;
     return item;
   });
-  box.querySelector("[data-lines]").replaceChildren(...lines);
-  const advice = box.querySelector("[data-advice]");
-  if (advice.textContent !== running.advice) advice.textContent = running.advice;
+  box.querySelector("[data-lines]")?.replaceChildren(...lines);
+  put(box, "[data-advice]", running.advice);
   const bar = box.querySelector("progress");
-  if (running.state === "loading" || running.percent) bar.value = running.percent;
-  else bar.removeAttribute("value");
+  if (running.state === "loading" || running.percent) bar?.setAttribute("value", String(running.percent));
+  else bar?.removeAttribute("value");
   showTimes();
 }
 
 function showTimes() {
   const running = newest?.switch;
-  const box = running && banner.querySelector(`[data-switch="${running.id}"]`);
+  const box = running && boxOf(running);
   if (!box) return;
   const since = (performance.now() - heard) / 1000;
-  box.querySelector("[data-elapsed]").textContent = `${Math.round(running.elapsed_seconds + since)} s so far`;
   const left = running.eta_seconds === null ? null : Math.max(1, Math.round(running.eta_seconds - since));
-  box.querySelector("[data-eta]").textContent = left === null ? "" : `about ${left} s left`;
+  put(box, "[data-elapsed]", `${Math.round(running.elapsed_seconds + since)} s so far`);
+  put(box, "[data-eta]", left === null ? "" : `about ${left} s left`);
+}
+
+/**
+ * @param {Element} box
+ * @param {string} selector
+ * @param {string} words
+ */
+function put(box, selector, words) {
+  const place = box.querySelector(selector);
+  if (place && place.textContent !== words) place.textContent = words;
 }
 
 // What only the server can word ----------------------------------------------------------------------------------
 
-async function update() {
-  if (updating) {
-    again = true;
-    return;
-  }
-  updating = true;
-  do {
-    again = false;
-    if (!page.leaving) await fetchAndReplace();
-  } while (again);
-  updating = false;
-}
-
 async function fetchAndReplace() {
+  if (page.leaving) return;
+  const asked = others;
   let fresh;
   try {
-    const [answer, html] = await fetched(location.href, FRAGMENT, async (given) => [given, await given.text()]);
+    const { answer, html } = await fragment(location.href);
     if (page.leaving) return;
     if (answer.status === 403 || answer.redirected) {
       location.reload(); // what may be seen has been taken away meanwhile: the page says so
@@ -120,34 +114,44 @@ async function fetchAndReplace() {
   }
   const freshBanner = fresh.getElementById("gantry-banner");
   if (!freshBanner || page.leaving) return;
+  shownOthers = asked;
   localize(fresh);
   banner.className = freshBanner.className;
-  banner.dataset.key = freshBanner.dataset.key;
-  for (const id of PARTS) replacePart(document.getElementById(id), fresh.getElementById(id));
+  Object.assign(banner.dataset, freshBanner.dataset);
+  for (const id of PARTS) replacePart(byId(id), fresh.getElementById(id));
+  byId("gantry-requests").toggleAttribute(
+    "data-shown",
+    fresh.querySelector("#gantry-requests[data-shown]") !== null,
+  );
   late = replaceList(fresh);
-  if (newest) showProgress();
+  if (newest) showProgress(newest);
 }
 
 // What kept the list from being replaced may be over.
-for (const [id, type] of [["gantry-dialog", "close"], ["searchbar", "input"]]) {
-  document.getElementById(id)?.addEventListener(type, () => late && update());
+for (const [id, type] of [
+  ["gantry-dialog", "close"],
+  ["searchbar", "input"],
+]) {
+  document.getElementById(id)?.addEventListener(type, () => late && refresher.now());
 }
 
-// Forms --------------------------------------------------------------------------------------------------------------
+// Forms
+// --------------------------------------------------------------------------------------------------------------
 
 document.addEventListener("submit", (event) => {
   if (event.defaultPrevented) return;
   page.leaving = true;
   setTimeout(stay, SUBMITTED);
-  if (!event.target.closest("#gantry-dialog, #gantry-banner, #gantry-requests, .gantry-refresh")) return;
-  for (const button of event.target.querySelectorAll("button")) button.disabled = true;
+  const form = /** @type {HTMLFormElement} */ (event.target);
+  if (!form.closest("#gantry-dialog, #gantry-banner, #gantry-requests, .gantry-refresh")) return;
+  for (const button of form.querySelectorAll("button")) button.disabled = true;
 });
 
 // The page was not left after all: the answer was broken off.
 function stay() {
   page.leaving = false;
-  for (const button of document.querySelectorAll("button:disabled")) button.disabled = false;
-  update();
+  for (const button of document.querySelectorAll("button")) button.disabled = false;
+  refresher.now();
 }
 
 // A page taken from the browser's cache (Back) has its buttons as they were left.
@@ -155,7 +159,11 @@ addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
 
+/** @param {string} words on the connection */
+function tell(words) {
+  byId("gantry-link").textContent = words;
+}
+
 localize(document);
 setInterval(showTimes, 1000);
-const link = document.getElementById("gantry-link");
-follow("/ws/models/", { take, tell: (words) => (link.textContent = words) });
+follow("/ws/models/", { take, tell });

@@ -1,12 +1,24 @@
+// @ts-check
 // The Models page's socket, and how it stands in words.
 
-import { Socket } from "../chat/socket.js";
+import { Socket } from "../shared/socket.js";
 
+/** @import { SocketEvent } from "../shared/types.d.ts" */
+
+/** @param {Date} moment */
 const clock = (moment) => moment.toLocaleTimeString("en-GB");
 
-// Follows `path` for as long as the page is open. `take` gets each event (JSON); `tell` gets a sentence for the
-// reader whenever the connection's state changes, "" when all is well.
+/**
+ * Follows `path` for as long as the page is open.
+ * @param {string} path
+ * @param {object} to
+ * @param {(event: SocketEvent) => void} to.take gets each event
+ * @param {(words: string) => void} to.tell gets a sentence for the reader whenever the connection's state changes,
+ *   "" when
+ *   all is well
+ */
 export function follow(path, { take, tell }) {
+  /** @type {Date | null} */
   let lostAt = null;
   let again = "";
   new Socket(path, {

@@ -1,12 +1,16 @@
-// One socket that comes back by itself. It knows whether anybody is at the other end, and says what it is doing, so that the page
-// can say so too.
+// @ts-check
+// One socket that comes back by itself. It knows whether anybody is at the other end, and says what it is doing, so
+// that the page can say so too.
 //
-// A network that swallows packets closes nothing: an open socket proves nothing by itself. So the page asks for a sign of life
-// (`ping`, answered by `pong`; any other event is one too) when nothing has come for a while, and when it has reason to doubt: it is
-// looked at again, the network is back, or the clock has jumped because the machine slept.
+// A network that swallows packets closes nothing: an open socket proves nothing by itself. So the page asks for a
+// sign of life (`ping`, answered by `pong`; any other event is one too) when nothing has come for a while, and when
+// it has reason to doubt: it is looked at again, the network is back, or the clock has jumped because the machine
+// slept.
 
 import { address } from "./site.js";
 import { whyClosed } from "./why_closed.js";
+
+/** @import { Frame, SocketEvent, SocketState } from "./types.d.ts" */
 
 const SLOWEST = 15_000;
 const FLOODED = 4429; // the server closes a socket on which too much came
@@ -22,10 +26,24 @@ const TICK = 5_000;
 const JUMP = 20_000; // a tick that comes so late says that the machine, or the page, slept
 
 export class Socket {
+  /** @type {WebSocket | null} */
+  socket = null;
+  /** @type {number | undefined} */
+  timer; // of the next try
+  /** @type {number | undefined} */
+  patience;
+  /** @type {number | undefined} */
+  doubting;
+  begun = 0;
+  greeted = false;
+  doubted = false;
+
   /**
-   * `onevent(event)` gets each message. `onstate(state)` gets
-   * {is: "open"} · {is: "doubtful", heard: Date, of the last event} · {is: "lost", retryIn: milliseconds, tries, flooded} ·
-   * {is: "refused", reason: why it cannot open, in words} · {is: "signed-out"} · {is: "gone"}.
+   * @param {string} path
+   * @param {object} to
+   * @param {(event: SocketEvent) => void} to.onevent gets each event
+   * @param {(state: SocketState) => void} to.onstate `heard`: when the last event came; `retryIn`: milliseconds;
+   *   `reason`: why it cannot open, in words
    */
   constructor(path, { onevent, onstate }) {
     this.path = path;
@@ -45,18 +63,17 @@ export class Socket {
     this.connect();
   }
 
-  get open() {
-    return this.socket?.readyState === WebSocket.OPEN;
-  }
-
-  /** Send a frame if the socket is open; returns whether it was. */
+  /**
+   * Send a frame if the socket is open; returns whether it was.
+   * @param {Frame} frame
+   */
   send(frame) {
-    if (!this.open) return false;
+    if (this.socket?.readyState !== WebSocket.OPEN) return false;
     this.socket.send(JSON.stringify(frame));
     return true;
   }
 
-  /** An answer is owed: without any event for a while the connection is doubted, and at last taken for dead and made anew. */
+  /** An answer is owed: without any event for a while the connection is doubted, at last taken for dead. */
   expectAnswer() {
     if (!this.patience) this.wait(DEAD, DOUBTFUL);
   }
@@ -72,7 +89,7 @@ export class Socket {
     else this.wake();
   }
 
-  /** Something has changed: a try that waits is made now, one that has hung for a moment is made anew, a connection is asked. */
+  /** Something has changed: a try that waits is made now, one that has hung is made anew, a connection is asked. */
   wake() {
     if (this.timer) this.connect();
     else if (this.greeted) this.ask();
@@ -90,15 +107,19 @@ export class Socket {
     else if (this.greeted && now - this.heard > QUIET) this.ask();
   }
 
+  /**
+   * @param {number} most
+   * @param {number} [doubtful]
+   */
   wait(most, doubtful) {
-    this.patience = setTimeout(() => this.drop(), most);
-    if (doubtful) this.doubting = setTimeout(() => this.doubt(), doubtful);
+    this.patience = window.setTimeout(() => this.drop(), most);
+    if (doubtful) this.doubting = window.setTimeout(() => this.doubt(), doubtful);
   }
 
   waited() {
     clearTimeout(this.patience);
     clearTimeout(this.doubting);
-    this.patience = this.doubting = null;
+    this.patience = this.doubting = undefined;
   }
 
   doubt() {
@@ -123,7 +144,7 @@ export class Socket {
   connect() {
     clearTimeout(this.timer);
     this.waited();
-    this.timer = null;
+    this.timer = undefined;
     this.begun = Date.now();
     const socket = new WebSocket(this.url);
     this.socket = socket;
@@ -132,6 +153,7 @@ export class Socket {
       if (this.socket !== socket) return;
       this.waited();
       this.heard = Date.now();
+      /** @type {SocketEvent} */
       const event = JSON.parse(message.data);
       const greeted = event.type === "hello" && !this.greeted;
       if (greeted) {
@@ -157,6 +179,7 @@ export class Socket {
     this.lost(1006);
   }
 
+  /** @param {number} code */
   lost(code) {
     this.greeted = this.doubted = false;
     this.waited();
@@ -170,7 +193,7 @@ export class Socket {
     const most = flooded ? COOL_OFF : Math.min(SLOWEST, 400 * 2 ** this.tries);
     const retryIn = most * (0.5 + Math.random() / 2);
     this.tries += 1;
-    this.timer = setTimeout(() => this.connect(), retryIn);
+    this.timer = window.setTimeout(() => this.connect(), retryIn);
     this.onstate({ is: "lost", retryIn, tries: this.tries, flooded });
     if (this.known) return; // the way here lets sockets through
     whyClosed(this.path, this.tries).then((reason) => {
@@ -179,13 +202,22 @@ export class Socket {
   }
 }
 
-/** Give a connection up that is dead. Browsers make one handshake with a server at a time: one that hangs holds up the next. */
+/**
+ * Give a connection up that is dead. Browsers make one handshake with a server at a time: one that hangs holds up
+ * the next.
+ * @param {WebSocket | null} socket
+ */
 function give(socket) {
+  if (!socket) return;
   socket.onmessage = socket.onclose = null;
   socket.close();
 }
 
-/** Close a connection that nobody listens to any more; one that is still being made, when it has been made: browsers complain otherwise. */
+/**
+ * Close a connection that nobody listens to any more; one that is still being made, when it has been made: browsers
+ * complain otherwise.
+ * @param {WebSocket} socket
+ */
 function leave(socket) {
   socket.onmessage = socket.onclose = null;
   if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();

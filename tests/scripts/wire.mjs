@@ -1,0 +1,98 @@
+// @ts-check
+// What the server sends, for the tests of the page's scripts.
+
+/** @import { Backend, Message, Switch } from "../../models_admin/static/shared/types.d.ts" */
+
+/**
+ * @param {Partial<Backend>} fields
+ * @returns {Backend}
+ */
+export const backend = (fields = {}) => ({
+  state: "ready",
+  model: "llama-8B",
+  about: null,
+  loaded_at: null,
+  context: 8192,
+  parameters: {},
+  options: {},
+  differences: [],
+  unreachable_since: null,
+  trouble: "",
+  advice: "",
+  findings: [],
+  healthy: true,
+  worker: true,
+  replying: 0,
+  busy_with: "",
+  epoch: 1,
+  switch: null,
+  last: null,
+  ...fields,
+});
+
+/**
+ * @param {Partial<Switch>} fields
+ * @returns {Switch}
+ */
+export const change = (fields = {}) => ({
+  id: 7,
+  kind: "switch",
+  state: "loading",
+  target: "qwen-7B",
+  previous: "llama-8B",
+  step: 2,
+  steps: 2,
+  percent: 57,
+  detail: "",
+  eta_seconds: 12,
+  elapsed_seconds: 3,
+  by: "",
+  source: "api",
+  rule: "",
+  error: "",
+  error_kind: "",
+  advice: "",
+  result: null,
+  standing: "",
+  cancel_requested: false,
+  replies_cut: 0,
+  seconds: {},
+  options: {},
+  parameters: {},
+  differences: [],
+  created_at: "2026-11-23T07:00:00+00:00",
+  finished_at: null,
+  lines: [],
+  ...fields,
+});
+
+/**
+ * @param {number} id
+ * @param {Partial<Message>} fields
+ * @returns {Message}
+ */
+export const message = (id, fields = {}) => ({
+  id,
+  revision: 1,
+  client_id: null,
+  parent: id > 1 ? id - 1 : null,
+  role: id % 2 ? "user" : "assistant",
+  status: "complete",
+  text: "",
+  html: "",
+  upto: 0,
+  reasoning: "",
+  reasoning_seconds: null,
+  model: "llama-8B",
+  handovers: [],
+  queue_position: null,
+  usage: null,
+  finish_reason: "",
+  continuable: false,
+  left_out: 0,
+  error: "",
+  error_kind: "",
+  created_at: "2026-11-23T07:00:00+00:00",
+  versions: { index: 1, count: 1, ids: [id] },
+  ...fields,
+});
