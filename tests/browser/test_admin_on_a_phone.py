@@ -21,7 +21,7 @@ ROWS = f"""
 from datetime import timedelta
 from django.contrib.auth.models import User
 from django.utils import timezone
-from models_admin import tokens
+from models_admin.api import tokens
 from models_admin.models import Source, State, Switch, Wish
 alice, then = User.objects.get(username="alice"), timezone.now() - timedelta(days=2)
 for name in ("beta-8B-Q5", {ENDLESS!r}):

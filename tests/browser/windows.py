@@ -121,6 +121,7 @@ def conversation(page: Page) -> str:
 
 def ask_to_switch(page: Page, model: str) -> Locator:
     """On the Models page, press the model's Switch, and return the dialog that asks for confirmation."""
+    page.wait_for_load_state()  # until its scripts run, the link leads to a page that asks
     row = page.locator("#result_list tbody tr", has_text=model)
     row.get_by_role("link", name="Switch").click()
     dialog = page.locator("#gantry-dialog")

@@ -143,6 +143,7 @@ def test_the_files_that_a_page_names_exist(page: str) -> None:
     named = re.findall(r"`([\w/-]+\.(?:py|js|css|html))`", (ROOT / "docs" / page).read_text())
     places = (ROOT, ROOT / "models_admin", ROOT / "models_admin/tabby", ROOT / "chat", ROOT / "gantry_site")
     scripts = (
+        ROOT / "models_admin/static/shared",
         ROOT / "chat/static/chat",
         ROOT / "models_admin/static/models_admin",
         ROOT / "chat/static",
