@@ -22,8 +22,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import requests
 
-from models_admin.presentation import snapshots
-
 if TYPE_CHECKING:
     from gantry_site.children import Child
 
@@ -241,6 +239,7 @@ def _address(process: Process) -> str:
 
 
 def _model_is_known() -> bool:
+    from models_admin.presentation import snapshots  # noqa: PLC0415 (Django is set up by now)
 
     return bool(snapshots.current()["state"] == "ready")
 

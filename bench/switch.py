@@ -27,8 +27,6 @@ from bench.stream_cases import percentile
 from bench.stream_client import Broken, Socket
 from bench.stream_people import Visitor, visitors
 from bench.stream_system import KEY, System, running
-from models_admin.automation import upkeep
-from models_admin.presentation import snapshots
 
 MODELS = ("second-8B", "first-8B")
 HEADERS = {"Authorization": f"Bearer {KEY}"}
@@ -144,6 +142,8 @@ def _by_bare_calls(system: System) -> Bare:
 
 
 def _settle(system: System) -> None:
+    from models_admin.automation import upkeep  # noqa: PLC0415 (Django is set up by now)
+    from models_admin.presentation import snapshots  # noqa: PLC0415
 
     upkeep.refresh()
     end = time.monotonic() + PATIENCE

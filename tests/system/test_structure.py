@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -152,3 +155,9 @@ def test_the_files_that_a_page_names_exist(page: str) -> None:
     missing = [name for name in named if not any((place / name).exists() for place in (*places, *scripts))]
     assert named
     assert missing == []
+
+
+@pytest.mark.parametrize("name", ["stream", "switch", "size", "schema", "chaos"])
+def test_a_benchmark_begins_before_django_is_set_up(name: str) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "DJANGO_SETTINGS_MODULE"}
+    subprocess.run([sys.executable, "-c", f"import bench.{name}"], cwd=ROOT, env=environment, check=True)
