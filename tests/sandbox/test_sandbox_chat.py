@@ -284,6 +284,13 @@ async def test_an_echo_says_the_rest_of_the_message(sandbox, said):
     await sandbox.load("alpha")
     text = "# Hi\n\n<script>alert(1)</script> 😀 *end* "
     assert said(await sandbox.chat(f"[[echo]]{text}")) == text
+    assert said(await sandbox.chat(f"[[echo repeat=3 rate=0]]{text}")) == 3 * text
+
+
+async def test_an_echo_is_repeated_within_a_bound(sandbox, said):
+    await sandbox.load("alpha")
+    reply = said(await sandbox.chat(f"[[echo repeat=1000000000 rate=0]]{'x' * 4_000}"))
+    assert len(reply) == 1_000_000
 
 
 @pytest.mark.parametrize(
