@@ -46,7 +46,7 @@ class Database:
     def facts(self, after: int) -> Facts:
         """All that the checks need, read at one moment; of the messages those with an id above `after`."""
         with self._open() as ask:
-            backend = ask("SELECT model, unreachable_since FROM models_admin_backend")
+            backend = ask("SELECT model, unreachable_since FROM models_admin_server")
             switches = ask("SELECT id, state, target FROM models_admin_switch ORDER BY id")
             leases = ask("SELECT subject, holder FROM models_admin_lease")
             messages = ask(

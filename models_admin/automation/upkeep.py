@@ -7,7 +7,7 @@ import logging
 from django.conf import settings
 from django.db import OperationalError, transaction
 
-from models_admin.models import Backend, Source
+from models_admin.models import Server, Source
 from models_admin.servers import diagnosis, state_row
 from models_admin.switching import observation, transitions
 from models_admin.switching.observation import Refreshed
@@ -63,7 +63,7 @@ def keep() -> None:
         row = state_row.lock()
         if not row.keep_due or not state_row.vacant(row) or transitions.active() is not None:
             return
-        Backend.objects.filter(pk=row.pk).update(keep_due=False)
+        Server.objects.filter(pk=row.pk).update(keep_due=False)
         name = state_row.last_model() if settings.KEEP_MODEL == "last" else settings.KEEP_MODEL
         if not name:
             return

@@ -53,7 +53,7 @@ def offered() -> list[TabbyModel]:
 def ask(user_id: int, target: str, reason: str = "") -> Wish | None:
     """Ask for `target`, or change the reason of having asked; return the open wish, None if the model is loaded.
 
-    Raises NotOffered or TooMany. The backend row's lock orders this with the switch that may be loading the model: it is
+    Raises NotOffered or TooMany. The server row's lock orders this with the switch that may be loading the model: it is
     either seen as loaded here, or its end finds the wish.
     """
     reason = cleaned(reason)

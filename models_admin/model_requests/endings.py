@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from models_admin import events
-from models_admin.models import ACTIVE, Backend, Switch, TabbyModel, Wish, WishState
+from models_admin.models import ACTIVE, Server, Switch, TabbyModel, Wish, WishState
 
 KEPT = timedelta(days=90)  # requests that have ended
 # TabbyAPI's list may lack models for a while: its folder was not mounted, or it was asked with a lesser key.
@@ -34,7 +34,7 @@ def loaded(name: str) -> None:
 
 
 def grant(name: str, **_: object) -> None:
-    """Receive backend.model_loaded."""
+    """Receive state_row.model_loaded."""
     loaded(name)
 
 
@@ -47,7 +47,7 @@ def look_after() -> None:
     now = timezone.now()
     wanted = set(Wish.objects.filter(state=WishState.OPEN).values_list("target", flat=True))
     if wanted:
-        model = Backend.objects.filter(pk=1).values_list("model", flat=True).first()
+        model = Server.objects.filter(pk=1).values_list("model", flat=True).first()
         if model in wanted and not Switch.objects.filter(state__in=ACTIVE).exists():
             loaded(model)
         gone = TabbyModel.objects.filter(name__in=wanted, vanished_at__lt=now - GONE_AFTER)

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError
 
-from models_admin.models import Backend
+from models_admin.models import Server
 from models_admin.tabby.access import Access
 from models_admin.tabby.errors import TabbyError
 
@@ -64,7 +64,7 @@ def tabbyapi_as_last_seen(app_configs: Any, databases: Any = None, **_: Any) -> 
     if not databases:
         return []
     try:
-        row = Backend.objects.filter(pk=1).first()
+        row = Server.objects.filter(pk=1).first()
     except DatabaseError:  # it has no tables yet
         return []
     if row is None:

@@ -7,60 +7,60 @@ from typing import Any
 
 from django.utils import timezone
 
-from models_admin.models import ENDED, GATED, Backend, Lease, Source, Switch
+from models_admin.models import ENDED, GATED, Lease, Server, Source, Switch
 from models_admin.presentation import model_cards, switch_text
 from models_admin.servers import loads, machine, worker_heartbeats
 from models_admin.servers.state_row import row
 
 
-def _state(backend: Backend, running: Switch | None) -> str:
+def _state(server: Server, running: Switch | None) -> str:
     if running is not None and running.state in GATED:
         return "switching"
-    if backend.unreachable_since is not None or backend.seen_at is None:
+    if server.unreachable_since is not None or server.seen_at is None:
         return "unreachable"
-    return "ready" if backend.model else "unloaded"
+    return "ready" if server.model else "unloaded"
 
 
 def current() -> dict[str, Any]:
     """Return the `backend` event: all that a page shows of TabbyAPI and of the switch under way.
 
     {"type", "state": "ready"|"switching"|"unloaded"|"unreachable", "model" ('' = none), "about" (the model as
-    showcase.about() says, or None), "loaded_at", "context" (tokens), "parameters" (of TabbyAPI's card), "options" (asked
+    model_cards.about() says, or None), "loaded_at", "context" (tokens), "parameters" (of TabbyAPI's card), "options" (asked
     for), "differences" (between the two, shaped as servers/differences.py says), "unreachable_since",
     "healthy" (its engine has not failed), "trouble", "advice", "findings" (shaped as finding.Finding.as_dict() says),
     "worker" (one is alive), "replying" (generations in flight), "busy_with" (the model of a load that was
     given up and goes on in TabbyAPI; '' = none), "switch": None | {…}, "last": None | {…} (ended within the last hour)};
-    the two switches are shaped as narration.told() says, times are ISO 8601.
+    the two switches are shaped as switch_text.told() says, times are ISO 8601.
     """
-    # The switch before the backend: one that ends in between is then still under way, with what it has loaded. The other way
+    # The switch before the server: one that ends in between is then still under way, with what it has loaded. The other way
     # round it would have ended and left nothing.
     newest = list(Switch.objects.select_related("requested_by").exclude(source=Source.ROLLBACK)[:2])
     running = next((each for each in newest if each.active), None)
     recent = timezone.now() - timedelta(hours=1)
-    backend = row()
+    server = row()
     ended = next((s for s in newest if s.state in ENDED and (s.finished_at or recent) > recent), None)
     # On a full disk no worker can show that it lives.
     worker = worker_heartbeats.a_worker_is_alive() or machine.is_full()
     replying = Lease.objects.count()
     return {
         "type": "backend",
-        "state": _state(backend, running),
-        "model": backend.model,
-        "about": model_cards.about(backend.model),
-        "loaded_at": switch_text.iso(backend.loaded_at),
-        "context": backend.parameters.get("max_seq_len"),
-        "parameters": backend.parameters,
-        "options": backend.options,
-        "differences": backend.differences,
-        "unreachable_since": switch_text.iso(backend.unreachable_since),
-        "trouble": backend.trouble,
-        "advice": backend.advice,
-        "findings": [*machine.as_known(), *backend.findings],
-        "healthy": not any(each["id"] == "health" for each in backend.findings),
+        "state": _state(server, running),
+        "model": server.model,
+        "about": model_cards.about(server.model),
+        "loaded_at": switch_text.iso(server.loaded_at),
+        "context": server.parameters.get("max_seq_len"),
+        "parameters": server.parameters,
+        "options": server.options,
+        "differences": server.differences,
+        "unreachable_since": switch_text.iso(server.unreachable_since),
+        "trouble": server.trouble,
+        "advice": server.advice,
+        "findings": [*machine.as_known(), *server.findings],
+        "healthy": not any(each["id"] == "health" for each in server.findings),
         "worker": worker,
         "replying": replying,
         "busy_with": loads.busy_with(),
-        "epoch": backend.epoch,
+        "epoch": server.epoch,
         "switch": switch_text.told(running, worker=worker, replying=replying) if running else None,
         "last": switch_text.told(ended, worker=worker, replying=0) if ended else None,
     }

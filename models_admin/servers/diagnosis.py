@@ -147,7 +147,7 @@ def address() -> str:
 
 
 def remember(client: TabbyClient | None = None) -> None:
-    """Ask TabbyAPI, and write what is wrong with it into the Backend row, for pages to show."""
+    """Ask TabbyAPI, and write what is wrong with it into the Server row, for pages to show."""
     found = of_tabbyapi(client) if client else examined()
     worth_telling = [each for each in found if each.level != "ok" and each.id not in TOLD_ELSEWHERE]
     if state_row.set_findings([each.as_dict() for each in worth_telling]):

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.dispatch import Signal
 from django.utils import timezone
 
-from models_admin.models import Backend, TabbyModel
+from models_admin.models import Server, TabbyModel
 from models_admin.servers import differences, loads
 from models_admin.tabby.errors import TabbyError
 from models_admin.tabby.wire import ModelCard
@@ -20,14 +20,14 @@ from models_admin.tabby.wire import ModelCard
 model_loaded = Signal()
 
 
-def row() -> Backend:
+def row() -> Server:
     """Return the row as it is, without a lock."""
-    return Backend.objects.get_or_create(pk=1)[0]
+    return Server.objects.get_or_create(pk=1)[0]
 
 
-def lock() -> Backend:
+def lock() -> Server:
     """Return the row, locked until the end of the transaction that the caller is in."""
-    return Backend.objects.select_for_update().get_or_create(pk=1)[0]
+    return Server.objects.select_for_update().get_or_create(pk=1)[0]
 
 
 def set_loaded(
@@ -53,34 +53,34 @@ def set_loaded(
         "anew": False,
         "keep_due": False,
     }
-    backend = lock()
+    server = lock()
     if wanted:
-        backend.wanted = card.id if card else ""
-    if card and runs(backend, card):
+        server.wanted = card.id if card else ""
+    if card and runs(server, card):
         changes = {
             "seen_at": now, "unreachable_since": None, "trouble": "", "advice": "", "parameters": dict(card.parameters),
             "empty_since": None, "anew": False, "keep_due": False,
         }  # fmt: skip
     else:
-        backend.epoch += 1
+        server.epoch += 1
     for name, value in changes.items():
-        setattr(backend, name, value)
-    backend.save()
+        setattr(server, name, value)
+    server.save()
     if card:
         model_loaded.send(sender=None, name=card.id)
 
 
-def runs(backend: Backend, card: ModelCard | None) -> bool:
+def runs(server: Server, card: ModelCard | None) -> bool:
     """Whether what the row says is loaded is what `card` shows (None: nothing): the same model, with the same parameters."""
     if card is None:
-        return not backend.model
-    return backend.model == card.id and not differences.changed(backend.parameters, card.parameters)
+        return not server.model
+    return server.model == card.id and not differences.changed(server.parameters, card.parameters)
 
 
 def set_reachable() -> None:
     """Write that TabbyAPI answered just now."""
-    backend = row()
-    Backend.objects.filter(pk=backend.pk).update(
+    server = row()
+    Server.objects.filter(pk=server.pk).update(
         seen_at=timezone.now(), unreachable_since=None, trouble="", advice=""
     )
 
@@ -91,43 +91,43 @@ def set_findings(findings: list[dict[str, str]], *, about: str = "") -> bool:
     With `about`, the id of a finding, all others stay as they are.
     """
 
-    def all_of(backend: Backend) -> list[dict[str, str]]:
-        return [*findings, *(each for each in backend.findings if about and each["id"] != about)]
+    def all_of(server: Server) -> list[dict[str, str]]:
+        return [*findings, *(each for each in server.findings if about and each["id"] != about)]
 
     if all_of(known := row()) == known.findings:
         return False
     with transaction.atomic():
-        backend = lock()
-        backend.findings = all_of(backend)
-        backend.save(update_fields=["findings"])
+        server = lock()
+        server.findings = all_of(server)
+        server.save(update_fields=["findings"])
     return True
 
 
 def set_catalog_read() -> None:
     """Write that the catalog was read just now."""
-    Backend.objects.filter(pk=row().pk).update(catalog_at=timezone.now())
+    Server.objects.filter(pk=row().pk).update(catalog_at=timezone.now())
 
 
 def set_trouble(error: TabbyError) -> None:
     """Write that TabbyAPI could not be asked, since when, and what it said; what is loaded stays as last seen."""
     with transaction.atomic():
-        backend = lock()
+        server = lock()
         loads.note(error)
-        backend.unreachable_since = backend.unreachable_since or timezone.now()
-        backend.trouble, backend.advice = str(error), error.advice
-        backend.anew = backend.anew or loads.has_ended(error)
-        backend.empty_since = None
-        backend.save(update_fields=["unreachable_since", "trouble", "advice", "anew", "empty_since"])
+        server.unreachable_since = server.unreachable_since or timezone.now()
+        server.trouble, server.advice = str(error), error.advice
+        server.anew = server.anew or loads.has_ended(error)
+        server.empty_since = None
+        server.save(update_fields=["unreachable_since", "trouble", "advice", "anew", "empty_since"])
 
 
 def set_keep_due() -> None:
     """Write that TabbyAPI may have lost a model that it had, and not by anybody's choice."""
-    Backend.objects.filter(pk=row().pk).update(keep_due=True)
+    Server.objects.filter(pk=row().pk).update(keep_due=True)
 
 
-def set_seen_empty(before: Backend, *, lost: bool) -> None:
+def set_seen_empty(before: Server, *, lost: bool) -> None:
     """Write that TabbyAPI said just now that nothing is loaded; `before` is the row before that, `lost`: it lost a model."""
-    Backend.objects.filter(pk=before.pk).update(
+    Server.objects.filter(pk=before.pk).update(
         empty_since=before.empty_since or timezone.now(), anew=before.anew, keep_due=before.keep_due or lost
     )
 
@@ -138,13 +138,11 @@ def last_model() -> str:
     return row().wanted or loaded.values_list("name", flat=True).first() or ""
 
 
-def vacant(backend: Backend) -> bool:
+def vacant(server: Server) -> bool:
     """Whether nothing is loaded nor being loaded in TabbyAPI, which says all through a load that nothing is loaded.
 
     That is so when it has started anew, or says so for longer than any load takes (KEEP_MODEL_AFTER).
     """
-    if backend.model or backend.unreachable_since or not (backend.seen_at and backend.empty_since):
+    if server.model or server.unreachable_since or not (server.seen_at and server.empty_since):
         return False
-    return backend.anew or backend.seen_at - backend.empty_since >= timedelta(
-        seconds=settings.KEEP_MODEL_AFTER
-    )
+    return server.anew or server.seen_at - server.empty_since >= timedelta(seconds=settings.KEEP_MODEL_AFTER)

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from models_admin import process
-from models_admin.models import Backend, Worker
+from models_admin.models import Server, Worker
 from models_admin.servers import state_row
 
 
@@ -33,7 +33,7 @@ def begin() -> bool:
         starts = not a_worker_is_alive()
         if starts:
             # What TabbyAPI did meanwhile is not known.
-            Backend.objects.filter(pk=row.pk).update(started_at=timezone.now(), empty_since=None, anew=False)
+            Server.objects.filter(pk=row.pk).update(started_at=timezone.now(), empty_since=None, anew=False)
         beat()
     return starts
 

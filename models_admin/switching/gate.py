@@ -2,7 +2,7 @@
 
 The gate is closed while a switch is in one of the GATED states; it has no state of its own that could get stuck.
 A generation holds a Lease from before its request to TabbyAPI until its stream is closed. Admission and closing both
-take the lock on the Backend row, so that no reply starts between a switch's look at the leases and its closing.
+take the lock on the Server row, so that no reply starts between a switch's look at the leases and its closing.
 A lease is kept alive by its holder's heartbeat; one that is older than HEARTBEAT_TTL belonged to a dead process.
 Whoever changes several leases locks them first, in the order of their ids, so that no two wait for each other.
 """
@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from models_admin import process
-from models_admin.models import GATED, Backend, Lease, Switch
+from models_admin.models import GATED, Lease, Server, Switch
 from models_admin.servers import state_row
 
 
@@ -31,15 +31,15 @@ def closed() -> bool:
     return Switch.objects.filter(state__in=GATED).exists()
 
 
-def is_open(row: Backend) -> bool:
-    """Whether a generation may start, by the Backend row given."""
+def is_open(row: Server) -> bool:
+    """Whether a generation may start, by the Server row given."""
     return bool(row.model) and row.unreachable_since is None and not closed()
 
 
-def enter() -> Backend:
+def enter() -> Server:
     """Pass the gate, or raise Closed. What is loaded stays so, and no switch begins, until the transaction ends.
 
-    Must be called inside the transaction that takes the leases: it locks the Backend row.
+    Must be called inside the transaction that takes the leases: it locks the Server row.
     """
     row = state_row.lock()
     if not is_open(row):

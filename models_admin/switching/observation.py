@@ -1,6 +1,6 @@
 """What TabbyAPI says that it has, written down.
 
-Who asks TabbyAPI notes the Backend row's epoch first; an answer that was asked for before the last change, or that comes
+Who asks TabbyAPI notes the Server row's epoch first; an answer that was asked for before the last change, or that comes
 while a switch is under way (all through a load TabbyAPI says that nothing is loaded), is not taken for the truth. Nothing
 is done about what was seen: automation/upkeep.py does that.
 """
@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from models_admin import events
-from models_admin.models import Backend, Load, Source, Switch, TabbyModel
+from models_admin.models import Load, Server, Source, Switch, TabbyModel
 from models_admin.servers import catalog, differences, loads, state_row
 from models_admin.switching import gate, transitions
 from models_admin.tabby.client import TabbyClient
@@ -94,16 +94,16 @@ def observe(card: ModelCard | None, epoch: int) -> None:
         events.backend_changed()
 
 
-def _see_again(row: Backend, found: str) -> None:
+def _see_again(row: Server, found: str) -> None:
     """Write that TabbyAPI answered, and that what is loaded is what the row says."""
     state_row.set_reachable()
     if found and row.loaded_at and row.loaded_at < timezone.now() - SETTLED:
         loads.over(loads.under_way())  # whatever had waited would have begun by now
     if found:
-        Backend.objects.filter(pk=row.pk).update(empty_since=None, anew=False, keep_due=False)
+        Server.objects.filter(pk=row.pk).update(empty_since=None, anew=False, keep_due=False)
 
 
-def _take_over(row: Backend, card: ModelCard | None, *, first_look: bool) -> None:
+def _take_over(row: Server, card: ModelCard | None, *, first_look: bool) -> None:
     """Write down a change that no switch under way has made."""
     load = loads.brought(card.id) if card else None
     if load is not None:
@@ -115,7 +115,7 @@ def _take_over(row: Backend, card: ModelCard | None, *, first_look: bool) -> Non
         TabbyModel.objects.filter(name=card.id).update(last_loaded=timezone.now())
 
 
-def _record_late(row: Backend, card: ModelCard | None, load: Load) -> None:
+def _record_late(row: Server, card: ModelCard | None, load: Load) -> None:
     """Write that a load that had been given up took effect after all: it is its switch that has changed the model."""
     asked = load.switch
     log.warning("Switch %s: its load of %s took effect after all", asked.pk, load.model)
@@ -134,7 +134,7 @@ def _record_late(row: Backend, card: ModelCard | None, load: Load) -> None:
     )
 
 
-def _record_outside(row: Backend, card: ModelCard | None) -> None:
+def _record_outside(row: Server, card: ModelCard | None) -> None:
     """Write into the history that somebody else changed what the row says is loaded."""
     found, shown = (card.id, card.parameters) if card else ("", {})
     how = differences.changes_in_words(row.parameters, shown) if found == row.model else ""

@@ -1,7 +1,7 @@
 """What moves a Switch from state to state: asking for one, claiming it, each step, cancelling, recording.
 
 Every transition is one guarded UPDATE: whoever changes no row has lost the race and stops. Those that close or open
-the gate hold the Backend row's lock, as admissions do. The work between the transitions is done in switching/runner.py.
+the gate hold the Server row's lock, as admissions do. The work between the transitions is done in switching/runner.py.
 
     queued → draining → unloading → loading → verifying → succeeded
     queued, draining → failed                (nothing had been changed yet)

@@ -12,7 +12,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
 
-from models_admin.models import Backend, State, TabbyModel, Worker
+from models_admin.models import Server, State, TabbyModel, Worker
 from models_admin.servers import names
 
 
@@ -35,7 +35,7 @@ def _nobody_there(settings: Any) -> None:
 def catalog(db: None) -> dict[str, TabbyModel]:
     """Three models, of which Llama is loaded, all seen just now; and a worker that is alive."""
     now = timezone.now()
-    Backend.objects.update_or_create(
+    Server.objects.update_or_create(
         pk=1,
         defaults={
             "model": LLAMA,

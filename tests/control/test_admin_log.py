@@ -8,7 +8,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
 
-from models_admin.models import Backend, Source, State, Switch, TabbyModel
+from models_admin.models import Server, Source, State, Switch, TabbyModel
 from models_admin.switching import admin_log, observation, transitions
 from models_admin.tabby.wire import ModelCard
 
@@ -58,7 +58,7 @@ def test_a_change_from_outside_is_entered_under_gantrys_own_account(catalog: Cat
 
 
 def from_outside(name: str = MISTRAL) -> None:
-    observation.observe(ModelCard(name, {}), Backend.objects.get().epoch)
+    observation.observe(ModelCard(name, {}), Server.objects.get().epoch)
 
 
 def test_an_account_that_was_deleted_meanwhile_undoes_nothing(catalog: Catalog, make_user: MakeUser) -> None:

@@ -10,7 +10,7 @@ from control_rows import LLAMA, MISTRAL, QWEN, MakeUser, running
 from django.test import Client
 from django.utils import timezone
 
-from models_admin.models import Backend, State, Switch, TabbyModel
+from models_admin.models import Server, State, Switch, TabbyModel
 
 Catalog = dict[str, TabbyModel]
 
@@ -50,7 +50,7 @@ def test_anybody_is_told_what_is_loaded(anybody: Client, catalog: Catalog) -> No
     assert (told["state"], told["model"]["id"], told["context"]) == ("ready", LLAMA, 8192)
     TabbyModel.objects.filter(name=LLAMA).update(visible=False)
     assert anybody.get("/api/models/active").json()["model"] is None
-    Backend.objects.update(model="", loaded_at=None)
+    Server.objects.update(model="", loaded_at=None)
     assert anybody.get("/api/models/active").json() == {
         "state": "unloaded",
         "model": None,

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from models_admin.models import Backend, Source, State, Switch, TabbyModel
+from models_admin.models import Server, Source, State, Switch, TabbyModel
 
 SWITCH, UNLOAD, LIST = "/api/admin/models/switch", "/api/admin/models/unload", "/api/admin/models"
 Catalog = dict[str, TabbyModel]
@@ -315,8 +315,8 @@ def test_what_is_not_there_is_a_json_404(admin_client: Client, catalog: Catalog,
 
 
 def test_a_dead_tabbyapi_leaves_the_list_as_it_was(admin_client: Client, catalog: Catalog) -> None:
-    Backend.objects.update(catalog_at=None)
+    Server.objects.update(catalog_at=None)
     response = admin_client.get(LIST)
     assert response.status_code == 200
     assert len(response.json()["models"]) == 3
-    assert Backend.objects.get().unreachable_since is not None
+    assert Server.objects.get().unreachable_since is not None

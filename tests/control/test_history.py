@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.dateformat import format as date
 
 from models_admin.admin import plots
-from models_admin.models import Backend, Source, State, Switch, TabbyModel
+from models_admin.models import Server, Source, State, Switch, TabbyModel
 from models_admin.switching import transitions
 
 HISTORY = "/admin/models_admin/switch/"
@@ -170,7 +170,7 @@ def test_a_switch_is_told_in_coloured_steps_and_nothing_is_said_twice_or_empty(
 def test_pictures_of_an_empty_and_of_a_full_history(
     admin_client: Client, catalog: Catalog, django_assert_max_num_queries: Any
 ) -> None:
-    Backend.objects.update(model="")
+    Server.objects.update(model="")
     empty = admin_client.get(f"{HISTORY}plots/").content.decode()
     assert "gantry-plot" not in empty
     assert "No model has been loaded through Gantry yet" in empty
@@ -197,7 +197,7 @@ def test_pictures_have_times_in_words_and_a_dot_for_each_place(
         ended("<b>-7B", hours_ago, seconds={"loading": 10.0})
     first = ended(QWEN, 1, source=Source.OUTSIDE).finished_at
     ended(LLAMA, 0.5)
-    Backend.objects.update(model=LLAMA)
+    Server.objects.update(model=LLAMA)
     page = admin_client.get(f"{HISTORY}plots/").content.decode()
     assert page.count("<circle") == 1 + 1 + 1  # the two that took as long stand at one place
     begun, until = (
@@ -213,7 +213,7 @@ def test_pictures_have_times_in_words_and_a_dot_for_each_place(
 def test_what_is_loaded_now_is_in_the_timeline_though_no_switch_led_to_it(
     admin_client: Client, catalog: Catalog
 ) -> None:
-    Backend.objects.update(loaded_at=timezone.now() - timedelta(hours=30))
+    Server.objects.update(loaded_at=timezone.now() - timedelta(hours=30))
     page = admin_client.get(f"{HISTORY}plots/").content.decode()
     assert "Nothing has been loaded" not in page
     assert page.count('class="gantry-stay-outside"') == 1
@@ -230,7 +230,7 @@ def test_the_stay_of_the_model_that_is_loaded_lasts_until_now(admin_client: Clie
         (QWEN, False, False),
     ]
     assert found.stays[1].ended == found.stays[0].begun
-    Backend.objects.update(model=MISTRAL, loaded_at=timezone.now() - timedelta(hours=9))  # as a clock may say
+    Server.objects.update(model=MISTRAL, loaded_at=timezone.now() - timedelta(hours=9))  # as a clock may say
     newest, *others = plots.timeline().stays
     assert (newest.model, newest.ended, newest.outside) == (MISTRAL, None, True)
     assert newest.begun == others[0].ended

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from models_admin.models import Backend, Lease, Source, State, Switch, TabbyModel, Worker
+from models_admin.models import Lease, Server, Source, State, Switch, TabbyModel, Worker
 from models_admin.switching.demand import Demand
 from models_admin.switching.observation import Refreshed
 
@@ -85,7 +85,7 @@ def test_a_load_that_takes_much_longer_than_usual_is_explained(
 
 
 def test_with_nothing_loaded_it_says_so(admin_client: Client, catalog: Catalog) -> None:
-    Backend.objects.update(model="", loaded_at=None)
+    Server.objects.update(model="", loaded_at=None)
     page = html(admin_client)
     assert "Model not available" in page
     assert "✓ Active" not in page
@@ -93,7 +93,7 @@ def test_with_nothing_loaded_it_says_so(admin_client: Client, catalog: Catalog) 
 
 
 def test_out_of_reach_it_says_since_when_and_what_to_do(admin_client: Client, catalog: Catalog) -> None:
-    Backend.objects.update(unreachable_since=timezone.now(), trouble="No answer.", advice="Start TabbyAPI.")
+    Server.objects.update(unreachable_since=timezone.now(), trouble="No answer.", advice="Start TabbyAPI.")
     page = html(admin_client)
     assert "TabbyAPI cannot be reached" in page
     assert "No answer." in page
@@ -103,15 +103,15 @@ def test_out_of_reach_it_says_since_when_and_what_to_do(admin_client: Client, ca
 
 
 def test_opened_with_an_old_list_it_asks_tabbyapi(admin_client: Client, catalog: Catalog) -> None:
-    Backend.objects.update(catalog_at=None)
+    Server.objects.update(catalog_at=None)
     page = html(admin_client)
     assert "TabbyAPI cannot be reached" in page
-    assert Backend.objects.get().unreachable_since is not None
+    assert Server.objects.get().unreachable_since is not None
 
 
 def test_an_empty_list_says_what_to_check(admin_client: Client, catalog: Catalog) -> None:
     TabbyModel.objects.all().delete()
-    Backend.objects.update(model="")
+    Server.objects.update(model="")
     page = html(admin_client)
     assert "TabbyAPI lists no models." in page
     assert "TABBY_ADMIN_KEY" in page
@@ -172,7 +172,7 @@ def test_each_row_says_what_happens_to_it(
 ) -> None:
     running(state)
     if state not in (State.QUEUED, State.DRAINING):
-        Backend.objects.update(model="")
+        Server.objects.update(model="")
     rows = html(admin_client).partition('id="result_list"')[2].split("<tr>")
     assert of_llama in next(row for row in rows if LLAMA in row)
     assert of_qwen in next(row for row in rows if QWEN in row)
@@ -213,9 +213,9 @@ def test_without_a_worker_it_says_so(admin_client: Client, catalog: Catalog) -> 
 def test_its_edge_is_not_green_beside_a_trouble(admin_client: Client, catalog: Catalog) -> None:
     assert 'class="gantry-banner gantry-good"' in html(admin_client)
     trouble = {"id": "inline", "level": "warning", "title": "Odd", "detail": "", "hint": ""}
-    Backend.objects.update(findings=[trouble])
+    Server.objects.update(findings=[trouble])
     assert 'class="gantry-banner gantry-busy"' in html(admin_client)
-    Backend.objects.update(findings=[])
+    Server.objects.update(findings=[])
     Worker.objects.all().delete()
     page = html(admin_client)
     assert 'class="gantry-banner gantry-busy"' in page
@@ -232,7 +232,7 @@ def test_nothing_on_it_needs_an_inline_script_or_style(admin_client: Client, cat
 def test_names_are_text(admin_client: Client, catalog: Catalog) -> None:
     odd = "<b>&\"x'</b>{{ 7 }}"
     TabbyModel.objects.filter(name=QWEN).update(name=odd, display_name="<i>y</i>")
-    Backend.objects.update(model=odd)
+    Server.objects.update(model=odd)
     for path in (PAGE, url(catalog, QWEN), f"{PAGE}unload/", f"{PAGE}{catalog[QWEN].pk}/change/"):
         page = html(admin_client, path)
         assert "<b>" not in page
@@ -575,14 +575,14 @@ def test_who_uses_the_model_is_told_before_a_switch(
 def test_with_nothing_loaded_there_are_no_replies_to_ask_about(
     admin_client: Client, catalog: Catalog, monkeypatch: pytest.MonkeyPatch, waiting: int, words: str
 ) -> None:
-    Backend.objects.update(model="", loaded_at=None)
+    Server.objects.update(model="", loaded_at=None)
     monkeypatch.setattr(
         "models_admin.switching.demand._tell", lambda: Demand(waiting=waiting, people=min(1, waiting))
     )
     page = html(admin_client, url(catalog, QWEN))
     assert f"<dd>{words}</dd>" in page
     assert "Replies in flight may take" not in page
-    Backend.objects.update(model=LLAMA)
+    Server.objects.update(model=LLAMA)
     assert "Replies in flight may take" in html(admin_client, url(catalog, QWEN))
 
 
@@ -598,14 +598,14 @@ def test_where_replies_are_cut_at_once_that_is_said(
 
 def test_the_row_and_its_confirmation_call_it_the_same(admin_client: Client, catalog: Catalog) -> None:
     assert f'aria-label="Switch {QWEN}">Switch<' in html(admin_client)
-    Backend.objects.update(model="", loaded_at=None)
+    Server.objects.update(model="", loaded_at=None)
     assert f'aria-label="Load {QWEN}">Load<' in html(admin_client)
     assert ">Load</button>" in html(admin_client, url(catalog, QWEN))
 
 
 def test_in_mid_switch_the_rows_still_say_switch(admin_client: Client, catalog: Catalog) -> None:
     running(State.LOADING)
-    Backend.objects.update(model="")
+    Server.objects.update(model="")
     assert 'aria-disabled="true">Switch<' in html(admin_client)
     assert ">Load<" not in html(admin_client)
 
@@ -622,7 +622,7 @@ def test_every_page_says_what_is_wrong_with_tabbyapi_and_leads_to_it(
     admin_client: Client, catalog: Catalog, make_user: MakeUser
 ) -> None:
     assert "gantry-alarm" not in html(admin_client, "/admin/")
-    Backend.objects.update(unreachable_since=timezone.now(), trouble="It is gone.", advice="Start it.")
+    Server.objects.update(unreachable_since=timezone.now(), trouble="It is gone.", advice="Start it.")
     alarm = f'<p class="gantry-alarm"><a href="{PAGE}">TabbyAPI cannot be reached</a></p>'
     for path in ("/admin/", "/admin/models_admin/switch/", "/admin/auth/user/"):
         assert alarm in html(admin_client, path)
@@ -635,7 +635,7 @@ def test_every_page_says_what_is_wrong_with_tabbyapi_and_leads_to_it(
         "detail": "401",
         "hint": "Set it.",
     }
-    Backend.objects.update(findings=[key])
+    Server.objects.update(findings=[key])
     assert ">TabbyAPI refuses the key</a>" in html(admin_client, "/admin/")
     assert 'id="gantry-headline">TabbyAPI refuses the key<' in html(admin_client, PAGE)
 
@@ -649,7 +649,7 @@ def test_the_guides_advice_is_there(admin_client: Client, catalog: Catalog) -> N
 def test_a_keys_fault_is_told_once_and_before_a_switch_too(admin_client: Client, catalog: Catalog) -> None:
     hint = "Set TABBY_ADMIN_KEY to the admin key."
     key = {"id": "key", "level": "error", "title": "TabbyAPI refuses the key", "detail": "401", "hint": hint}
-    Backend.objects.update(
+    Server.objects.update(
         findings=[key], unreachable_since=timezone.now(), trouble="TabbyAPI refused the key: 401", advice=hint
     )
     banner = html(admin_client).partition('id="gantry-banner"')[2].partition("</section>")[0]

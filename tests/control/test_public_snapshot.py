@@ -8,14 +8,14 @@ from control_rows import LLAMA, QWEN, running
 from django.contrib.auth.models import User
 from django.test import Client
 
-from models_admin.models import Backend, State, TabbyModel
+from models_admin.models import Server, State, TabbyModel
 from models_admin.presentation import snapshots
 
 
 def test_administrators_matters_are_left_out(admin_client: Client, catalog: dict[str, TabbyModel]) -> None:
     secret = "http://10.1.2.3:5000"
     TabbyModel.objects.filter(name=LLAMA).update(notes="for everybody")
-    Backend.objects.update(
+    Server.objects.update(
         options={"gpu_split": [20]},
         trouble=secret,
         advice=secret,

@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 
 from models_admin.automation import rules
-from models_admin.models import Backend, Rule, Source, State, Switch, TabbyModel
+from models_admin.models import Rule, Server, Source, State, Switch, TabbyModel
 
 PAGE = "/admin/models_admin/rule/"
 HISTORY = "/admin/models_admin/switch/"
@@ -273,7 +273,7 @@ def test_so_is_that_of_an_unload(admin_client: Client, catalog: Catalog) -> None
     assert "if nobody writes" in line(html(admin_client))
     Rule.objects.update(handled_until=timezone.now())
     assert "0.5 minutes after the next reply or load" in line(html(admin_client))
-    Backend.objects.update(model="")
+    Server.objects.update(model="")
     assert "When a model is loaded and unused" in line(html(admin_client))
     Rule.objects.filter(pk=rule.pk).delete()
     add(admin_client, START)

@@ -10,7 +10,7 @@ import pytest
 from control_rows import LLAMA, MISTRAL, QWEN, Worked, running
 from django.core.management import CommandError, call_command
 
-from models_admin.models import Backend, Source, State, Switch, TabbyModel, Worker
+from models_admin.models import Server, Source, State, Switch, TabbyModel, Worker
 from models_admin.ops.command import Screen, Shown
 
 Catalog = dict[str, TabbyModel]
@@ -81,7 +81,7 @@ def test_the_list_marks_the_active_model(catalog: Catalog) -> None:
 
 
 def test_the_list_is_shown_without_tabbyapi(catalog: Catalog) -> None:
-    Backend.objects.update(catalog_at=None)
+    Server.objects.update(catalog_at=None)
     shown = switch_model("--list")
     assert "as it was last seen" in shown
     assert QWEN in shown

@@ -9,7 +9,7 @@ from control_rows import QWEN
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
-from models_admin.models import Backend, TabbyModel
+from models_admin.models import Server, TabbyModel
 
 SITE = "/admin/models_admin/"
 Catalog = dict[str, TabbyModel]
@@ -60,11 +60,11 @@ def test_times_are_written_in_one_way(admin_client: Client, catalog: Catalog) ->
 def test_the_banner_says_the_context_once_and_leaves_room_between_its_facts(
     admin_client: Client, catalog: Catalog
 ) -> None:
-    Backend.objects.update(options={"max_seq_len": 8192, "cache_mode": "Q8"})
+    Server.objects.update(options={"max_seq_len": 8192, "cache_mode": "Q8"})
     banner = html(admin_client, f"{SITE}tabbymodel/").partition('id="gantry-banner"')[2].partition("</p>")[0]
     assert "<span>context 8,192 tokens</span> <span>cache_mode Q8</span>" in banner
     assert "max_seq_len" not in banner
-    Backend.objects.update(parameters={})
+    Server.objects.update(parameters={})
     page = html(admin_client, f"{SITE}tabbymodel/")
     assert "<span>cache_mode Q8</span> <span>max_seq_len 8192</span>" in page
 

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from models_admin.automation import upkeep
-from models_admin.models import Backend, Source, State, Switch, TabbyModel
+from models_admin.models import Server, Source, State, Switch, TabbyModel
 from models_admin.servers import state_row, worker_heartbeats
 from models_admin.switching import observation, runner, transitions
 from models_admin.tabby.errors import TimedOut, Unreachable
@@ -50,7 +50,7 @@ def look(model: str = "") -> None:
 
 def later(seconds: float) -> None:
     """Let so many seconds pass since TabbyAPI was first seen to be empty."""
-    Backend.objects.exclude(empty_since=None).update(empty_since=timezone.now() - timedelta(seconds=seconds))
+    Server.objects.exclude(empty_since=None).update(empty_since=timezone.now() - timedelta(seconds=seconds))
 
 
 def asked_for() -> list[str]:
@@ -260,7 +260,7 @@ def cut_off(settings: Any, last: str, *, refused: bool) -> Switch:
     """A switch from “usual”, loaded with options, to “other”, in the midst of which TabbyAPI stops to answer."""
     settings.SWITCH_TIMEOUT = 0
     seen("usual", wanted="usual")
-    Backend.objects.update(options={"cache_mode": "Q8"}, parameters={"cache_mode": "Q8"})
+    Server.objects.update(options={"cache_mode": "Q8"}, parameters={"cache_mode": "Q8"})
     claimed = transitions.claim(transitions.request("other", source=Source.API).pk)
     assert claimed is not None
     tabby = Dying(last, refused=refused)

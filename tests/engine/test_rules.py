@@ -12,7 +12,7 @@ from support.examples import moments
 
 from chat.models import Conversation, Message
 from models_admin.automation import rules
-from models_admin.models import ACTIVE, Backend, Lease, Rule, Source, State, Switch, TabbyModel, Worker
+from models_admin.models import ACTIVE, Lease, Rule, Server, Source, State, Switch, TabbyModel, Worker
 from models_admin.servers import state_row, worker_heartbeats
 from models_admin.switching import demand, gate, runner, transitions
 from models_admin.tabby.wire import ModelCard
@@ -36,7 +36,7 @@ def loaded(model: str, when: datetime = MONDAY) -> None:
     """Let this be what TabbyAPI has said; where it said that nothing is loaded, it had started anew."""
     empty = {"empty_since": None if model else when, "anew": not model}
     known = {"model": model, "loaded_at": when if model else None, "seen_at": when, **empty}
-    Backend.objects.update_or_create(pk=1, defaults=known)
+    Server.objects.update_or_create(pk=1, defaults=known)
 
 
 def timed(**fields: Any) -> Rule:
@@ -386,7 +386,7 @@ def test_with_nothing_loaded_there_is_nothing_to_unload() -> None:
 
 def test_out_of_reach_nothing_is_unloaded() -> None:
     idle()
-    Backend.objects.update(unreachable_since=MONDAY)
+    Server.objects.update(unreachable_since=MONDAY)
     rules.evaluate(MONDAY + timedelta(days=1))
     assert asked() == []
 
@@ -459,7 +459,7 @@ def test_what_a_person_wants_too_does_not_give_way() -> None:
 
 
 def started(when: datetime = MONDAY) -> None:
-    Backend.objects.update(started_at=when)
+    Server.objects.update(started_at=when)
 
 
 def test_at_the_start_the_named_model_is_loaded_once_tabbyapi_says_it_is_empty() -> None:
@@ -470,7 +470,7 @@ def test_at_the_start_the_named_model_is_loaded_once_tabbyapi_says_it_is_empty()
     assert asked() == []  # TabbyAPI has not answered since
     rule.refresh_from_db()
     assert rule.waits_for == MONDAY
-    Backend.objects.update(seen_at=MONDAY + MINUTE)
+    Server.objects.update(seen_at=MONDAY + MINUTE)
     rules.evaluate(MONDAY + MINUTE)
     assert asked() == ["coder"]
     assert Switch.objects.get().rule == "At the start: load coder"
@@ -484,12 +484,12 @@ def test_at_the_start_a_tabbyapi_that_was_there_all_the_time_may_be_loading_some
     rule = at_start("coder")
     started()
     loaded("", MONDAY + MINUTE)
-    Backend.objects.update(anew=False)
-    Backend.objects.update(seen_at=MONDAY + 2 * MINUTE)
+    Server.objects.update(anew=False)
+    Server.objects.update(seen_at=MONDAY + 2 * MINUTE)
     rules.evaluate(MONDAY + 9 * MINUTE)
     assert asked() == []
     assert note(rule) == ""
-    Backend.objects.update(seen_at=MONDAY + 4 * MINUTE)
+    Server.objects.update(seen_at=MONDAY + 4 * MINUTE)
     rules.evaluate(MONDAY + 9 * MINUTE)
     assert asked() == ["coder"]
     assert Switch.objects.get().only_if_empty
@@ -499,7 +499,7 @@ def test_or_the_last_one_that_was_chosen() -> None:
     at_start()
     TabbyModel.objects.filter(name="usual").update(last_loaded=MONDAY)
     loaded("", MONDAY + MINUTE)
-    Backend.objects.update(wanted="coder")
+    Server.objects.update(wanted="coder")
     started()
     rules.evaluate(MONDAY + MINUTE)
     assert asked() == ["coder"]
@@ -540,7 +540,7 @@ def test_a_start_is_one_occasion() -> None:
     rules.evaluate(MONDAY + 2 * MINUTE)
     assert asked() == ["coder"]
     started(MONDAY + 3 * MINUTE)
-    Backend.objects.update(seen_at=MONDAY + 4 * MINUTE)
+    Server.objects.update(seen_at=MONDAY + 4 * MINUTE)
     rules.evaluate(MONDAY + 4 * MINUTE)
     assert asked() == ["coder", "coder"]
 
@@ -553,7 +553,7 @@ def test_what_keep_model_loads_comes_first() -> None:
     rules.evaluate(MONDAY + MINUTE)
     assert asked() == []
     end()
-    Backend.objects.update(seen_at=MONDAY + MINUTE)
+    Server.objects.update(seen_at=MONDAY + MINUTE)
     rules.evaluate(MONDAY + MINUTE)
     assert note(rule) == "Nothing to do: usual was loaded already."
 
@@ -581,7 +581,7 @@ def test_gantry_starts_with_its_first_worker() -> None:
     ],
 )
 def test_only_a_person_decides_that_no_model_is_wanted(target: str, source: Source, wanted: str) -> None:
-    Backend.objects.update(wanted="usual")
+    Server.objects.update(wanted="usual")
     switch = transitions.claim(transitions.request(target, source=source).pk)
     assert switch is not None
     transitions.move(switch, State.VERIFYING)

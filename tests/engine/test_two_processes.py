@@ -84,7 +84,7 @@ def test_a_success_that_comes_too_late_does_not_change_what_is_loaded(asked: Swi
 
 
 def test_the_gate_closes_only_behind_whoever_is_passing_it(asked: Switch) -> None:
-    """On SQLite the transactions keep each other out (IMMEDIATE); on PostgreSQL it is the lock on the Backend row."""
+    """On SQLite the transactions keep each other out (IMMEDIATE); on PostgreSQL it is the lock on the Server row."""
     worker = claimed("worker", asked)
     with transaction.atomic():
         gate.enter()

@@ -15,7 +15,7 @@ from support.plans import walks
 from chat import claims, conversations, demand, replies, wire
 from chat.models import Conversation, Message
 from models_admin import process
-from models_admin.models import Backend
+from models_admin.models import Server
 from models_admin.servers import state_row
 from models_admin.switching import gate
 from models_admin.tabby.wire import ModelCard
@@ -26,7 +26,7 @@ def talk(reader: User) -> Conversation:
     """One of the reader's conversations, with a message that waits behind an open gate, and one whose process died."""
     state_row.row()
     state_row.set_loaded(ModelCard("model-0-7B", {}))
-    Backend.objects.update(seen_at=timezone.now())
+    Server.objects.update(seen_at=timezone.now())
     mine = Conversation.objects.filter(owner=reader).order_by("-updated_at")
     for each in mine[:2]:
         replies.send(each.pk, uuid.uuid4(), "And then?")

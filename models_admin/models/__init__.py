@@ -1,0 +1,35 @@
+"""The control plane's rows: servers and their catalog, each switch, each generation in flight, rules, tokens, requests.
+
+Who may write them: servers/catalog.py writes TabbyModel; servers/state_row.py writes Server;
+switching/transitions.py (with switching/runner.py, its worker side) writes Switch; servers/loads.py writes Load;
+switching/gate.py writes Lease; servers/worker_heartbeats.py writes Worker; automation/rules.py and the admin site
+write Rule; api/tokens.py writes Token; api/idempotency.py writes RepeatKey; model_requests/asking.py and
+model_requests/endings.py write Wish. Everybody may read.
+"""
+
+from models_admin.models.requests import Wish, WishState
+from models_admin.models.rules import Rule, Trigger
+from models_admin.models.rules import _weekdays as _weekdays  # a migration names it
+from models_admin.models.servers import Server, TabbyModel, Worker
+from models_admin.models.switches import ACTIVE, ENDED, GATED, Lease, Load, Source, State, Switch
+from models_admin.models.tokens import RepeatKey, Token
+
+__all__ = (
+    "ACTIVE",
+    "ENDED",
+    "GATED",
+    "Lease",
+    "Load",
+    "RepeatKey",
+    "Rule",
+    "Server",
+    "Source",
+    "State",
+    "Switch",
+    "TabbyModel",
+    "Token",
+    "Trigger",
+    "Wish",
+    "WishState",
+    "Worker",
+)

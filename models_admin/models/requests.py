@@ -1,0 +1,59 @@
+"""Users' requests for a model."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+
+class WishState(models.TextChoices):
+    """Where a wish stands: open, or how it ended."""
+
+    OPEN = "open"
+    GRANTED = "granted"
+    DECLINED = "declined"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+    GONE = "gone", "model gone"
+
+
+class Wish(models.Model):
+    """A user's request for a model, which they may not load themselves. People read “request”; here that is HTTP's word."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="wishes")
+    target = models.CharField("model", max_length=255)
+    reason = models.CharField(max_length=300, blank=True)
+    state = models.CharField(max_length=16, choices=WishState, default=WishState.OPEN)
+    # How often the user asked for it (again): what the limit against floods counts.
+    times = models.PositiveIntegerField(default=1)
+    asked_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True)
+    # An administrator's words to a user whose request was declined.
+    answer = models.CharField(max_length=300, blank=True)
+    answered_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    # When the user put the notice of its end away.
+    seen_at = models.DateTimeField(null=True)
+    # With each write: who tells pages looks for what has changed lately.
+    changed_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        verbose_name = "request"
+        ordering = ["asked_at", "id"]
+        default_permissions = ()  # who may switch sees and answers them
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "target"], condition=Q(state="open"), name="one_open_wish_per_user_and_model"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["changed_at"]),
+            models.Index(fields=["state", "target"]),
+            models.Index(fields=["ended_at"], name="wishes_by_end"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} asks for {self.target}"

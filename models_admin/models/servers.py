@@ -1,0 +1,94 @@
+"""TabbyAPI servers: what each runs, the models that it has, and the workers that look after it."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+
+class TabbyModel(models.Model):
+    """A model in TabbyAPI's catalog; `name` is its directory there, and the id that TabbyAPI is given."""
+
+    name = models.CharField(max_length=255, unique=True)
+    display_name = models.CharField(max_length=255, blank=True)
+    parameters_b = models.FloatField("parameters (billions)", null=True, blank=True)
+    quantization = models.CharField(max_length=32, blank=True)
+    bits = models.FloatField("bits per weight", null=True, blank=True)
+    family = models.CharField(max_length=64, blank=True)
+    tags = models.JSONField(default=list, blank=True)
+    notes = models.TextField(blank=True)
+    load_options = models.JSONField(default=dict, blank=True)
+    visible = models.BooleanField("visible in chat", default=True)
+    first_seen = models.DateTimeField(default=timezone.now, editable=False)
+    last_seen = models.DateTimeField(default=timezone.now, editable=False)
+    vanished_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_loaded = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = "model"
+        ordering = ["name"]
+        permissions = [
+            ("switch", "Can switch the loaded model"),
+            ("unload", "Can unload the model"),
+            ("manage", "Can manage models and automation"),
+        ]
+
+    def __str__(self) -> str:
+        return self.display_name or self.name
+
+    @property
+    def present(self) -> bool:
+        """Whether TabbyAPI listed it when last asked."""
+        return self.vanished_at is None
+
+
+class Server(models.Model):
+    """What TabbyAPI was last seen to run. There is one row, and its lock orders admissions and switches."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    model = models.CharField(max_length=255, blank=True)
+    parameters = models.JSONField(default=dict)
+    options = models.JSONField(default=dict)
+    # How what the card shows (`parameters`) differs from the options that it was loaded with: see servers/differences.py.
+    differences = models.JSONField(default=list)
+    loaded_at = models.DateTimeField(null=True)
+    seen_at = models.DateTimeField(null=True)
+    unreachable_since = models.DateTimeField(null=True)
+    trouble = models.TextField(blank=True)
+    advice = models.TextField(blank=True)
+    catalog_at = models.DateTimeField(null=True)
+    # What is wrong with TabbyAPI or its keys, shaped as finding.Finding.as_dict() says.
+    findings = models.JSONField(default=list)
+    # Counts changes of what is loaded. Who asked TabbyAPI before the last change must not write what it heard.
+    epoch = models.PositiveBigIntegerField(default=0)
+    # The model that somebody last chose, whatever has happened to TabbyAPI since (KEEP_MODEL=last loads it again).
+    wanted = models.CharField(max_length=255, blank=True)
+    # Since when TabbyAPI has said that nothing is loaded, at each look; null: it has not, or could not be asked.
+    empty_since = models.DateTimeField(null=True)
+    # It was seen not to run, and has said nothing since but that nothing is loaded: no load is under way there.
+    anew = models.BooleanField(default=False)
+    # It has lost its model, and not by Gantry's doing: KEEP_MODEL is to be loaded when it is empty for certain.
+    keep_due = models.BooleanField(default=False)
+    # When Gantry last started: a worker came, and no other was alive.
+    started_at = models.DateTimeField(null=True)
+
+    class Meta:
+        # The word that people have read in lists of permissions.
+        verbose_name = "backend"
+        verbose_name_plural = "backend"
+
+    def __str__(self) -> str:
+        return self.model or "no model loaded"
+
+
+class Worker(models.Model):
+    """A Celery worker that said recently that it is alive."""
+
+    name = models.CharField(max_length=128, primary_key=True)
+    seen_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = [models.Index(fields=["seen_at"])]
+
+    def __str__(self) -> str:
+        return self.name
