@@ -16,19 +16,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
-from chat import wire
-from chat.models import Conversation, Message, Role, Status
+from chat import queue, wire
+from chat.models import Conversation, Message, Status
 from models_admin import db_threads
 from models_admin.models import Lease
-from models_admin.switching import gate
+from models_admin.switching import admission, gate
 
-# A reply is first offered to the process whose page asked for it; after this others may take it.
-COURTESY = timedelta(seconds=1.5)
 GIVE_UP_AFTER = 5  # attempts that failed
 MOST_REVIVALS = 3  # that in a row brought no text
 NEXT = F("revision") + 1
@@ -95,17 +92,14 @@ ALL = (
 )
 
 
-def queued() -> QuerySet[Message]:
-    """All replies that wait, the first in line first."""
-    return Message.objects.filter(status=Status.QUEUED, role=Role.ASSISTANT).order_by("id")
-
-
 def claim(holder: str, room: int) -> list[ClaimedReply]:
     """Claim up to `room` replies for `holder`, first come, first served; [] when none may start. Raises gate.Closed."""
     with transaction.atomic():
         backend = gate.enter()
-        chosen = _chosen(holder, room)
-        leases = gate.lease(holder, [f"reply {message.pk}" for message in chosen])
+        ids = admission.claimable(queue.KIND, holder, room)
+        found = Message.objects.select_related("conversation").in_bulk(ids)
+        chosen = [found[pk] for pk in ids if pk in found]
+        leases = gate.lease(holder, [f"{queue.KIND} {message.pk}" for message in chosen])
         _begin(chosen, leases, backend.model)
     try:
         return _works(chosen, backend.epoch)
@@ -136,43 +130,6 @@ def _alone(message: Message, epoch: int) -> list[ClaimedReply]:
         return []
 
 
-# Of the open replies (and of nothing else: this does not grow with the history) those that may start now: the first of
-# their conversation if none of that streams, ripe, offered to this process, and within what is left of their person's
-# limit. So whoever is at his limit takes no place in line from others.
-CHOOSE = """
-SELECT id, streaming FROM (
-    SELECT id, streaming, busy, ROW_NUMBER() OVER (PARTITION BY owner_id ORDER BY id) AS turn FROM (
-        SELECT message.id, conversation.owner_id, message.status, message.origin, message.queued_at, message.not_before,
-            ROW_NUMBER() OVER (
-                PARTITION BY message.conversation_id
-                ORDER BY CASE WHEN message.status = 'streaming' THEN 0 ELSE 1 END, message.id
-            ) AS place,
-            COUNT(CASE WHEN message.status = 'streaming' THEN 1 END) OVER (PARTITION BY conversation.owner_id) AS busy,
-            COUNT(CASE WHEN message.status = 'streaming' THEN 1 END) OVER () AS streaming
-        FROM chat_message AS message JOIN chat_conversation AS conversation ON conversation.id = message.conversation_id
-        WHERE message.status IN ('queued', 'streaming')
-    ) AS opened
-    WHERE place = 1 AND status = 'queued' AND (not_before IS NULL OR not_before <= %s)
-        AND (origin IN (%s, '') OR queued_at < %s)
-) AS waiting
-WHERE busy + turn <= %s ORDER BY id LIMIT %s
-"""
-
-
-def _chosen(holder: str, room: int) -> list[Message]:
-    """The replies that `holder` may begin now, at most `room`: first come, first served within the limits, those per person
-    and the one for all.
-    """
-    moment = Message._meta.get_field("queued_at")
-    now = timezone.now()
-    ripe, offered = (moment.get_db_prep_value(at, connection) for at in (now, now - COURTESY))
-    with connection.cursor() as cursor:
-        cursor.execute(CHOOSE, [ripe, holder, offered, settings.REPLIES_PER_USER, room])
-        found = cursor.fetchall()
-    ids = [pk for place, (pk, streaming) in enumerate(found) if streaming + place < settings.REPLIES_AT_ONCE]
-    return list(Message.objects.filter(pk__in=ids).select_related("conversation").order_by("id"))
-
-
 # The same as an update() for each, without a query to be built for each of the hundreds that a switch has kept waiting.
 BEGUN = ("status", "claim", "lease", "started_at", "model", "handovers")
 BEGIN = """
@@ -196,7 +153,7 @@ def _begin(messages: Sequence[Message], leases: Sequence[Lease], model: str) -> 
             message.pk,
             Status.QUEUED.value,
         )
-        for message in messages
+        for message in sorted(messages, key=lambda each: each.pk)  # the order in which all lock them
     ]
     with connection.cursor() as cursor:
         cursor.executemany(BEGIN, rows)

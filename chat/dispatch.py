@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 import orjson
 from django.db import DatabaseError
 
-from chat import claims, wire
+from chat import claims, queue, wire
 from chat.models import Message, Status
 from chat.relay import EndReason, LiveReply
 from chat.rooms import rooms
@@ -141,7 +141,7 @@ class Dispatcher:
                 self._claiming = False
 
     async def _claim(self) -> None:
-        while not self._stopping and await db_threads.read(claims.queued().exists):
+        while not self._stopping and await db_threads.read(queue.waiting().exists):
             works = await db_threads.write(claims.claim, process.name(), BATCH)
             for work in works:
                 self._begin(work)
@@ -320,7 +320,7 @@ class Dispatcher:
         """Where replies wait for a TabbyAPI that was out of reach or empty, see whether that has changed."""
         snapshot = await hub.current()
         waits = snapshot["state"] in ("unreachable", "unloaded") and snapshot["switch"] is None
-        if waits and await db_threads.read(claims.queued().exists):
+        if waits and await db_threads.read(queue.waiting().exists):
             await self.look()
 
     async def _catch_up(self) -> None:

@@ -88,7 +88,8 @@ class Message(models.Model):
     stop_requested = models.DateTimeField(null=True)
 
     created_at = models.DateTimeField(default=timezone.now)
-    queued_at = models.DateTimeField(null=True)
+    continued_at = models.DateTimeField(null=True)  # when its reader last asked for more of it
+    queued_at = models.DateTimeField(null=True)  # the last time: a reply that is put back is queued again
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 

@@ -125,7 +125,7 @@ def go_on(conversation_id: uuid.UUID, message_id: int) -> Done:
         handovers = [*reply.handovers, {"model": reply.model, "upto": len(reply.text)}]
         changes = {**AFRESH, "status": Status.QUEUED, "handovers": handovers, "revision": F("revision") + 1}
         same = Message.objects.filter(pk=reply.pk, status=reply.status, revision=reply.revision)
-        same.update(origin=process.name(), queued_at=now, **changes)
+        same.update(origin=process.name(), queued_at=now, continued_at=now, **changes)
         conversation.updated_at = now
         conversation.save(update_fields=["updated_at"])
     return Done([reply.pk])

@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
+from chat import queue
 from chat.models import Conversation, Message, Role, Status
 from chat.rendering import Blocks
 from models_admin.presentation.switch_text import iso
@@ -93,9 +94,9 @@ def messages(ids: Iterable[int], within: uuid.UUID | None = None) -> list[dict[s
     """Return the given messages, in the order of their ids; only those of the conversation `within`, if given."""
     found = Message.objects.filter(pk__in=list(ids)).order_by("id")
     rows = list(found if within is None else found.filter(conversation=within))
-    siblings = _siblings(rows)
+    siblings, places = _siblings(rows), queue.places(rows)
     return [
-        shown(row, versions=siblings[row.conversation_id, row.parent_id], position=position(row))
+        shown(row, versions=siblings[row.conversation_id, row.parent_id], position=places.get(row.pk))
         for row in rows
     ]
 
@@ -120,13 +121,6 @@ def changed_lately(conversations: list[uuid.UUID]) -> list[tuple[uuid.UUID, int,
     return list(found.values_list("conversation_id", "parent_id", "pk", "revision"))
 
 
-def position(message: Message) -> int | None:
-    """Where a queued reply stands in line (1 = next), else None."""
-    if message.status != Status.QUEUED:
-        return None
-    return Message.objects.filter(status=Status.QUEUED, role=Role.ASSISTANT, id__lt=message.pk).count() + 1
-
-
 def hello(conversation_id: uuid.UUID) -> dict[str, Any]:
     """Return `conversation` and the last `messages` of its shown branch, oldest first; `earlier`: there are more."""
     row = Conversation.objects.get(pk=conversation_id)
@@ -140,10 +134,11 @@ def hello(conversation_id: uuid.UUID) -> dict[str, Any]:
         branch.append(at)
         at = parents[at]
     rows = {each.pk: each for each in Message.objects.filter(pk__in=branch[:SHOWN])}
+    places = queue.places(rows.values())
     return {
         "conversation": conversation(row),
         "messages": [
-            shown(rows[pk], versions=children[parents[pk]], position=position(rows[pk]))
+            shown(rows[pk], versions=children[parents[pk]], position=places.get(pk))
             for pk in reversed(branch[:SHOWN])
             if pk in rows
         ],

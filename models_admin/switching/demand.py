@@ -1,16 +1,15 @@
-"""Who wants replies, as far as the engine needs to know: it must not take a model away from people who use it.
+"""Who wants generations, as far as the engine needs to know: it must not take a model away from people who use it.
 
-The engine knows of generations in flight by their leases, but not of messages that wait: those are the chat's. So the
-application that has them tells, by registering a callable when it is ready; this package imports no other.
+The engine knows of generations in flight by their leases. Those that wait stand in line for admission, by applications
+that this package does not import.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from models_admin.switching import gate
+from models_admin.switching import admission, gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +24,10 @@ class Demand:
     oldest: datetime | None = None
 
 
-_tell: Callable[[], Demand] = Demand
-
-
-def register(tell: Callable[[], Demand]) -> None:
-    """Have `tell` asked (a query or two) for the demand. The last one to register counts."""
-    global _tell  # noqa: PLW0603 (set once, when the applications are ready)
-    _tell = tell
-
-
 def now() -> Demand:
     """Return the demand as it is now, by the database."""
-    return _tell()
+    waiting, people, oldest = admission.totals()
+    return Demand(waiting, people, admission.last_end(), oldest)
 
 
 def in_use() -> str:

@@ -17,7 +17,7 @@ from chat.claims import ClaimedReply, ReplyProgress
 from chat.models import Conversation, Message, Status
 from models_admin.models import Lease
 from models_admin.servers import state_row
-from models_admin.switching import gate
+from models_admin.switching import admission, gate
 from models_admin.tabby.errors import Unreachable
 
 pytestmark = pytest.mark.django_db
@@ -228,7 +228,7 @@ def test_a_reply_is_first_for_the_process_whose_page_asked_and_soon_for_any() ->
     with acting_as("dead"):
         replies.send(conversation_of("noor").pk, uuid.uuid4(), "Hello")
     assert claim("another") == []
-    Message.objects.filter(status=Status.QUEUED).update(queued_at=timezone.now() - 2 * claims.COURTESY)
+    Message.objects.filter(status=Status.QUEUED).update(queued_at=timezone.now() - 2 * admission.COURTESY)
     assert len(claim("another")) == 1
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chat import claims, dispatch
+from chat import claims, dispatch, queue
 from chat.dispatch import Dispatcher
 from chat.relay import EndReason
 
@@ -39,7 +39,7 @@ async def test_a_reply_that_is_being_claimed_is_put_back_too(monkeypatch: pytest
         del dispatcher.lives[1]
 
     dispatcher = Dispatcher()
-    monkeypatch.setattr(claims, "queued", lambda: SimpleNamespace(exists=lambda: True))
+    monkeypatch.setattr(queue, "waiting", lambda: SimpleNamespace(exists=lambda: True))
     monkeypatch.setattr(claims, "claim", claim)
     monkeypatch.setattr(dispatch, "LiveReply", Played)
     monkeypatch.setattr(dispatcher, "_carry_out", carry_out)

@@ -9,16 +9,21 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.utils import timezone
+from support import calls
+from support.calls import Call
 from support.plans import walks
 
-from chat import claims, conversations, demand, replies, wire
+from chat import claims, conversations, queue, replies, wire
 from chat.models import Conversation, Message
 from models_admin import process
 from models_admin.models import Server
 from models_admin.servers import state_row
-from models_admin.switching import gate
+from models_admin.switching import demand, gate
 from models_admin.tabby.wire import ModelCard
+
+_calls = calls._calls
 
 
 @pytest.fixture
@@ -36,10 +41,11 @@ def talk(reader: User) -> Conversation:
 
 
 ASKED: dict[str, Callable[[Conversation], Any]] = {
+    "claim of another application": lambda talk: calls.claim(),
     "claim": lambda talk: claims.claim(process.name(), 16),
-    "is there anything to claim": lambda talk: claims.queued().exists(),
+    "is there anything to claim": lambda talk: queue.waiting().exists(),
     "revive": lambda talk: claims.revive(),
-    "demand": lambda talk: demand.demand(),
+    "demand": lambda talk: demand.now(),
     "send": lambda talk: replies.send(talk.pk, uuid.uuid4(), "And then?"),
     "stop": lambda talk: replies.stop_all(talk.pk),
     "messages with their places in the queue": lambda talk: wire.messages(
@@ -52,6 +58,17 @@ ASKED: dict[str, Callable[[Conversation], Any]] = {
 }
 
 
+@pytest.fixture
+def _many_calls(_calls: None) -> None:
+    """Thousands of entries of another application, all but one of which have ended."""
+    calls.ask("mara")
+    Call.objects.bulk_create(Call(person=1, state="ended", ended_at=timezone.now()) for _ in range(5000))
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE calls_call")
+
+
+@pytest.mark.usefixtures("_many_calls")
 def test_nothing_that_is_asked_while_people_chat_walks_through_all_messages(talk: Conversation) -> None:
     found = {name: walks(partial(work, talk)) for name, work in ASKED.items()}
     assert not {name: walked for name, walked in found.items() if walked}

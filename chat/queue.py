@@ -1,0 +1,39 @@
+"""The chat's open replies, as they stand in line with what other applications have generated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db.models import QuerySet
+
+from chat.models import Message, Role, Status
+from models_admin.switching import admission
+
+KIND = "reply"
+# A reply that was put back keeps its place. One that was continued has one of its own from then on.
+ENTRIES = """
+SELECT message.id, conversation.owner_id AS person, CAST(message.conversation_id AS text) AS series,
+    CASE message.status WHEN 'streaming' THEN 1 ELSE 0 END AS running, message.origin, message.queued_at,
+    message.not_before, COALESCE(message.continued_at, message.created_at) AS in_line_since
+FROM chat_message AS message JOIN chat_conversation AS conversation ON conversation.id = message.conversation_id
+WHERE message.status IN ('queued', 'streaming')
+"""
+
+
+def waiting() -> QuerySet[Message]:
+    """All replies that wait."""
+    return Message.objects.filter(status=Status.QUEUED, role=Role.ASSISTANT)
+
+
+def places(messages: Iterable[Message]) -> dict[int, int]:
+    """Where those of the messages that wait stand in line (1: it is the next), by their ids."""
+    return admission.places(KIND, [each.pk for each in messages if each.status == Status.QUEUED])
+
+
+def _last_end() -> datetime | None:
+    ended = Message.objects.filter(finished_at__isnull=False).order_by("-finished_at")
+    return ended.values_list("finished_at", flat=True).first()
+
+
+provider = admission.Provider(KIND, ENTRIES, _last_end)
