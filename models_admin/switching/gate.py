@@ -1,7 +1,7 @@
-"""Admission: who may generate now, and who is generating.
+"""The gate: whether a generation may start now, and who is generating. Which one starts is for admission.py to say.
 
 The gate is closed while a switch is in one of the GATED states; it has no state of its own that could get stuck.
-A generation holds a Lease from before its request to TabbyAPI until its stream is closed. Admission and closing both
+A generation holds a Lease from before its request to TabbyAPI until its stream is closed. Passing and closing both
 take the lock on the Server row, so that no reply starts between a switch's look at the leases and its closing.
 A lease is kept alive by its holder's heartbeat; one that is older than HEARTBEAT_TTL belonged to a dead process.
 Whoever changes several leases locks them first, in the order of their ids, so that no two wait for each other.
