@@ -1,4 +1,4 @@
-"""Which queued reply runs next, in which web process, and what becomes of it.
+"""Which queued reply runs next, in which web process.
 
 Each web process has one Dispatcher. It claims replies when one is asked for here, when the gate opens, and once a second; it
 keeps the leases of its replies alive, saves their growth, and takes over the replies of processes that have died.
@@ -10,48 +10,28 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 import orjson
 from django.db import DatabaseError
 
-from chat import claims, queue, wire
-from chat.models import Message, Status
+from chat import claims, progress, queue, wire
+from chat.models import Message
+from chat.progress import ClaimedReply
 from chat.relay import EndReason, LiveReply
+from chat.reply_ends import ReplyEnds
 from chat.rooms import rooms
-from models_admin import counters, db_threads, events, process
-from models_admin.automation import upkeep
+from models_admin import db_threads, events, process
 from models_admin.live.hub import hub
-from models_admin.presentation import snapshots
 from models_admin.switching import gate
 from models_admin.tabby.aclient import AsyncTabby
-from models_admin.tabby.errors import (
-    Busy,
-    NotLoaded,
-    Stalled,
-    StreamCut,
-    StreamError,
-    TabbyError,
-    TimedOut,
-    Unreachable,
-)
 
 log = logging.getLogger(__name__)
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 TICK_SECONDS = 1.0
 BATCH = 16  # replies claimed in one transaction
 REVIVE_EVERY = 2  # ticks
-# After these, TabbyAPI is asked what is loaded: the model may have gone.
-SUSPICIOUS = (Unreachable, NotLoaded, Busy, StreamCut, StreamError, Stalled, TimedOut)
-# These say nothing about the reply itself: it is gone on with, and only given up after several.
-PASSING = (Unreachable, NotLoaded, Busy, StreamCut, TimedOut)
-
-
-REFUSED = "The database does not take this reply. The server's log says why; try again."
 
 
 class Dispatcher:
@@ -63,7 +43,7 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._started = self._stopping = self._claiming = False
         self._tabby: AsyncTabby | None = None
-        self._looking: asyncio.Task[bool] | None = None
+        self._ends = ReplyEnds()
         self._ticks = 0
         self._strays: set[int] = set()
 
@@ -148,7 +128,7 @@ class Dispatcher:
             if len(works) < BATCH:
                 return
 
-    def _begin(self, work: claims.ClaimedReply) -> None:
+    def _begin(self, work: ClaimedReply) -> None:
         assert self._tabby is not None  # noqa: S101 (set in start)
         if (lost := self.lives.get(work.message)) is not None:
             lost.end(EndReason.LOST)  # its lease ran out while this process was too slow to keep it
@@ -168,78 +148,23 @@ class Dispatcher:
             await live.prepare()
             rooms.tell(work.conversation, {"type": "message", "message": live.snapshot()})
             error = await live.run()
-            await self._conclude(live, error)
+            await self._ends.conclude(live, error)
         except Exception as error:  # noqa: BLE001 (it ends in words; as a lease without a reply it would be begun again)
-            await self._refuse(work, error)
+            await self._ends.refuse(work, error)
         finally:
             if self.lives.get(work.message) is live:  # and not a later attempt
                 del self.lives[work.message]
+        await self._show_end(work)
+
+    async def _refuse(self, work: ClaimedReply, error: BaseException) -> None:
+        """Fail a reply that never began here."""
+        await self._ends.refuse(work, error)
+        await self._show_end(work)
+
+    async def _show_end(self, work: ClaimedReply) -> None:
+        """Show what has become of a reply; another one may have its place."""
         await rooms.show(work.conversation, [work.message])
         self.wake()
-
-    async def _refuse(self, work: claims.ClaimedReply, error: BaseException) -> None:
-        """Fail a reply that Gantry cannot carry out, or whose row the database does not take."""
-        if isinstance(error, DatabaseError):
-            # Its first line only: PostgreSQL repeats the row in the others, and what people write stands in no log.
-            log.error("The database does not take reply %s: %s", work.message, str(error).partition("\n")[0])
-        else:
-            log.error("Reply %s failed inside Gantry", work.message, exc_info=error)
-        await _insist(claims.refuse, work, REFUSED if isinstance(error, DatabaseError) else claims.INTERNAL)
-        counters.count(f"replies:{Status.FAILED.value}")
-        await rooms.show(work.conversation, [work.message])
-        self.wake()
-
-    # Ends -----------------------------------------------------------------------------------------------------------
-
-    async def _conclude(self, live: LiveReply, error: BaseException | None) -> None:
-        """Write the reply's end, or put it back; a database that is away is tried until it takes it."""
-        work = live.work
-        if live.verdict is EndReason.LOST:
-            return
-        if live.verdict is EndReason.LET_GO:
-            await self._put_back(live, failed=False)
-        elif live.verdict is EndReason.STOPPED:
-            await self._end(live, Status.STOPPED)
-        elif error is None:
-            await self._end(live, Status.COMPLETE)
-        elif await self._goes_on(live, error):
-            log.info("Reply %s is put back: %s", work.message, error)
-        else:
-            log.warning("Reply %s failed: %s", work.message, error)
-            _explain(live, error)
-            await self._end(live, Status.FAILED)
-
-    async def _goes_on(self, live: LiveReply, error: BaseException) -> bool:
-        """Whether the reply can be gone on with after `error`; then it is back in the queue."""
-        if not isinstance(error, SUSPICIOUS):
-            return False
-        await self.look()
-        snapshot = await db_threads.read(snapshots.current)
-        gone = snapshot["state"] != "ready" or snapshot["epoch"] != live.work.epoch
-        if not gone and (not isinstance(error, PASSING) or live.work.attempts + 1 >= claims.GIVE_UP_AFTER):
-            return False
-        await self._put_back(live, failed=not gone)
-        return True
-
-    async def _put_back(self, live: LiveReply, *, failed: bool) -> None:
-        live.so_far()
-        if await _insist(claims.put_back, live.work, live.grown, process.name(), failed=failed):
-            counters.count("replies:cut")
-
-    async def _end(self, live: LiveReply, status: Status) -> None:
-        await live.render_whole()
-        if not await _insist(claims.end, live.work, status, live.finished()):
-            return  # another process has taken it over, and counts it
-        counters.count(f"replies:{status.value}")
-        usage = live.grown.usage or {}
-        for kind in ("prompt", "completion"):
-            counters.count(f"tokens:{kind}", usage.get(f"{kind}_tokens") or 0)
-
-    async def look(self) -> bool:
-        """Ask TabbyAPI what is loaded; many who ask at once share one answer."""
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(db_threads.ask(upkeep.look))
-        return await asyncio.shield(self._looking)
 
     # Once a second --------------------------------------------------------------------------------------------------
 
@@ -269,7 +194,7 @@ class Dispatcher:
         if not growing:
             return
         try:
-            await db_threads.write(claims.save, [(live.work, live.so_far()) for live in growing])
+            await db_threads.write(progress.save, [(live.work, live.so_far()) for live in growing])
         except Exception as error:
             if db_threads.away(error):
                 raise
@@ -309,7 +234,7 @@ class Dispatcher:
         self._strays = strays - forgotten
 
     async def _revive(self) -> None:
-        revived = await db_threads.write(claims.revive)
+        revived = await db_threads.write(progress.revive)
         for message, conversation in revived:
             log.warning("Reply %s was left by a process that died: back in the queue", message)
             await rooms.show(conversation, [message])
@@ -321,7 +246,7 @@ class Dispatcher:
         snapshot = await hub.current()
         waits = snapshot["state"] in ("unreachable", "unloaded") and snapshot["switch"] is None
         if waits and await db_threads.read(queue.waiting().exists):
-            await self.look()
+            await self._ends.look()
 
     async def _catch_up(self) -> None:
         """Show pages the whole conversation where they missed something: they have no place for what hangs behind that."""
@@ -367,28 +292,6 @@ def _to_stop(messages: list[int]) -> list[int]:
     """Those whose reader has asked for that, or whose row is gone: nobody will ever read them."""
     wanted = Message.objects.filter(pk__in=messages, stop_requested=None)
     return list(set(messages).difference(wanted.values_list("pk", flat=True)))
-
-
-async def _insist(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Write to the database, however long it is away: the reply's text is only here. What it will not take is raised."""
-    while True:
-        try:
-            return await db_threads.write(function, *args, **kwargs)
-        except Exception as error:
-            if not db_threads.away(error):
-                raise
-            log.warning("A reply's end cannot be written (%s): trying again", error)
-            await asyncio.sleep(TICK_SECONDS)
-
-
-def _explain(live: LiveReply, error: BaseException) -> None:
-    """Write into the reply why it failed, in words for its reader."""
-    if isinstance(error, TabbyError):
-        live.grown.error, live.grown.error_kind = f"{error} {error.advice}", error.kind
-    else:
-        log.error("A reply failed inside Gantry", exc_info=error)
-        live.grown.error = claims.INTERNAL
-        live.grown.error_kind = "internal"
 
 
 dispatcher = Dispatcher()

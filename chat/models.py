@@ -1,5 +1,6 @@
-"""Conversations and their messages. replies.py (what people ask for) and claims.py (what
-processes do) move a message from state to state, and nothing else."""
+"""Conversations and their messages. What people ask for (replies.py) and what processes do (claims.py, progress.py) moves a
+message from state to state, and nothing else does.
+"""
 
 from __future__ import annotations
 

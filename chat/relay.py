@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import logging
 import time
 from dataclasses import replace
 from typing import Any
@@ -17,7 +16,9 @@ from typing import Any
 import orjson
 from django.conf import settings
 
-from chat.claims import ClaimedReply, ReplyProgress
+from chat import prompts
+from chat.flush_clock import clock
+from chat.progress import ClaimedReply, ReplyProgress
 from chat.rendering import Block, Blocks
 from chat.rooms import rooms
 from chat.thinking import Taken, Thinking
@@ -26,10 +27,6 @@ from models_admin.tabby.aclient import AsyncTabby
 from models_admin.tabby.errors import ContextOverflow, ToolsAsked
 from models_admin.tabby.wire import Delta
 
-log = logging.getLogger(__name__)
-
-TICK_SECONDS = 0.025
-LATE_SECONDS = 0.008  # a tick that comes this late says that the loop does not keep up
 MAX_CHARS = "max_chars"  # the finish reason of a reply that Gantry ended at REPLY_MAX_CHARS
 RENDER_SECONDS = 0.004  # for which a reply's text is rendered before others have the loop
 ELSEWHERE_SECONDS = 0.05  # how often other processes' pages are given what has come
@@ -41,39 +38,6 @@ class EndReason(enum.Enum):
     STOPPED = "its reader stopped it"
     LET_GO = "a switch needs the model, or the model has gone"
     LOST = "another process has it now"
-
-
-class Clock:
-    """Tells whether the loop runs late, and flushes the replies that hold text back. Ticks only while replies stream."""
-
-    def __init__(self) -> None:
-        self.late = False
-        self._lives: set[LiveReply] = set()
-        self._task: asyncio.Task[None] | None = None
-
-    def add(self, live: LiveReply) -> None:
-        """Tick for `live` too."""
-        self._lives.add(live)
-        if self._task is None:
-            self._task = asyncio.create_task(self._tick())
-
-    def remove(self, live: LiveReply) -> None:
-        """Tick for `live` no more."""
-        self._lives.discard(live)
-
-    async def _tick(self) -> None:
-        while self._lives:
-            due = time.monotonic() + TICK_SECONDS
-            await asyncio.sleep(TICK_SECONDS)
-            self.late = time.monotonic() - due > LATE_SECONDS
-            for live in tuple(self._lives):
-                if live.holds_back:
-                    live.flush()
-        self.late = False
-        self._task = None
-
-
-clock = Clock()
 
 
 class LiveReply:
@@ -203,7 +167,7 @@ class LiveReply:
             try:
                 await self._relay_once(prompt)
             except ContextOverflow:
-                shorter = _without_oldest(prompt)
+                shorter = prompts.without_oldest(prompt)
                 if not self._first or shorter is None:
                     raise
                 self.grown.left_out += len(prompt) - len(shorter)
@@ -325,13 +289,3 @@ class LiveReply:
         frames, self._elsewhere = self._elsewhere, []
         if frames:
             rooms.tell_elsewhere(self.work.conversation, frames)
-
-
-def _without_oldest(prompt: list[dict[str, str]]) -> list[dict[str, str]] | None:
-    """`prompt` without its oldest turns (a quarter of them, at least one person's and its reply); None if none can go."""
-    system = prompt[:1] if prompt and prompt[0]["role"] == "system" else []
-    turns = prompt[len(system) :]
-    drop = max(2, len(turns) // 4)
-    while drop < len(turns) and turns[drop]["role"] != "user":
-        drop += 1
-    return [*system, *turns[drop:]] if drop < len(turns) else None

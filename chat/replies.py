@@ -1,7 +1,7 @@
 """What people ask of a conversation: send, stop, regenerate, continue, edit, select. Each is one transaction.
 
-claims.py does the rest. A message that is sent twice (the page repeats it until it is acknowledged) is one message:
-`client_id` tells.
+claims.py and progress.py do the rest. A message that is sent twice (the page repeats it until it is acknowledged) is one
+message: `client_id` tells.
 """
 
 from __future__ import annotations

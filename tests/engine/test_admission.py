@@ -15,9 +15,9 @@ from support import calls
 from support.calls import Call
 from support.rivals import acting_as
 
-from chat import claims, queue, replies
-from chat.claims import ReplyProgress
+from chat import claims, progress, queue, replies
 from chat.models import Conversation, Message, Status
+from chat.progress import ReplyProgress
 from models_admin.models import Lease
 from models_admin.servers import state_row
 from models_admin.switching import admission, demand, gate
@@ -161,7 +161,7 @@ def test_a_reply_that_a_switch_cut_keeps_its_place(settings: Any) -> None:
     reply = say("mara")
     (work,) = claims.claim("one", 1)
     call = calls.ask("noor")
-    assert claims.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
+    assert progress.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
     assert calls.claim() == []
     assert claim() == reply
     end(reply[0])

@@ -12,9 +12,9 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from support.rivals import acting_as, let_holders_die
 
-from chat import claims, replies
-from chat.claims import ClaimedReply, ReplyProgress
+from chat import claims, progress, replies
 from chat.models import Conversation, Message, Status
+from chat.progress import ClaimedReply, ReplyProgress
 from models_admin.models import Lease
 from models_admin.servers import state_row
 from models_admin.switching import admission, gate
@@ -60,9 +60,9 @@ def taken_over() -> tuple[ClaimedReply, ClaimedReply]:
     """A reply whose process froze, and the claim of the one that has it now."""
     ask("mara")
     frozen = only(claim("frozen"))
-    claims.save([(frozen, ReplyProgress("The first", ""))])
+    progress.save([(frozen, ReplyProgress("The first", ""))])
     let_holders_die()
-    assert claims.revive() == [(frozen.message, frozen.conversation)]
+    assert progress.revive() == [(frozen.message, frozen.conversation)]
     heir = only(claim("heir"))
     assert heir.message == frozen.message
     assert heir.text == "The first"
@@ -77,7 +77,7 @@ def facts(work: ClaimedReply) -> tuple[Any, ...]:
 def test_growth_is_saved_and_the_end_closes_reply_and_lease_together() -> None:
     ask("mara")
     work = only(claim("one"))
-    claims.save([(work, ReplyProgress("Once", "hm", 1.5))])
+    progress.save([(work, ReplyProgress("Once", "hm", 1.5))])
     found = row(work)
     assert (found.status, found.text, found.reasoning, found.reasoning_seconds) == (
         Status.STREAMING, "Once", "hm", 1.5,
@@ -86,7 +86,7 @@ def test_growth_is_saved_and_the_end_closes_reply_and_lease_together() -> None:
     grown = ReplyProgress(
         "Once upon", "hm", 1.5, html="<p>Once upon</p>", usage={"total": 3}, finish_reason="stop"
     )
-    assert claims.end(work, Status.COMPLETE, grown)
+    assert progress.end(work, Status.COMPLETE, grown)
     found = row(work)
     assert (found.status, found.text, found.html, found.usage) == (
         Status.COMPLETE, "Once upon", "<p>Once upon</p>", {"total": 3},
@@ -101,20 +101,20 @@ def test_growth_is_saved_and_the_end_closes_reply_and_lease_together() -> None:
 def test_what_has_ended_is_not_written_to_again() -> None:
     ask("mara")
     work = only(claim("one"))
-    assert claims.end(work, Status.COMPLETE, ReplyProgress("All of it", ""))
+    assert progress.end(work, Status.COMPLETE, ReplyProgress("All of it", ""))
     before = facts(work)
-    claims.save([(work, ReplyProgress("Late", ""))])
-    assert not claims.end(work, Status.FAILED, ReplyProgress("Late", "", error="late"))
-    assert not claims.put_back(work, ReplyProgress("Late", ""), "one", failed=True)
-    assert claims.revive() == []
+    progress.save([(work, ReplyProgress("Late", ""))])
+    assert not progress.end(work, Status.FAILED, ReplyProgress("Late", "", error="late"))
+    assert not progress.put_back(work, ReplyProgress("Late", ""), "one", failed=True)
+    assert progress.revive() == []
     assert facts(work) == before
 
 
 def test_a_process_that_was_frozen_saves_nothing_into_a_reply_that_another_has() -> None:
     frozen, heir = taken_over()
-    claims.save([(heir, ReplyProgress("The first and the second", ""))])
+    progress.save([(heir, ReplyProgress("The first and the second", ""))])
     before = facts(heir)
-    claims.save([(frozen, ReplyProgress("The first of long ago", ""))])
+    progress.save([(frozen, ReplyProgress("The first of long ago", ""))])
     assert facts(heir) == before
 
 
@@ -122,10 +122,10 @@ def test_a_process_that_was_frozen_does_not_end_a_reply_that_another_has() -> No
     frozen, heir = taken_over()
     before = facts(heir)
     for status in (Status.COMPLETE, Status.STOPPED, Status.FAILED):
-        assert not claims.end(frozen, status, ReplyProgress("The first of long ago", "", error="long ago"))
+        assert not progress.end(frozen, status, ReplyProgress("The first of long ago", "", error="long ago"))
         assert facts(heir) == before
     assert Lease.objects.filter(pk=heir.lease).exists()
-    assert claims.end(heir, Status.COMPLETE, ReplyProgress("All of it", ""))
+    assert progress.end(heir, Status.COMPLETE, ReplyProgress("All of it", ""))
     assert row(heir).text == "All of it"
 
 
@@ -133,17 +133,17 @@ def test_a_process_that_was_frozen_does_not_end_a_reply_that_another_has() -> No
 def test_a_process_that_was_frozen_does_not_put_back_a_reply_that_another_has(failed: bool) -> None:
     frozen, heir = taken_over()
     before = facts(heir)
-    assert not claims.put_back(frozen, ReplyProgress("The first of long ago", ""), "frozen", failed=failed)
+    assert not progress.put_back(frozen, ReplyProgress("The first of long ago", ""), "frozen", failed=failed)
     assert facts(heir) == before
     assert Lease.objects.filter(pk=heir.lease).exists()
-    assert claims.put_back(heir, ReplyProgress("The first and", ""), "heir", failed=failed)
+    assert progress.put_back(heir, ReplyProgress("The first and", ""), "heir", failed=failed)
     assert (row(heir).status, row(heir).text) == (Status.QUEUED, "The first and")
 
 
 def test_a_reply_that_is_put_back_is_gone_on_with() -> None:
     ask("mara")
     work = only(claim("one"))
-    assert claims.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
+    assert progress.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
     found = row(work)
     assert (found.status, found.lease, found.attempts) == (Status.QUEUED, None, 0)
     assert found.handovers == [{"model": "usual", "upto": 6}]
@@ -157,7 +157,7 @@ def test_a_reply_that_is_put_back_is_gone_on_with() -> None:
 def test_an_attempt_that_failed_is_counted_and_waits() -> None:
     ask("mara")
     work = only(claim("one"))
-    assert claims.put_back(work, ReplyProgress("", ""), "one", failed=True)
+    assert progress.put_back(work, ReplyProgress("", ""), "one", failed=True)
     found = row(work)
     assert found.attempts == 1
     assert found.not_before is not None
@@ -169,14 +169,14 @@ def test_a_reply_that_is_to_stop_is_not_put_back() -> None:
     ask("mara")
     work = only(claim("one"))
     replies.stop(work.conversation, work.message)
-    assert claims.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
+    assert progress.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
     assert (row(work).status, row(work).text) == (Status.STOPPED, "So far")
 
 
 def test_the_replies_of_the_living_are_not_revived() -> None:
     ask("mara")
     work = only(claim("one"))
-    assert claims.revive() == []
+    assert progress.revive() == []
     assert row(work).status == Status.STREAMING
     assert claim("another") == []
 
@@ -186,7 +186,7 @@ def test_a_reply_of_the_dead_is_stopped_instead_if_its_reader_wished() -> None:
     work = only(claim("one"))
     replies.stop(work.conversation, work.message)
     let_holders_die()
-    claims.revive()
+    progress.revive()
     assert row(work).status == Status.STOPPED
     assert claim("another") == []
 
@@ -213,7 +213,7 @@ def test_who_holds_a_lease_hears_at_its_next_beat_that_it_is_to_let_go() -> None
     ask("noor")
     first, second = claim("one")
     assert gate.touch("one") == {first.lease: False, second.lease: False}
-    claims.end(first, Status.COMPLETE, ReplyProgress("Done", ""))
+    progress.end(first, Status.COMPLETE, ReplyProgress("Done", ""))
     assert gate.revoke() == 1
     assert gate.touch("one") == {second.lease: True}
     assert gate.touch("another") == {}
@@ -235,7 +235,7 @@ def test_a_reply_is_first_for_the_process_whose_page_asked_and_soon_for_any() ->
 def test_a_reply_that_is_put_back_is_first_for_the_process_that_had_it() -> None:
     ask("mara")
     work = only(claim("one"))
-    assert claims.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
+    assert progress.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
     assert claim("another") == []
     assert only(claim("one")).message == work.message
 
@@ -247,7 +247,7 @@ def test_a_conversations_replies_come_one_after_the_other() -> None:
     Message.objects.filter(status=Status.QUEUED).update(queued_at=timezone.now() - timedelta(minutes=1))
     first = only(claim("one"))
     assert claim("one") == []
-    claims.end(first, Status.COMPLETE, ReplyProgress("Done", ""))
+    progress.end(first, Status.COMPLETE, ReplyProgress("Done", ""))
     second = only(claim("one"))
     assert [turn["content"] for turn in second.prompt] == ["First", "Done", "Second"]
 
@@ -265,7 +265,7 @@ def test_what_is_stopped_while_it_is_being_claimed_is_not_begun(monkeypatch: pyt
     monkeypatch.setattr(gate, "lease", stopped_meanwhile)
     (work,) = claim("one")
     assert row(work).status == Status.STOPPED
-    assert not claims.end(work, Status.COMPLETE, ReplyProgress("Not wanted", ""))
+    assert not progress.end(work, Status.COMPLETE, ReplyProgress("Not wanted", ""))
     assert (row(work).status, row(work).text) == (Status.STOPPED, "")
 
 
@@ -278,7 +278,7 @@ def test_nobody_has_more_replies_at_once_than_replies_per_user(settings: Any) ->
     assert owners == ["mara", "mara", "noor"]
     assert claim("another") == []
     mine = [each for each in first if Conversation.objects.get(pk=each.conversation).owner.username == "mara"]
-    claims.end(mine[0], Status.COMPLETE, ReplyProgress("Done", ""))
+    progress.end(mine[0], Status.COMPLETE, ReplyProgress("Done", ""))
     assert len(claim("another")) == 1
 
 
@@ -289,7 +289,7 @@ def test_all_together_have_no_more_replies_at_once_than_replies_at_once(settings
     first = claim("one")
     assert len(first) == 3
     assert claim("another") == []
-    claims.end(first[0], Status.COMPLETE, ReplyProgress("Done", ""))
+    progress.end(first[0], Status.COMPLETE, ReplyProgress("Done", ""))
     assert len(claim("another")) == 1
 
 
@@ -298,7 +298,7 @@ def test_nobody_has_more_messages_waiting_than_queued_per_user(settings: Any, ho
     settings.QUEUED_PER_USER = 2
     ask("mara")
     work = only(claim("one"))
-    claims.end(work, Status.COMPLETE, ReplyProgress("Done", ""))
+    progress.end(work, Status.COMPLETE, ReplyProgress("Done", ""))
     reply = row(work)
     ask("mara", times=2)
     asks = {

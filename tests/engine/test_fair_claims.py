@@ -10,9 +10,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from chat import claims, replies
-from chat.claims import ClaimedReply, ReplyProgress
+from chat import claims, progress, replies
 from chat.models import Conversation, Message, Status
+from chat.progress import ClaimedReply, ReplyProgress
 from models_admin.servers import state_row
 
 pytestmark = pytest.mark.django_db
@@ -56,7 +56,7 @@ def test_one_at_his_limit_gets_his_next_as_soon_as_one_of_his_ends() -> None:
     fourth = ask("pia", 6)
     assert begun(claims.claim("two", BATCH)) == fourth[:4]
     assert claims.claim("one", BATCH) == []
-    assert claims.end(works[2], Status.COMPLETE, ReplyProgress("Done", ""))
+    assert progress.end(works[2], Status.COMPLETE, ReplyProgress("Done", ""))
     assert begun(claims.claim("two", BATCH)) == waiting[4:5]
 
 
@@ -78,7 +78,7 @@ def test_a_conversation_has_one_reply_at_a_time_and_in_order() -> None:
     (work,) = claims.claim("one", BATCH)
     assert work.message == first
     assert claims.claim("one", BATCH) == []
-    claims.end(work, Status.COMPLETE, ReplyProgress("Done", ""))
+    progress.end(work, Status.COMPLETE, ReplyProgress("Done", ""))
     assert begun(claims.claim("one", BATCH)) == [second]
 
 
@@ -93,7 +93,7 @@ def test_an_older_reply_that_is_continued_waits_for_the_newer_one_that_streams()
     replies.go_on(conversation.pk, older)
     Message.objects.filter(pk=older).update(origin="")
     assert claims.claim("two", BATCH) == []
-    claims.end(work, Status.COMPLETE, ReplyProgress("Done", ""))
+    progress.end(work, Status.COMPLETE, ReplyProgress("Done", ""))
     assert begun(claims.claim("two", BATCH)) == [older]
 
 

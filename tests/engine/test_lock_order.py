@@ -16,9 +16,9 @@ from django.db import transaction
 from django.utils import timezone
 from support.rivals import acting_as, kept_waiting, let_holders_die
 
-from chat import claims, replies
-from chat.claims import ClaimedReply, ReplyProgress
+from chat import claims, progress, replies
 from chat.models import Conversation, Message, Status
+from chat.progress import ClaimedReply, ReplyProgress
 from models_admin.models import Lease
 from models_admin.servers import state_row
 from models_admin.switching import gate
@@ -74,7 +74,7 @@ def test_a_reply_ends_while_its_reader_stops_it() -> None:
     (work,) = claimed("web")
     with transaction.atomic():  # a stop, half way
         Conversation.objects.select_for_update().get(pk=work.conversation)
-        ended = kept_waiting(partial(claims.end, work, Status.COMPLETE, ReplyProgress("All of it", "")))
+        ended = kept_waiting(partial(progress.end, work, Status.COMPLETE, ReplyProgress("All of it", "")))
         replies.stop(work.conversation, work.message)
     ended()
     assert Message.objects.get(pk=work.message).status == Status.COMPLETE
@@ -84,7 +84,7 @@ def test_an_end_that_comes_too_late_does_not_move_its_conversation() -> None:
     (work,) = claimed("web")
     Message.objects.filter(pk=work.message).update(claim=uuid.uuid4())
     before = Conversation.objects.get(pk=work.conversation).updated_at
-    assert not claims.end(work, Status.COMPLETE, ReplyProgress("Late", ""))
+    assert not progress.end(work, Status.COMPLETE, ReplyProgress("Late", ""))
     assert Conversation.objects.get(pk=work.conversation).updated_at == before
 
 
@@ -97,6 +97,6 @@ def test_replies_are_saved_and_revived_in_one_order(saving: bool) -> None:
     let_holders_die()
     with transaction.atomic():
         Message.objects.select_for_update().get(pk=first)
-        ended = kept_waiting(partial(claims.save, grown) if saving else claims.revive)
+        ended = kept_waiting(partial(progress.save, grown) if saving else progress.revive)
         Message.objects.select_for_update(nowait=True).get(pk=second)
     ended()

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.examples import examples
 
-from chat import claims, replies, wire
-from chat.claims import ReplyProgress
+from chat import claims, progress, replies, wire
 from chat.models import Conversation, Message, Status
+from chat.progress import ReplyProgress
 from models_admin.servers import state_row
 from models_admin.tabby.access import Access
 from models_admin.tabby.reply import ReplyReader
@@ -48,8 +48,8 @@ def test_any_end_of_a_reply_is_written(
     assert delta is not None
     grown = ReplyProgress(delta.text, delta.reasoning, finish_reason=delta.finish_reason or "")
     grown.usage = delta.usage.as_dict() if delta.usage else None
-    claims.save([(work, grown)])
-    assert claims.end(work, Status.COMPLETE, grown)
+    progress.save([(work, grown)])
+    assert progress.end(work, Status.COMPLETE, grown)
     (told,) = wire.messages([work.message])
     assert told["text"] == delta.text
     assert told["usage"] == grown.usage

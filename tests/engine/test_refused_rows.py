@@ -17,10 +17,10 @@ from django.test import Client
 from django.utils import timezone
 from support.tabby import ADMIN_KEY, Tabby, running
 
-from chat import claims, dispatch, replies, wire
-from chat.claims import ClaimedReply
+from chat import claims, dispatch, progress, replies, reply_ends, wire
 from chat.dispatch import Dispatcher
 from chat.models import Conversation, Message, Role, Status
+from chat.progress import ClaimedReply
 from models_admin import db_threads, process
 from models_admin.models import Lease
 from models_admin.servers import state_row
@@ -54,7 +54,7 @@ async def dispatcher(
 ) -> AsyncIterator[Dispatcher]:
     """One that looks after what it is given, and claims nothing by itself."""
     monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
-    monkeypatch.setattr(dispatch, "TICK_SECONDS", 0.05)
+    monkeypatch.setattr(reply_ends, "RETRY_SECONDS", 0.05)
     tabby.reset()
     settings.TABBY_HOST, settings.TABBY_ADMIN_KEY = tabby.url, ADMIN_KEY
     made = Dispatcher()
@@ -102,7 +102,7 @@ async def test_a_text_that_the_database_refuses_fails_the_reply_and_frees_its_le
     dispatcher._begin(work)
     await ended(dispatcher)
     found = await db_threads.read(row, work)
-    assert (found.status, found.error, found.error_kind) == (Status.FAILED, dispatch.REFUSED, "internal")
+    assert (found.status, found.error, found.error_kind) == (Status.FAILED, reply_ends.REFUSED, "internal")
     assert found.text == ""
     assert not await db_threads.read(Lease.objects.exists)
     assert dispatcher.lives == {}
@@ -148,7 +148,7 @@ async def test_a_reply_that_cannot_be_begun_fails_and_those_claimed_with_it_begi
         dispatcher._begin(work)
     await ended(dispatcher)
     found = await db_threads.read(row, first)
-    assert (found.status, found.error) == (Status.FAILED, claims.INTERNAL)
+    assert (found.status, found.error) == (Status.FAILED, progress.INTERNAL)
     assert (await db_threads.read(row, second)).text == "two"
     assert not await db_threads.read(Lease.objects.exists)
 
@@ -169,7 +169,7 @@ def test_a_reply_whose_rows_cannot_be_read_fails_and_those_chosen_with_it_begin(
     assert work.asked is not None
     assert work.asked["text"] == "well"
     failed = Message.objects.get(role=Role.ASSISTANT, status=Status.FAILED)
-    assert (failed.error, failed.lease) == (claims.INTERNAL, None)
+    assert (failed.error, failed.lease) == (progress.INTERNAL, None)
     assert set(Lease.objects.values_list("pk", flat=True)) == {work.lease}
 
 
@@ -182,7 +182,7 @@ async def test_a_database_that_is_away_is_waited_for() -> None:
             raise OperationalError("database is locked")
         return "written"
 
-    assert await dispatch._insist(locked_at_first) == "written"
+    assert await reply_ends.insist(locked_at_first) == "written"
 
 
 def test_what_means_away() -> None:

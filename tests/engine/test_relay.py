@@ -14,9 +14,9 @@ from django.utils import timezone
 from support.tabby import ADMIN_KEY, Tabby, running
 
 from chat import claims, replies
-from chat.claims import ClaimedReply
 from chat.dispatch import Dispatcher
 from chat.models import Conversation, Message, Role, Status
+from chat.progress import ClaimedReply
 from chat.relay import EndReason
 from chat.rooms import rooms
 from models_admin import db_threads, process

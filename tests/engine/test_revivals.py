@@ -9,9 +9,9 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from support.rivals import let_holders_die
 
-from chat import claims, replies
-from chat.claims import ClaimedReply, ReplyProgress
+from chat import claims, progress, replies
 from chat.models import Conversation, Message, Status
+from chat.progress import ClaimedReply, ReplyProgress
 from models_admin.servers import state_row
 
 pytestmark = pytest.mark.django_db
@@ -41,7 +41,7 @@ def begun() -> ClaimedReply:
 def lost() -> Message:
     """The only reply, after its process died and others looked for what it left."""
     let_holders_die()
-    ((message, _),) = claims.revive()
+    ((message, _),) = progress.revive()
     return Message.objects.get(pk=message)
 
 
@@ -56,7 +56,7 @@ def test_a_reply_that_is_revived_three_times_without_progress_fails_and_says_so(
     assert found.finished_at is not None
     assert found.lease is None
     assert claims.claim("one", 16) == []
-    assert claims.revive() == []
+    assert progress.revive() == []
 
 
 def test_text_is_progress_and_the_count_begins_anew(reply: int) -> None:
@@ -65,11 +65,11 @@ def test_text_is_progress_and_the_count_begins_anew(reply: int) -> None:
         work = begun()
         assert work.text == text
         text += " more"
-        claims.save([(work, ReplyProgress(text, ""))])
+        progress.save([(work, ReplyProgress(text, ""))])
         assert lost().status == Status.QUEUED
     for _ in range(2):
         work = begun()
-        claims.save([(work, ReplyProgress(text, ""))])  # as much as there was
+        progress.save([(work, ReplyProgress(text, ""))])  # as much as there was
         assert lost().status == Status.QUEUED
     begun()
     assert lost().status == Status.FAILED
@@ -77,9 +77,9 @@ def test_text_is_progress_and_the_count_begins_anew(reply: int) -> None:
 
 def test_thoughts_that_are_thought_again_are_no_progress(reply: int) -> None:
     for _ in range(3):
-        claims.save([(begun(), ReplyProgress("", "Let me see"))])
+        progress.save([(begun(), ReplyProgress("", "Let me see"))])
         assert lost().status == Status.QUEUED
-    claims.save([(begun(), ReplyProgress("", "Let me see once more"))])
+    progress.save([(begun(), ReplyProgress("", "Let me see once more"))])
     assert lost().status == Status.FAILED
 
 
@@ -88,7 +88,7 @@ def test_being_put_back_is_no_progress_but_no_death_either(reply: int) -> None:
         begun()
         lost()
     for _ in range(5):
-        assert claims.put_back(begun(), ReplyProgress("", ""), "one", failed=False)
+        assert progress.put_back(begun(), ReplyProgress("", ""), "one", failed=False)
     begun()
     assert lost().status == Status.FAILED
 

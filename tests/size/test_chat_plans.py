@@ -15,7 +15,7 @@ from support import calls
 from support.calls import Call
 from support.plans import walks
 
-from chat import claims, conversations, queue, replies, wire
+from chat import claims, conversations, progress, queue, replies, wire
 from chat.models import Conversation, Message
 from models_admin import process
 from models_admin.models import Server
@@ -44,7 +44,7 @@ ASKED: dict[str, Callable[[Conversation], Any]] = {
     "claim of another application": lambda talk: calls.claim(),
     "claim": lambda talk: claims.claim(process.name(), 16),
     "is there anything to claim": lambda talk: queue.waiting().exists(),
-    "revive": lambda talk: claims.revive(),
+    "revive": lambda talk: progress.revive(),
     "demand": lambda talk: demand.now(),
     "send": lambda talk: replies.send(talk.pk, uuid.uuid4(), "And then?"),
     "stop": lambda talk: replies.stop_all(talk.pk),
