@@ -12,6 +12,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from chat import replies, wire, words
@@ -27,6 +28,7 @@ PLACED = 1000  # of them are looked up at once
 LOOKED_INTO = 100  # of those at once
 EARLIER = 100  # messages
 READ_AT_ONCE = 20  # messages of an export: each may be as long as a message can be
+FORGOTTEN_AT_ONCE = 1000  # messages
 AROUND = 60  # characters of context on each side of what a search found
 
 
@@ -232,8 +234,23 @@ def forget(user_id: int) -> None:
     while some := list(Conversation.objects.filter(owner_id=user_id).values_list("pk", flat=True)[:20]):
         for running in opened.values_list("conversation_id", flat=True).distinct():
             replies.stop_all(running)
+        while _delete_some(some):
+            pass
+
+
+def _delete_some(some: Collection[uuid.UUID]) -> int:
+    """Delete the newest messages of these conversations, at most FORGOTTEN_AT_ONCE, and return how many; if there are none,
+    the conversations.
+
+    Conversations are locked before messages, each in the order of their ids, as by everybody else.
+    """
+    with transaction.atomic():
+        list(Conversation.objects.select_for_update().filter(pk__in=some).order_by("pk").values_list("pk"))
         # The newest first: what hangs behind a message goes before it.
-        messages = Message.objects.filter(conversation__in=some).order_by("-pk").values_list("pk", flat=True)
-        while newest := list(messages[:1000]):
-            Message.objects.filter(pk__in=newest).delete()
-        Conversation.objects.filter(pk__in=some).delete()
+        ids = Message.objects.filter(conversation__in=some).order_by("-pk").values_list("pk", flat=True)
+        newest = Message.objects.filter(pk__in=list(ids[:FORGOTTEN_AT_ONCE]))
+        if not (locked := newest.select_for_update().order_by("pk").values_list("pk", flat=True)):
+            Conversation.objects.filter(pk__in=some).delete()
+            return 0
+        newest.delete()
+        return len(locked)

@@ -16,8 +16,8 @@ from django.db import transaction
 from django.utils import timezone
 from support.rivals import acting_as, kept_waiting, let_holders_die
 
-from chat import claims, progress, replies
-from chat.models import Conversation, Message, Status
+from chat import claims, conversations, progress, replies
+from chat.models import Conversation, Message, Role, Status
 from chat.progress import ClaimedReply, ReplyProgress
 from models_admin.models import Lease
 from models_admin.servers import state_row
@@ -100,3 +100,23 @@ def test_replies_are_saved_and_revived_in_one_order(saving: bool) -> None:
         ended = kept_waiting(partial(progress.save, grown) if saving else progress.revive)
         Message.objects.select_for_update(nowait=True).get(pk=second)
     ended()
+
+
+@pytest.mark.parametrize("locked_first", [Conversation, Message])
+def test_an_account_goes_in_the_order_in_which_others_lock(
+    locked_first: type[Conversation] | type[Message],
+) -> None:
+    owner = User.objects.create_user("mara")
+    conversation = Conversation.objects.create(owner=owner)
+    first, second = (
+        conversation.messages.create(role=Role.USER, status=Status.COMPLETE, text="Hello").pk
+        for _ in range(2)
+    )
+    Message.objects.filter(pk=first).update(text="the last one in the table")
+    with transaction.atomic():  # an end or a save, half way
+        key = conversation.pk if locked_first is Conversation else first
+        locked_first._default_manager.select_for_update().get(pk=key)
+        ended = kept_waiting(partial(conversations.forget, owner.pk))
+        Message.objects.select_for_update(nowait=True).get(pk=second)
+    ended()
+    assert not Message.objects.exists()
