@@ -19,7 +19,7 @@ class Filter(SafeExceptionReporterFilter):
     """Django's filter, with more settings hidden."""
 
     hidden_settings = re.compile(
-        SafeExceptionReporterFilter.hidden_settings.pattern + "|URL|CHANNEL_LAYERS|TABBY_HOST",
+        SafeExceptionReporterFilter.hidden_settings.pattern + "|URL|TABBY_HOST",
         flags=re.IGNORECASE,
     )
 

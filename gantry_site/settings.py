@@ -137,15 +137,6 @@ REDIS_URL = _redis_url or f"unix://{REDIS_SOCKET}"
 
 # A frozen or vanished Redis must not hold a web process: every wait on it is bounded.
 REDIS_WAIT = {"socket_connect_timeout": 3, "socket_timeout": 5}
-CHANNEL_LAYERS = {
-    "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {
-            "hosts": [{"address": REDIS_URL, "socket_connect_timeout": 3, "health_check_interval": 5}]
-        },
-    }
-}
-
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "gantry"

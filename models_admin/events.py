@@ -1,8 +1,8 @@
-"""What processes tell each other, and the only caller of the channel layer's group_send.
+"""What processes tell each other, through a channel of Redis.
 
-An event is a nudge: {"type": "event", "kind": KIND, …}. It goes to every web process (group "web"), each of which has one
-subscription, reads the database for the truth, and passes that on to its own sockets. So events cannot arrive in the
-wrong order, a lost one does no harm, and a page costs no subscription. Sending never waits and never fails: it goes
+An event is a nudge: {"kind": KIND, …} as JSON. It goes to every web process, each of which has one subscription, reads
+the database for the truth, and passes that on to its own sockets. So events cannot arrive in the wrong order, a lost one
+does no harm, and a page costs no subscription. Sending never waits and never fails: it goes
 through one long-lived loop of this process, and what Redis does not take within two seconds is dropped (each web process
 looks at the database every second anyway). A process that ends, such as a command, first sends what is still to be sent.
 """
@@ -14,19 +14,45 @@ import atexit
 import logging
 import threading
 import time
+from collections.abc import AsyncGenerator
 from typing import Any
 
+import orjson
 from celery import current_app
-from channels.layers import get_channel_layer
+from django.conf import settings
+from redis.asyncio import Redis
 
 from models_admin import log_context
 
 log = logging.getLogger(__name__)
 
-GROUP = "web"
+CHANNEL = "gantry:events"
+CONNECT_SECONDS = 3.0
+LISTEN_SECONDS = (
+    5.0  # without an event; then Redis is asked for a sign of life, which shows that the connection is lost
+)
 SEND_SECONDS = 2.0
 PENDING = 1000  # events that may wait to be sent; more are dropped, oldest first
 PENDING_CHARS = 16 * 1024 * 1024  # and of the texts in them, which may be whole replies
+
+
+def _redis() -> Redis:
+    return Redis.from_url(
+        settings.REDIS_URL, socket_connect_timeout=CONNECT_SECONDS, health_check_interval=LISTEN_SECONDS
+    )
+
+
+async def heard() -> AsyncGenerator[dict[str, Any]]:
+    """Subscribe, and yield each event; one that the backend has changed comes first, as that may have been missed.
+
+    Raises what redis-py raises when the connection is lost.
+    """
+    async with _redis() as server, server.pubsub(ignore_subscribe_messages=True) as subscription:
+        await subscription.subscribe(CHANNEL)
+        yield {"kind": "backend"}
+        while True:
+            if (message := await subscription.get_message(timeout=LISTEN_SECONDS)) is not None:
+                yield orjson.loads(message["data"])
 
 
 class _Sender:
@@ -54,19 +80,20 @@ class _Sender:
         self.queue.put_nowait(event)
 
     async def _send_all(self) -> None:
-        layer = get_channel_layer()
         broken = False
-        while (event := await self.queue.get()) is not None:
-            self.waiting -= _size(event)
-            try:
-                await asyncio.wait_for(layer.group_send(GROUP, event), SEND_SECONDS)
-                broken = False
-            except Exception as error:  # noqa: BLE001 (whatever Redis does must not end the sending)
-                if not broken:
-                    log.warning(
-                        "Redis did not take an event (%s): pages follow the database", error or "timed out"
-                    )
-                broken = True
+        async with _redis() as server:
+            while (event := await self.queue.get()) is not None:
+                self.waiting -= _size(event)
+                try:
+                    await asyncio.wait_for(server.publish(CHANNEL, orjson.dumps(event)), SEND_SECONDS)
+                    broken = False
+                except Exception as error:  # noqa: BLE001 (whatever Redis does must not end the sending)
+                    if not broken:
+                        log.warning(
+                            "Redis did not take an event (%s): pages follow the database",
+                            error or "timed out",
+                        )
+                    broken = True
 
 
 def _size(event: dict[str, Any] | None) -> int:
@@ -94,7 +121,7 @@ def send(kind: str, **facts: Any) -> None:
     if _sender is None:
         with _making:
             _sender = _sender or _Sender()
-    _sender.put({"type": "event", "kind": kind, **facts})
+    _sender.put({"kind": kind, **facts})
 
 
 def backend_changed() -> None:

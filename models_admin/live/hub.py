@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import orjson
-from channels.layers import get_channel_layer
 from django.db import DatabaseError
 
 from models_admin import db_threads, events
@@ -97,14 +96,11 @@ class Hub:
 
     async def _listen(self) -> None:
         """Take events from Redis for ever; whatever breaks is tried again."""
-        layer = get_channel_layer()
         while True:
             try:
-                channel = await layer.new_channel()
-                await layer.group_add(events.GROUP, channel)
-                self._changed.set()
-                while True:
-                    self._handle(await layer.receive(channel))
+                async with contextlib.aclosing(events.heard()) as heard:
+                    async for event in heard:
+                        self._handle(event)
             except Exception as error:  # noqa: BLE001 (Redis may fail in any way; the database is looked at meanwhile)
                 log.warning("Events cannot be heard (%s): trying again", error)
                 await asyncio.sleep(RETRY_SECONDS)

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 import redis
@@ -176,8 +177,7 @@ def _database_answers() -> Finding:
 def redis_server() -> Finding:
     """Whether Redis answers, and takes what is written to it."""
     try:
-        with _redis() as server:
-            server.set("gantry:probe", 1, ex=60)
+        _redis(settings.REDIS_URL).set("gantry:probe", 1, ex=60)
     except redis.ResponseError as error:
         # The client takes the error's code away from those that it has a class for.
         code = {redis.exceptions.OutOfMemoryError: "OOM", redis.exceptions.ReadOnlyError: "READONLY"}.get(
@@ -200,18 +200,17 @@ def redis_server() -> Finding:
     return Finding("redis", "ok", "Redis answers")
 
 
-def _redis() -> redis.Redis:
-    return redis.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=PATIENCE_SECONDS, socket_connect_timeout=PATIENCE_SECONDS
-    )
+@cache
+def _redis(url: str) -> redis.Redis:
+    """The client, which keeps its connection: a web process asks every other second."""
+    return redis.Redis.from_url(url, socket_timeout=PATIENCE_SECONDS, socket_connect_timeout=PATIENCE_SECONDS)
 
 
 def clocks(*, with_database: bool = True) -> Iterator[Finding]:
     """Whether the clocks of this machine, Redis and the database agree: heartbeats are compared across machines."""
     apart: dict[str, float] = {}
     try:
-        with _redis() as server:
-            seconds, micro = server.time()
+        seconds, micro = _redis(settings.REDIS_URL).time()
         apart["Redis"] = seconds + micro / 1e6 - time.time()
     except (redis.RedisError, OSError):
         pass  # said elsewhere

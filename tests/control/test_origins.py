@@ -16,12 +16,6 @@ SWITCH = "/api/admin/models/switch"
 HOST = "localhost:8000"
 
 
-@pytest.fixture(autouse=True)
-def _without_redis(settings: Any) -> None:
-    """What refuses a socket is a consumer, which asks for a channel layer."""
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
-
-
 async def _taken(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await receive()
     await send({"type": "websocket.accept"})

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
+from redis.asyncio import Redis
 
 from models_admin import events
 
@@ -16,7 +17,7 @@ Taken = list[dict[str, Any]]
 
 @pytest.fixture
 def taken() -> Taken:
-    """What the layer has been given so far; it never finishes with the first event until `go` is set."""
+    """What Redis has been given so far; it never finishes with the first event until `go` is set."""
     return []
 
 
@@ -24,13 +25,13 @@ def taken() -> Taken:
 def sender(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> Iterator[events._Sender]:
     begun, go = asyncio.Event(), asyncio.Event()
 
-    async def group_send(group: str, event: dict[str, Any]) -> None:
-        taken.append(event)
+    async def publish(server: Redis, channel: str, event: bytes) -> None:
+        taken.append(orjson.loads(event))
         begun.set()
         await go.wait()
 
     monkeypatch.setattr(events, "SEND_SECONDS", 60.0)
-    monkeypatch.setattr(events, "get_channel_layer", lambda: SimpleNamespace(group_send=group_send))
+    monkeypatch.setattr(Redis, "publish", publish)
     made = events._Sender()
     made.put({"kind": "first"})
     asyncio.run_coroutine_threadsafe(begun.wait(), made.loop).result(30)
