@@ -91,7 +91,7 @@ def write(talks: Sequence[Talk], models: Sequence[str], chance: random.Random) -
                     queued_at, started_at, finished_at, {names} {", words" if on_postgres else ""})
                   SELECT t.first + p.place, t.id, CASE WHEN p.place > 0 THEN t.first + p.place - 1 END, p.client_id,
                     {moment}, {ended}, {ended}, {ended}, {copied}
-                    {", m.terms || array_to_tsvector(ARRAY['@' || t.owner])" if on_postgres else ""} {_FROM}"""
+                    {", gantry_owned(tsvector_to_array(m.terms), t.owner)" if on_postgres else ""} {_FROM}"""
             )
             if not on_postgres:
                 cursor.execute(

@@ -99,13 +99,8 @@ def search(user: User, query: str) -> list[dict[str, Any]]:
 
 def _said(user: User, asked: list[str], mine: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
     """The newest of the conversations `mine` in which one message has all of the words, with that message's text."""
-    opened = Message.objects.filter(status__in=OPEN, conversation__owner_id=user.pk).values_list(
-        "pk", flat=True
-    )
-    candidates = sorted([*opened, *words.matching(user.pk or 0, asked, CANDIDATES)], reverse=True)
     said: dict[uuid.UUID, str] = {}
-    for some in batches(candidates, PLACED):
-        placed = Message.objects.filter(pk__in=some).order_by("-pk").values_list("pk", "conversation_id")
+    for placed in _candidates(user, asked, mine):
         left = [(pk, where) for pk, where in placed if where in mine and where not in said]
         each = 1
         while left:
@@ -119,6 +114,19 @@ def _said(user: User, asked: list[str], mine: Collection[uuid.UUID]) -> dict[uui
         if len(said) >= RESULTS:
             break
     return said
+
+
+def _candidates(
+    user: User, asked: list[str], mine: Collection[uuid.UUID]
+) -> Iterator[list[tuple[int, uuid.UUID]]]:
+    """Messages that may have all of the words, with their conversations, some at a time and the newest first."""
+    opened = Message.objects.filter(status__in=OPEN, conversation__owner_id=user.pk).order_by("-pk")
+    yield list(opened.values_list("pk", "conversation_id"))
+    owner = user.pk or 0
+    if (yield from words.often(owner, asked, mine, CANDIDATES)):
+        for some in batches(words.matching(owner, asked, CANDIDATES), PLACED):
+            placed = Message.objects.filter(pk__in=some).order_by("-pk")
+            yield list(placed.values_list("pk", "conversation_id"))
 
 
 def _newest(messages: list[tuple[int, uuid.UUID]], each: int) -> set[int]:

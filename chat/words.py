@@ -1,8 +1,9 @@
 """The words of messages that have ended, as an index in the database: which messages of a person have all of some terms.
 
 A term is a word, whatever its capitals, or one character of a script that has no blanks between its words, or one of any
-other kind (a bracket, an emoji). SQLite keeps them in an FTS5 table beside the messages, PostgreSQL in a column of theirs;
-triggers keep both current, whoever writes a message, in the transaction that does so. An open reply is not in it.
+other kind (a bracket, an emoji). SQLite keeps them in an FTS5 table beside the messages, PostgreSQL in a column of theirs,
+there each with its owner in front, so that what others write makes no search longer; triggers keep both current, whoever
+writes a message, in the transaction that does so. An open reply is not in it.
 
 The index finds too much rather than too little: whoever asks looks into the messages themselves.
 """
@@ -10,7 +11,8 @@ The index finds too much rather than too little: whoever asks looks into the mes
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+import uuid
+from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -20,13 +22,17 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate, pre_migrate
 
+from models_admin.downloads import batches
+
 LONGEST = 24  # characters of a term: what is longer is found by its beginning
 MOST_TERMS = 10_000  # of one message: its first ones
 PART = 2_000  # characters of a text that are looked through at once
 MOST_WORDS = 4  # the longest of a search, that the index is asked for
 PREFIX = 3  # characters of a term: for beginnings of as many, FTS5 has an index
 NEWEST = 2**63 - 1
-SELDOM = 8  # of as many messages with the first characters of a word less than one has the word
+SELDOM = 8  # a word that less than one of as many messages has, and the index is asked for it
+LOOKED_THROUGH = 50  # conversations at once, whose messages are looked through for a word that is not seldom
+NEWEST_OF_EACH = 100  # messages
 # Thai, Lao, Burmese, Khmer, Japanese, Chinese: each character is a term.
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0002ffff"
 _TERM = re.compile(rf"[^\W_{UNSPACED}]+|[^\s]")
@@ -55,21 +61,56 @@ def terms(text: str) -> list[str]:
 
 def matching(owner: int, words: Iterable[str], most: int) -> list[int]:
     """Return the newest messages of this person, `most` at most, that may have all the words, or longer ones."""
-    wanted = sorted(set(words), key=len, reverse=True)[:MOST_WORDS]
+    wanted = _wanted(words)
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             return _in_fts(cursor, owner, [part for word in wanted for part in _fts_terms(terms(word))], most)
-        asked = []
-        for word in wanted:
-            cursor.execute("SELECT gantry_terms(%s)", [word])
-            asked += _ts_terms(cursor.fetchone()[0])
         # Materialized, so that it is the index that is asked, and not one message after the other from the newest on.
         cursor.execute(
             "WITH found AS MATERIALIZED (SELECT id FROM chat_message WHERE words @@ %s::tsquery) "
             "SELECT id FROM found ORDER BY id DESC LIMIT %s",
-            [" & ".join([f"'@{owner}'", *asked]), most],
+            [_ts_query(cursor, owner, wanted), most],
         )
         return [pk for (pk,) in cursor.fetchall()]
+
+
+def often(
+    owner: int, words: Iterable[str], latest: Iterable[uuid.UUID], most: int
+) -> Generator[list[tuple[int, uuid.UUID]], None, bool]:
+    """Yield messages that may have all the words, with their conversations, for as long as one in SELDOM has.
+
+    `latest` are the person's conversations. Return whether `matching` may find more. PostgreSQL's index gives all messages
+    that have a word before it gives the newest: for a frequent word that takes longer than to look through these. FTS5
+    gives the newest first.
+    """
+    if connection.vendor == "sqlite":
+        return True
+    looked, found, cut = 0, 0, False
+    with connection.cursor() as cursor:
+        query = _ts_query(cursor, owner, _wanted(words))
+        for some in batches(latest, LOOKED_THROUGH):
+            cursor.execute(_LOOK_THROUGH, [query, list(some), NEWEST_OF_EACH])
+            rows = cursor.fetchall()
+            yield [(pk, where) for where, _, having in rows for pk in having or ()]
+            looked += sum(count for _, count, _ in rows)
+            found += sum(len(having or ()) for _, _, having in rows)
+            cut = cut or any(count == NEWEST_OF_EACH and not having for _, count, having in rows)
+            if found >= most:
+                return False
+            if found * SELDOM < looked:
+                return True
+    return cut
+
+
+_LOOK_THROUGH = """
+  SELECT c.id, count(*), array_agg(m.id ORDER BY m.id DESC) FILTER (WHERE m.words @@ %s::tsquery)
+  FROM unnest(%s::uuid[]) c(id) CROSS JOIN LATERAL (
+    SELECT id, words FROM chat_message WHERE conversation_id = c.id ORDER BY id DESC LIMIT %s
+  ) m GROUP BY c.id"""
+
+
+def _wanted(words: Iterable[str]) -> list[str]:
+    return sorted(set(words), key=len, reverse=True)[:MOST_WORDS]
 
 
 def _in_fts(cursor: Any, owner: int, asked: list[str], most: int) -> list[int]:
@@ -123,11 +164,16 @@ def _fts_terms(found: list[str]) -> list[str]:
     ]
 
 
-def _ts_terms(found: list[str]) -> list[str]:
-    *inner, last = (each.replace("\\", "\\\\").replace("'", "''") for each in found or [""])
-    if not last:
-        return []
-    return [*(f"'{each}'" for each in inner), f"'{last}'" + (":*" if _is_word(last) else "")]
+def _ts_query(cursor: Any, owner: int, wanted: Iterable[str]) -> str:
+    """The query for what the column has of a message of this person with all these words, each term with its owner."""
+    asked: list[str] = []
+    for word in wanted:
+        cursor.execute("SELECT gantry_terms(%s)", [word])
+        found = [each.replace("\\", "\\\\").replace("'", "''") for each in cursor.fetchone()[0]]
+        asked += [f"'{owner}/{each}'" for each in found]
+        if found and _is_word(found[-1]):
+            asked[-1] += ":*"
+    return " & ".join(asked) or f"'{owner}/':*"
 
 
 def _spelled(term: str) -> str:
@@ -174,13 +220,17 @@ CREATE OR REPLACE FUNCTION gantry_first(terms text[]) RETURNS text[] LANGUAGE sq
   SELECT ARRAY(SELECT term FROM unnest(terms) WITH ORDINALITY AS of_all(term, place)
     GROUP BY term ORDER BY min(place) LIMIT {most})
 $$;
+CREATE OR REPLACE FUNCTION gantry_owned(terms text[], owner bigint) RETURNS tsvector LANGUAGE sql IMMUTABLE
+PARALLEL SAFE AS $$
+  SELECT array_to_tsvector(ARRAY(SELECT owner || '/' || term FROM unnest(terms) of_all(term)))
+$$;
 CREATE OR REPLACE FUNCTION gantry_index_words() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF NEW.status IN ('queued', 'streaming') THEN
     NEW.words := NULL;
   ELSIF TG_OP = 'INSERT' OR NEW.words IS NULL OR NEW.text IS DISTINCT FROM OLD.text THEN
-    NEW.words := array_to_tsvector(gantry_first(gantry_terms(NEW.text))
-      || ('@' || (SELECT owner_id FROM chat_conversation WHERE id = NEW.conversation_id)));
+    NEW.words := gantry_owned(gantry_first(gantry_terms(NEW.text)),
+      (SELECT owner_id FROM chat_conversation WHERE id = NEW.conversation_id));
   END IF;
   RETURN NEW;
 END $$;
@@ -190,9 +240,13 @@ DROP TRIGGER IF EXISTS chat_words_changed ON chat_message;
 CREATE TRIGGER chat_words_changed BEFORE INSERT OR UPDATE OF text, status ON chat_message
   FOR EACH ROW EXECUTE FUNCTION gantry_index_words();
 """
-_FILL_COLUMN = """UPDATE chat_message m
-  SET words = array_to_tsvector(gantry_first(gantry_terms(m.text)) || ('@' || c.owner_id))
+_FILL_COLUMN = """UPDATE chat_message m SET words = gantry_owned(gantry_first(gantry_terms(m.text)), c.owner_id)
   FROM chat_conversation c WHERE c.id = m.conversation_id AND m.status NOT IN ('queued', 'streaming')"""
+
+_MARK_OWNERS = """UPDATE chat_message m
+  SET words = gantry_owned(array_remove(tsvector_to_array(m.words), '@' || c.owner_id), c.owner_id)
+  FROM chat_conversation c WHERE c.id = m.conversation_id AND '@' || c.owner_id = ANY (tsvector_to_array(m.words))"""
+_INDEX = "CREATE INDEX chat_message_words ON chat_message USING gin (words)"
 
 
 def create(to: BaseDatabaseWrapper) -> None:
@@ -205,7 +259,18 @@ def create(to: BaseDatabaseWrapper) -> None:
             cursor.execute(_functions(cursor))
             cursor.execute("ALTER TABLE chat_message ADD COLUMN words tsvector")
             cursor.execute(_FILL_COLUMN)
-            cursor.execute("CREATE INDEX chat_message_words ON chat_message USING gin (words)")
+            cursor.execute(_INDEX)
+            cursor.execute(_TRIGGER)
+
+
+def mark_owners(to: BaseDatabaseWrapper) -> None:
+    """Put their owner in front of PostgreSQL's terms: in an older database it was a term by itself."""
+    if to.vendor == "postgresql":
+        with to.cursor() as cursor:
+            cursor.execute(_functions(cursor))
+            cursor.execute("DROP INDEX chat_message_words; DROP TRIGGER chat_words_changed ON chat_message")
+            cursor.execute(_MARK_OWNERS)
+            cursor.execute(_INDEX)
             cursor.execute(_TRIGGER)
 
 
@@ -221,7 +286,7 @@ def drop(to: BaseDatabaseWrapper) -> None:
             )
             cursor.execute(
                 "ALTER TABLE chat_message DROP COLUMN words; "
-                "DROP FUNCTION gantry_terms(text), gantry_first(text[])"
+                "DROP FUNCTION gantry_terms(text), gantry_first(text[]), gantry_owned(text[], bigint)"
             )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from support.plans import asked, walks
 
 from chat import conversations, words
@@ -157,19 +160,89 @@ def test_for_a_word_that_is_everywhere_fts5_is_asked_only_by_its_first_letters(r
     assert len([sql for sql, _ in queries if "chat_words MATCH" in sql]) == (connection.vendor == "sqlite")
 
 
-@pytest.mark.django_db(transaction=True)
-def test_messages_of_an_older_database_are_found_after_its_migration() -> None:
-    call_command("migrate", "chat", "0004", verbosity=0)
+def test_postgresql_looks_through_the_newest_messages_for_a_word_that_many_have(reader: User) -> None:
+    """Its index would give all of them first."""
+    for query, index_is_asked in (
+        ("the", False),
+        ("größe Äpfel", False),
+        ("größenordnung", True),
+        ("nothing", True),
+    ):
+        with asked() as queries:
+            conversations.search(reader, query)
+        walked = [sql for sql, _ in queries if "LATERAL" in sql]
+        assert len(walked) == (connection.vendor == "postgresql")
+        if walked:
+            assert any("MATERIALIZED" in sql for sql, _ in queries) == index_is_asked
+
+
+@pytest.mark.parametrize("seldom", [0, 2, 1000])
+@pytest.mark.parametrize(("at_once", "of_each"), [(1, 1), (2, 3), (50, 100)])
+def test_a_search_finds_the_same_however_much_is_looked_through(
+    ada: User, monkeypatch: pytest.MonkeyPatch, seldom: int, at_once: int, of_each: int
+) -> None:
+    monkeypatch.setattr(words, "SELDOM", seldom)
+    monkeypatch.setattr(words, "LOOKED_THROUGH", at_once)
+    monkeypatch.setattr(words, "NEWEST_OF_EACH", of_each)
+    for said in (["bell", "none", "none", "none"], ["none", "bell"], ["bell"] * 5, ["none"] * 4, []):
+        talk = Conversation.objects.create(owner=ada, title=f"{said.count('bell')} of {len(said)}")
+        for text in said:
+            say(talk, text)
+    found = {each["title"] for each in conversations.search(ada, "Bell")}
+    assert found == {"1 of 4", "1 of 2", "5 of 5"}
+
+
+@contextmanager
+def of_an_older_database(migration: str) -> Iterator[Callable[..., Message]]:
+    """Say something in a database that has come to this migration only; afterwards it has all."""
+    call_command("migrate", "chat", migration, verbosity=0)
     try:
-        ada = User.objects.create_user("ada")
-        talk = Conversation.objects.create(owner=ada, title="Old")
-        old, opened = say(talk, "An old GLOCKENSPIEL"), say(talk, "half a glock", "streaming")
+        chat = MigrationExecutor(connection).loader.project_state([("chat", migration)]).apps
+        talk = chat.get_model("chat", "Conversation").objects.create(
+            owner_id=User.objects.create_user("ada").pk
+        )
+        yield partial(say, talk)
     finally:
         call_command("migrate", "chat", verbosity=0)
-    assert words.matching(ada.pk, ["glockenspiel"], 9) == [old.pk]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_messages_of_an_older_database_are_found_after_its_migration() -> None:
+    with of_an_older_database("0004_message_revivals") as said:
+        old, opened = said("An old GLOCKENSPIEL"), said("half a glock", "streaming")
+    talk = Conversation.objects.get()
+    assert words.matching(talk.owner_id, ["glockenspiel"], 9) == [old.pk]
     new = say(talk, "A new glockenspiel")
     Message.objects.filter(pk=opened.pk).update(status="complete")
-    assert words.matching(ada.pk, ["glock"], 9) == [new.pk, opened.pk, old.pk]
+    assert words.matching(talk.owner_id, ["glock"], 9) == [new.pk, opened.pk, old.pk]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_terms_that_did_not_name_their_owner_yet_do_so_after_the_migration() -> None:
+    with of_an_older_database("0006_continued_at") as said:
+        old = said("@ Glockenspiel")
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                before = ["@", f"@{old.conversation.owner_id}", "GLOCKENSPIEL"]
+                cursor.execute("UPDATE chat_message SET words = array_to_tsvector(%s)", [before])
+    owner = old.conversation.owner_id
+    assert words.matching(owner, ["@", "glock"], 9) == [old.pk]
+    assert _indexed(old) == {"@", "GLOCKENSPIEL"}
+
+
+def _indexed(message: Message) -> set[str]:
+    """What the index has of a message; whose it is stands with each term, or once among them."""
+    owner = message.conversation.owner_id
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("SELECT terms FROM chat_words WHERE rowid = %s", [message.pk])
+            *found, mark = cursor.fetchone()[0].upper().split()
+            assert mark == f"_O{owner}"
+            return {each.replace("_40", "@") for each in found}
+        cursor.execute("SELECT tsvector_to_array(words) FROM chat_message WHERE id = %s", [message.pk])
+        found = cursor.fetchone()[0]
+    assert all(each.startswith(f"{owner}/") for each in found)
+    return {each.removeprefix(f"{owner}/") for each in found}
 
 
 def test_a_change_of_the_tables_leaves_the_triggers(ada: User, talk: Conversation) -> None:

@@ -21,7 +21,7 @@ def asked() -> Iterator[list[Query]]:
     found: list[Query] = []
 
     def keep(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        if re.match(r"\s*(SELECT|UPDATE|DELETE|INSERT .* SELECT)", sql, re.DOTALL):
+        if re.match(r"\s*(SELECT|WITH|UPDATE|DELETE|INSERT .* SELECT)", sql, re.DOTALL):
             found.extend((sql, each) for each in (list(params)[:1] if many else [params]))
         return execute(sql, params, many, context)
 
