@@ -27,6 +27,7 @@ from bench.size_messages import Talk
 from bench.size_tables import insert
 from chat.models import Conversation, Message
 from models_admin.models import Load, Switch, TabbyModel, Token, Wish, WishState
+from models_admin.servers import known, state_row
 
 READER = "reader"
 BEGUN = timedelta(days=700)  # ago
@@ -57,6 +58,7 @@ def seed(size: Size) -> User:
         insert(Conversation, TALK, (_talk(each) for each in talks))
         size_messages.write(talks, models, chance)
         _set_heads()
+        state_row.row(known.default())
         insert(Switch, SWITCH, _switches(size, people, models, chance))
         insert(Load, LOAD, _loads(size, models))
         insert(LogEntry, ENTRY, _entries(size, people, ContentType.objects.get_for_model(Switch).pk))
@@ -108,7 +110,7 @@ def _talk(each: Talk) -> tuple[Any, ...]:
 SWITCH = (
     "id", "target", "previous", "options", "previous_options", "source", "requested_by_id", "cause_id", "rule",
     "only_if_idle", "drain_seconds", "state", "percent", "detail", "owner", "heartbeat", "created_at", "started_at",
-    "finished_at", "state_since", "seconds", "replies_cut", "error", "error_kind", "advice", "result", "slot",
+    "finished_at", "state_since", "seconds", "replies_cut", "error", "error_kind", "advice", "result", "server_id",
 )  # fmt: skip
 ASKED_FROM = ("admin", "api", "command", "rule")
 
@@ -143,7 +145,7 @@ def _switches(
         yield (
             number + 1, target, previous, options, {}, source, people[number % len(people)], cause, "", False, 20.0,
             state, 100, "", "host:1:abc", at, at, at, at, at, seconds, number % 3, error, "oom" if error else "",
-            "", result, 1,
+            "", result, known.default(),
         )  # fmt: skip
 
 

@@ -51,9 +51,10 @@ async def resume(system: System, target: str, addresses: list[tuple[str, str]]) 
 
 def _start_switch(target: str) -> int:
     from models_admin.models import Source  # noqa: PLC0415
+    from models_admin.servers import known  # noqa: PLC0415
     from models_admin.switching import transitions  # noqa: PLC0415 (Django is set up by now)
 
-    return int(transitions.request(target, source=Source.COMMAND).pk)
+    return int(transitions.request(known.default(), target, source=Source.COMMAND).pk)
 
 
 def _end_of(number: int) -> float:

@@ -240,8 +240,9 @@ def _address(process: Process) -> str:
 
 def _model_is_known() -> bool:
     from models_admin.presentation import snapshots  # noqa: PLC0415 (Django is set up by now)
+    from models_admin.servers import known  # noqa: PLC0415
 
-    return bool(snapshots.current()["state"] == "ready")
+    return bool(snapshots.current(known.default())["state"] == "ready")
 
 
 def _until(check: Any, what: str) -> Any:

@@ -144,10 +144,11 @@ def _by_bare_calls(system: System) -> Bare:
 def _settle(system: System) -> None:
     from models_admin.automation import upkeep  # noqa: PLC0415 (Django is set up by now)
     from models_admin.presentation import snapshots  # noqa: PLC0415
+    from models_admin.servers import known  # noqa: PLC0415
 
-    upkeep.refresh()
+    upkeep.refresh(known.default())
     end = time.monotonic() + PATIENCE
-    while (now := snapshots.current())["state"] != "ready" or now["model"] != _loaded(system):
+    while (now := snapshots.current(known.default()))["state"] != "ready" or now["model"] != _loaded(system):
         if time.monotonic() > end:
             raise Broken(f"Gantry does not see what is loaded: {now}")
         time.sleep(0.1)

@@ -19,6 +19,7 @@ from chat.models import Message, Status
 from chat.progress import ClaimedReply
 from models_admin import db_threads
 from models_admin.models import Lease
+from models_admin.servers import known
 from models_admin.switching import admission, gate
 
 log = logging.getLogger(__name__)
@@ -27,18 +28,18 @@ log = logging.getLogger(__name__)
 def claim(holder: str, room: int) -> list[ClaimedReply]:
     """Claim up to `room` replies for `holder`, first come, first served; [] when none may start. Raises gate.Closed."""
     with transaction.atomic():
-        backend = gate.enter()
+        server = gate.enter(known.default())
         ids = admission.claimable(queue.KIND, holder, room)
         found = Message.objects.select_related("conversation").in_bulk(ids)
         chosen = [found[pk] for pk in ids if pk in found]
-        leases = gate.lease(holder, [f"{queue.KIND} {message.pk}" for message in chosen])
-        _begin(chosen, leases, backend.model)
+        leases = gate.lease(server.pk, holder, [f"{queue.KIND} {message.pk}" for message in chosen])
+        _begin(chosen, leases, server.model)
     try:
-        return _works(chosen, backend.epoch)
+        return _works(chosen, server.epoch)
     except Exception as error:
         if db_threads.away(error):
             raise
-        return [work for message in chosen for work in _alone(message, backend.epoch)]
+        return [work for message in chosen for work in _alone(message, server.epoch)]
 
 
 def _works(chosen: Sequence[Message], epoch: int) -> list[ClaimedReply]:

@@ -24,6 +24,7 @@ from chat.reply_ends import ReplyEnds
 from chat.rooms import rooms
 from models_admin import db_threads, events, process
 from models_admin.live.hub import hub
+from models_admin.servers import connections, known
 from models_admin.switching import gate
 from models_admin.tabby.aclient import AsyncTabby
 
@@ -52,7 +53,7 @@ class Dispatcher:
         if self._started:
             return
         self._started = True
-        self._tabby = AsyncTabby.from_settings()
+        self._tabby = connections.async_client(known.default())
         hub.handlers |= {
             "let_go": lambda event: self._wake_tick(),
             "room": self._hear_room,

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from chat.models import Conversation, Message, Status
 from models_admin.models import Lease
+from models_admin.servers import known
 from models_admin.switching import gate
 
 GIVE_UP_AFTER = 5  # attempts that failed
@@ -202,7 +203,8 @@ def revive() -> list[tuple[int, uuid.UUID]]:
 
     One under which processes die or freeze again and again, with no text from any, fails: it may be what stops them.
     """
-    gate.remaining()
+    for server in known.all_servers():
+        gate.remaining(server)
     lost = Message.objects.filter(status=Status.STREAMING).filter(
         ~Exists(Lease.objects.filter(pk=OuterRef("lease")))
     )

@@ -19,6 +19,7 @@ from chat.relay import EndReason, LiveReply
 from models_admin import counters, db_threads, process
 from models_admin.automation import upkeep
 from models_admin.presentation import snapshots
+from models_admin.servers import known
 from models_admin.tabby.errors import (
     Busy,
     NotLoaded,
@@ -72,7 +73,7 @@ class ReplyEnds:
         if not isinstance(error, SUSPICIOUS):
             return False
         await self.look()
-        snapshot = await db_threads.read(snapshots.current)
+        snapshot = await db_threads.read(snapshots.current, known.default())
         gone = snapshot["state"] != "ready" or snapshot["epoch"] != live.work.epoch
         if not gone and (not isinstance(error, PASSING) or live.work.attempts + 1 >= progress.GIVE_UP_AFTER):
             return False
@@ -108,7 +109,7 @@ class ReplyEnds:
     async def look(self) -> bool:
         """Ask TabbyAPI what is loaded; many who ask at once share one answer."""
         if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(db_threads.ask(upkeep.look))
+            self._looking = asyncio.create_task(db_threads.ask(upkeep.look, known.default()))
         return await asyncio.shield(self._looking)
 
 

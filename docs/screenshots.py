@@ -97,6 +97,7 @@ HISTORY = """
 from datetime import timedelta
 from django.utils import timezone
 from models_admin.models import Source, State, Switch
+from models_admin.servers import known
 LLAMA, QWEN, MISTRAL = "Llama-3.1-8B-Instruct", "Qwen2.5-Coder-7B-Instruct", "Mistral-7B-Instruct-v0.3-Q5"
 TOO_BIG, GEMMA = "Llama-3.3-70B-Instruct-Q4_K_M", "gemma-2-9b-it-Q4"
 now, loaded = timezone.now(), ""
@@ -109,8 +110,9 @@ for number, (days, target, source) in enumerate((
     at, big = now - timedelta(days=days), target == TOO_BIG
     load = {"loading": 16 + len(target) % 7 + 1.3 * (number % 4)} if target and not big and source != "outside" else {}
     Switch.objects.create(
-        target=target, previous=loaded, source=source, drain_seconds=20, created_at=at, started_at=at, state_since=at,
-        finished_at=at + timedelta(seconds=30), state=State.FAILED if big else State.SUCCEEDED,
+        server_id=known.default(), target=target, previous=loaded, source=source, drain_seconds=20,
+        created_at=at, started_at=at, state_since=at, finished_at=at + timedelta(seconds=30),
+        state=State.FAILED if big else State.SUCCEEDED,
         rule="Coding on weekdays" if source == "rule" else "", result=loaded if big else target,
         seconds={} if source == "outside" else {"draining": 1.5, "unloading": 2.4 + number % 3, **load},
         error="CUDA out of memory. Tried to allocate 896.00 MiB." if big else "",

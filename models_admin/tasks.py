@@ -8,7 +8,7 @@ from models_admin.api import idempotency
 from models_admin.automation import rules, upkeep
 from models_admin.model_requests import endings
 from models_admin.ops import worker
-from models_admin.servers import diagnosis
+from models_admin.servers import diagnosis, known
 from models_admin.switching import runner
 
 __all__ = ["worker"]  # what a worker does without tasks begins with its process
@@ -22,22 +22,24 @@ def run_switch(switch_id: int) -> None:
 
 @shared_task
 def refresh_catalog() -> None:
-    """Ask TabbyAPI for its models and for what is loaded."""
-    upkeep.refresh()
-    diagnosis.remember()
+    """Ask each TabbyAPI for its models and for what is loaded."""
+    for server in known.all_servers():
+        upkeep.refresh(server)
+        diagnosis.remember(server)
 
 
 @shared_task
 def look_after() -> None:
     """Look again for a TabbyAPI that was out of reach, close requests."""
-    upkeep.look_after()
+    for server in known.all_servers():
+        upkeep.look_after(server)
     endings.look_after()
 
 
 @shared_task
 def follow_rules() -> None:
     """Do what the automation rules say is due."""
-    rules.evaluate()
+    rules.evaluate(known.default())
 
 
 @shared_task

@@ -31,12 +31,12 @@ def moment(when: datetime) -> SafeString:
 class Columns:
     """Reads what runs once; then one method a column."""
 
-    def __init__(self, request: HttpRequest) -> None:
-        row = state_row.row()
+    def __init__(self, server: int, request: HttpRequest) -> None:
+        row = state_row.row(server)
         self.active = row.model
         self.reachable = row.unreachable_since is None
-        self.running = transitions.active()
-        self.loads = estimates.load_medians()
+        self.running = transitions.active(server)
+        self.loads = estimates.load_medians(server)
         self.may_switch = permissions.may_switch(request.user)
         self.may_unload = permissions.may_unload(request.user)
 

@@ -27,17 +27,17 @@ class Memory:
         return self.needed is not None and 0 < self.there < self.needed
 
 
-def of_switch(snapshot: dict[str, Any], model: TabbyModel) -> dict[str, Any]:
-    """What a switch to `model` would mean, of a snapshots.current(): the facts that the confirmation's template shows."""
-    unload = estimates.unload_seconds() if snapshot["model"] else 0.0
-    known = Switch.objects.filter(target=model.name, state=State.SUCCEEDED).exists()
+def of_switch(server: int, snapshot: dict[str, Any], model: TabbyModel) -> dict[str, Any]:
+    """What a switch to `model` would mean for a server, by its snapshot: facts that the confirmation's template shows."""
+    unload = estimates.unload_seconds(server) if snapshot["model"] else 0.0
+    known = Switch.objects.filter(server_id=server, target=model.name, state=State.SUCCEEDED).exists()
     basis = "going by its past loads" if known else "usual for its size"
     verb = "Switch" if snapshot["model"] else "Load"
     return {
         "model": model,
         "title": f"Switch to {model.name}?" if snapshot["model"] else f"Load {model.name}?",
         "button": verb,
-        "takes": takes(unload + estimates.load_seconds(model.name), basis, snapshot["replying"]),
+        "takes": takes(unload + estimates.load_seconds(server, model.name), basis, snapshot["replying"]),
         "memory": _memory(model),
         "obstacle": obstacle(snapshot, model),
         "no_way_back": TabbyModel.objects.filter(name=snapshot["model"]).exclude(vanished_at=None).exists(),
@@ -45,12 +45,12 @@ def of_switch(snapshot: dict[str, Any], model: TabbyModel) -> dict[str, Any]:
     }
 
 
-def of_unload(snapshot: dict[str, Any]) -> dict[str, Any]:
+def of_unload(server: int, snapshot: dict[str, Any]) -> dict[str, Any]:
     """The same of an unload."""
     return {
         "title": f"Unload {snapshot['model']}?" if snapshot["model"] else "Unload?",
         "button": "Unload",
-        "takes": takes(estimates.unload_seconds(), "", snapshot["replying"]),
+        "takes": takes(estimates.unload_seconds(server), "", snapshot["replying"]),
         "obstacle": obstacle(snapshot, None),
         **_demand(snapshot),
     }

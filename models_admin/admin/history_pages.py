@@ -23,7 +23,7 @@ from models_admin.downloads import Download
 from models_admin.models import Source, Switch
 from models_admin.permissions import may_see_history
 from models_admin.presentation.waiting import told
-from models_admin.servers import differences
+from models_admin.servers import differences, known
 from models_admin.switching.admin_log import WHERE
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class SwitchAdmin(HistoryAdmin):
         """Load times per model, and what was loaded when."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        loads, load_axis = plots.load_times()
+        loads, load_axis = plots.load_times(known.default())
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -144,7 +144,7 @@ class SwitchAdmin(HistoryAdmin):
             "listed_as": self.listed_as,
             "loads": loads,
             "load_axis": load_axis,
-            "timeline": plots.timeline(),
+            "timeline": plots.timeline(known.default()),
         }
         return TemplateResponse(request, "admin/models_admin/switch/plots.html", context)
 

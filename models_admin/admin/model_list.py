@@ -16,7 +16,7 @@ from models_admin.admin.models_page import ModelPages
 from models_admin.admin.option_fields import OptionFields, offered
 from models_admin.models import TabbyModel
 from models_admin.permissions import may_manage
-from models_admin.servers import names, state_row
+from models_admin.servers import known, names, state_row
 from models_admin.visible import visible
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ class InTabby(admin.SimpleListFilter):
             case "all":
                 return queryset
             case _:
-                return queryset.filter(vanished_at=None) | queryset.filter(name=state_row.row().model)
+                return queryset.filter(vanished_at=None) | queryset.filter(
+                    name=state_row.row(known.default()).model
+                )
 
 
 class ByFamily(admin.SimpleListFilter):
@@ -164,7 +166,7 @@ class TabbyModelAdmin(ModelPages):
         # The changelist asks several times during a request, and compares what it is given.
         columns: list[str | Column] | None = getattr(request, "gantry_columns", None)
         if columns is None:
-            columns = Columns(request).shown()
+            columns = Columns(known.default(), request).shown()
             request.gantry_columns = columns  # type: ignore[attr-defined]
         return columns
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
@@ -24,9 +23,8 @@ from models_admin.automation import upkeep
 from models_admin.models import Source, Switch, TabbyModel
 from models_admin.presentation import snapshots
 from models_admin.presentation.banner import banner
-from models_admin.servers import diagnosis, names, state_row
+from models_admin.servers import connections, diagnosis, known, names, state_row
 from models_admin.switching import transitions
-from models_admin.tabby.client import TabbyClient
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[TabbyModel]
@@ -83,8 +81,8 @@ class ModelPages(ModelAdmin):
         fragment = is_fragment(request)
         _require(allowed=self.has_view_permission(request))
         if request.method == "GET" and not fragment:
-            _refresh_quickly()
-        snapshot = snapshots.current()
+            _refresh_quickly(known.default())
+        snapshot = snapshots.current(known.default())
         running = snapshot["switch"]
         context = {
             "title": "Models",
@@ -107,9 +105,9 @@ class ModelPages(ModelAdmin):
         _require(allowed=self.may_refresh(request))
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        found = upkeep.refresh()
+        found = upkeep.refresh(known.default())
         if not found.error:
-            diagnosis.remember()
+            diagnosis.remember(known.default())
         if found.error:
             messages.error(request, f"The list is as it was: {found.error} {found.error.advice}")
         elif not found.added and not found.vanished:
@@ -129,16 +127,18 @@ class ModelPages(ModelAdmin):
         chosen = Once(request.POST if request.method == "POST" else None, stored=model.load_options)
         if request.method == "POST" and chosen.is_valid():
             return self._ask(request, model.name, model, _once(chosen))
-        snapshot = snapshots.current()
-        return self._confirm(request, snapshot, form=chosen, **confirmation.of_switch(snapshot, model))
+        snapshot = snapshots.current(known.default())
+        return self._confirm(
+            request, snapshot, form=chosen, **confirmation.of_switch(known.default(), snapshot, model)
+        )
 
     def unload_view(self, request: HttpRequest) -> HttpResponse:
         """GET: what an unload would mean. POST: ask for it."""
         _require(allowed=self.has_unload_permission(request))
-        snapshot = snapshots.current()
+        snapshot = snapshots.current(known.default())
         if request.method == "POST":
             return self._ask(request, "", TabbyModel.objects.filter(name=snapshot["model"]).first())
-        return self._confirm(request, snapshot, **confirmation.of_unload(snapshot))
+        return self._confirm(request, snapshot, **confirmation.of_unload(known.default(), snapshot))
 
     def cancel_view(self, request: HttpRequest, switch_id: int) -> HttpResponse:
         """POST: cancel the switch that runs."""
@@ -165,7 +165,9 @@ class ModelPages(ModelAdmin):
     ) -> HttpResponse:
         """Ask for a switch, and go back to the Models page, which shows it."""
         try:
-            switch = transitions.request(target, source=Source.ADMIN, user=request.user, **(once or {}))
+            switch = transitions.request(
+                known.default(), target, source=Source.ADMIN, user=request.user, **(once or {})
+            )
         except transitions.SwitchRefused as error:
             messages.error(request, str(error))
         else:
@@ -214,16 +216,13 @@ def _require(*, allowed: bool) -> None:
         raise PermissionDenied
 
 
-def _refresh_quickly() -> None:
-    """Ask TabbyAPI for its models, unless that was done just now, or would make the reader wait in vain."""
-    row = state_row.row()
+def _refresh_quickly(server: int) -> None:
+    """Ask a server for its models, unless that was done just now, or would make the reader wait in vain."""
+    row = state_row.row(server)
     age = (timezone.now() - row.catalog_at).total_seconds() if row.catalog_at else FRESH_SECONDS
-    if age < FRESH_SECONDS or row.unreachable_since is not None or transitions.active() is not None:
+    if age < FRESH_SECONDS or row.unreachable_since is not None or transitions.active(server) is not None:
         return
-    client = TabbyClient(
-        settings.TABBY_HOST, settings.TABBY_ADMIN_KEY, settings.TABBY_API_KEY, read_timeout=PATIENCE_SECONDS
-    )
-    with client:
-        found = upkeep.try_to_refresh(client)
+    with connections.client(server, patience=PATIENCE_SECONDS) as client:
+        found = upkeep.try_to_refresh(server, client)
         if found.error is None and not TabbyModel.objects.filter(vanished_at=None).exists():
-            diagnosis.remember(client)  # the page shows what TabbyAPI answers
+            diagnosis.remember(server, client)  # the page shows what TabbyAPI answers

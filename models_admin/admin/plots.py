@@ -124,9 +124,11 @@ def _percent(part: float) -> str:
     return f"{100 * part:.2f}%"
 
 
-def load_times() -> tuple[list[Loads], list[Mark]]:
-    """Return the models' loads, the newest model first, and the marks of the axis."""
-    past = Switch.objects.filter(state=State.SUCCEEDED, seconds__has_key="loading").exclude(target="")
+def load_times(server: int) -> tuple[list[Loads], list[Mark]]:
+    """Return the loads by a server, the newest model first, and the marks of the axis."""
+    past = Switch.objects.filter(server_id=server, state=State.SUCCEEDED, seconds__has_key="loading").exclude(
+        target=""
+    )
     found: dict[str, list[float]] = {}
     for target, seconds in past.order_by("-id").values_list("target", "seconds")[:MOST_SWITCHES]:
         if target in found or len(found) < MOST_MODELS:
@@ -161,13 +163,15 @@ class _Change:
     outside: bool
 
 
-def timeline() -> Timeline:
-    """Return what was loaded when, and what failed. It goes back DAYS, or to the first change if that is later."""
+def timeline(server: int) -> Timeline:
+    """Return what a server had loaded when, and what failed. It goes back DAYS, or to the first change if that is later."""
     now = timezone.now()
     start = now - timedelta(days=DAYS)
     ended = [
         (finished, result or "", state, source, target)
-        for finished, result, state, source, target in Switch.objects.filter(finished_at__isnull=False)
+        for finished, result, state, source, target in Switch.objects.filter(
+            server_id=server, finished_at__isnull=False
+        )
         .exclude(source=Source.ROLLBACK)
         .order_by("-id")  # one is made when the one before has ended
         .values_list("finished_at", "result", "state", "source", "target")[:MOST_SWITCHES]
@@ -176,7 +180,7 @@ def timeline() -> Timeline:
     changes = [
         _Change(finished, result, source == Source.OUTSIDE) for finished, result, _, source, _ in ended
     ]
-    loaded = state_row.row()
+    loaded = state_row.row(server)
     if loaded.model and (not changes or changes[0].model != loaded.model):
         # It was there before Gantry's first record of it.
         since = loaded.loaded_at or loaded.seen_at or now

@@ -21,6 +21,7 @@ from models_admin.admin.rule_form import EnabledForm, EnabledForms, RuleForm
 from models_admin.automation import rules
 from models_admin.models import Rule, State, Switch, Trigger
 from models_admin.permissions import may_see_history, may_write_rules
+from models_admin.servers import known
 from models_admin.switching import demand
 
 if TYPE_CHECKING:
@@ -136,12 +137,12 @@ class RuleAdmin(Base):
 
 def _next_unload(rule: Rule) -> str:
     minutes = rule_words.minutes(rule.idle_minutes)
-    since = rules.idle_since()
+    since = rules.idle_since(known.default())
     if since is None:
         return "When a model is loaded and unused"
     if rule.handled_until is not None and since <= rule.handled_until:
         return f"{minutes} after the next reply or load"
-    if demand.in_use():
+    if demand.in_use(known.default()):
         return f"{minutes} after the last reply"
     return format_html("{}, if nobody writes", moment(since + timedelta(minutes=rule.idle_minutes)))
 

@@ -30,8 +30,8 @@ class Reused(Exception):
         )
 
 
-def once(user_id: int, key: str, asked: dict[str, Any], ask: Callable[[], Switch]) -> Switch:
-    """Return the switch that the user's first request with `key` led to, or what `ask()` returns now.
+def once(server: int, user_id: int, key: str, asked: dict[str, Any], ask: Callable[[], Switch]) -> Switch:
+    """Return the switch of a server that the user's first request with `key` led to, or what `ask()` returns now.
 
     `asked` is what is asked for, as plain data: with other data the key is Reused. A request that is refused (`ask`
     raises) leaves no key behind. Keys count for KEPT.
@@ -39,7 +39,7 @@ def once(user_id: int, key: str, asked: dict[str, Any], ask: Callable[[], Switch
     words = json.dumps(asked, sort_keys=True).encode()
     request = hashlib.sha256(words).hexdigest()
     with transaction.atomic():
-        state_row.lock()
+        state_row.lock(server)
         mine = RepeatKey.objects.filter(user_id=user_id, key=key)
         mine.filter(created_at__lt=timezone.now() - KEPT).delete()
         first = mine.select_related("switch").first()

@@ -15,7 +15,7 @@ from models_admin.automation import upkeep
 from models_admin.models import TabbyModel
 from models_admin.permissions import LOOKING, OWN, may_see_history
 from models_admin.presentation import snapshots
-from models_admin.servers import catalog, state_row
+from models_admin.servers import catalog, known, state_row
 
 router = Router()
 
@@ -44,7 +44,7 @@ def _facts(row: TabbyModel, active: str) -> dict[str, Any]:
 )
 def in_chat(request: HttpRequest) -> dict[str, Any]:
     """List the models that you are shown in chat, with what is noted about each. Any user may."""
-    active = state_row.row().model
+    active = state_row.row(known.default()).model
     return {"models": [_facts(each, active) for each in shown_to(request.user)]}
 
 
@@ -53,7 +53,7 @@ def in_chat(request: HttpRequest) -> dict[str, Any]:
 )
 def active(request: HttpRequest) -> dict[str, Any]:
     """Show which model is loaded. Any user may."""
-    now = snapshots.current()
+    now = snapshots.current(known.default())
     row = shown_to(request.user).filter(name=now["model"]).first()
     facts = _facts(row, now["model"]) if row else None
     return {
@@ -74,9 +74,9 @@ def _shown(user: Any, name: str) -> str | None:
 def models(request: HttpRequest) -> dict[str, Any]:
     """List the models in TabbyAPI's catalog, and say which one is loaded."""
     require(request, *LOOKING)
-    if catalog.stale() and state_row.row().unreachable_since is None:
-        upkeep.try_to_refresh()
-    active = state_row.row().model
+    if catalog.stale(known.default()) and state_row.row(known.default()).unreachable_since is None:
+        upkeep.try_to_refresh(known.default())
+    active = state_row.row(known.default()).model
     present = TabbyModel.objects.filter(vanished_at=None)
     return {
         "models": [{"id": each.name, "name": str(each), "active": each.name == active} for each in present]
@@ -92,7 +92,7 @@ def models(request: HttpRequest) -> dict[str, Any]:
 def refresh(request: HttpRequest) -> dict[str, Any]:
     """Ask TabbyAPI for its models now, and for what is loaded. (Gantry does so by itself every REFRESH_INTERVAL.)"""
     require(request, *OWN)
-    found = upkeep.refresh()
+    found = upkeep.refresh(known.default())
     if found.error:
         raise HttpError(502, f"The list is as it was: {found.error} {found.error.advice}".strip())
     return {"added": found.added, "vanished": found.vanished}

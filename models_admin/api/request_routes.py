@@ -16,6 +16,7 @@ from models_admin.model_requests import asking
 from models_admin.models import TabbyModel, Wish, WishState
 from models_admin.permissions import may_request_models, may_switch
 from models_admin.presentation import model_cards
+from models_admin.servers import known
 
 router = Router(auth=signed_in, tags=["requests"])
 
@@ -90,7 +91,7 @@ def ask(request: HttpRequest, body: Ask) -> dict[str, Any]:
     if not may_request_models(user):
         raise HttpError(403, f"You may switch to {body.model_id} yourself: there is nobody to ask.")
     try:
-        wish = asking.ask(user.pk, body.model_id, body.reason)
+        wish = asking.ask(known.default(), user.pk, body.model_id, body.reason)
     except asking.NotOffered as error:
         raise HttpError(404, str(error)) from None
     except asking.TooMany as error:

@@ -24,7 +24,7 @@ from models_admin.models import Source, State, TabbyModel
 from models_admin.models import Switch as Row
 from models_admin.permissions import LOOKING
 from models_admin.presentation import switch_text, waiting
-from models_admin.servers import catalog
+from models_admin.servers import catalog, known
 from models_admin.switching import transitions
 from models_admin.tabby.errors import sentence
 from models_admin.tabby.wire import usable_name
@@ -75,8 +75,8 @@ def switch(
             400,
             "This cannot be a model's name: model_id names one directory in TabbyAPI's model folder.",
         )
-    if catalog.stale() and not TabbyModel.objects.filter(name=name, vanished_at=None).exists():
-        upkeep.refresh()
+    if catalog.stale(known.default()) and not TabbyModel.objects.filter(name=name, vanished_at=None).exists():
+        upkeep.refresh(known.default())
     asked = _ask(request, key, name, options=body.options, drain_seconds=body.drain_seconds)
     return _answer(request, response, asked, prefer)
 
@@ -185,11 +185,12 @@ def events(
 
 def _ask(request: HttpRequest, key: str | None, target: str, **how: Any) -> Row:
     """Ask for a switch, once for each key."""
-    ask = partial(transitions.request, target, source=Source.API, user=request.user, **how)
+    server = known.default()
+    ask = partial(transitions.request, server, target, source=Source.API, user=request.user, **how)
     try:
         if key is None:
             return ask()
-        return idempotency.once(request.user.pk or 0, key, {"target": target, **how}, ask)
+        return idempotency.once(server, request.user.pk or 0, key, {"target": target, **how}, ask)
     except transitions.UnknownModel as error:
         raise HttpError(404, str(error)) from None
     except transitions.Conflict as error:

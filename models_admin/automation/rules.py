@@ -53,11 +53,11 @@ class NotYet:
 Decision = Do | Skip | Wait | NotYet
 
 
-def evaluate(now: datetime | None = None) -> None:
-    """Do what is due (default: at this moment). An error in one rule does not keep the others from it."""
+def evaluate(server: int, now: datetime | None = None) -> None:
+    """Do to a server what is due (default: at this moment). An error in one rule does not keep the others from it."""
     for rule in Rule.objects.filter(enabled=True).select_related("last_switch"):
         try:
-            _consider(rule, now or timezone.now())
+            _consider(server, rule, now or timezone.now())
         except Exception:
             log.exception("Rule number %s could not be followed: trying again", rule.pk)
 
@@ -96,9 +96,9 @@ def following(rule: Rule, now: datetime) -> datetime | None:
     return next((each for each in _moments(rule, now, range(9)) if each > now), None)
 
 
-def idle_since() -> datetime | None:
-    """Since when the loaded model has not been used: the last reply's end, or the load; None if none is loaded."""
-    row = state_row.row()
+def idle_since(server: int) -> datetime | None:
+    """Since when the model of a server has not been used: the last reply's end, or the load; None if none is loaded."""
+    row = state_row.row(server)
     if not row.model or row.loaded_at is None:
         return None
     return max(filter(None, [row.loaded_at, demand.now().last_reply]))
@@ -117,24 +117,24 @@ def _moments(rule: Rule, now: datetime, days: Iterable[int]) -> Iterable[datetim
             yield datetime.combine(day, rule.at, tzinfo=zone).astimezone(UTC)
 
 
-def _occasion(rule: Rule, now: datetime) -> datetime | None:
+def _occasion(server: int, rule: Rule, now: datetime) -> datetime | None:
     """The last occasion of `rule` up to now."""
     match rule.trigger:
         case Trigger.START:
-            return state_row.row().started_at
+            return state_row.row(server).started_at
         case Trigger.IDLE:
-            return idle_since()
+            return idle_since(server)
         case _:
             return next((each for each in _moments(rule, now, range(0, -9, -1)) if each <= now), None)
 
 
-def _consider(rule: Rule, now: datetime) -> None:
-    occasion = _occasion(rule, now)
+def _consider(server: int, rule: Rule, now: datetime) -> None:
+    occasion = _occasion(server, rule, now)
     if occasion is None or (_handled(rule, occasion) and not _gave_way(rule, now)):
         return
-    match _decide(rule, occasion, now):
+    match _decide(server, rule, occasion, now):
         case Do(target):
-            _run(rule, occasion, target)
+            _run(server, rule, occasion, target)
         case Skip(note):
             if _claim(rule, occasion, last_switch=None, note=note):
                 log.info("Rule %s (%s): %s", rule.pk, rule, note)
@@ -157,54 +157,57 @@ def _gave_way(rule: Rule, now: datetime) -> bool:
     return gave_way and now <= deadline(rule, rule.handled_until)
 
 
-def _decide(rule: Rule, occasion: datetime, now: datetime) -> Decision:
+def _decide(server: int, rule: Rule, occasion: datetime, now: datetime) -> Decision:
     match rule.trigger:
         case Trigger.START:
-            return _at_the_start(rule, occasion)
+            return _at_the_start(server, rule, occasion)
         case Trigger.IDLE:
-            return _when_idle(rule, occasion, now)
+            return _when_idle(server, rule, occasion, now)
         case _:
-            return _at_a_time(rule, occasion, now)
+            return _at_a_time(server, rule, occasion, now)
 
 
-def _at_the_start(rule: Rule, started: datetime) -> Decision:
+def _at_the_start(server: int, rule: Rule, started: datetime) -> Decision:
     """Once TabbyAPI is empty for certain. What KEEP_MODEL loads comes first."""
-    row = state_row.row()
+    row = state_row.row(server)
     told = row.seen_at is not None and row.seen_at > started and row.unreachable_since is None
-    if not told or transitions.active() is not None:
+    if not told or transitions.active(server) is not None:
         return Wait()
     if row.model:
         return Skip(f"Nothing to do: {row.model} was loaded already.")
     if not state_row.vacant(row):
         return Wait()  # it says that nothing is loaded all through somebody else's load, too
-    target = rule.target or state_row.last_model()
+    target = rule.target or state_row.last_model(server)
     return Do(target) if target else Skip("Nothing to do: no model has been loaded before.")
 
 
-def _when_idle(rule: Rule, since: datetime, now: datetime) -> Decision:
-    if now < since + timedelta(minutes=rule.idle_minutes) or state_row.row().unreachable_since is not None:
+def _when_idle(server: int, rule: Rule, since: datetime, now: datetime) -> Decision:
+    if (
+        now < since + timedelta(minutes=rule.idle_minutes)
+        or state_row.row(server).unreachable_since is not None
+    ):
         return NotYet()
-    return NotYet() if transitions.active() is not None or demand.in_use() else Do("")
+    return NotYet() if transitions.active(server) is not None or demand.in_use(server) else Do("")
 
 
-def _at_a_time(rule: Rule, occasion: datetime, now: datetime) -> Decision:
+def _at_a_time(server: int, rule: Rule, occasion: datetime, now: datetime) -> Decision:
     if now > (end := deadline(rule, occasion)):
         until = f"{timezone.localtime(end):%H:%M}"
         if rule.waits_for == occasion:
             return Skip(f"Skipped: until {until}, people used the model or another change was under way.")
         return Skip(f"Skipped: it was noticed after {until}, because Gantry was not running.")
-    if transitions.active() is not None:
+    if transitions.active(server) is not None:
         return Wait()
-    row = state_row.row()
+    row = state_row.row(server)
     if row.model == rule.target and row.unreachable_since is None:
         return Skip(f"Nothing to do: {row.model or 'no model'} was loaded already.")
-    return Wait() if rule.only_if_idle and not _quiet(rule, now) else Do(rule.target)
+    return Wait() if rule.only_if_idle and not _quiet(server, rule, now) else Do(rule.target)
 
 
-def _quiet(rule: Rule, now: datetime) -> bool:
+def _quiet(server: int, rule: Rule, now: datetime) -> bool:
     last = demand.now().last_reply
     long_ago = last is None or last <= now - timedelta(minutes=rule.idle_minutes)
-    return long_ago and not demand.in_use()
+    return long_ago and not demand.in_use(server)
 
 
 def _claim(rule: Rule, occasion: datetime, **outcome: object) -> bool:
@@ -216,13 +219,14 @@ def _claim(rule: Rule, occasion: datetime, **outcome: object) -> bool:
     return same.update(**changes) == 1
 
 
-def _run(rule: Rule, occasion: datetime, target: str) -> None:
+def _run(server: int, rule: Rule, occasion: datetime, target: str) -> None:
     gives_way = rule.trigger == Trigger.IDLE or (rule.trigger == Trigger.TIME and rule.only_if_idle)
     with transaction.atomic():
         if not _claim(rule, occasion, last_switch=None, note=""):
             return
         try:
             switch = transitions.request(
+                server,
                 target,
                 source=Source.RULE,
                 rule=str(rule),

@@ -19,6 +19,7 @@ from django.db import DatabaseError
 from models_admin import db_threads, events
 from models_admin.live import sessions
 from models_admin.presentation import snapshots
+from models_admin.servers import known
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class Hub:
     async def current(self) -> dict[str, Any]:
         """The snapshot, read now if there is none yet."""
         if not self.snapshot:
-            self._take(await db_threads.read(snapshots.current))
+            self._take(await db_threads.read(snapshots.current, known.default()))
         return self.snapshot
 
     def _take(self, snapshot: dict[str, Any]) -> None:
@@ -116,7 +117,7 @@ class Hub:
                 await asyncio.wait_for(self._changed.wait(), LOOK_SECONDS)
             self._changed.clear()
             try:
-                self._tell(await db_threads.read(snapshots.current))
+                self._tell(await db_threads.read(snapshots.current, known.default()))
             except DatabaseError as error:
                 log.warning("The database cannot be read (%s): trying again", error)
                 await asyncio.sleep(RETRY_SECONDS)

@@ -50,19 +50,19 @@ def offered() -> list[TabbyModel]:
     return list(TabbyModel.objects.filter(vanished_at=None, visible=True))
 
 
-def ask(user_id: int, target: str, reason: str = "") -> Wish | None:
-    """Ask for `target`, or change the reason of having asked; return the open wish, None if the model is loaded.
+def ask(server: int, user_id: int, target: str, reason: str = "") -> Wish | None:
+    """Ask for `target`, or change the reason of having asked; return the open wish, None if the server has it loaded.
 
     Raises NotOffered or TooMany. The server row's lock orders this with the switch that may be loading the model: it is
     either seen as loaded here, or its end finds the wish.
     """
     reason = cleaned(reason)
     with transaction.atomic():
-        loaded = state_row.lock().model
+        loaded = state_row.lock(server).model
         if not TabbyModel.objects.filter(name=target, vanished_at=None, visible=True).exists():
             shown = "".join(c if c.isprintable() else "�" for c in target[:100])
             raise NotOffered(f"“{shown}” cannot be asked for: no such model is offered.")
-        if target == loaded and not _leaving(target):
+        if target == loaded and not _leaving(server, target):
             return None
         wish = Wish.objects.filter(user_id=user_id, target=target, state=WishState.OPEN).first()
         if wish is not None and wish.reason == reason:
@@ -81,9 +81,9 @@ def ask(user_id: int, target: str, reason: str = "") -> Wish | None:
     return wish
 
 
-def _leaving(loaded: str) -> bool:
+def _leaving(server: int, loaded: str) -> bool:
     """Whether the loaded model is about to make room for another."""
-    running = transitions.active()
+    running = transitions.active(server)
     return running is not None and running.target != loaded
 
 

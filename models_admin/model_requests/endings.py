@@ -11,7 +11,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from models_admin import events
-from models_admin.models import ACTIVE, Server, Switch, TabbyModel, Wish, WishState
+from models_admin.models import TabbyModel, Wish, WishState
+from models_admin.servers import known, state_row
+from models_admin.switching import transitions
 
 KEPT = timedelta(days=90)  # requests that have ended
 # TabbyAPI's list may lack models for a while: its folder was not mounted, or it was asked with a lesser key.
@@ -47,9 +49,10 @@ def look_after() -> None:
     now = timezone.now()
     wanted = set(Wish.objects.filter(state=WishState.OPEN).values_list("target", flat=True))
     if wanted:
-        model = Server.objects.filter(pk=1).values_list("model", flat=True).first()
-        if model in wanted and not Switch.objects.filter(state__in=ACTIVE).exists():
-            loaded(model)
+        for server in known.all_servers():
+            model = state_row.stored(server).values_list("model", flat=True).first()
+            if model in wanted and transitions.active(server) is None:
+                loaded(model)
         gone = TabbyModel.objects.filter(name__in=wanted, vanished_at__lt=now - GONE_AFTER)
         if names := set(gone.values_list("name", flat=True)):
             end(Q(target__in=names), WishState.GONE)

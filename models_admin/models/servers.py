@@ -43,7 +43,7 @@ class TabbyModel(models.Model):
 
 
 class Server(models.Model):
-    """What TabbyAPI was last seen to run. There is one row, and its lock orders admissions and switches."""
+    """What a TabbyAPI server was last seen to run. The lock on its row orders admissions and switches there."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     model = models.CharField(max_length=255, blank=True)

@@ -7,6 +7,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from models_admin.models.servers import Server
+
 
 class State(models.TextChoices):
     """Where a switch stands. The order is the order of its life; ACTIVE and GATED below say what each implies."""
@@ -39,8 +41,12 @@ class Source(models.TextChoices):
 
 
 class Switch(models.Model):
-    """One attempt to change the loaded model, and its history. An empty target is an unload."""
+    """One attempt to change the model that a server has loaded, and its history. An empty target is an unload."""
 
+    # No index of its own: while there are few servers, it would lead to half of the history.
+    server = models.ForeignKey(
+        Server, on_delete=models.PROTECT, related_name="switches", db_index=False, editable=False
+    )
     target = models.CharField(max_length=255, blank=True)
     previous = models.CharField(max_length=255, blank=True)
     options = models.JSONField(default=dict)
@@ -85,14 +91,13 @@ class Switch(models.Model):
     # The parameters on TabbyAPI's card when it ended, and how they differ from what was asked: see servers/differences.py.
     card = models.JSONField(default=dict)
     differences = models.JSONField(default=list)
-    slot = models.PositiveSmallIntegerField(default=1, editable=False)
 
     class Meta:
         verbose_name_plural = "switches"
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["slot"], condition=Q(state__in=ACTIVE), name="at_most_one_active_switch"
+                fields=["server"], condition=Q(state__in=ACTIVE), name="at_most_one_active_switch"
             )
         ]
         indexes = [
@@ -144,8 +149,9 @@ class Load(models.Model):
 
 
 class Lease(models.Model):
-    """One generation in flight, held by a web process. No unload begins while one is left."""
+    """One generation in flight on a server, held by a web process. No unload begins there while one is left."""
 
+    server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="leases", db_index=False)
     holder = models.CharField(max_length=128)
     subject = models.CharField(max_length=64)
     created_at = models.DateTimeField(default=timezone.now)

@@ -13,6 +13,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError
 
 from models_admin.models import Server
+from models_admin.servers import connections, known, state_row
 from models_admin.tabby.access import Access
 from models_admin.tabby.errors import TabbyError
 
@@ -29,23 +30,8 @@ POSITIVE = (
 def the_settings(app_configs: Any, **_: Any) -> list[CheckMessage]:
     """Settings that cannot work."""
     found: list[CheckMessage] = []
-    access = Access(settings.TABBY_HOST, settings.TABBY_ADMIN_KEY, settings.TABBY_API_KEY)
-    try:
-        access.base  # noqa: B018 (raises)
-    except TabbyError as error:
-        found.append(Error(error.what, hint=error.advice, id="gantry.E001"))
-    try:
-        access.headers()
-    except TabbyError as error:
-        found.append(Error(error.what, hint=error.advice, id="gantry.E002"))
-    if not settings.TABBY_ADMIN_KEY and not settings.TABBY_SANDBOX:
-        found.append(
-            Warning(
-                "TABBY_ADMIN_KEY is not set",
-                hint="Set it to the admin_key of TabbyAPI's api_tokens.yml, unless TabbyAPI runs with disable_auth.",
-                id="gantry.W001",
-            )
-        )
+    for server in known.all_servers():
+        found += _of_access(connections.access(server))
     found += [
         Error(f"{name} must be more than 0", hint="It is in seconds; see .env.example.", id="gantry.E003")
         for name in POSITIVE
@@ -58,17 +44,41 @@ def the_settings(app_configs: Any, **_: Any) -> list[CheckMessage]:
     return found
 
 
+def _of_access(access: Access) -> list[CheckMessage]:
+    """Settings with which a server cannot be asked."""
+    found: list[CheckMessage] = []
+    try:
+        access.base  # noqa: B018 (raises)
+    except TabbyError as error:
+        found.append(Error(error.what, hint=error.advice, id="gantry.E001"))
+    try:
+        access.headers()
+    except TabbyError as error:
+        found.append(Error(error.what, hint=error.advice, id="gantry.E002"))
+    if not access.admin_key and not settings.TABBY_SANDBOX:
+        found.append(
+            Warning(
+                "TABBY_ADMIN_KEY is not set",
+                hint="Set it to the admin_key of TabbyAPI's api_tokens.yml, unless TabbyAPI runs with disable_auth.",
+                id="gantry.W001",
+            )
+        )
+    return found
+
+
 @register(Tags.database)
 def tabbyapi_as_last_seen(app_configs: Any, databases: Any = None, **_: Any) -> list[CheckMessage]:
     """What the workers last saw of TabbyAPI, by the database; only where one is named (`check --database default`)."""
     if not databases:
         return []
     try:
-        row = Server.objects.filter(pk=1).first()
+        rows = [row for server in known.all_servers() for row in state_row.stored(server)]
     except DatabaseError:  # it has no tables yet
         return []
-    if row is None:
-        return []
+    return [each for row in rows for each in _as_last_seen(row)]
+
+
+def _as_last_seen(row: Server) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     if row.unreachable_since is not None:
         found.append(Warning(row.trouble, hint=row.advice, id="gantry.W010"))

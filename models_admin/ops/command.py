@@ -18,7 +18,7 @@ from django.db import connection
 from models_admin.automation import upkeep
 from models_admin.models import Source, State, Switch, TabbyModel
 from models_admin.presentation import waiting
-from models_admin.servers import catalog, names, state_row, worker_heartbeats
+from models_admin.servers import catalog, known, names, state_row, worker_heartbeats
 from models_admin.switching import runner, transitions
 from models_admin.visible import visible
 
@@ -112,10 +112,14 @@ class ChangingCommand(Command):
         if options["direct"] and worker_heartbeats.a_worker_is_alive():
             raise CommandError("A worker is alive, and will do it: leave out --direct.", returncode=2)
         if target and not TabbyModel.objects.filter(name=target, vanished_at=None).exists():
-            upkeep.refresh()  # it may have been copied there just now
+            upkeep.refresh(known.default())  # it may have been copied there just now
         try:
             switch = transitions.request(
-                target, source=Source.COMMAND, drain_seconds=options["drain"], options=load_options
+                known.default(),
+                target,
+                source=Source.COMMAND,
+                drain_seconds=options["drain"],
+                options=load_options,
             )
         except transitions.SwitchRefused as error:
             raise CommandError(str(error)) from None
@@ -197,7 +201,7 @@ class Lines:
         self.out = out
 
     def show(self, told: dict[str, Any]) -> None:
-        """Write the state of a switch, shaped as narration.told() says."""
+        """Write the state of a switch, shaped as switch_text.told() says."""
         self.out.write(json.dumps(told))
         self.out.flush()
 
@@ -219,7 +223,7 @@ class Screen:
         self.open = False  # whether the cursor stands behind an unfinished line
 
     def show(self, told: dict[str, Any]) -> None:
-        """Show the state of a switch, shaped as narration.told() says."""
+        """Show the state of a switch, shaped as switch_text.told() says."""
         for text, state in _lines(told):
             settled = state in ("done", "failed", "note")
             if settled and text not in self.written:
@@ -267,7 +271,7 @@ def rows() -> list[dict[str, Any]]:
 
     Each {"id", "name", "active", "parameters_b", "quantization", "vram_gb", "tags"}; what is not known is null or "".
     """
-    active = state_row.row().model
+    active = state_row.row(known.default()).model
     return [
         {
             "id": each.name,
@@ -294,7 +298,7 @@ def table(models: list[dict[str, Any]]) -> Iterator[str]:
 
 def list_models(command: BaseCommand, *, as_json: bool = False) -> None:
     """Write the catalog, asked for anew where it is old."""
-    if catalog.stale() and (error := upkeep.refresh().error):
+    if catalog.stale(known.default()) and (error := upkeep.refresh(known.default()).error):
         command.stderr.write(f"The list is as it was last seen. {error} {error.advice}")
     models = rows()
     if as_json:

@@ -25,7 +25,7 @@ from django.utils.timesince import timesince
 
 from models_admin import data_folder, process
 from models_admin.models import Worker
-from models_admin.servers import diagnosis, machine, state_row, worker_heartbeats
+from models_admin.servers import diagnosis, known, machine, state_row, worker_heartbeats
 from models_admin.servers.finding import Finding, Level
 
 PATIENCE_SECONDS = 3.0  # for each answer of Redis
@@ -55,14 +55,20 @@ def everything() -> Iterator[Finding]:
     if of_database[0].level == "error":  # each question more would wait for it in vain
         yield from clocks(with_database=False)
         yield from (_unknown("worker", "a worker"), _unknown("beat", "beat"))
-        yield from diagnosis.examined(with_history=False)
+        yield from _servers(with_history=False)
         return
     yield from clocks()
     yield workers()
     yield beat()
     for examine in others:
         yield from examine()
-    yield from diagnosis.examined()
+    yield from _servers()
+
+
+def _servers(*, with_history: bool = True) -> Iterator[Finding]:
+    """What each TabbyAPI says of itself, and the history of it."""
+    for server in known.all_servers():
+        yield from diagnosis.examined(server, with_history=with_history)
 
 
 def readiness() -> dict[str, Finding]:
@@ -253,7 +259,7 @@ def workers() -> Finding:
 def beat() -> Finding:
     """Whether what is to be done regularly is done: the catalog is read every REFRESH_INTERVAL."""
     try:
-        row = state_row.row()
+        row = state_row.row(known.default())
         judged = row.unreachable_since is None and worker_heartbeats.a_worker_is_alive()
     except DatabaseError as error:
         return Finding("beat", "error", "Whether the regular tasks run is not known", _words(error))
@@ -275,7 +281,7 @@ def beat() -> Finding:
 
 
 def _tabbyapi_as_known() -> Finding:
-    row = state_row.row()
+    row = state_row.row(known.default())
     if row.unreachable_since is not None:
         return Finding("tabbyapi", "error", "TabbyAPI does not answer", row.trouble, row.advice)
     if row.seen_at is None:

@@ -19,9 +19,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from models_admin import counters, process
-from models_admin.models import ACTIVE, ENDED, Lease, Source, Switch, Wish, WishState, Worker
-from models_admin.servers import state_row
-from models_admin.switching import demand
+from models_admin.models import ACTIVE, ENDED, Source, Switch, Wish, WishState, Worker
+from models_admin.servers import known, state_row
+from models_admin.switching import demand, gate
 
 _KINDS = [
     *product(("switch", "unload"), (Source.ADMIN, Source.API, Source.COMMAND, Source.RULE)),
@@ -86,16 +86,17 @@ def _of_redis() -> Iterator[Metric]:
 
 
 def _of_database() -> Iterator[Metric]:
-    now, row = timezone.now(), state_row.row()
-    reached = row.unreachable_since is None and row.seen_at is not None
+    now, rows = timezone.now(), [state_row.row(server) for server in known.all_servers()]
+    reached = all(row.unreachable_since is None and row.seen_at is not None for row in rows)
     yield _gauge("tabbyapi_up", "Whether TabbyAPI answered when it was last asked.", reached)
     loaded = GaugeMetricFamily("gantry_model_loaded", "The model that TabbyAPI runs.", labels=["model"])
-    if row.model:
-        loaded.add_metric([row.model], 1)
+    for model, servers in Counter(row.model for row in rows if row.model).items():
+        loaded.add_metric([model], servers)
     yield loaded
     alive = Worker.objects.filter(seen_at__gte=process.oldest_alive()).count()
     yield _gauge("workers", "Celery workers that are alive.", alive)
-    yield _gauge("replies_in_flight", "Replies that are being written (leases).", Lease.objects.count())
+    replying = sum(gate.in_flight(row.pk) for row in rows)
+    yield _gauge("replies_in_flight", "Replies that are being written (leases).", replying)
     wanted = demand.now()
     yield _gauge("queue_length", "Messages that wait for a reply.", wanted.waiting)
     age = (now - wanted.oldest).total_seconds() if wanted.oldest else 0.0

@@ -18,7 +18,7 @@ from celery import current_app, signals
 from django.conf import settings
 from django.db import close_old_connections, connection
 
-from models_admin.servers import worker_heartbeats
+from models_admin.servers import known, worker_heartbeats
 from models_admin.switching import runner, transitions
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,8 @@ class WorkerLoop:
 
     def _take_up(self) -> None:
         """Carry out the switches that nobody carries out."""
-        for switch_id in transitions.orphans():
+        orphans = [each for server in known.all_servers() for each in transitions.orphans(server)]
+        for switch_id in orphans:
             if switch_id not in self._at_work:
                 name = f"switch {switch_id}"
                 thread = threading.Thread(target=self._carry_out, args=(switch_id,), name=name, daemon=True)

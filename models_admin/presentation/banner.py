@@ -42,9 +42,9 @@ def banner(snapshot: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def alarm() -> str:
-    """What is wrong with TabbyAPI, in a few words for the top of every page; '' if nothing is."""
-    known = row()
+def alarm(server: int) -> str:
+    """What is wrong with a server, in a few words for the top of every page; '' if nothing is."""
+    known = row(server)
     titles = [each["title"] for each in [*machine.as_known(), *known.findings] if each["level"] == "error"]
     if known.unreachable_since is not None and not titles:
         return "TabbyAPI cannot be reached"

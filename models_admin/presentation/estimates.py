@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from statistics import median
 
+from django.db.models import QuerySet
+
 from models_admin.models import State, Switch
 from models_admin.servers import names
 
@@ -15,9 +17,13 @@ UNLOAD_SECONDS = 3.5
 LOAD_SECONDS = ((4.5, 7.5), (9.5, 20.0), (24.0, 45.0), (float("inf"), 90.0))
 
 
-def load_seconds(name: str) -> float:
-    """Expected seconds to load the model `name`."""
-    past = Switch.objects.filter(target=name, state=State.SUCCEEDED, seconds__has_key="loading")
+def _past(server: int, step: str) -> QuerySet[Switch]:
+    return Switch.objects.filter(server_id=server, state=State.SUCCEEDED, seconds__has_key=step)
+
+
+def load_seconds(server: int, name: str) -> float:
+    """Expected seconds for a server to load the model `name`."""
+    past = _past(server, "loading").filter(target=name)
     known = [seconds["loading"] for seconds in past.values_list("seconds", flat=True)[:PAST]]
     return float(median(known)) if known else usual_seconds(name)
 
@@ -33,9 +39,9 @@ def rounded(seconds: float) -> int:
     return max(1, round(seconds) if seconds <= 30 else 5 * round(seconds / 5))
 
 
-def load_medians() -> dict[str, tuple[float, int]]:
-    """Of each model that Gantry has loaded: the median seconds of its last loads, and how many these were."""
-    past = Switch.objects.filter(state=State.SUCCEEDED, seconds__has_key="loading")
+def load_medians(server: int) -> dict[str, tuple[float, int]]:
+    """Of each model that a server has loaded: the median seconds of its last loads, and how many these were."""
+    past = _past(server, "loading")
     known: dict[str, list[float]] = {}
     for target, seconds in past.values_list("target", "seconds")[:PAST_OF_ALL]:
         if len(loads := known.setdefault(target, [])) < PAST:
@@ -43,29 +49,29 @@ def load_medians() -> dict[str, tuple[float, int]]:
     return {target: (float(median(loads)), len(loads)) for target, loads in known.items()}
 
 
-def unload_seconds() -> float:
-    """Expected seconds to unload whatever is loaded."""
-    past = Switch.objects.filter(state=State.SUCCEEDED, seconds__has_key="unloading")
+def unload_seconds(server: int) -> float:
+    """Expected seconds for a server to unload whatever is loaded."""
+    past = _past(server, "unloading")
     known = [seconds["unloading"] for seconds in past.values_list("seconds", flat=True)[:PAST]]
     return float(median(known)) if known else UNLOAD_SECONDS
 
 
 @lru_cache(maxsize=64)
-def _of(switch_id: int, target: str) -> tuple[float, float]:
-    return unload_seconds(), load_seconds(target) if target else 0.0
+def _of(server: int, switch_id: int, target: str) -> tuple[float, float]:
+    return unload_seconds(server), load_seconds(server, target) if target else 0.0
 
 
 def slow(switch: Switch, elapsed_in_state: float) -> bool:
     """Whether `switch` loads for much longer than expected."""
     if switch.state != State.LOADING:
         return False
-    _, load = _of(switch.pk, switch.target)
+    _, load = _of(switch.server_id, switch.pk, switch.target)
     return elapsed_in_state > max(2 * load, load + 10)
 
 
 def remaining(switch: Switch, elapsed_in_state: float) -> int | None:
     """Expected seconds until `switch` has ended; None where nobody can tell (queued, rolling back)."""
-    unload, load = _of(switch.pk, switch.target)
+    unload, load = _of(switch.server_id, switch.pk, switch.target)
     if not switch.previous:
         unload = 0.0
     match switch.state:

@@ -7,22 +7,22 @@ from typing import Any
 
 from django.utils import timezone
 
-from models_admin.models import ENDED, GATED, Lease, Server, Source, Switch
+from models_admin.models import ENDED, GATED, Server, Source, Switch
 from models_admin.presentation import model_cards, switch_text
-from models_admin.servers import loads, machine, worker_heartbeats
-from models_admin.servers.state_row import row
+from models_admin.servers import loads, machine, state_row, worker_heartbeats
+from models_admin.switching import gate
 
 
-def _state(server: Server, running: Switch | None) -> str:
+def _state(row: Server, running: Switch | None) -> str:
     if running is not None and running.state in GATED:
         return "switching"
-    if server.unreachable_since is not None or server.seen_at is None:
+    if row.unreachable_since is not None or row.seen_at is None:
         return "unreachable"
-    return "ready" if server.model else "unloaded"
+    return "ready" if row.model else "unloaded"
 
 
-def current() -> dict[str, Any]:
-    """Return the `backend` event: all that a page shows of TabbyAPI and of the switch under way.
+def current(server: int) -> dict[str, Any]:
+    """Return the `backend` event: all that a page shows of a server and of the switch under way.
 
     {"type", "state": "ready"|"switching"|"unloaded"|"unreachable", "model" ('' = none), "about" (the model as
     model_cards.about() says, or None), "loaded_at", "context" (tokens), "parameters" (of TabbyAPI's card), "options" (asked
@@ -34,33 +34,37 @@ def current() -> dict[str, Any]:
     """
     # The switch before the server: one that ends in between is then still under way, with what it has loaded. The other way
     # round it would have ended and left nothing.
-    newest = list(Switch.objects.select_related("requested_by").exclude(source=Source.ROLLBACK)[:2])
+    newest = list(
+        Switch.objects.select_related("requested_by")
+        .filter(server_id=server)
+        .exclude(source=Source.ROLLBACK)[:2]
+    )
     running = next((each for each in newest if each.active), None)
     recent = timezone.now() - timedelta(hours=1)
-    server = row()
+    row = state_row.row(server)
     ended = next((s for s in newest if s.state in ENDED and (s.finished_at or recent) > recent), None)
     # On a full disk no worker can show that it lives.
     worker = worker_heartbeats.a_worker_is_alive() or machine.is_full()
-    replying = Lease.objects.count()
+    replying = gate.in_flight(server)
     return {
         "type": "backend",
-        "state": _state(server, running),
-        "model": server.model,
-        "about": model_cards.about(server.model),
-        "loaded_at": switch_text.iso(server.loaded_at),
-        "context": server.parameters.get("max_seq_len"),
-        "parameters": server.parameters,
-        "options": server.options,
-        "differences": server.differences,
-        "unreachable_since": switch_text.iso(server.unreachable_since),
-        "trouble": server.trouble,
-        "advice": server.advice,
-        "findings": [*machine.as_known(), *server.findings],
-        "healthy": not any(each["id"] == "health" for each in server.findings),
+        "state": _state(row, running),
+        "model": row.model,
+        "about": model_cards.about(row.model),
+        "loaded_at": switch_text.iso(row.loaded_at),
+        "context": row.parameters.get("max_seq_len"),
+        "parameters": row.parameters,
+        "options": row.options,
+        "differences": row.differences,
+        "unreachable_since": switch_text.iso(row.unreachable_since),
+        "trouble": row.trouble,
+        "advice": row.advice,
+        "findings": [*machine.as_known(), *row.findings],
+        "healthy": not any(each["id"] == "health" for each in row.findings),
         "worker": worker,
         "replying": replying,
-        "busy_with": loads.busy_with(),
-        "epoch": server.epoch,
+        "busy_with": loads.busy_with(server),
+        "epoch": row.epoch,
         "switch": switch_text.told(running, worker=worker, replying=replying) if running else None,
         "last": switch_text.told(ended, worker=worker, replying=0) if ended else None,
     }

@@ -12,9 +12,10 @@ from django.db import DatabaseError
 from django.db.models import QuerySet
 
 from models_admin import db_threads, process
-from models_admin.models import Lease, State, Switch
+from models_admin.models import State, Switch
 from models_admin.presentation import switch_text
-from models_admin.servers import worker_heartbeats
+from models_admin.servers import known, worker_heartbeats
+from models_admin.switching import gate
 
 log = logging.getLogger(__name__)
 
@@ -84,24 +85,25 @@ async def _until_ended(switch_id: int) -> Switch:
 
 
 def told(switch_id: int) -> dict[str, Any]:
-    """The switch as it is now, shaped as narration.told() says. Raises Switch.DoesNotExist."""
+    """The switch as it is now, shaped as switch_text.told() says. Raises Switch.DoesNotExist."""
     switch = _row(switch_id)
     return switch_text.told(
-        switch, worker=worker_heartbeats.a_worker_is_alive(), replying=Lease.objects.count()
+        switch, worker=worker_heartbeats.a_worker_is_alive(), replying=gate.in_flight(switch.server_id)
     )
 
 
 def told_all(rows: QuerySet[Switch]) -> list[dict[str, Any]]:
-    """These switches as they are now, in their order, each shaped as narration.told() says."""
-    worker, replying = worker_heartbeats.a_worker_is_alive(), Lease.objects.count()
+    """These switches as they are now, in their order, each shaped as switch_text.told() says."""
+    worker = worker_heartbeats.a_worker_is_alive()
+    replying = {server: gate.in_flight(server) for server in known.all_servers()}
     return [
-        switch_text.told(switch, worker=worker, replying=replying)
+        switch_text.told(switch, worker=worker, replying=replying.get(switch.server_id, 0))
         for switch in rows.select_related("requested_by")
     ]
 
 
 def follow(switch_id: int, patience: float | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the switch, shaped as narration.told() says, at every change, the ended one last.
+    """Yield the switch, shaped as switch_text.told() says, at every change, the ended one last.
 
     It ends after `patience` seconds even if the switch has not.
     """

@@ -6,7 +6,9 @@ nothing here asks for a change.
 
 # The modules that other applications may import.
 OFFERS = (
+    "connections",
     "diagnosis",
     "finding",
+    "known",
     "machine",
 )

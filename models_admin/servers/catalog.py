@@ -17,9 +17,9 @@ from models_admin.tabby.client import TabbyClient
 BATCH = 500  # models that are written in one transaction
 
 
-def stale() -> bool:
+def stale(server: int) -> bool:
     """Whether the catalog is older than REFRESH_INTERVAL, or was never read."""
-    read_at = state_row.row().catalog_at
+    read_at = state_row.row(server).catalog_at
     return read_at is None or read_at < timezone.now() - timedelta(seconds=settings.REFRESH_INTERVAL)
 
 
@@ -31,7 +31,7 @@ def gone(client: TabbyClient, listed: list[str]) -> list[str]:
     return missing if missing and client.permission() == "admin" else []
 
 
-def write(listed: list[str], gone: list[str]) -> list[str]:
+def write(server: int, listed: list[str], gone: list[str]) -> list[str]:
     """Write down what there is and what is gone; return what is new, or back.
 
     A folder may hold many thousands of models, and the lock that orders admissions is not held meanwhile: it is written by
@@ -46,7 +46,7 @@ def write(listed: list[str], gone: list[str]) -> list[str]:
         _mark(batch, last_seen=now, vanished_at=None)
     for batch in _batches(gone):
         _mark(batch, vanished_at=now)
-    state_row.set_catalog_read()
+    state_row.set_catalog_read(server)
     return added
 
 

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
 from models_admin import events
 from models_admin.models import Source, Switch
-from models_admin.servers import differences, state_row
+from models_admin.servers import connections, differences, state_row
 from models_admin.servers.finding import Finding
 from models_admin.tabby.client import TabbyClient
 from models_admin.tabby.errors import KeyRefused, TabbyError
@@ -22,31 +21,29 @@ TOLD_ELSEWHERE = ("tabbyapi", "template")  # by the Models page, of what it know
 LATELY = timedelta(hours=24)
 
 
-def examined(*, with_history: bool = True) -> Iterator[Finding]:
+def examined(server: int, *, with_history: bool = True) -> Iterator[Finding]:
     """Ask TabbyAPI itself: is it there, what may the key do, which models are there, who changes them."""
-    with TabbyClient(
-        settings.TABBY_HOST, settings.TABBY_ADMIN_KEY, settings.TABBY_API_KEY, read_timeout=PATIENCE_SECONDS
-    ) as client:
-        yield from of_tabbyapi(client, with_history=with_history)
+    with connections.client(server, patience=PATIENCE_SECONDS) as client:
+        yield from of_tabbyapi(server, client, with_history=with_history)
 
 
-def of_tabbyapi(client: TabbyClient, *, with_history: bool = True) -> Iterator[Finding]:
+def of_tabbyapi(server: int, client: TabbyClient, *, with_history: bool = True) -> Iterator[Finding]:
     """What `client` finds of TabbyAPI, and what the history says of it."""
     try:
         issues = client.healthy()
-        yield Finding("tabbyapi", "ok", "TabbyAPI answers", address())
+        yield Finding("tabbyapi", "ok", "TabbyAPI answers", address(server))
         yield _health(issues)
         for ask in (_key, _folder):
-            found = ask(client)
+            found = ask(server, client)
             yield found
             if found.level == "error":
                 return
         yield from _loaded(client)
     except TabbyError as error:
-        yield _failed(error)
+        yield _failed(server, error)
         return
     if with_history:
-        yield from changed_by_others()
+        yield from changed_by_others(server)
 
 
 def _health(issues: list[str]) -> Finding:
@@ -57,15 +54,15 @@ def _health(issues: list[str]) -> Finding:
     return Finding("health", "ok", "TabbyAPI's engine is well")
 
 
-def look_at_health() -> bool:
+def look_at_health(server: int) -> bool:
     """Ask TabbyAPI how its engine is, and write that down for pages and /readyz; False if it could not be asked."""
-    with TabbyClient(settings.TABBY_HOST, read_timeout=PATIENCE_SECONDS) as client:  # which takes no key
+    with connections.client(server, patience=PATIENCE_SECONDS, with_keys=False) as client:
         try:
             found = _health(client.healthy())
         except TabbyError:
             return False
     known = [each.as_dict() for each in (found,) if each.level != "ok"]
-    if state_row.set_findings(known, about=found.id):
+    if state_row.set_findings(server, known, about=found.id):
         events.backend_changed()
     return True
 
@@ -86,7 +83,7 @@ def _loaded(client: TabbyClient) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _key(client: TabbyClient) -> Finding:
+def _key(server: int, client: TabbyClient) -> Finding:
     if client.permission() != "admin":
         return Finding(
             "key", "error", "The key may not switch models", "TabbyAPI says that it is an API key, not the admin key.",
@@ -95,10 +92,10 @@ def _key(client: TabbyClient) -> Finding:
     return Finding("key", "ok", "The key may switch models")
 
 
-def _folder(client: TabbyClient) -> Finding:
+def _folder(server: int, client: TabbyClient) -> Finding:
     models = client.models()
     if not models:
-        answer = f"To GET {address()}/v1/models it answers {client.models_answer()}"
+        answer = f"To GET {address(server)}/v1/models it answers {client.models_answer()}"
         return Finding(
             "models", "warning", "TabbyAPI lists no models", answer,
             "Put a model's directory into TabbyAPI's model folder (model_dir in its config.yml), or mend that setting.",
@@ -106,13 +103,13 @@ def _folder(client: TabbyClient) -> Finding:
     return Finding("models", "ok", "TabbyAPI lists its models", f"{len(models)} in its model folder")
 
 
-def changed_by_others() -> Iterator[Finding]:
+def changed_by_others(server: int) -> Iterator[Finding]:
     """Whether something else has changed the loaded model lately: somebody, or TabbyAPI by itself."""
     try:
         found = list(
-            Switch.objects.filter(source=Source.OUTSIDE, created_at__gt=timezone.now() - LATELY).values_list(
-                "target", flat=True
-            )[:50]
+            Switch.objects.filter(
+                server_id=server, source=Source.OUTSIDE, created_at__gt=timezone.now() - LATELY
+            ).values_list("target", flat=True)[:50]
         )
     except DatabaseError:
         return
@@ -127,28 +124,33 @@ def changed_by_others() -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _failed(error: TabbyError) -> Finding:
+def _failed(server: int, error: TabbyError) -> Finding:
     if isinstance(error, KeyRefused):
-        missing = not (settings.TABBY_ADMIN_KEY or settings.TABBY_API_KEY)
+        its = connections.access(server)
+        missing = not (its.admin_key or its.api_key)
         title = "No key for TabbyAPI is set" if missing else "TabbyAPI refuses the key"
         return Finding("key", "error", title, str(error), error.advice)
     return Finding(
-        "tabbyapi", "error", "TabbyAPI does not answer as it should", f"{address()}: {error}", error.advice
+        "tabbyapi",
+        "error",
+        "TabbyAPI does not answer as it should",
+        f"{address(server)}: {error}",
+        error.advice,
     )
 
 
-def address() -> str:
-    """TabbyAPI's address without a name or password that may be in it."""
+def address(server: int) -> str:
+    """A server's address without a name or password that may be in it."""
     try:
-        parts = urlsplit(settings.TABBY_HOST)
+        parts = urlsplit(connections.access(server).host)
         return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     except ValueError:
         return "TABBY_HOST"
 
 
-def remember(client: TabbyClient | None = None) -> None:
+def remember(server: int, client: TabbyClient | None = None) -> None:
     """Ask TabbyAPI, and write what is wrong with it into the Server row, for pages to show."""
-    found = of_tabbyapi(client) if client else examined()
+    found = of_tabbyapi(server, client) if client else examined(server)
     worth_telling = [each for each in found if each.level != "ok" and each.id not in TOLD_ELSEWHERE]
-    if state_row.set_findings([each.as_dict() for each in worth_telling]):
+    if state_row.set_findings(server, [each.as_dict() for each in worth_telling]):
         events.backend_changed()

@@ -1,4 +1,4 @@
-"""The loads that TabbyAPI was asked for and that may still be under way there.
+"""The loads that a TabbyAPI was asked for and that may still be under way there.
 
 TabbyAPI runs loads one after the other, and nothing stops one: whether or not anybody listens, it takes effect. So each
 is written down before it is sent, and forgotten when its end is known. A later load that shows progress proves that
@@ -31,6 +31,7 @@ def send(switch: Switch, *, back: bool) -> tuple[Load, bool]:
     load, new = Load.objects.get_or_create(
         switch=switch, back=back, defaults={"model": model, "options": options}
     )
+    load.switch = switch  # whose server is asked for
     again = not new and load.ended_at is None
     if load.ended_at is not None:
         load.ended_at, load.succeeded, load.sent_at = None, False, timezone.now()
@@ -38,15 +39,15 @@ def send(switch: Switch, *, back: bool) -> tuple[Load, bool]:
     return load, again
 
 
-def under_way() -> QuerySet[Load]:
-    """The loads whose end is not known, in the order in which they take effect. After so long, they are believed lost."""
+def under_way(server: int) -> QuerySet[Load]:
+    """A server's loads whose end is not known, in the order in which they take effect. At last they are believed lost."""
     oldest = timezone.now() - timedelta(seconds=LASTS * settings.SWITCH_MAX_SECONDS)
-    return Load.objects.filter(ended_at=None, sent_at__gt=oldest)
+    return Load.objects.filter(switch__server_id=server, ended_at=None, sent_at__gt=oldest)
 
 
 def before(load: Load) -> QuerySet[Load]:
     """The loads that TabbyAPI may have to finish before `load`."""
-    return under_way().filter(pk__lt=load.pk)
+    return under_way(load.switch.server_id).filter(pk__lt=load.pk)
 
 
 def over(which: QuerySet[Load]) -> None:
@@ -64,6 +65,8 @@ def made(switch: Switch, *, back: bool) -> bool:
     load = (
         Load.objects.filter(switch=switch, back=back).exclude(ended_at__isnull=False, succeeded=False).first()
     )
+    if load is not None:
+        load.switch = switch
     return load is not None and not before(load).filter(model=load.model).exists()
 
 
@@ -87,17 +90,17 @@ def give_up(switch: Switch) -> None:
     mine.filter(given_up_at=None).update(given_up_at=timezone.now())
 
 
-def busy_with() -> str:
-    """The model of the load that TabbyAPI still carries out though nobody waits for it; '' if there is none."""
-    busy = under_way().exclude(given_up_at=None).values_list("model", flat=True)
+def busy_with(server: int) -> str:
+    """The model of the load that a server still carries out though nobody waits for it; '' if there is none."""
+    busy = under_way(server).exclude(given_up_at=None).values_list("model", flat=True)
     return busy.first() or ""
 
 
-def brought(model: str) -> Load | None:
+def brought(server: int, model: str) -> Load | None:
     """The load that has brought `model` late, if one has: those before it are over then too."""
-    load = under_way().filter(model=model).select_related("switch").first()
+    load = under_way(server).filter(model=model).select_related("switch").first()
     if load is not None:
-        over(under_way().filter(pk__lte=load.pk))
+        over(under_way(server).filter(pk__lte=load.pk))
     return load
 
 
@@ -106,12 +109,12 @@ def has_ended(error: TabbyError) -> bool:
     return isinstance(error, Unreachable) and error.refused
 
 
-def note(error: TabbyError) -> None:
+def note(server: int, error: TabbyError) -> None:
     """Where `error` shows that TabbyAPI does not run, its loads have gone with it."""
     if has_ended(error):
-        over(under_way())
+        over(under_way(server))
 
 
-def forget() -> None:
-    """Whatever was asked for is over: a model has been loaded since and has answered."""
-    Load.objects.all().delete()
+def forget(server: int) -> None:
+    """Whatever a server was asked for is over: a model has been loaded there since and has answered."""
+    Load.objects.filter(switch__server_id=server).delete()

@@ -8,8 +8,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from models_admin import process
-from models_admin.models import Server, Worker
-from models_admin.servers import state_row
+from models_admin.models import Worker
+from models_admin.servers import known, state_row
 
 
 def a_worker_is_alive() -> bool:
@@ -29,11 +29,13 @@ def beat() -> None:
 def begin() -> bool:
     """Show this worker for the first time: if no other is alive, Gantry starts now. Return whether it does."""
     with transaction.atomic():
-        row = state_row.lock()
+        servers = known.all_servers()
+        for server in servers:
+            state_row.lock(server)
         starts = not a_worker_is_alive()
         if starts:
-            # What TabbyAPI did meanwhile is not known.
-            Server.objects.filter(pk=row.pk).update(started_at=timezone.now(), empty_since=None, anew=False)
+            for server in servers:
+                state_row.set_started(server)
         beat()
     return starts
 

@@ -30,9 +30,9 @@ def now() -> Demand:
     return Demand(waiting, people, admission.last_end(), oldest)
 
 
-def in_use() -> str:
-    """Say who uses the model or waits for one right now, such as “2 replies are being written”; '' if nobody does."""
-    if replying := gate.remaining():
+def in_use(server: int) -> str:
+    """Say who uses the model of a server or waits for one now, such as “2 replies are being written”; '' if nobody does."""
+    if replying := gate.remaining(server):
         return "a reply is being written" if replying == 1 else f"{replying} replies are being written"
     if waiting := now().waiting:
         return (

@@ -1,8 +1,9 @@
 """The gate: whether a generation may start now, and who is generating. Which one starts is for admission.py to say.
 
-The gate is closed while a switch is in one of the GATED states; it has no state of its own that could get stuck.
+Each server has a gate, which is closed while a switch of the server is in one of the GATED states; it has no state of its
+own that could get stuck.
 A generation holds a Lease from before its request to TabbyAPI until its stream is closed. Passing and closing both
-take the lock on the Server row, so that no reply starts between a switch's look at the leases and its closing.
+take the lock on the row of the server, so that no reply starts between a switch's look at the leases and its closing.
 A lease is kept alive by its holder's heartbeat; one that is older than HEARTBEAT_TTL belonged to a dead process.
 Whoever changes several leases locks them first, in the order of their ids, so that no two wait for each other.
 """
@@ -26,30 +27,32 @@ class Closed(Exception):
     """No generation may start now: a switch is running, or no model is loaded, or TabbyAPI is out of reach."""
 
 
-def closed() -> bool:
-    """Whether a switch holds the gate."""
-    return Switch.objects.filter(state__in=GATED).exists()
+def closed(server: int) -> bool:
+    """Whether a switch holds the gate of a server."""
+    return Switch.objects.filter(server_id=server, state__in=GATED).exists()
 
 
 def is_open(row: Server) -> bool:
     """Whether a generation may start, by the Server row given."""
-    return bool(row.model) and row.unreachable_since is None and not closed()
+    return bool(row.model) and row.unreachable_since is None and not closed(row.pk)
 
 
-def enter() -> Server:
-    """Pass the gate, or raise Closed. What is loaded stays so, and no switch begins, until the transaction ends.
+def enter(server: int) -> Server:
+    """Pass the gate of a server, or raise Closed. What is loaded stays so, and no switch begins, until the transaction ends.
 
-    Must be called inside the transaction that takes the leases: it locks the Server row.
+    Must be called inside the transaction that takes the leases: it locks the server's row.
     """
-    row = state_row.lock()
+    row = state_row.lock(server)
     if not is_open(row):
         raise Closed
     return row
 
 
-def lease(holder: str, subjects: Sequence[str]) -> list[Lease]:
+def lease(server: int, holder: str, subjects: Sequence[str]) -> list[Lease]:
     """Give `holder` a lease for each subject (words that name the generation), behind enter()."""
-    return Lease.objects.bulk_create([Lease(holder=holder, subject=subject) for subject in subjects])
+    return Lease.objects.bulk_create(
+        [Lease(server_id=server, holder=holder, subject=subject) for subject in subjects]
+    )
 
 
 def release(ids: Iterable[int]) -> None:
@@ -70,25 +73,32 @@ def touch(holder: str) -> dict[int, bool]:
         return {pk: revoked is not None for pk, revoked in held.values_list("pk", "revoked_at")}
 
 
-def revoke() -> int:
-    """Tell all holders to let go. Return how many leases that are not told already."""
+def revoke(server: int) -> int:
+    """Tell all who hold a lease on a server to let go. Return how many leases that are not told already."""
     with transaction.atomic():
-        return _locked(Lease.objects.filter(revoked_at=None)).update(revoked_at=timezone.now())
+        return _locked(Lease.objects.filter(server_id=server, revoked_at=None)).update(
+            revoked_at=timezone.now()
+        )
 
 
-def drop_deaf() -> None:
-    """Drop leases whose holder lives but has not let go, twice HEARTBEAT_TTL after it was told to.
+def drop_deaf(server: int) -> None:
+    """Drop leases on a server whose holder lives but has not let go, twice HEARTBEAT_TTL after it was told to.
 
     The holder finds its lease gone at its next heartbeat, and what it writes under the old claim changes nothing.
     """
     told = timezone.now() - timedelta(seconds=2 * settings.HEARTBEAT_TTL)
-    _drop(Lease.objects.filter(revoked_at__lt=told))
+    _drop(Lease.objects.filter(server_id=server, revoked_at__lt=told))
 
 
-def remaining() -> int:
-    """Forget expired leases; return how many are left."""
-    _drop(Lease.objects.filter(heartbeat__lt=process.oldest_alive()))
-    return Lease.objects.count()
+def remaining(server: int) -> int:
+    """Forget the expired leases on a server; return how many are left."""
+    _drop(Lease.objects.filter(server_id=server, heartbeat__lt=process.oldest_alive()))
+    return in_flight(server)
+
+
+def in_flight(server: int) -> int:
+    """How many leases there are on a server, expired ones too."""
+    return Lease.objects.filter(server_id=server).count()
 
 
 def _drop(leases: QuerySet[Lease]) -> None:

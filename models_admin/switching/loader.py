@@ -107,7 +107,7 @@ class Loader:
                 return self._follow(load, deadline, joins=again, waits=others)
             except (StreamCut, Unreachable) as error:
                 self._pulse.check()
-                loads.note(error)
+                loads.note(self._switch.server_id, error)
                 if not left:
                     raise
                 log.warning("The connection broke while %s was loading (%s): asking again", load.model, error)
@@ -177,7 +177,7 @@ class Loader:
             try:
                 self._client.current()
             except (Unreachable, TimedOut) as error:
-                loads.note(error)
+                loads.note(self._switch.server_id, error)
                 if time.monotonic() > end:
                     raise
                 self._pulse.check()

@@ -1,6 +1,6 @@
-"""What TabbyAPI says that it has, written down.
+"""What a TabbyAPI server says that it has, written down.
 
-Who asks TabbyAPI notes the Server row's epoch first; an answer that was asked for before the last change, or that comes
+Who asks notes the epoch of the server's row first; an answer that was asked for before the last change, or that comes
 while a switch is under way (all through a load TabbyAPI says that nothing is loaded), is not taken for the truth. Nothing
 is done about what was seen: automation/upkeep.py does that.
 """
@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from models_admin import events
 from models_admin.models import Load, Server, Source, Switch, TabbyModel
-from models_admin.servers import catalog, differences, loads, state_row
+from models_admin.servers import catalog, connections, differences, loads, state_row
 from models_admin.switching import gate, transitions
 from models_admin.tabby.client import TabbyClient
 from models_admin.tabby.errors import TabbyError
@@ -36,50 +36,50 @@ class Refreshed:
     error: TabbyError | None = None
 
 
-def refresh(client: TabbyClient | None = None) -> Refreshed:
-    """Ask TabbyAPI for its models and for what is loaded, and write both down; its troubles are written down too."""
-    client = client or TabbyClient.from_settings()
-    epoch = state_row.row().epoch
+def refresh(server: int, client: TabbyClient | None = None) -> Refreshed:
+    """Ask a server for its models and for what is loaded, and write both down; its troubles are written down too."""
+    client = client or connections.client(server)
+    epoch = state_row.row(server).epoch
     try:
         listed, card = client.models(), client.current()
         vanished = catalog.gone(client, listed)
     except TabbyError as error:
         log.warning("The catalog could not be read: %s", error)
-        state_row.set_trouble(error)
+        state_row.set_trouble(server, error)
         events.backend_changed()
         return Refreshed(error=error)
-    added = catalog.write(listed, vanished)
-    observe(card, epoch)
+    added = catalog.write(server, listed, vanished)
+    observe(server, card, epoch)
     if added or vanished:
         log.info("Catalog: %s new, %s gone", len(added), len(vanished))
         events.catalog_changed()
     return Refreshed(added, vanished)
 
 
-def look(client: TabbyClient | None = None) -> bool:
-    """Ask TabbyAPI only what is loaded, and write it down; False if it could not be asked."""
-    client = client or TabbyClient.from_settings()
-    epoch = state_row.row().epoch
+def look(server: int, client: TabbyClient | None = None) -> bool:
+    """Ask a server only what is loaded, and write it down; False if it could not be asked."""
+    client = client or connections.client(server)
+    epoch = state_row.row(server).epoch
     try:
         card = client.current()
     except TabbyError as error:
-        state_row.set_trouble(error)
+        state_row.set_trouble(server, error)
         events.backend_changed()
         return False
-    observe(card, epoch)
+    observe(server, card, epoch)
     return True
 
 
-def observe(card: ModelCard | None, epoch: int) -> None:
-    """Take what TabbyAPI said is loaded for the truth, unless it was asked before the last change or in mid-switch.
+def observe(server: int, card: ModelCard | None, epoch: int) -> None:
+    """Take what a server said is loaded for the truth, unless it was asked before the last change or in mid-switch.
 
     A model that differs from the one known, or that runs with other parameters, was loaded, unloaded or lost by somebody
     else: the history says so.
     """
     found = card.id if card else ""
     with transaction.atomic():
-        row = state_row.lock()
-        if row.epoch != epoch or gate.closed():
+        row = state_row.lock(server)
+        if row.epoch != epoch or gate.closed(server):
             return
         first_look = row.seen_at is None
         unchanged = state_row.runs(row, card) and not first_look
@@ -88,7 +88,7 @@ def observe(card: ModelCard | None, epoch: int) -> None:
         else:
             _take_over(row, card, first_look=first_look)
         if not found:
-            lost = not unchanged and not loads.under_way().exists()
+            lost = not unchanged and not loads.under_way(server).exists()
             state_row.set_seen_empty(row, lost=lost)
     if not unchanged or row.unreachable_since is not None:
         events.backend_changed()
@@ -96,21 +96,21 @@ def observe(card: ModelCard | None, epoch: int) -> None:
 
 def _see_again(row: Server, found: str) -> None:
     """Write that TabbyAPI answered, and that what is loaded is what the row says."""
-    state_row.set_reachable()
+    state_row.set_reachable(row.pk)
     if found and row.loaded_at and row.loaded_at < timezone.now() - SETTLED:
-        loads.over(loads.under_way())  # whatever had waited would have begun by now
+        loads.over(loads.under_way(row.pk))  # whatever had waited would have begun by now
     if found:
-        Server.objects.filter(pk=row.pk).update(empty_since=None, anew=False, keep_due=False)
+        state_row.set_seen_again(row.pk)
 
 
 def _take_over(row: Server, card: ModelCard | None, *, first_look: bool) -> None:
     """Write down a change that no switch under way has made."""
-    load = loads.brought(card.id) if card else None
+    load = loads.brought(row.pk, card.id) if card else None
     if load is not None:
         _record_late(row, card, load)
-    elif not first_look and (card or not loads.under_way().exists()):
+    elif not first_look and (card or not loads.under_way(row.pk).exists()):
         _record_outside(row, card)
-    state_row.set_loaded(card, load.options if load else None)
+    state_row.set_loaded(row.pk, card, load.options if load else None)
     if card:
         TabbyModel.objects.filter(name=card.id).update(last_loaded=timezone.now())
 
@@ -120,6 +120,7 @@ def _record_late(row: Server, card: ModelCard | None, load: Load) -> None:
     asked = load.switch
     log.warning("Switch %s: its load of %s took effect after all", asked.pk, load.model)
     transitions.record(
+        row.pk,
         source=Source.LATE,
         target=load.model,
         previous=row.model,
@@ -143,6 +144,7 @@ def _record_outside(row: Server, card: ModelCard | None) -> None:
         found or "nothing", row.model or "nothing", f" ({how})" if how else "",
     )  # fmt: skip
     transitions.record(
+        row.pk,
         source=Source.OUTSIDE,
         target=found,
         previous=row.model,

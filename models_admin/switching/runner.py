@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from models_admin import events, log_context
 from models_admin.models import ACTIVE, Source, State, Switch
-from models_admin.servers import differences, loads, state_row
+from models_admin.servers import connections, differences, loads, state_row
 from models_admin.switching import before_unloading, demand, gate, observation, transitions
 from models_admin.switching.heartbeat import Pulse
 from models_admin.switching.loader import Loader
@@ -46,7 +46,7 @@ def run(switch_id: int) -> None:
     switch = transitions.claim(switch_id)
     if switch is None:
         return
-    client = TabbyClient.from_settings()
+    client = connections.client(switch.server_id)
     with log_context.switch(switch_id):
         try:
             with Pulse(switch) as pulse:
@@ -62,6 +62,7 @@ class Run:
 
     def __init__(self, switch: Switch, client: TabbyClient, pulse: Pulse) -> None:
         self.switch = switch
+        self.server = switch.server_id
         self.client = client
         self.pulse = pulse
         self.loader = Loader(client, pulse, switch)
@@ -99,12 +100,12 @@ class Run:
         target = self.switch.target
         if target:
             before_unloading.check(self.client, target, self.switch.options)
-        epoch = state_row.row().epoch
+        epoch = state_row.row(self.server).epoch
         card = self.client.current()
-        observation.observe(card, epoch)
+        observation.observe(self.server, card, epoch)
         found = card.id if card else ""
         now = timezone.now()
-        known = state_row.row()
+        known = state_row.row(self.server)
         options = known.options if known.model == found else {}
         changes = {"started_at": now, "previous": found, "previous_options": options}
         if self._gives_way_to(card):
@@ -120,7 +121,7 @@ class Run:
         Raises what a load would not mend: TabbyAPI is out of reach, or refuses the key or the request.
         """
         if not settings.SWITCH_PROBE:
-            return not any(each["id"] == "health" for each in state_row.row().findings)
+            return not any(each["id"] == "health" for each in state_row.row(self.server).findings)
         try:
             self.client.probe(settings.SWITCH_TIMEOUT)
         except (Unreachable, KeyRefused, Rejected):
@@ -135,7 +136,7 @@ class Run:
         if self._gives_way():
             return
         deadline = self.switch.state_since + timedelta(seconds=self.switch.drain_seconds)
-        while gate.remaining():
+        while gate.remaining(self.server):
             if timezone.now() >= deadline:
                 self._cut()
             time.sleep(DRAIN_POLL)
@@ -145,10 +146,10 @@ class Run:
     def _gives_way(self) -> bool:
         """End a switch that is to be made only if nobody is there, if somebody is. Behind the gate, nobody comes in."""
         with transaction.atomic():
-            known = state_row.lock()
+            known = state_row.lock(self.server)
             if not Switch.objects.filter(pk=self.switch.pk, only_if_idle=True).exists():
                 return False
-            if not (who := demand.in_use()):
+            if not (who := demand.in_use(self.server)):
                 return False
             why = f"Not done, to disturb nobody: {who}."
             move(self.switch, State.CANCELLED, result=known.model, error=why, error_kind=NOT_IDLE)
@@ -162,7 +163,7 @@ class Run:
 
     def _cut(self) -> None:
         """Tell every holder of a lease to let go, once; leases of processes that do not are dropped in the end."""
-        if cut := gate.revoke():
+        if cut := gate.revoke(self.server):
             self.switch.replies_cut += cut
             self.switch.let_go_at = self.switch.let_go_at or timezone.now()
             Switch.objects.filter(pk=self.switch.pk, owner=self.switch.owner).update(
@@ -170,27 +171,29 @@ class Run:
             )
             events.let_go()
             events.backend_changed()
-        gate.drop_deaf()
+        gate.drop_deaf(self.server)
 
     def unload(self) -> None:
         """Unload what is loaded, and see that it is gone."""
-        epoch = state_row.row().epoch
+        epoch = state_row.row(self.server).epoch
         card = self.client.current()
         if self._gives_way_to(card):
             move(self.switch, State.CANCELLED, **_not_done(card.id if card else ""))
-            observation.observe(card, epoch)
+            observation.observe(self.server, card, epoch)
             return
         if card is not None:
             self._send_unload()
         if card := self.client.current():
             raise ChangedOutside(f"{card.id} is loaded although TabbyAPI was told to unload")
         with transaction.atomic():
-            state_row.lock()  # a request to cancel is written behind it: it is seen here, or comes too late
+            state_row.lock(
+                self.server
+            )  # a request to cancel is written behind it: it is seen here, or comes too late
             if self.switch.cancel_requested_now():
-                state_row.set_loaded(None)
+                state_row.set_loaded(self.server, None)
                 move(self.switch, State.ROLLING_BACK)
             elif self.switch.target:
-                state_row.set_loaded(None)
+                state_row.set_loaded(self.server, None)
                 move(self.switch, State.LOADING)
             else:
                 transitions.succeed(self.switch, card=None)
@@ -227,13 +230,13 @@ class Run:
         card = self.loader.verified(self.switch.target)
         self.pulse.check()
         with transaction.atomic():
-            state_row.lock()  # as in unload()
+            state_row.lock(self.server)  # as in unload()
             if self.switch.cancel_requested_now():
                 move(self.switch, State.ROLLING_BACK)
                 return
             transitions.succeed(self.switch, card=card, options=self.switch.options)
             if card and State.LOADING in self.switch.seconds:
-                loads.forget()
+                loads.forget(self.server)
 
     def fail(self, error: TabbyError) -> None:
         """Write the error down, and go where it leads: back, or to the end where nothing was changed yet."""
@@ -242,8 +245,8 @@ class Run:
         why = {"error": str(error), "error_kind": error.kind, "advice": error.advice}
         if state in UNTOUCHED:
             if isinstance(error, Unreachable):
-                state_row.set_trouble(error)
-            move(self.switch, State.FAILED, result=state_row.row().model, **why)
+                state_row.set_trouble(self.server, error)
+            move(self.switch, State.FAILED, result=state_row.row(self.server).model, **why)
         elif state == State.ROLLING_BACK:
             self._end(None, error)
         else:
@@ -287,6 +290,7 @@ class Run:
         self.pulse.check()
         seconds = {"loading": round((timezone.now() - self.switch.state_since).total_seconds(), 3)}
         transitions.record(
+            self.server,
             source=Source.ROLLBACK,
             target=self.switch.previous,
             previous="",
@@ -320,7 +324,7 @@ class Run:
         options = self._options_of(found)
         with transaction.atomic():
             if unknown is None:
-                state_row.set_loaded(card, options)
+                state_row.set_loaded(self.server, card, options)
             else:
                 self._write_unknown(unknown)
             changes = {"result": found if unknown is None else None, "error": why}
@@ -332,10 +336,10 @@ class Run:
         """Write that TabbyAPI does not say what is loaded: what was last seen, unless it was told to change that."""
         told = Switch.objects.filter(pk=self.switch.pk, unload_sent__isnull=False).exists()
         if told or loads.any_sent(self.switch):
-            state_row.set_loaded(None)
-        state_row.set_trouble(error)
+            state_row.set_loaded(self.server, None)
+        state_row.set_trouble(self.server, error)
         if self.switch.previous:
-            state_row.set_keep_due()
+            state_row.set_keep_due(self.server)
 
     def _options_of(self, found: str) -> dict[str, Any]:
         """The options of the model that is loaded at the end of the way back, as far as they are known."""

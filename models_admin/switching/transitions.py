@@ -1,7 +1,7 @@
 """What moves a Switch from state to state: asking for one, claiming it, each step, cancelling, recording.
 
 Every transition is one guarded UPDATE: whoever changes no row has lost the race and stops. Those that close or open
-the gate hold the Server row's lock, as admissions do. The work between the transitions is done in switching/runner.py.
+the gate hold the lock on the server's row, as admissions do. The work between them is done in switching/runner.py.
 
     queued → draining → unloading → loading → verifying → succeeded
     queued, draining → failed                (nothing had been changed yet)
@@ -58,20 +58,20 @@ class SwitchRefused(Exception):
 class UnknownModel(SwitchRefused):
     """The name is not in the catalog."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, server: int, name: str) -> None:
         names = TabbyModel.objects.filter(vanished_at=None).values_list("name", flat=True)
         folded = {each.lower(): each for each in names}
         self.name = name
         self.near = [folded[each] for each in difflib.get_close_matches(name.lower(), folded, 3, 0.4)]
         shown = "".join(c if c.isprintable() else "�" for c in name[:100])
         hint = f" Did you mean {' or '.join(self.near)}?" if self.near else ""
-        key = next((each for each in state_row.row().findings if each["id"] == "key"), None)
+        key = next((each for each in state_row.row(server).findings if each["id"] == "key"), None)
         why = f" {key['title']}, so TabbyAPI may have more. {key['hint']}" if key else ""
         super().__init__(f"No model named “{shown}” is in TabbyAPI's catalog.{hint}{why}")
 
 
 class Conflict(SwitchRefused):
-    """Another switch is under way."""
+    """Another switch of the server is under way."""
 
     def __init__(self, switch: Switch) -> None:
         self.switch = switch
@@ -95,6 +95,7 @@ class Lost(Exception):
 
 
 def request(
+    server: int,
     target: str,
     *,
     source: Source,
@@ -105,21 +106,22 @@ def request(
     only_if_idle: bool = False,
     only_if_empty: bool = False,
 ) -> Switch:
-    """Ask for `target` to be loaded ('' = unload), and return the Switch that will do it.
+    """Ask for `target` to be loaded by a server ('' = unload), and return the Switch that will do it.
 
     A switch to the same target that is under way is returned instead of a new one. Raises UnknownModel, BadOptions
     or Conflict. `drain_seconds` is how long replies in flight may take (default DRAIN_TIMEOUT, 0 = none).
     `rule` names the rule that asks; with `only_if_idle` the switch gives way to replies in flight and messages that wait,
     with `only_if_empty` to any model that it finds loaded.
     """
-    load_options = _load_options(target, options)
+    load_options = _load_options(server, target, options)
     drain = settings.DRAIN_TIMEOUT if drain_seconds is None else max(0.0, min(drain_seconds, 3600.0))
     tries = 0
     while True:
         try:
             with transaction.atomic():
-                before = state_row.lock()
+                before = state_row.lock(server)
                 switch = Switch.objects.create(
+                    server=before,
                     target=target,
                     previous=before.model,
                     previous_options=before.options,
@@ -132,7 +134,7 @@ def request(
                     only_if_empty=only_if_empty,
                 )
         except IntegrityError:
-            running, tries = active(), tries + 1
+            running, tries = active(server), tries + 1
             if running is None and tries < TRIES:
                 continue  # it ended between the two statements
             if running is None:
@@ -148,12 +150,12 @@ def request(
         return switch
 
 
-def _load_options(target: str, extra: Mapping[str, Any] | None) -> dict[str, Any]:
+def _load_options(server: int, target: str, extra: Mapping[str, Any] | None) -> dict[str, Any]:
     if not target:
         return {}
     model = TabbyModel.objects.filter(name=target, vanished_at=None).first()
     if model is None:
-        raise UnknownModel(target)
+        raise UnknownModel(server, target)
     try:
         return options.validated({**model.load_options, **(extra or {})})
     except ValueError as error:
@@ -166,9 +168,9 @@ def announce(switch: Switch) -> None:
     events.nudge_worker("models_admin.tasks.run_switch", switch.pk)
 
 
-def active() -> Switch | None:
-    """The switch under way, if there is one."""
-    return Switch.objects.filter(state__in=ACTIVE).first()
+def active(server: int) -> Switch | None:
+    """The switch of a server that is under way, if there is one."""
+    return Switch.objects.filter(server_id=server, state__in=ACTIVE).first()
 
 
 def claim(switch_id: int) -> Switch | None:
@@ -202,12 +204,14 @@ def _left_by_the_dead(switch_id: int) -> Q:
     return Q(owner=stale.owner, heartbeat=stale.heartbeat, state__in=ACTIVE)
 
 
-def orphans() -> list[int]:
-    """Switches under way that nobody carries out: never claimed within 2 s, or their owner is dead."""
+def orphans(server: int) -> list[int]:
+    """Switches of a server under way that nobody carries out: never claimed within 2 s, or their owner is dead."""
     stale = Q(heartbeat__lt=process.oldest_alive())
     unclaimed = Q(owner="", created_at__lt=timezone.now() - timedelta(seconds=2))
     return list(
-        Switch.objects.filter(state__in=ACTIVE).filter(stale | unclaimed).values_list("pk", flat=True)
+        Switch.objects.filter(server_id=server, state__in=ACTIVE)
+        .filter(stale | unclaimed)
+        .values_list("pk", flat=True)
     )
 
 
@@ -230,7 +234,7 @@ def move(switch: Switch, new: State, **fields: Any) -> None:
     mine = Switch.objects.filter(pk=switch.pk, owner=switch.owner, state=old)
     with transaction.atomic():
         if (old in GATED) != (new in GATED):
-            state_row.lock()
+            state_row.lock(switch.server_id)
         mine.select_for_update().first()
         now = timezone.now()  # behind the locks, which may have taken long
         spent = round((now - switch.state_since).total_seconds(), 3)
@@ -260,7 +264,7 @@ def succeed(switch: Switch, **loaded: Any) -> None:
     """
     wanted = bool(switch.target) or switch.source != Source.RULE
     with transaction.atomic():
-        state_row.set_loaded(loaded["card"], loaded.get("options"), wanted=wanted)
+        state_row.set_loaded(switch.server_id, loaded["card"], loaded.get("options"), wanted=wanted)
         if switch.target:
             TabbyModel.objects.filter(name=switch.target).update(last_loaded=timezone.now())
         really = differences.columns(loaded.get("options") or {}, loaded["card"])
@@ -271,7 +275,7 @@ def cancel(switch: Switch, *, user: AbstractBaseUser | AnonymousUser | None) -> 
     """Stop a switch: at once while it is queued or draining, else when the load at hand ends. Raises TooLate."""
     who = getattr(user, "username", "") or "somebody"
     with transaction.atomic():
-        state_row.lock()
+        state_row.lock(switch.server_id)
         now = timezone.now()
         waiting = Switch.objects.filter(pk=switch.pk, state__in=CANCELLABLE_AT_ONCE)
         done = waiting.update(
@@ -299,12 +303,13 @@ def cancel(switch: Switch, *, user: AbstractBaseUser | AnonymousUser | None) -> 
 
 
 def record(
-    *, source: Source, target: str, previous: str, state: State = State.SUCCEEDED, **fields: Any
+    server: int, *, source: Source, target: str, previous: str, state: State = State.SUCCEEDED, **fields: Any
 ) -> Switch:
     """Write a history row for a change that was not a switch of its own: one from outside, or a rollback."""
     now = timezone.now()
     switch = Switch.objects.create(
         **{
+            "server_id": server,
             "target": target,
             "previous": previous,
             "source": source,

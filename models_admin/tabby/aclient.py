@@ -49,19 +49,6 @@ class AsyncTabby:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.continues = False  # whether TabbyAPI is known to understand continue_final_message
 
-    @classmethod
-    def from_settings(cls) -> Self:
-        """A client for the TabbyAPI that the settings name."""
-        from django.conf import settings  # noqa: PLC0415 - everything else here works without Django
-
-        return cls(
-            settings.TABBY_HOST,
-            settings.TABBY_ADMIN_KEY,
-            settings.TABBY_API_KEY,
-            stall_timeout=settings.REPLY_STALL_TIMEOUT,
-            first_token_timeout=settings.FIRST_TOKEN_TIMEOUT,
-        )
-
     async def __aenter__(self) -> Self:
         return self
 

@@ -55,18 +55,6 @@ class TabbyClient:
         self._session.trust_env = False
         self._session.mount("https://", _SystemTrust())
 
-    @classmethod
-    def from_settings(cls) -> Self:
-        """A client for the TabbyAPI that the settings name."""
-        from django.conf import settings  # noqa: PLC0415 - everything else here works without Django
-
-        return cls(
-            settings.TABBY_HOST,
-            settings.TABBY_ADMIN_KEY,
-            settings.TABBY_API_KEY,
-            switch_timeout=settings.SWITCH_TIMEOUT,
-        )
-
     def __enter__(self) -> Self:
         return self
 

@@ -23,15 +23,17 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from models_admin.api import tokens
 from models_admin.models import Source, State, Switch, Wish
+from models_admin.servers import known
 alice, then = User.objects.get(username="alice"), timezone.now() - timedelta(days=2)
 for name in ("beta-8B-Q5", {ENDLESS!r}):
     Wish.objects.create(user=alice, target=name, reason="For the newsletter, which is due. " + name)
     tokens.make(alice, name[:100], ["read", "switch"], None)
     for state in (State.SUCCEEDED, State.FAILED):
         Switch.objects.create(
-            target=name, previous={ENDLESS!r}, source=Source.API, state=state, drain_seconds=1, created_at=then,
-            started_at=then, finished_at=then, seconds={{"loading": 5.5}}, requested_by=alice,
-            result=name if state == State.SUCCEEDED else "", error="" if state == State.SUCCEEDED else name,
+            server_id=known.default(), target=name, previous={ENDLESS!r}, source=Source.API, state=state,
+            drain_seconds=1, created_at=then, started_at=then, finished_at=then, seconds={{"loading": 5.5}},
+            requested_by=alice, result=name if state == State.SUCCEEDED else "",
+            error="" if state == State.SUCCEEDED else name,
         )
 """
 NO_ROWS = """

@@ -10,6 +10,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
+from support.servers import SERVER
 
 from models_admin.models import ACTIVE, State, Switch
 from models_admin.switching import transitions
@@ -46,7 +47,7 @@ class Worked(threading.Thread):
 
     def _work(self) -> None:
         deadline = time.monotonic() + 30
-        while (asked := transitions.active()) is None:
+        while (asked := transitions.active(SERVER)) is None:
             assert time.monotonic() < deadline, "nobody asked for a switch"
             time.sleep(0.01)
         switch = transitions.claim(asked.pk)
@@ -62,6 +63,7 @@ def running(state: State = State.LOADING, **fields: Any) -> Switch:
         {step.value: 1.0 for step in ALL_THE_WAY[: ALL_THE_WAY.index(state)]} if state in ALL_THE_WAY else {}
     )
     return Switch.objects.create(
+        server_id=SERVER,
         **{
             "target": QWEN,
             "previous": LLAMA,
@@ -72,5 +74,5 @@ def running(state: State = State.LOADING, **fields: Any) -> Switch:
             "owner": "worker",
             "started_at": timezone.now(),
             **fields,
-        }
+        },
     )

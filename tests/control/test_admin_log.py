@@ -7,6 +7,7 @@ from control_rows import LLAMA, MISTRAL, QWEN, MakeUser, running
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
+from support.servers import SERVER
 
 from models_admin.models import Server, Source, State, Switch, TabbyModel
 from models_admin.switching import admin_log, observation, transitions
@@ -58,7 +59,7 @@ def test_a_change_from_outside_is_entered_under_gantrys_own_account(catalog: Cat
 
 
 def from_outside(name: str = MISTRAL) -> None:
-    observation.observe(ModelCard(name, {}), Server.objects.get().epoch)
+    observation.observe(SERVER, ModelCard(name, {}), Server.objects.get().epoch)
 
 
 def test_an_account_that_was_deleted_meanwhile_undoes_nothing(catalog: Catalog, make_user: MakeUser) -> None:

@@ -14,6 +14,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 from django.utils.dateformat import format as date
+from support.servers import SERVER
 
 from models_admin.admin import plots
 from models_admin.models import Server, Source, State, Switch, TabbyModel
@@ -33,7 +34,12 @@ def ended(target: str, hours_ago: float, *, state: State = State.SUCCEEDED, **fa
         "drain_seconds": 20,
     }
     return Switch.objects.create(
-        target=target, state=state, created_at=when, finished_at=when, **{**defaults, **facts}
+        server_id=SERVER,
+        target=target,
+        state=state,
+        created_at=when,
+        finished_at=when,
+        **{**defaults, **facts},
     )
 
 
@@ -88,8 +94,8 @@ def test_the_export_has_a_column_for_each_step(admin_client: Client, catalog: Ca
 
 def test_nothing_is_asked_for_after_it_started(catalog: Catalog) -> None:
     begun = timezone.now() - timedelta(minutes=1)
-    rollback = transitions.record(source=Source.ROLLBACK, target=LLAMA, previous="", started_at=begun)
-    outside = transitions.record(source=Source.OUTSIDE, target=QWEN, previous=LLAMA)
+    rollback = transitions.record(SERVER, source=Source.ROLLBACK, target=LLAMA, previous="", started_at=begun)
+    outside = transitions.record(SERVER, source=Source.OUTSIDE, target=QWEN, previous=LLAMA)
     assert rollback.created_at == begun
     assert outside.created_at == outside.started_at
 
@@ -224,14 +230,14 @@ def test_what_is_loaded_now_is_in_the_timeline_though_no_switch_led_to_it(
 def test_the_stay_of_the_model_that_is_loaded_lasts_until_now(admin_client: Client, catalog: Catalog) -> None:
     ended(QWEN, 3)
     ended(LLAMA, 2)
-    found = plots.timeline()
+    found = plots.timeline(SERVER)
     assert [(stay.model, stay.ended is None, stay.outside) for stay in found.stays] == [
         (LLAMA, True, False),
         (QWEN, False, False),
     ]
     assert found.stays[1].ended == found.stays[0].begun
     Server.objects.update(model=MISTRAL, loaded_at=timezone.now() - timedelta(hours=9))  # as a clock may say
-    newest, *others = plots.timeline().stays
+    newest, *others = plots.timeline(SERVER).stays
     assert (newest.model, newest.ended, newest.outside) == (MISTRAL, None, True)
     assert newest.begun == others[0].ended
     assert [stay.ended is None for stay in others] == [False, False]

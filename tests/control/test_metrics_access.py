@@ -9,9 +9,11 @@ import pytest
 from django.conf import LazySettings
 from django.db import connection
 from django.test import Client
+from support.servers import SERVER
 
 from models_admin.models import Source, State, Switch
 from models_admin.ops.metrics import _Switches
+from models_admin.servers import state_row
 
 PATH = "/metrics"
 TOKEN = "a-token-for-prometheus"
@@ -79,6 +81,7 @@ def ended(switches: _Switches) -> dict[tuple[str, str, str], float]:
 
 def test_a_switch_that_comes_in_the_midst_is_counted_when_it_has_ended() -> None:
     """Asked for between any two of the scrape's questions."""
+    server = state_row.row(SERVER)
     for place in range(3):
         Switch.objects.all().delete()
         switches, asked = _Switches(), 0
@@ -88,7 +91,7 @@ def test_a_switch_that_comes_in_the_midst_is_counted_when_it_has_ended() -> None
             answer = execute(*query)
             if asked == place:  # noqa: B023 (it is called within this turn)
                 asked += 1
-                Switch.objects.create(target="x", source=Source.API, drain_seconds=0)
+                Switch.objects.create(server=server, target="x", source=Source.API, drain_seconds=0)
             asked += 1
             return answer
 

@@ -11,6 +11,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
+from support.servers import SERVER
 
 from models_admin.models import Lease, Server, Source, State, Switch, TabbyModel, Worker
 from models_admin.switching.demand import Demand
@@ -241,7 +242,7 @@ def test_names_are_text(admin_client: Client, catalog: Catalog) -> None:
 
 
 def test_the_confirmation_says_what_would_happen(admin_client: Client, catalog: Catalog) -> None:
-    Lease.objects.create(holder="web", subject="reply 1")
+    Lease.objects.create(server_id=SERVER, holder="web", subject="reply 1")
     page = html(admin_client, url(catalog, QWEN))
     assert f"Switch to {QWEN}?" in page
     assert LLAMA in page
@@ -561,7 +562,7 @@ def test_who_uses_the_model_is_told_before_a_switch(
 ) -> None:
     replying, waiting, people = demanded
     for number in range(replying):
-        Lease.objects.create(holder="web", subject=f"reply {number}")
+        Lease.objects.create(server_id=SERVER, holder="web", subject=f"reply {number}")
     monkeypatch.setattr("models_admin.switching.demand._tell", lambda: Demand(waiting=waiting, people=people))
     page = html(admin_client, url(catalog, QWEN))
     assert f"<dd>{words}</dd>" in page
@@ -590,7 +591,7 @@ def test_where_replies_are_cut_at_once_that_is_said(
     admin_client: Client, catalog: Catalog, settings: Any
 ) -> None:
     settings.DRAIN_TIMEOUT = 0.0
-    Lease.objects.create(holder="web", subject="reply 1")
+    Lease.objects.create(server_id=SERVER, holder="web", subject="reply 1")
     page = html(admin_client, url(catalog, QWEN))
     assert "It is cut at once; what is left" in page
     assert "up to 0 s" not in page

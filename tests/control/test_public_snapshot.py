@@ -7,6 +7,7 @@ import json
 from control_rows import LLAMA, QWEN, running
 from django.contrib.auth.models import User
 from django.test import Client
+from support.servers import SERVER
 
 from models_admin.models import Server, State, TabbyModel
 from models_admin.presentation import snapshots
@@ -29,7 +30,7 @@ def test_administrators_matters_are_left_out(admin_client: Client, catalog: dict
         advice="Look at it",
         error="It does not fit.",
     )
-    whole, told = snapshots.current(), snapshots.public(snapshots.current())
+    whole, told = snapshots.current(SERVER), snapshots.public(snapshots.current(SERVER))
     assert set(told) == set(whole)
     assert set(told["switch"]) == set(whole["switch"])
     text = json.dumps(told)
@@ -42,10 +43,10 @@ def test_administrators_matters_are_left_out(admin_client: Client, catalog: dict
 
 def test_the_notes_on_a_hidden_model_are_left_out(catalog: dict[str, TabbyModel]) -> None:
     TabbyModel.objects.filter(name=LLAMA).update(notes="a merger", visible=False)
-    assert snapshots.current()["about"]["notes"] == "a merger"
-    assert snapshots.public(snapshots.current())["about"] is None
+    assert snapshots.current(SERVER)["about"]["notes"] == "a merger"
+    assert snapshots.public(snapshots.current(SERVER))["about"] is None
 
 
 def test_without_a_switch_there_is_nothing_to_leave_out(catalog: dict[str, TabbyModel]) -> None:
-    told = snapshots.public(snapshots.current())
+    told = snapshots.public(snapshots.current(SERVER))
     assert (told["switch"], told["last"]) == (None, None)

@@ -10,6 +10,7 @@ from control_rows import LLAMA, MISTRAL, QWEN, MakeUser, running
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
+from support.servers import SERVER
 
 from models_admin.model_requests import asking, endings
 from models_admin.models import Source, State, Switch, TabbyModel, Wish, WishState
@@ -64,7 +65,7 @@ def states(client: Client) -> list[tuple[str, str]]:
 def load(model: str) -> None:
     """The model is loaded, whoever did it."""
     with transitions.transaction.atomic():
-        state_row.set_loaded(ModelCard(model, {}))
+        state_row.set_loaded(SERVER, ModelCard(model, {}))
 
 
 # Asking -------------------------------------------------------------------------------------------------------------
@@ -245,7 +246,7 @@ def test_requests_are_granted_when_their_model_is_loaded(catalog: Catalog, ann: 
     number = ask(ann)["request"]["id"]
     ask(ben)
     ask(ben, MISTRAL)
-    switch = transitions.claim(transitions.request(QWEN, source=Source.COMMAND).pk)
+    switch = transitions.claim(transitions.request(SERVER, QWEN, source=Source.COMMAND).pk)
     assert switch is not None
     for state in (State.DRAINING, State.UNLOADING, State.LOADING, State.VERIFYING):
         transitions.move(switch, state)
@@ -279,7 +280,7 @@ def test_the_notice_of_an_end_is_no_news_after_two_weeks(catalog: Catalog, ann: 
 
 def test_a_failed_switch_leaves_the_request_open(catalog: Catalog, ann: Client) -> None:
     ask(ann)
-    switch = transitions.claim(transitions.request(QWEN, source=Source.ADMIN).pk)
+    switch = transitions.claim(transitions.request(SERVER, QWEN, source=Source.ADMIN).pk)
     assert switch is not None
     for state in (State.DRAINING, State.UNLOADING, State.LOADING, State.ROLLING_BACK, State.FAILED):
         transitions.move(switch, state)
@@ -326,7 +327,7 @@ def test_the_snapshot_has_the_words_for_the_loaded_model(catalog: Catalog) -> No
     TabbyModel.objects.filter(name=LLAMA).update(
         display_name="Llama", notes="For everything.", tags=["general"]
     )
-    assert snapshots.current()["about"] == {
+    assert snapshots.current(SERVER)["about"] == {
         "id": LLAMA,
         "name": "Llama",
         "tags": ["general"],
@@ -335,5 +336,5 @@ def test_the_snapshot_has_the_words_for_the_loaded_model(catalog: Catalog) -> No
         "size": "8B",
     }
     with transitions.transaction.atomic():
-        state_row.set_loaded(None)
-    assert snapshots.current()["about"] is None
+        state_row.set_loaded(SERVER, None)
+    assert snapshots.current(SERVER)["about"] is None

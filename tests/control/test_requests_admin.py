@@ -13,6 +13,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from support.servers import SERVER
 
 from models_admin.model_requests import asking
 from models_admin.models import State, TabbyModel, Wish, WishState
@@ -48,7 +49,7 @@ def ann(make_user: MakeUser) -> User:
 
 @pytest.fixture
 def wish(catalog: Catalog, ann: User) -> Wish:
-    made = asking.ask(ann.pk, QWEN, f"for my code {SCRIPT}")
+    made = asking.ask(SERVER, ann.pk, QWEN, f"for my code {SCRIPT}")
     assert made is not None
     return made
 
@@ -74,7 +75,7 @@ def test_the_box_shows_the_first_few_and_links_to_the_rest(
     wish: Wish, admin_client: Client, make_user: MakeUser
 ) -> None:
     for number in range(6):
-        asking.ask(make_user(f"user{number}").pk, QWEN)
+        asking.ask(SERVER, make_user(f"user{number}").pk, QWEN)
     shown = box(admin_client)
     assert re.findall(r"<strong>(\w+)</strong> asks", shown) == ["ann", "user0", "user1", "user2", "user3"]
     assert '<span class="gantry-count">7</span>' in shown
@@ -158,7 +159,7 @@ def test_words_that_are_too_long_are_sent_back(wish: Wish, admin_client: Client)
 def test_the_list_shows_open_requests_and_others_when_asked(
     wish: Wish, admin_client: Client, make_user: MakeUser
 ) -> None:
-    other = asking.ask(make_user("ben").pk, MISTRAL)
+    other = asking.ask(SERVER, make_user("ben").pk, MISTRAL)
     assert other is not None
     asking.withdraw(other.user_id, other.pk)
     page = html(admin_client, PAGE)
@@ -180,7 +181,7 @@ def test_the_list_asks_no_more_for_more_requests(
     with CaptureQueriesContext(connection) as one:
         html(admin_client, PAGE)
     for number in range(10):
-        asking.ask(make_user(f"user-{number}").pk, QWEN)
+        asking.ask(SERVER, make_user(f"user-{number}").pk, QWEN)
     with django_assert_num_queries(len(one)):
         html(admin_client, PAGE)
 

@@ -12,6 +12,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
+from support.servers import SERVER
 
 from models_admin.automation import rules
 from models_admin.models import Rule, Server, Source, State, Switch, TabbyModel
@@ -201,9 +202,9 @@ def armed(rule: Rule) -> bool:
 def test_a_time_that_has_passed_when_the_rule_is_made_is_past(admin_client: Client, catalog: Catalog) -> None:
     just_now = timezone.localtime() - timedelta(seconds=2)
     rule = add(admin_client, TIMED, at=f"{just_now:%H:%M:%S}", days=[str(day) for day in range(1, 8)])
-    rules.evaluate()
+    rules.evaluate(SERVER)
     assert not Switch.objects.exists()
-    rules.evaluate(just_now + timedelta(days=1))
+    rules.evaluate(SERVER, just_now + timedelta(days=1))
     assert Switch.objects.get().rule == str(rule)
 
 
@@ -308,7 +309,7 @@ def test_so_is_why_nothing_came_of_it(admin_client: Client, catalog: Catalog) ->
     add(admin_client, TIMED)
     TabbyModel.objects.filter(name=QWEN).update(vanished_at=timezone.now())
     Rule.objects.update(handled_until=None, at=timezone.localtime().time(), days=[1, 2, 3, 4, 5, 6, 7])
-    rules.evaluate()
+    rules.evaluate(SERVER)
     assert f"Not done: No model named “{QWEN}”" in line(html(admin_client))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from control_rows import running
 from django.test import Client
+from support.servers import SERVER
 
 from models_admin.models import State, Switch, TabbyModel
 from models_admin.presentation import snapshots
@@ -15,7 +16,7 @@ MODELS_PAGE = "/admin/models_admin/tabbymodel/"
 
 
 def names() -> tuple[str, str]:
-    snapshot = snapshots.current()
+    snapshot = snapshots.current(SERVER)
     return key(snapshot), step(snapshot)
 
 
@@ -47,9 +48,9 @@ def test_progress_changes_no_name(catalog: dict[str, TabbyModel]) -> None:
 
 
 def test_a_catalog_that_was_read_and_is_the_same_tells_pages_nothing(catalog: dict[str, TabbyModel]) -> None:
-    old = snapshots.current()
-    state_row.set_catalog_read()
-    assert snapshots.current() == old
+    old = snapshots.current(SERVER)
+    state_row.set_catalog_read(SERVER)
+    assert snapshots.current(SERVER) == old
 
 
 def test_only_who_sees_requests_asks_for_them(

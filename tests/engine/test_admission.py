@@ -14,6 +14,7 @@ from django.utils import timezone
 from support import calls
 from support.calls import Call
 from support.rivals import acting_as
+from support.servers import SERVER
 
 from chat import claims, progress, queue, replies
 from chat.models import Conversation, Message, Status
@@ -30,7 +31,7 @@ _calls = calls._calls
 def _a_model_is_loaded(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
     settings.QUEUED_PER_USER = 100
-    row = state_row.row()
+    row = state_row.row(SERVER)
     row.model, row.seen_at = "usual", timezone.now()
     row.save()
 
@@ -215,6 +216,6 @@ def test_the_demand_is_that_of_all() -> None:
 
 def test_nothing_is_admitted_behind_a_closed_gate() -> None:
     calls.ask("mara")
-    state_row.set_loaded(None)
+    state_row.set_loaded(SERVER, None)
     with pytest.raises(gate.Closed):
         calls.claim()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 from support.rivals import let_owner_die
+from support.servers import SERVER
 
 from models_admin.models import ACTIVE, ENDED, Source, State, Switch, TabbyModel
 from models_admin.servers import state_row
@@ -23,13 +24,13 @@ def _three_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models_admin.events.nudge_worker", lambda *args: None)
     for name in ("old", "new", "other"):
         TabbyModel.objects.create(name=name)
-    row = state_row.row()
+    row = state_row.row(SERVER)
     row.model, row.seen_at = "old", timezone.now()
     row.save()
 
 
 def ask(target: str, **how: Any) -> Switch:
-    return transitions.request(target, source=Source.API, **how)
+    return transitions.request(SERVER, target, source=Source.API, **how)
 
 
 def standing_at(state: State, **fields: Any) -> Switch:
@@ -102,13 +103,13 @@ def test_what_somebody_wants_in_any_case_does_not_give_way() -> None:
 
 def test_a_switch_whose_nudge_got_lost_is_found() -> None:
     asked = ask("new")
-    assert transitions.orphans() == []
+    assert transitions.orphans(SERVER) == []
     Switch.objects.filter(pk=asked.pk).update(created_at=timezone.now() - timedelta(seconds=3))
-    assert transitions.orphans() == [asked.pk]
+    assert transitions.orphans(SERVER) == [asked.pk]
     assert transitions.claim(asked.pk) is not None
-    assert transitions.orphans() == []
+    assert transitions.orphans(SERVER) == []
     let_owner_die(asked)
-    assert transitions.orphans() == [asked.pk]
+    assert transitions.orphans(SERVER) == [asked.pk]
 
 
 def test_the_seconds_of_each_step_are_added_up() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.servers import SERVER
 
 from models_admin.automation import upkeep
 from models_admin.models import TabbyModel
@@ -36,12 +37,12 @@ def test_what_an_api_key_is_not_shown_is_not_gone(
     for name in ("loaded", "other"):
         TabbyModel.objects.create(name=name)
     tabby: Any = Listed(permission)
-    assert upkeep.refresh(tabby).vanished == gone
+    assert upkeep.refresh(SERVER, tabby).vanished == gone
     assert list(TabbyModel.objects.exclude(vanished_at=None).values_list("name", flat=True)) == gone
 
 
 def test_a_name_that_is_not_known_may_be_the_keys_fault() -> None:
-    assert "key" not in str(transitions.UnknownModel("new"))
+    assert "key" not in str(transitions.UnknownModel(SERVER, "new"))
     found = {
         "id": "key",
         "level": "error",
@@ -49,6 +50,6 @@ def test_a_name_that_is_not_known_may_be_the_keys_fault() -> None:
         "detail": "",
         "hint": "Set it.",
     }
-    state_row.set_findings([found])
-    told = str(transitions.UnknownModel("new"))
+    state_row.set_findings(SERVER, [found])
+    told = str(transitions.UnknownModel(SERVER, "new"))
     assert told.endswith("The key may not switch models, so TabbyAPI may have more. Set it.")

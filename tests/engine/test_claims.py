@@ -11,6 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 from support.rivals import acting_as, let_holders_die
+from support.servers import SERVER
 
 from chat import claims, progress, replies
 from chat.models import Conversation, Message, Status
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _a_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
-    row = state_row.row()
+    row = state_row.row(SERVER)
     row.model, row.seen_at = "usual", timezone.now()
     row.save()
 
@@ -193,7 +194,7 @@ def test_a_reply_of_the_dead_is_stopped_instead_if_its_reader_wished() -> None:
 
 def test_nothing_is_claimed_behind_a_closed_gate() -> None:
     ask("mara")
-    state_row.set_loaded(None)
+    state_row.set_loaded(SERVER, None)
     with pytest.raises(gate.Closed):
         claim("one")
     assert not Lease.objects.exists()
@@ -201,10 +202,10 @@ def test_nothing_is_claimed_behind_a_closed_gate() -> None:
 
 def test_nothing_is_claimed_while_tabbyapi_is_out_of_reach() -> None:
     ask("mara")
-    state_row.set_trouble(Unreachable("TabbyAPI cannot be reached"))
+    state_row.set_trouble(SERVER, Unreachable("TabbyAPI cannot be reached"))
     with pytest.raises(gate.Closed):
         claim("one")
-    state_row.set_reachable()
+    state_row.set_reachable(SERVER)
     assert len(claim("one")) == 1
 
 
@@ -214,10 +215,10 @@ def test_who_holds_a_lease_hears_at_its_next_beat_that_it_is_to_let_go() -> None
     first, second = claim("one")
     assert gate.touch("one") == {first.lease: False, second.lease: False}
     progress.end(first, Status.COMPLETE, ReplyProgress("Done", ""))
-    assert gate.revoke() == 1
+    assert gate.revoke(SERVER) == 1
     assert gate.touch("one") == {second.lease: True}
     assert gate.touch("another") == {}
-    assert gate.revoke() == 0, "it has been told"
+    assert gate.revoke(SERVER) == 0, "it has been told"
 
 
 def test_a_reply_is_first_for_the_process_whose_page_asked_and_soon_for_any() -> None:
@@ -258,9 +259,9 @@ def test_what_is_stopped_while_it_is_being_claimed_is_not_begun(monkeypatch: pyt
     reply = Message.objects.get(status=Status.QUEUED)
     lease = gate.lease
 
-    def stopped_meanwhile(holder: str, subjects: Sequence[str]) -> list[Lease]:
+    def stopped_meanwhile(server: int, holder: str, subjects: Sequence[str]) -> list[Lease]:
         replies.stop(reply.conversation_id, reply.pk)
-        return lease(holder, subjects)
+        return lease(server, holder, subjects)
 
     monkeypatch.setattr(gate, "lease", stopped_meanwhile)
     (work,) = claim("one")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from support.servers import SERVER
 
 from models_admin import process
 from models_admin.models import Source, State, Switch, TabbyModel
@@ -95,13 +96,18 @@ def test_options_are_shown_as_they_are_in_effect() -> None:
 def test_a_success_keeps_the_card_and_what_differs() -> None:
     TabbyModel.objects.create(name="new")
     switch = Switch.objects.create(
-        target="new", source=Source.API, drain_seconds=0, state=State.VERIFYING, owner=process.name()
+        server_id=SERVER,
+        target="new",
+        source=Source.API,
+        drain_seconds=0,
+        state=State.VERIFYING,
+        owner=process.name(),
     )
     transitions.succeed(switch, card=ModelCard("new", SHOWN), options={"max_seq_len": 8192})
     switch.refresh_from_db()
     assert switch.card == SHOWN
     assert [each["option"] for each in switch.differences] == ["max_seq_len"]
-    row = state_row.row()
+    row = state_row.row(SERVER)
     assert (row.parameters, row.options, row.differences) == (
         SHOWN,
         {"max_seq_len": 8192},
@@ -111,7 +117,7 @@ def test_a_success_keeps_the_card_and_what_differs() -> None:
 
 def known(**fields: Any) -> int:
     """A backend that was seen to run `new` with the parameters SHOWN; its epoch."""
-    row = state_row.row()
+    row = state_row.row(SERVER)
     row.model, row.parameters, row.options = "new", SHOWN, {"cache_mode": "Q8"}
     row.seen_at = row.loaded_at = timezone.now()
     for name, value in fields.items():
@@ -122,8 +128,8 @@ def known(**fields: Any) -> int:
 
 def test_the_same_model_with_other_parameters_was_loaded_by_somebody_else() -> None:
     epoch = known()
-    observation.observe(ModelCard("new", {**SHOWN, "cache_mode": "Q4"}), epoch)
-    row, outside = state_row.row(), Switch.objects.get()
+    observation.observe(SERVER, ModelCard("new", {**SHOWN, "cache_mode": "Q4"}), epoch)
+    row, outside = state_row.row(SERVER), Switch.objects.get()
     assert (row.epoch, row.parameters["cache_mode"], row.options) == (epoch + 1, "Q4", {})
     assert (outside.source, outside.target, outside.previous) == (Source.OUTSIDE, "new", "new")
     assert outside.detail == "cache_mode Q4 instead of Q8"
@@ -134,7 +140,7 @@ def test_the_same_model_with_other_parameters_was_loaded_by_somebody_else() -> N
 def test_what_only_one_of_two_cards_shows_is_no_change(shown: dict[str, Any]) -> None:
     fewer = {name: value for name, value in SHOWN.items() if name != "chunk_size"}
     epoch = known()
-    observation.observe(ModelCard("new", {**fewer, **shown}), epoch)
-    assert state_row.row().epoch == epoch
-    assert state_row.row().options == {"cache_mode": "Q8"}
+    observation.observe(SERVER, ModelCard("new", {**fewer, **shown}), epoch)
+    assert state_row.row(SERVER).epoch == epoch
+    assert state_row.row(SERVER).options == {"cache_mode": "Q8"}
     assert not Switch.objects.exists()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
+from support.servers import SERVER
 
 from chat import claims, progress, replies
 from chat.models import Conversation, Message, Status
@@ -23,7 +24,7 @@ BATCH = 16
 def _a_model_is_loaded(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
     settings.QUEUED_PER_USER = 100
-    row = state_row.row()
+    row = state_row.row(SERVER)
     row.model, row.seen_at = "usual", timezone.now()
     row.save()
 

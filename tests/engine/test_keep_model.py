@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from support.servers import SERVER
 
 from models_admin.automation import upkeep
 from models_admin.models import Server, Source, State, Switch, TabbyModel
@@ -30,7 +31,7 @@ def _known(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
 def seen(model: str, wanted: str = "") -> None:
     """Let `model` be what TabbyAPI was last seen to run."""
     TabbyModel.objects.filter(name=model).update(last_loaded=timezone.now())
-    row = state_row.row()
+    row = state_row.row(SERVER)
     row.model, row.wanted, row.seen_at = model, wanted, timezone.now()
     row.save()
 
@@ -39,13 +40,13 @@ def away(*, refused: bool = True) -> None:
     """Let TabbyAPI be out of reach, with nobody listening at its address or otherwise."""
     error = Unreachable("It is away")
     error.refused = refused
-    state_row.set_trouble(error)
+    state_row.set_trouble(SERVER, error)
 
 
 def look(model: str = "") -> None:
     """Let TabbyAPI say what is loaded."""
-    observation.observe(ModelCard(model, {}) if model else None, state_row.row().epoch)
-    upkeep.keep()
+    observation.observe(SERVER, ModelCard(model, {}) if model else None, state_row.row(SERVER).epoch)
+    upkeep.keep(SERVER)
 
 
 def later(seconds: float) -> None:
@@ -86,14 +87,14 @@ def test_one_that_did_not_start_anew_may_be_loading_somebodys_model(lost: str) -
     if lost == "not heard of for a while":
         away(refused=False)
     elif lost == "silent for a while":
-        state_row.set_trouble(TimedOut("It is silent"))
+        state_row.set_trouble(SERVER, TimedOut("It is silent"))
     look()
     later(AFTER - 1)
     look()
     assert asked_for() == []
     look("other")
     assert asked_for() == []
-    assert not state_row.vacant(state_row.row())
+    assert not state_row.vacant(state_row.row(SERVER))
 
 
 def test_it_is_loaded_when_that_has_lasted_longer_than_any_load() -> None:
@@ -134,7 +135,7 @@ def test_it_is_asked_for_once() -> None:
 
 def test_another_change_comes_first() -> None:
     seen("usual")
-    other = transitions.request("other", source=Source.API)
+    other = transitions.request(SERVER, "other", source=Source.API)
     away()
     look()
     assert asked_for() == []
@@ -156,7 +157,7 @@ def test_another_model_from_outside_is_left_alone() -> None:
     seen("usual")
     look("other")
     assert asked_for() == []
-    assert state_row.row().model == "other"
+    assert state_row.row(SERVER).model == "other"
 
 
 class Loaded:
@@ -200,7 +201,7 @@ def test_a_model_that_comes_in_the_last_moment_is_left_alone(looks: int) -> None
     switch = carried_out(Switch.objects.get(source=Source.KEEP), Loaded(looks))
     assert (switch.state, switch.error_kind, switch.result) == ("cancelled", "not_empty", "other")
     assert switch.error == "Not done, because other has been loaded meanwhile."
-    assert state_row.row().model == "other"
+    assert state_row.row(SERVER).model == "other"
     assert ("draining" in switch.seconds) == (looks > 0), "replies by that model were kept waiting"
 
 
@@ -208,15 +209,15 @@ def test_somebody_who_asks_for_the_same_model_wants_it_in_any_case() -> None:
     seen("usual")
     away()
     look()
-    switch = transitions.request("usual", source=Source.API)
+    switch = transitions.request(SERVER, "usual", source=Source.API)
     assert switch.source == Source.KEEP
     assert not Switch.objects.get(pk=switch.pk).only_if_empty
 
 
 def test_an_answer_from_before_the_last_change_is_not_believed() -> None:
     seen("usual")
-    observation.observe(None, state_row.row().epoch - 1)
-    assert state_row.row().model == "usual"
+    observation.observe(SERVER, None, state_row.row(SERVER).epoch - 1)
+    assert state_row.row(SERVER).model == "usual"
 
 
 class Dying:
@@ -261,7 +262,7 @@ def cut_off(settings: Any, last: str, *, refused: bool) -> Switch:
     settings.SWITCH_TIMEOUT = 0
     seen("usual", wanted="usual")
     Server.objects.update(options={"cache_mode": "Q8"}, parameters={"cache_mode": "Q8"})
-    claimed = transitions.claim(transitions.request("other", source=Source.API).pk)
+    claimed = transitions.claim(transitions.request(SERVER, "other", source=Source.API).pk)
     assert claimed is not None
     tabby = Dying(last, refused=refused)
     run = runner.Run(claimed, tabby, Quiet())  # type: ignore[arg-type]
@@ -272,7 +273,7 @@ def cut_off(settings: Any, last: str, *, refused: bool) -> Switch:
     run.to_the_end()
     switch = Switch.objects.get(pk=claimed.pk)
     assert (switch.state, switch.result) == (State.FAILED, None)
-    assert state_row.row().unreachable_since is not None
+    assert state_row.row(SERVER).unreachable_since is not None
     return switch
 
 
@@ -282,7 +283,7 @@ def test_a_tabbyapi_that_dies_in_mid_switch_is_given_its_model_again(
     settings: Any, last: str, refused: bool
 ) -> None:
     cut_off(settings, last, refused=refused)
-    assert state_row.row().model == ""
+    assert state_row.row(SERVER).model == ""
     look()
     if not refused:
         assert asked_for() == [], "a load may be under way"
@@ -299,7 +300,7 @@ def test_one_that_dies_before_it_was_told_anything_is_too(settings: Any) -> None
 
 def test_a_network_that_breaks_before_anything_was_sent_has_changed_nothing(settings: Any) -> None:
     cut_off(settings, "nothing", refused=False)
-    observation.observe(ModelCard("usual", {"cache_mode": "Q8"}), state_row.row().epoch)
-    row = state_row.row()
+    observation.observe(SERVER, ModelCard("usual", {"cache_mode": "Q8"}), state_row.row(SERVER).epoch)
+    row = state_row.row(SERVER)
     assert (row.model, row.options, row.keep_due) == ("usual", {"cache_mode": "Q8"}, False)
     assert not Switch.objects.filter(source=Source.OUTSIDE).exists()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from support.servers import SERVER
 
 from models_admin.models import Load, Source, State, Switch, TabbyModel
 from models_admin.servers import diagnosis, loads, state_row
@@ -27,7 +28,7 @@ def _known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def found(model: str) -> None:
     """Let `model` be what TabbyAPI was last seen to run."""
-    row = state_row.row()
+    row = state_row.row(SERVER)
     row.model, row.seen_at, row.loaded_at = model, timezone.now(), timezone.now() - timedelta(hours=1)
     row.save()
 
@@ -35,7 +36,7 @@ def found(model: str) -> None:
 @pytest.fixture
 def failed() -> Switch:
     """A switch from “old” to “new” that has given up both: its load, and the one on its way back. Nothing is loaded."""
-    switch = transitions.request("new", source=Source.API, options={"cache_mode": "Q8"})
+    switch = transitions.request(SERVER, "new", source=Source.API, options={"cache_mode": "Q8"})
     for back in (False, True):
         loads.send(switch, back=back)
     Switch.objects.filter(pk=switch.pk).update(state=State.FAILED)
@@ -46,7 +47,7 @@ def failed() -> Switch:
 
 
 def observe(model: str) -> None:
-    observation.observe(ModelCard(model, {}) if model else None, state_row.row().epoch)
+    observation.observe(SERVER, ModelCard(model, {}) if model else None, state_row.row(SERVER).epoch)
 
 
 def history() -> list[tuple[str, str]]:
@@ -54,64 +55,64 @@ def history() -> list[tuple[str, str]]:
 
 
 def test_each_takes_effect_in_its_turn_and_nobody_else_is_named(failed: Switch) -> None:
-    assert loads.busy_with() == "new"
+    assert loads.busy_with(SERVER) == "new"
     observe("new")
-    assert (state_row.row().model, state_row.row().options) == ("new", {"cache_mode": "Q8"})
-    assert loads.busy_with() == "old"
+    assert (state_row.row(SERVER).model, state_row.row(SERVER).options) == ("new", {"cache_mode": "Q8"})
+    assert loads.busy_with(SERVER) == "old"
     observe("")  # TabbyAPI goes on with the next
-    assert state_row.row().model == ""
+    assert state_row.row(SERVER).model == ""
     observe("old")
-    assert loads.busy_with() == ""
+    assert loads.busy_with(SERVER) == ""
     assert history() == [("late", "new"), ("late", "old")]
     assert set(Switch.objects.filter(source="late").values_list("cause", flat=True)) == {failed.pk}
-    assert list(diagnosis.changed_by_others()) == []
+    assert list(diagnosis.changed_by_others(SERVER)) == []
 
 
 def test_a_later_one_that_is_seen_first_shows_that_the_earlier_one_is_over(failed: Switch) -> None:
     observe("old")
-    assert loads.busy_with() == ""
+    assert loads.busy_with(SERVER) == ""
     assert history() == [("late", "old")]
 
 
 def test_another_model_is_from_outside_and_the_loads_wait_behind_it(failed: Switch) -> None:
     observe("other")
     assert history() == [("outside", "other")]
-    assert loads.busy_with() == "new"
+    assert loads.busy_with(SERVER) == "new"
 
 
 def test_a_model_that_stays_shows_that_nothing_waits_behind_it(failed: Switch) -> None:
     found("other")
     observe("other")
-    assert loads.busy_with() == ""
+    assert loads.busy_with(SERVER) == ""
 
 
 @pytest.mark.parametrize("refused", [True, False])
 def test_a_tabbyapi_that_does_not_listen_has_no_loads(failed: Switch, refused: bool) -> None:
     error = Unreachable("It is away")
     error.refused = refused
-    state_row.set_trouble(error)
-    assert loads.busy_with() == ("" if refused else "new")
+    state_row.set_trouble(SERVER, error)
+    assert loads.busy_with(SERVER) == ("" if refused else "new")
 
 
 def test_one_that_is_never_heard_of_again_is_forgotten_in_the_end(failed: Switch, settings: Any) -> None:
     long_ago = timezone.now() - timedelta(seconds=loads.LASTS * settings.SWITCH_MAX_SECONDS + 1)
     Load.objects.update(sent_at=long_ago)
-    assert loads.busy_with() == ""
+    assert loads.busy_with(SERVER) == ""
     observe("new")
     assert history() == [("outside", "new")]
 
 
 def test_a_load_under_way_is_not_given_up() -> None:
-    switch = transitions.request("new", source=Source.API)
+    switch = transitions.request(SERVER, "new", source=Source.API)
     loads.send(switch, back=False)
-    assert loads.busy_with() == ""
+    assert loads.busy_with(SERVER) == ""
 
 
 def test_a_load_that_has_ended_is_begun_anew_when_it_is_asked_for_again() -> None:
-    switch = transitions.request("new", source=Source.API)
+    switch = transitions.request(SERVER, "new", source=Source.API)
     asked = [loads.send(switch, back=False)[1] for _ in range(2)]
     away = Unreachable("It is away")
     away.refused = True
-    state_row.set_trouble(away)
+    state_row.set_trouble(SERVER, away)
     asked += [loads.send(switch, back=False)[1] for _ in range(2)]
     assert asked == [False, True, False, True]

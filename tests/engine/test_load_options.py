@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError
+from support.servers import SERVER
 
 from models_admin.models import Source, Switch, TabbyModel
 from models_admin.servers.options import validated
@@ -101,7 +102,7 @@ def test_a_context_with_room_for_prompt_and_chunk_is_taken(options: dict[str, An
 def test_a_request_with_a_bad_option_makes_no_switch() -> None:
     TabbyModel.objects.create(name="new", load_options={"cache_mode": "Q4"})
     with pytest.raises(BadOptions):
-        request("new", source=Source.API, options={"cache_size": 100})
+        request(SERVER, "new", source=Source.API, options={"cache_size": 100})
     assert not Switch.objects.exists()
 
 
@@ -109,7 +110,7 @@ def test_a_request_with_a_bad_option_makes_no_switch() -> None:
 def test_a_models_own_options_are_used_and_overridden_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
     TabbyModel.objects.create(name="new", load_options={"cache_mode": "Q4", "max_seq_len": 4096})
-    switch = request("new", source=Source.API, options={"max_seq_len": 8192})
+    switch = request(SERVER, "new", source=Source.API, options={"max_seq_len": 8192})
     assert switch.options == {"cache_mode": "Q4", "max_seq_len": 8192}
 
 
@@ -117,4 +118,4 @@ def test_a_models_own_options_are_used_and_overridden_for_once(monkeypatch: pyte
 def test_a_row_that_the_database_refuses_is_not_tried_for_ever() -> None:
     TabbyModel.objects.create(name="new")
     with pytest.raises(IntegrityError):
-        request("new", source=None)  # type: ignore[arg-type]
+        request(SERVER, "new", source=None)  # type: ignore[arg-type]

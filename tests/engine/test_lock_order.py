@@ -15,6 +15,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 from support.rivals import acting_as, kept_waiting, let_holders_die
+from support.servers import SERVER
 
 from chat import claims, conversations, progress, replies
 from chat.models import Conversation, Message, Role, Status
@@ -29,27 +30,38 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def leases() -> list[int]:
     """Two leases that are told to let go long ago; the later one lies first in the table."""
     ago = timezone.now() - timedelta(hours=1)
-    first, second = (Lease.objects.create(holder="web", subject=f"reply {n}").pk for n in range(2))
+    state_row.row(SERVER)
+    first, second = (
+        Lease.objects.create(server_id=SERVER, holder="web", subject=f"reply {n}").pk for n in range(2)
+    )
     Lease.objects.filter(pk=second).update(revoked_at=ago)
     Lease.objects.filter(pk=first).update(revoked_at=ago)
     return [first, second]
 
 
 def revoke() -> None:
-    gate.revoke()
+    gate.revoke(SERVER)
+
+
+def drop_deaf() -> None:
+    gate.drop_deaf(SERVER)
+
+
+def remaining() -> None:
+    gate.remaining(SERVER)
 
 
 def release() -> None:
     gate.release(Lease.objects.values_list("pk", flat=True))
 
 
-@pytest.mark.parametrize("change", [revoke, gate.drop_deaf, gate.remaining, release])
+@pytest.mark.parametrize("change", [revoke, drop_deaf, remaining, release])
 def test_leases_are_locked_in_the_order_of_a_heartbeat(change: Callable[[], object]) -> None:
     first, second = leases()
     if change is revoke:
         Lease.objects.update(revoked_at=None)
         Lease.objects.filter(pk=first).update(subject="the last one in the table")
-    if change is gate.remaining:
+    if change is remaining:
         let_holders_die()
         Lease.objects.filter(pk=first).update(subject="the last one in the table")
     with transaction.atomic():  # a heartbeat, half way
@@ -60,7 +72,7 @@ def test_leases_are_locked_in_the_order_of_a_heartbeat(change: Callable[[], obje
 
 
 def claimed(holder: str, asked: int = 1) -> list[ClaimedReply]:
-    row = state_row.row()
+    row = state_row.row(SERVER)
     row.model, row.seen_at = "usual", timezone.now()
     row.save()
     for each in range(asked):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.utils import timezone
+from support.servers import SERVER
 
 from models_admin.models import Lease, Source, State, Switch, TabbyModel, Worker
 from models_admin.servers import state_row, worker_heartbeats
@@ -28,7 +29,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def claimed() -> Switch:
     """A switch that this process carries out."""
     TabbyModel.objects.create(name="new")
-    switch = transitions.claim(transitions.request("new", source=Source.API).pk)
+    switch = transitions.claim(transitions.request(SERVER, "new", source=Source.API).pk)
     assert switch is not None
     return switch
 
@@ -111,8 +112,8 @@ def test_a_time_is_taken_when_it_is_written(
     claimed: Switch, slow_database: Callable[[], None], write: str
 ) -> None:
     """A time from before a long wait for the database is old already, and its writer would be taken for dead."""
-    state_row.row()
-    lease = Lease.objects.create(holder="me", subject="reply 1")
+    state_row.row(SERVER)
+    lease = Lease.objects.create(server_id=SERVER, holder="me", subject="reply 1")
     worker_heartbeats.beat()
     slow_database()
     match write:
@@ -126,7 +127,7 @@ def test_a_time_is_taken_when_it_is_written(
             gate.touch("me")
             written = Lease.objects.get(pk=lease.pk).heartbeat
         case "revoke":
-            gate.revoke()
+            gate.revoke(SERVER)
             written = Lease.objects.get(pk=lease.pk).revoked_at
         case _:
             worker_heartbeats.beat()

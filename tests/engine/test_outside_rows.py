@@ -12,6 +12,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.examples import examples
+from support.servers import SERVER
 
 from chat import claims, progress, replies, wire
 from chat.models import Conversation, Message, Status
@@ -34,7 +35,7 @@ def test_any_end_of_a_reply_is_written(
     monkeypatch: pytest.MonkeyPatch, reason: object, seconds: object, text: str, tokens: object
 ) -> None:
     monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
-    row = state_row.row()
+    row = state_row.row(SERVER)
     row.model, row.seen_at = "usual", timezone.now()
     row.save()
     owner, _ = User.objects.get_or_create(username="mara")

@@ -15,6 +15,7 @@ from django.contrib.auth.models import User
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError, connection
 from django.test import Client
 from django.utils import timezone
+from support.servers import SERVER
 from support.tabby import ADMIN_KEY, Tabby, running
 
 from chat import claims, dispatch, progress, replies, reply_ends, wire
@@ -23,7 +24,7 @@ from chat.models import Conversation, Message, Role, Status
 from chat.progress import ClaimedReply
 from models_admin import db_threads, process
 from models_admin.models import Lease
-from models_admin.servers import state_row
+from models_admin.servers import connections, state_row
 from models_admin.tabby.aclient import AsyncTabby
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -58,7 +59,7 @@ async def dispatcher(
     tabby.reset()
     settings.TABBY_HOST, settings.TABBY_ADMIN_KEY = tabby.url, ADMIN_KEY
     made = Dispatcher()
-    made._tabby = AsyncTabby.from_settings()
+    made._tabby = connections.async_client(SERVER)
     yield made
     await made._tabby.aclose()
 
@@ -75,7 +76,7 @@ def _refusing(transactional_db: None) -> Iterator[None]:
 
 def asked(*texts: str) -> list[ClaimedReply]:
     """Claim a reply to each text, for this process."""
-    row = state_row.row()
+    row = state_row.row(SERVER)
     row.model, row.seen_at = "alpha-7B", timezone.now()
     row.save()
     owner, _ = User.objects.get_or_create(username="mara")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
+from support.servers import SERVER
 from support.tabby import ADMIN_KEY, Tabby, running
 
 from chat import claims, replies
@@ -21,8 +22,7 @@ from chat.relay import EndReason
 from chat.rooms import rooms
 from models_admin import db_threads, process
 from models_admin.models import Lease
-from models_admin.servers import state_row
-from models_admin.tabby.aclient import AsyncTabby
+from models_admin.servers import connections, state_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Sent = list[tuple[str, dict[str, Any]]]
@@ -81,14 +81,14 @@ async def dispatcher(tabby: Tabby, sent: Sent, settings: Any) -> AsyncIterator[D
     """One that carries out what it is given, and claims nothing by itself."""
     settings.TABBY_HOST, settings.TABBY_ADMIN_KEY = tabby.url, ADMIN_KEY
     made = Dispatcher()
-    made._tabby = AsyncTabby.from_settings()
+    made._tabby = connections.async_client(SERVER)
     yield made
     await made._tabby.aclose()
 
 
 def claimed(text: str, system_prompt: str = "", earlier: tuple[str, ...] = ()) -> ClaimedReply:
     """Ask `text` behind earlier messages, each answered with "Yes.", and claim the reply."""
-    row = state_row.row()
+    row = state_row.row(SERVER)
     row.model, row.seen_at = "alpha-7B", timezone.now()
     row.save()
     owner, _ = User.objects.get_or_create(username="mara")

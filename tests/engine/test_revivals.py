@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 from support.rivals import let_holders_die
+from support.servers import SERVER
 
 from chat import claims, progress, replies
 from chat.models import Conversation, Message, Status
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _a_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
-    row = state_row.row()
+    row = state_row.row(SERVER)
     row.model, row.seen_at = "usual", timezone.now()
     row.save()
 

@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 from support.examples import moments
+from support.servers import SERVER
 
 from chat.models import Conversation, Message
 from models_admin.automation import rules
@@ -91,9 +92,9 @@ def message(**fields: Any) -> Message:
 
 def test_a_set_time_asks_for_its_model_and_the_history_names_the_rule() -> None:
     rule = timed()
-    rules.evaluate(MONDAY - MINUTE)
+    rules.evaluate(SERVER, MONDAY - MINUTE)
     assert asked() == []
-    rules.evaluate(MONDAY)
+    rules.evaluate(SERVER, MONDAY)
     switch = Switch.objects.get()
     assert (switch.target, switch.source, switch.rule) == (
         "coder",
@@ -107,9 +108,9 @@ def test_a_set_time_asks_for_its_model_and_the_history_names_the_rule() -> None:
 
 def test_it_is_followed_once_whoever_asks_how_often() -> None:
     timed()
-    rules.evaluate(MONDAY)
+    rules.evaluate(SERVER, MONDAY)
     end(State.CANCELLED)
-    rules.evaluate(MONDAY + MINUTE)
+    rules.evaluate(SERVER, MONDAY + MINUTE)
     assert asked() == ["coder"]
 
 
@@ -117,7 +118,7 @@ def test_of_two_workers_with_the_same_task_one_does_it() -> None:
     timed()
     seen_by_both = [Rule.objects.get(), Rule.objects.get()]
     for rule in seen_by_both:
-        rules._consider(rule, MONDAY)
+        rules._consider(SERVER, rule, MONDAY)
         Switch.objects.update(state=State.CANCELLED)
     assert asked() == ["coder"]
 
@@ -127,7 +128,7 @@ def test_a_rule_that_was_changed_meanwhile_is_not_followed_as_it_was() -> None:
     stale = Rule.objects.get()
     rules.arm(rule)
     rule.save()
-    rules._consider(stale, MONDAY)
+    rules._consider(SERVER, stale, MONDAY)
     assert asked() == []
 
 
@@ -139,26 +140,26 @@ def test_a_worker_that_dies_on_the_way_leaves_the_rule_due(monkeypatch: pytest.M
 
     with monkeypatch.context() as dying:
         dying.setattr(transitions, "request", die)
-        rules.evaluate(MONDAY)
+        rules.evaluate(SERVER, MONDAY)
     assert asked() == []
-    rules.evaluate(MONDAY)
+    rules.evaluate(SERVER, MONDAY)
     assert asked() == ["coder"]
 
 
 def test_only_on_its_days() -> None:
     timed(days=[6, 7], handled_until=MONDAY - timedelta(hours=1))
-    rules.evaluate(MONDAY)
+    rules.evaluate(SERVER, MONDAY)
     assert asked() == []
-    rules.evaluate(MONDAY + timedelta(days=5))
+    rules.evaluate(SERVER, MONDAY + timedelta(days=5))
     assert asked() == ["coder"]
 
 
 def test_the_time_is_that_of_the_time_zone(settings: Any) -> None:
     settings.TIME_ZONE = "Asia/Tokyo"
     timed()
-    rules.evaluate(MONDAY - timedelta(hours=9, minutes=1))
+    rules.evaluate(SERVER, MONDAY - timedelta(hours=9, minutes=1))
     assert asked() == []
-    rules.evaluate(MONDAY - timedelta(hours=9))
+    rules.evaluate(SERVER, MONDAY - timedelta(hours=9))
     assert asked() == ["coder"]
 
 
@@ -182,45 +183,45 @@ def test_when_clocks_change_a_rule_is_still_due_once_a_day(
     rule = timed(at=at, days=[1, 2, 3, 4, 5, 6, 7], handled_until=before)
     expected = datetime.fromisoformat(due).replace(tzinfo=UTC)
     assert rules.following(rule, before) == expected
-    rules.evaluate(expected - MINUTE)
+    rules.evaluate(SERVER, expected - MINUTE)
     assert asked() == []
     for minutes in range(0, 180, 5):
-        rules.evaluate(expected + minutes * MINUTE)
+        rules.evaluate(SERVER, expected + minutes * MINUTE)
         Switch.objects.update(state=State.CANCELLED)
     assert asked() == ["coder"]
 
 
 def test_what_is_noticed_too_late_is_skipped_and_says_so() -> None:
     rule = timed()
-    rules.evaluate(MONDAY + rules.GRACE + MINUTE)
+    rules.evaluate(SERVER, MONDAY + rules.GRACE + MINUTE)
     assert asked() == []
     assert note(rule) == "Skipped: it was noticed after 08:10, because Gantry was not running."
-    rules.evaluate(MONDAY + timedelta(days=1))
+    rules.evaluate(SERVER, MONDAY + timedelta(days=1))
     assert asked() == ["coder"]
 
 
 def test_a_little_late_is_not_too_late() -> None:
     timed()
-    rules.evaluate(MONDAY + rules.GRACE)
+    rules.evaluate(SERVER, MONDAY + rules.GRACE)
     assert asked() == ["coder"]
 
 
 def test_what_failed_is_not_tried_again_before_the_next_day() -> None:
     rule = timed()
-    rules.evaluate(MONDAY)
+    rules.evaluate(SERVER, MONDAY)
     failed = end(State.FAILED, error="CUDA out of memory.")
     for seconds in moments(600):
-        rules.evaluate(MONDAY + timedelta(seconds=seconds))
+        rules.evaluate(SERVER, MONDAY + timedelta(seconds=seconds))
     assert asked() == ["coder"]
     rule.refresh_from_db()
     assert rule.last_switch == failed
-    rules.evaluate(MONDAY + timedelta(days=1))
+    rules.evaluate(SERVER, MONDAY + timedelta(days=1))
     assert asked() == ["coder", "coder"]
 
 
 def test_a_model_that_is_gone_is_told_and_not_asked_for() -> None:
     rule = timed(target="gone")
-    rules.evaluate(MONDAY)
+    rules.evaluate(SERVER, MONDAY)
     assert asked() == []
     assert note(rule).startswith("Not done: No model named “gone” is in TabbyAPI's catalog.")
     rule.refresh_from_db()
@@ -230,26 +231,26 @@ def test_a_model_that_is_gone_is_told_and_not_asked_for() -> None:
 def test_a_model_that_is_loaded_already_is_left_alone() -> None:
     loaded("coder")
     rule = timed()
-    rules.evaluate(MONDAY)
+    rules.evaluate(SERVER, MONDAY)
     assert asked() == []
     assert note(rule) == "Nothing to do: coder was loaded already."
 
 
 def test_a_set_time_can_unload() -> None:
     timed(target="")
-    rules.evaluate(MONDAY)
+    rules.evaluate(SERVER, MONDAY)
     assert asked() == [""]
 
 
 def test_it_waits_for_a_running_switch_and_is_followed_after_it() -> None:
     rule = timed()
-    transitions.request("usual", source=Source.ADMIN)
-    rules.evaluate(MONDAY)
+    transitions.request(SERVER, "usual", source=Source.ADMIN)
+    rules.evaluate(SERVER, MONDAY)
     assert asked() == []
     rule.refresh_from_db()
     assert rule.waits_for == MONDAY
     end()
-    rules.evaluate(MONDAY + MINUTE)
+    rules.evaluate(SERVER, MONDAY + MINUTE)
     assert asked() == ["coder"]
     rule.refresh_from_db()
     assert rule.waits_for is None
@@ -257,22 +258,22 @@ def test_it_waits_for_a_running_switch_and_is_followed_after_it() -> None:
 
 def test_a_switch_that_runs_for_too_long_makes_it_skip() -> None:
     rule = timed()
-    transitions.request("usual", source=Source.ADMIN)
-    rules.evaluate(MONDAY)
-    rules.evaluate(MONDAY + rules.GRACE + MINUTE)
+    transitions.request(SERVER, "usual", source=Source.ADMIN)
+    rules.evaluate(SERVER, MONDAY)
+    rules.evaluate(SERVER, MONDAY + rules.GRACE + MINUTE)
     assert note(rule) == "Skipped: until 08:10, people used the model or another change was under way."
 
 
 def test_a_rule_with_an_error_does_not_keep_the_others_from_their_work() -> None:
     timed(days=7)
     timed()
-    rules.evaluate(MONDAY)
+    rules.evaluate(SERVER, MONDAY)
     assert asked() == ["coder"]
 
 
 def test_a_disabled_rule_does_nothing() -> None:
     timed(enabled=False)
-    rules.evaluate(MONDAY)
+    rules.evaluate(SERVER, MONDAY)
     assert asked() == []
 
 
@@ -282,7 +283,9 @@ def test_a_disabled_rule_does_nothing() -> None:
 def make_busy(kind: str) -> Any:
     match kind:
         case "writing":
-            return Lease.objects.create(holder="web", subject="reply 1", heartbeat=timezone.now())
+            return Lease.objects.create(
+                server_id=SERVER, holder="web", subject="reply 1", heartbeat=timezone.now()
+            )
         case "waiting":
             return message()
         case _:
@@ -293,11 +296,11 @@ def make_busy(kind: str) -> Any:
 def test_only_if_idle_waits_for_people(kind: str) -> None:
     rule = timed(only_if_idle=True, idle_minutes=5, wait_minutes=60)
     busy = make_busy(kind)
-    rules.evaluate(MONDAY)
+    rules.evaluate(SERVER, MONDAY)
     assert asked() == []
     if kind != "just answered":
         busy.delete()
-    rules.evaluate(MONDAY + 59 * MINUTE)
+    rules.evaluate(SERVER, MONDAY + 59 * MINUTE)
     assert asked() == ["coder"]
     assert Switch.objects.get().only_if_idle
     assert rule.words == "Weekdays at 08:00: switch to coder, if idle"
@@ -306,8 +309,8 @@ def test_only_if_idle_waits_for_people(kind: str) -> None:
 def test_people_who_stay_make_it_skip_until_the_next_day() -> None:
     rule = timed(only_if_idle=True, wait_minutes=60)
     message()
-    rules.evaluate(MONDAY)
-    rules.evaluate(MONDAY + 61 * MINUTE)
+    rules.evaluate(SERVER, MONDAY)
+    rules.evaluate(SERVER, MONDAY + 61 * MINUTE)
     assert note(rule) == "Skipped: until 09:00, people used the model or another change was under way."
     assert asked() == []
 
@@ -315,19 +318,19 @@ def test_people_who_stay_make_it_skip_until_the_next_day() -> None:
 def test_without_that_condition_it_does_not_wait() -> None:
     timed(only_if_idle=False)
     message()
-    rules.evaluate(MONDAY)
+    rules.evaluate(SERVER, MONDAY)
     assert asked() == ["coder"]
     assert not Switch.objects.get().only_if_idle
 
 
 def test_what_gave_way_to_somebody_is_tried_again_while_there_is_time() -> None:
     rule = timed(only_if_idle=True, wait_minutes=60, idle_minutes=0)
-    rules.evaluate(MONDAY)
+    rules.evaluate(SERVER, MONDAY)
     end(State.CANCELLED, error_kind=runner.NOT_IDLE)
-    rules.evaluate(MONDAY + MINUTE)
+    rules.evaluate(SERVER, MONDAY + MINUTE)
     assert asked() == ["coder", "coder"]
     end(State.CANCELLED, error_kind=runner.NOT_IDLE)
-    rules.evaluate(MONDAY + 61 * MINUTE)
+    rules.evaluate(SERVER, MONDAY + 61 * MINUTE)
     assert asked() == ["coder", "coder"]
     rule.refresh_from_db()
     assert rule.last_switch is not None
@@ -335,9 +338,9 @@ def test_what_gave_way_to_somebody_is_tried_again_while_there_is_time() -> None:
 
 def test_what_a_person_cancelled_is_not() -> None:
     timed(only_if_idle=True, wait_minutes=60, idle_minutes=0)
-    rules.evaluate(MONDAY)
+    rules.evaluate(SERVER, MONDAY)
     end(State.CANCELLED, error_kind="cancelled")
-    rules.evaluate(MONDAY + MINUTE)
+    rules.evaluate(SERVER, MONDAY + MINUTE)
     assert asked() == ["coder"]
 
 
@@ -348,9 +351,9 @@ def test_a_model_is_unloaded_so_long_after_the_last_reply() -> None:
     idle()
     message(status="complete", finished_at=MONDAY)
     message(status="stopped", finished_at=MONDAY - 20 * MINUTE)
-    rules.evaluate(MONDAY + 29 * MINUTE)
+    rules.evaluate(SERVER, MONDAY + 29 * MINUTE)
     assert asked() == []
-    rules.evaluate(MONDAY + 30 * MINUTE)
+    rules.evaluate(SERVER, MONDAY + 30 * MINUTE)
     assert asked() == [""]
     switch = Switch.objects.get()
     assert (switch.rule, switch.only_if_idle) == ("Unload when idle for 30 minutes", True)
@@ -360,9 +363,9 @@ def test_or_so_long_after_the_load_if_that_was_later() -> None:
     idle()
     message(status="complete", finished_at=MONDAY - 60 * MINUTE)
     loaded("usual", MONDAY)
-    rules.evaluate(MONDAY + 29 * MINUTE)
+    rules.evaluate(SERVER, MONDAY + 29 * MINUTE)
     assert asked() == []
-    rules.evaluate(MONDAY + 30 * MINUTE)
+    rules.evaluate(SERVER, MONDAY + 30 * MINUTE)
     assert asked() == [""]
 
 
@@ -370,36 +373,36 @@ def test_or_so_long_after_the_load_if_that_was_later() -> None:
 def test_never_while_somebody_waits_or_is_answered(kind: str) -> None:
     idle()
     busy = make_busy(kind)
-    rules.evaluate(MONDAY + timedelta(days=1))
+    rules.evaluate(SERVER, MONDAY + timedelta(days=1))
     assert asked() == []
     busy.delete()
-    rules.evaluate(MONDAY + timedelta(days=1))
+    rules.evaluate(SERVER, MONDAY + timedelta(days=1))
     assert asked() == [""]
 
 
 def test_with_nothing_loaded_there_is_nothing_to_unload() -> None:
     idle()
     loaded("")
-    rules.evaluate(MONDAY + timedelta(days=1))
+    rules.evaluate(SERVER, MONDAY + timedelta(days=1))
     assert asked() == []
 
 
 def test_out_of_reach_nothing_is_unloaded() -> None:
     idle()
     Server.objects.update(unreachable_since=MONDAY)
-    rules.evaluate(MONDAY + timedelta(days=1))
+    rules.evaluate(SERVER, MONDAY + timedelta(days=1))
     assert asked() == []
 
 
 def test_an_unload_that_failed_is_tried_again_after_the_next_reply() -> None:
     idle()
-    rules.evaluate(MONDAY + 30 * MINUTE)
+    rules.evaluate(SERVER, MONDAY + 30 * MINUTE)
     end(State.FAILED, error="TabbyAPI cannot be reached.")
     for seconds in moments(7200):
-        rules.evaluate(MONDAY + 30 * MINUTE + timedelta(seconds=seconds))
+        rules.evaluate(SERVER, MONDAY + 30 * MINUTE + timedelta(seconds=seconds))
     assert asked() == [""]
     message(status="complete", finished_at=MONDAY + 120 * MINUTE)
-    rules.evaluate(MONDAY + 150 * MINUTE)
+    rules.evaluate(SERVER, MONDAY + 150 * MINUTE)
     assert asked() == ["", ""]
 
 
@@ -407,7 +410,7 @@ def test_a_rule_for_idle_hours_that_is_enabled_counts_from_the_last_reply_all_th
     rule = idle()
     rules.arm(rule)
     rule.save()
-    rules.evaluate(MONDAY)
+    rules.evaluate(SERVER, MONDAY)
     assert asked() == [""]
 
 
@@ -434,23 +437,23 @@ def drained(switch: Switch) -> Switch:
     ("kind", "words"), [("writing", "a reply is being written"), ("waiting", "a message waits for its reply")]
 )
 def test_a_rule_gives_way_to_who_came_meanwhile(kind: str, words: str) -> None:
-    switch = transitions.request("", source=Source.RULE, rule="at night", only_if_idle=True)
+    switch = transitions.request(SERVER, "", source=Source.RULE, rule="at night", only_if_idle=True)
     make_busy(kind)
     ended = drained(switch)
     assert (ended.state, ended.error_kind, ended.result) == (State.CANCELLED, runner.NOT_IDLE, "usual")
     assert words in ended.error
-    assert not gate.closed()
+    assert not gate.closed(SERVER)
     assert not Lease.objects.exclude(revoked_at=None).exists()
 
 
 def test_with_nobody_there_it_goes_on() -> None:
-    switch = transitions.request("", source=Source.RULE, only_if_idle=True)
+    switch = transitions.request(SERVER, "", source=Source.RULE, only_if_idle=True)
     assert drained(switch).state == State.UNLOADING
 
 
 def test_what_a_person_wants_too_does_not_give_way() -> None:
-    switch = transitions.request("", source=Source.RULE, only_if_idle=True)
-    assert transitions.request("", source=Source.ADMIN) == switch
+    switch = transitions.request(SERVER, "", source=Source.RULE, only_if_idle=True)
+    assert transitions.request(SERVER, "", source=Source.ADMIN) == switch
     make_busy("waiting")
     assert drained(switch).state == State.UNLOADING
 
@@ -466,12 +469,12 @@ def test_at_the_start_the_named_model_is_loaded_once_tabbyapi_says_it_is_empty()
     rule = at_start("coder")
     loaded("", MONDAY - MINUTE)
     started()
-    rules.evaluate(MONDAY)
+    rules.evaluate(SERVER, MONDAY)
     assert asked() == []  # TabbyAPI has not answered since
     rule.refresh_from_db()
     assert rule.waits_for == MONDAY
     Server.objects.update(seen_at=MONDAY + MINUTE)
-    rules.evaluate(MONDAY + MINUTE)
+    rules.evaluate(SERVER, MONDAY + MINUTE)
     assert asked() == ["coder"]
     assert Switch.objects.get().rule == "At the start: load coder"
 
@@ -486,11 +489,11 @@ def test_at_the_start_a_tabbyapi_that_was_there_all_the_time_may_be_loading_some
     loaded("", MONDAY + MINUTE)
     Server.objects.update(anew=False)
     Server.objects.update(seen_at=MONDAY + 2 * MINUTE)
-    rules.evaluate(MONDAY + 9 * MINUTE)
+    rules.evaluate(SERVER, MONDAY + 9 * MINUTE)
     assert asked() == []
     assert note(rule) == ""
     Server.objects.update(seen_at=MONDAY + 4 * MINUTE)
-    rules.evaluate(MONDAY + 9 * MINUTE)
+    rules.evaluate(SERVER, MONDAY + 9 * MINUTE)
     assert asked() == ["coder"]
     assert Switch.objects.get().only_if_empty
 
@@ -501,7 +504,7 @@ def test_or_the_last_one_that_was_chosen() -> None:
     loaded("", MONDAY + MINUTE)
     Server.objects.update(wanted="coder")
     started()
-    rules.evaluate(MONDAY + MINUTE)
+    rules.evaluate(SERVER, MONDAY + MINUTE)
     assert asked() == ["coder"]
 
 
@@ -510,7 +513,7 @@ def test_or_else_the_one_that_was_loaded_last() -> None:
     TabbyModel.objects.filter(name="usual").update(last_loaded=MONDAY)
     loaded("", MONDAY + MINUTE)
     started()
-    rules.evaluate(MONDAY + MINUTE)
+    rules.evaluate(SERVER, MONDAY + MINUTE)
     assert asked() == ["usual"]
 
 
@@ -518,7 +521,7 @@ def test_with_no_last_one_it_says_so() -> None:
     rule = at_start()
     loaded("", MONDAY + MINUTE)
     started()
-    rules.evaluate(MONDAY + MINUTE)
+    rules.evaluate(SERVER, MONDAY + MINUTE)
     assert note(rule) == "Nothing to do: no model has been loaded before."
 
 
@@ -526,7 +529,7 @@ def test_a_tabbyapi_that_has_a_model_at_the_start_keeps_it() -> None:
     rule = at_start("coder")
     loaded("usual", MONDAY + MINUTE)
     started()
-    rules.evaluate(MONDAY + MINUTE)
+    rules.evaluate(SERVER, MONDAY + MINUTE)
     assert asked() == []
     assert note(rule) == "Nothing to do: usual was loaded already."
 
@@ -535,13 +538,13 @@ def test_a_start_is_one_occasion() -> None:
     at_start("coder")
     loaded("", MONDAY + MINUTE)
     started()
-    rules.evaluate(MONDAY + MINUTE)
+    rules.evaluate(SERVER, MONDAY + MINUTE)
     end(State.FAILED)
-    rules.evaluate(MONDAY + 2 * MINUTE)
+    rules.evaluate(SERVER, MONDAY + 2 * MINUTE)
     assert asked() == ["coder"]
     started(MONDAY + 3 * MINUTE)
     Server.objects.update(seen_at=MONDAY + 4 * MINUTE)
-    rules.evaluate(MONDAY + 4 * MINUTE)
+    rules.evaluate(SERVER, MONDAY + 4 * MINUTE)
     assert asked() == ["coder", "coder"]
 
 
@@ -549,24 +552,24 @@ def test_what_keep_model_loads_comes_first() -> None:
     rule = at_start("coder")
     loaded("", MONDAY + MINUTE)
     started()
-    transitions.request("usual", source=Source.KEEP)
-    rules.evaluate(MONDAY + MINUTE)
+    transitions.request(SERVER, "usual", source=Source.KEEP)
+    rules.evaluate(SERVER, MONDAY + MINUTE)
     assert asked() == []
     end()
     Server.objects.update(seen_at=MONDAY + MINUTE)
-    rules.evaluate(MONDAY + MINUTE)
+    rules.evaluate(SERVER, MONDAY + MINUTE)
     assert note(rule) == "Nothing to do: usual was loaded already."
 
 
 def test_gantry_starts_with_its_first_worker() -> None:
     assert worker_heartbeats.begin()
-    first = state_row.row().started_at
+    first = state_row.row(SERVER).started_at
     assert Worker.objects.count() == 1
     assert not worker_heartbeats.begin()  # another worker, while one is alive
-    assert state_row.row().started_at == first
+    assert state_row.row(SERVER).started_at == first
     worker_heartbeats.leave()
     assert worker_heartbeats.begin()
-    assert state_row.row().started_at != first
+    assert state_row.row(SERVER).started_at != first
 
 
 # What follows -----------------------------------------------------------------------------------------------------
@@ -582,11 +585,11 @@ def test_gantry_starts_with_its_first_worker() -> None:
 )
 def test_only_a_person_decides_that_no_model_is_wanted(target: str, source: Source, wanted: str) -> None:
     Server.objects.update(wanted="usual")
-    switch = transitions.claim(transitions.request(target, source=source).pk)
+    switch = transitions.claim(transitions.request(SERVER, target, source=source).pk)
     assert switch is not None
     transitions.move(switch, State.VERIFYING)
     transitions.succeed(switch, card=ModelCard(target, {}) if target else None, options={})
-    assert state_row.row().wanted == wanted
+    assert state_row.row(SERVER).wanted == wanted
 
 
 def test_the_chat_tells_who_waits_and_when_a_reply_last_ended() -> None:

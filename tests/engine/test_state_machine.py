@@ -12,6 +12,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.examples import examples
+from support.servers import SERVER
 
 from models_admin.models import ACTIVE, ENDED, GATED, Lease, Load, Source, State, Switch, TabbyModel
 from models_admin.servers import loads, state_row
@@ -165,10 +166,10 @@ def fresh(target: str, options: dict[str, Any] | None = None) -> Switch:
         table.objects.all().delete()
     for name in ("old", "new", "other"):
         TabbyModel.objects.create(name=name)
-    row = state_row.row()
+    row = state_row.row(SERVER)
     row.model, row.seen_at, row.unreachable_since, row.options = "old", timezone.now(), None, {}
     row.save()
-    return transitions.request(target, source=Source.API, options=options)
+    return transitions.request(SERVER, target, source=Source.API, options=options)
 
 
 LOAD, BACK = (
@@ -218,7 +219,7 @@ def test_any_course_ends_in_the_truth(
     ended = Switch.objects.get(pk=switch.pk)
     assert ended.state in ENDED
     assert all(new in transitions.NEXT[State(old)] for old, new in moves)
-    assert not gate.closed()
+    assert not gate.closed(SERVER)
     if not moves or moves[-1][1] != ended.state:
         assert ended.state == State.CANCELLED  # by somebody else, while nothing had been changed
         return
@@ -228,9 +229,11 @@ def test_any_course_ends_in_the_truth(
         if "outside" not in done:
             assert loaded_at_success == [target or None]
         assert not target or not Load.objects.exists(), "what was asked for is over"
-    assert ended.result in (state_row.row().model, None)
+    assert ended.result in (state_row.row(SERVER).model, None)
     if ended.result is None:
-        assert state_row.row().unreachable_since is not None, "what is loaded is not known, and that is said"
+        assert state_row.row(SERVER).unreachable_since is not None, (
+            "what is loaded is not known, and that is said"
+        )
         return
     if not {"before", "after", "outside"} & set(done):
         assert ended.result == (tabby.loaded or "")
@@ -239,10 +242,12 @@ def test_any_course_ends_in_the_truth(
 
 def what_comes_late_is_told(tabby: Whimsical) -> None:
     """Gantry knows what is loaded and with which options, and what TabbyAPI is still busy with; nobody else is named."""
-    assert loads.busy_with() == (tabby.late[0][0] if tabby.late else "")
+    assert loads.busy_with(SERVER) == (tabby.late[0][0] if tabby.late else "")
     tabby.land()
-    observation.observe(ModelCard(tabby.loaded, {}) if tabby.loaded else None, state_row.row().epoch)
-    row = state_row.row()
+    observation.observe(
+        SERVER, ModelCard(tabby.loaded, {}) if tabby.loaded else None, state_row.row(SERVER).epoch
+    )
+    row = state_row.row(SERVER)
     assert (row.model, row.options) == (tabby.loaded or "", tabby.options)
     assert not Switch.objects.filter(source=Source.OUTSIDE).exists()
 
@@ -264,10 +269,10 @@ def test_any_order_of_events_keeps_one_switch_and_legal_moves(events: list[str],
     held: Switch | None = None
     ended_before: dict[int, str] = {}
     for event in [*events, "die", "adopt", "finish"]:
-        current = transitions.active()
+        current = transitions.active(SERVER)
         try:
             if event.startswith("request"):
-                transitions.request(event.removeprefix("request").strip(), source=Source.API)
+                transitions.request(SERVER, event.removeprefix("request").strip(), source=Source.API)
             elif event == "claim" and current:
                 held = transitions.claim(current.pk) or held
             elif event == "die" and current:
@@ -286,10 +291,10 @@ def test_any_order_of_events_keeps_one_switch_and_legal_moves(events: list[str],
         except (transitions.SwitchRefused, transitions.Lost):
             pass
         assert Switch.objects.filter(state__in=ACTIVE).count() <= 1
-        assert gate.closed() == Switch.objects.filter(state__in=GATED).exists()
+        assert gate.closed(SERVER) == Switch.objects.filter(state__in=GATED).exists()
         for row in Switch.objects.filter(state__in=ENDED):
             assert ended_before.setdefault(row.pk, row.state) == row.state, "an ended switch moved"
-    assert transitions.active() is None
+    assert transitions.active(SERVER) is None
     assert Switch.objects.get(pk=first.pk).state in ENDED
 
 

@@ -6,10 +6,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.servers import SERVER
 
 from chat.dispatch import Dispatcher
 from models_admin import db_threads, process
 from models_admin.models import Lease
+from models_admin.servers import state_row
 
 
 def leases() -> set[int]:
@@ -17,7 +19,7 @@ def leases() -> set[int]:
 
 
 def held(subject: str) -> int:
-    return Lease.objects.create(holder=process.name(), subject=subject).pk
+    return Lease.objects.create(server=state_row.row(SERVER), holder=process.name(), subject=subject).pk
 
 
 @pytest.mark.django_db(transaction=True)

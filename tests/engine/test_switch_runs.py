@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.utils import timezone
+from support.servers import SERVER
 from support.tabby import ADMIN_KEY, Tabby
 from support.tabby import running as sandbox
 
 from models_admin.automation import upkeep
 from models_admin.models import ENDED, Lease, Source, State, Switch
+from models_admin.servers import connections, state_row
 from models_admin.servers import loads as sent
-from models_admin.servers import state_row
 from models_admin.switching import gate, observation, runner, transitions
 from models_admin.tabby.client import TabbyClient
 
@@ -39,14 +40,14 @@ def tabby(_sandbox: Tabby, transactional_db: None, settings: Any, monkeypatch: p
     settings.SWITCH_TIMEOUT, settings.DRAIN_TIMEOUT = 20, 0
     _sandbox.no_faults()
     _sandbox.reset()
-    upkeep.refresh()
-    assert state_row.row().model == "alpha-7B"
+    upkeep.refresh(SERVER)
+    assert state_row.row(SERVER).model == "alpha-7B"
     return _sandbox
 
 
 def switch_to(target: str, **how: Any) -> Switch:
     """Ask for `target`, carry the switch out, and return it as it has ended."""
-    asked = transitions.request(target, source=Source.API, **how)
+    asked = transitions.request(SERVER, target, source=Source.API, **how)
     runner.run(asked.pk)
     return Switch.objects.get(pk=asked.pk)
 
@@ -61,7 +62,7 @@ def test_the_way_back_is_loaded_with_the_options_that_the_model_had(tabby: Tabby
     assert (failed.state, failed.result) == (State.FAILED, "beta-8B-Q5")
     assert [each["model_name"] for each in loads(tabby)] == ["beta-8B-Q5", "huge-70B", "beta-8B-Q5"]
     assert {name: loads(tabby)[-1].get(name) for name in Q8} == Q8
-    assert state_row.row().options == Q8
+    assert state_row.row(SERVER).options == Q8
     assert failed.previous_options == Q8
 
 
@@ -81,7 +82,7 @@ def test_long_draining_and_a_late_takeover_leave_the_load_its_time(
     tabby: Tabby, settings: Any, lost_in: State
 ) -> None:
     """slow-13B takes longer to load than any delay between two looks at the clock."""
-    asked = transitions.request("slow-13B", source=Source.API)
+    asked = transitions.request(SERVER, "slow-13B", source=Source.API)
     claimed = transitions.claim(asked.pk)
     assert claimed is not None
     long_ago = timezone.now() - timedelta(seconds=2 * settings.SWITCH_MAX_SECONDS)
@@ -96,7 +97,7 @@ def test_long_draining_and_a_late_takeover_leave_the_load_its_time(
         )
     claimed.refresh_from_db()
     with runner.Pulse(claimed) as pulse:
-        client = TabbyClient.from_settings()
+        client = connections.client(SERVER)
         runner.Run(claimed, client, pulse).to_the_end()
         client.close()
     ended = Switch.objects.get(pk=asked.pk)
@@ -121,8 +122,8 @@ def given_up_after(seconds: float, switch: Switch) -> Iterator[None]:
 def test_a_holder_that_lives_and_does_not_let_go_holds_up_no_switch(tabby: Tabby, settings: Any) -> None:
     settings.HEARTBEAT_TTL = 1
     alive = timezone.now() + timedelta(hours=1)
-    Lease.objects.create(holder="deaf", subject="reply 1", heartbeat=alive)
-    asked = transitions.request("beta-8B-Q5", source=Source.API)
+    Lease.objects.create(server_id=SERVER, holder="deaf", subject="reply 1", heartbeat=alive)
+    asked = transitions.request(SERVER, "beta-8B-Q5", source=Source.API)
     with given_up_after(30, asked):
         runner.run(asked.pk)
     ended = Switch.objects.get(pk=asked.pk)
@@ -136,21 +137,21 @@ def test_a_holder_that_lives_and_does_not_let_go_holds_up_no_switch(tabby: Tabby
 def test_what_tabbyapi_says_in_mid_switch_is_not_believed(
     tabby: Tabby, state: State, found: str | None
 ) -> None:
-    asked = transitions.request("beta-8B-Q5", source=Source.API)
+    asked = transitions.request(SERVER, "beta-8B-Q5", source=Source.API)
     Switch.objects.filter(pk=asked.pk).update(state=state, owner="a worker")
-    before = state_row.row()
+    before = state_row.row(SERVER)
     tabby.state(loaded=found)
-    assert upkeep.look()
-    after = state_row.row()
+    assert upkeep.look(SERVER)
+    after = state_row.row(SERVER)
     assert (after.model, after.epoch, after.options) == (before.model, before.epoch, before.options)
     assert not Switch.objects.exclude(pk=asked.pk).exists(), "nothing was changed from outside"
 
 
 def test_what_was_asked_before_the_last_change_is_not_believed(tabby: Tabby) -> None:
-    epoch = state_row.row().epoch
+    epoch = state_row.row(SERVER).epoch
     assert switch_to("beta-8B-Q5").state == State.SUCCEEDED
-    observation.observe(None, epoch)
-    assert state_row.row().model == "beta-8B-Q5"
+    observation.observe(SERVER, None, epoch)
+    assert state_row.row(SERVER).model == "beta-8B-Q5"
     assert not Switch.objects.filter(source=Source.OUTSIDE).exists()
     assert Switch.objects.exclude(state__in=ENDED).count() == 0
 
@@ -190,12 +191,12 @@ def test_an_unload_that_does_nothing_is_noticed(tabby: Tabby) -> None:
 
 def test_where_nothing_was_loaded_before_nothing_is_in_the_end(tabby: Tabby) -> None:
     tabby.state(loaded=None)
-    upkeep.refresh()
+    upkeep.refresh(SERVER)
     tabby.fault("chat", "error")  # the probe
     failed = switch_to("beta-8B-Q5")
     assert (failed.state, failed.previous, failed.result) == (State.FAILED, "", "")
     assert loaded(tabby) is None
-    assert state_row.row().model == ""
+    assert state_row.row(SERVER).model == ""
 
 
 def test_somebody_elses_choice_is_not_undone_on_the_way_back(
@@ -204,7 +205,7 @@ def test_somebody_elses_choice_is_not_undone_on_the_way_back(
     around(monkeypatch, "roll_back", before=lambda switch: tabby.state(loaded="gamma-VL-7B"))
     failed = switch_to("huge-70B")
     assert (failed.state, failed.result) == (State.FAILED, "gamma-VL-7B")
-    assert loaded(tabby) == state_row.row().model == "gamma-VL-7B"
+    assert loaded(tabby) == state_row.row(SERVER).model == "gamma-VL-7B"
 
 
 def test_a_switch_that_is_cancelled_when_the_model_is_loaded_goes_back(
@@ -213,7 +214,7 @@ def test_a_switch_that_is_cancelled_when_the_model_is_loaded_goes_back(
     around(monkeypatch, "load", after=lambda switch: transitions.cancel(switch, user=None))
     cancelled = switch_to("beta-8B-Q5")
     assert (cancelled.state, cancelled.result) == (State.CANCELLED, "alpha-7B")
-    assert loaded(tabby) == state_row.row().model == "alpha-7B"
+    assert loaded(tabby) == state_row.row(SERVER).model == "alpha-7B"
 
 
 @pytest.mark.parametrize(("target", "call"), [("beta-8B-Q5", "probe"), ("", "unload")])
@@ -226,7 +227,7 @@ def test_a_cancel_in_the_last_moment_goes_back_too(
     def cancelled_meanwhile(client: TabbyClient, *args: Any) -> Any:
         monkeypatch.setattr(TabbyClient, call, original)
         done = original(client, *args)
-        running_now = transitions.active()
+        running_now = transitions.active(SERVER)
         assert running_now is not None
         transitions.cancel(running_now, user=None)
         return done
@@ -234,24 +235,24 @@ def test_a_cancel_in_the_last_moment_goes_back_too(
     monkeypatch.setattr(TabbyClient, call, cancelled_meanwhile)
     cancelled = switch_to(target)
     assert (cancelled.state, cancelled.result) == (State.CANCELLED, "alpha-7B")
-    assert loaded(tabby) == state_row.row().model == "alpha-7B"
+    assert loaded(tabby) == state_row.row(SERVER).model == "alpha-7B"
 
 
 def test_a_cancel_comes_too_late_or_is_done(tabby: Tabby, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever cancels an unload just before its end is written: the end waits for the same lock, and sees it."""
     lock = state_row.lock
 
-    def cancelled_before() -> Any:
-        running_now = transitions.active()
+    def cancelled_before(server: int) -> Any:
+        running_now = transitions.active(SERVER)
         if running_now is not None and running_now.state == State.UNLOADING and loaded(tabby) is None:
             monkeypatch.setattr(state_row, "lock", lock)
             transitions.cancel(running_now, user=None)
-        return lock()
+        return lock(server)
 
     monkeypatch.setattr(state_row, "lock", cancelled_before)
     cancelled = switch_to("")
     assert (cancelled.state, cancelled.result) == (State.CANCELLED, "alpha-7B")
-    assert loaded(tabby) == state_row.row().model == "alpha-7B"
+    assert loaded(tabby) == state_row.row(SERVER).model == "alpha-7B"
 
 
 def test_a_key_that_may_not_switch_disturbs_nothing(tabby: Tabby, settings: Any) -> None:
@@ -263,12 +264,12 @@ def test_a_key_that_may_not_switch_disturbs_nothing(tabby: Tabby, settings: Any)
 
 
 def test_a_reply_that_ends_in_time_is_not_cut(tabby: Tabby, monkeypatch: pytest.MonkeyPatch) -> None:
-    lease = Lease.objects.create(holder="web", subject="reply 1")
+    lease = Lease.objects.create(server_id=SERVER, holder="web", subject="reply 1")
     looks: list[object] = []
     remaining = gate.remaining
 
-    def looked() -> int:
-        found = remaining()
+    def looked(server: int) -> int:
+        found = remaining(server)
         looks.append(Lease.objects.filter(revoked_at=None).count())
         if len(looks) == 3:
             gate.release([lease.pk])
@@ -283,7 +284,7 @@ def test_a_reply_that_ends_in_time_is_not_cut(tabby: Tabby, monkeypatch: pytest.
 def test_who_has_lost_a_switch_unloads_nothing_any_more(
     tabby: Tabby, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = transitions.request("beta-8B-Q5", source=Source.API)
+    asked = transitions.request(SERVER, "beta-8B-Q5", source=Source.API)
     current = TabbyClient.current
 
     def taken_over_meanwhile(client: TabbyClient) -> Any:
@@ -305,7 +306,7 @@ def test_a_crashed_engine_is_mended_by_loading_the_same_model_again(
     if probed:
         tabby.fault("chat", "error")  # the model is named, and does not answer
     else:
-        state_row.set_findings([{"id": "health", "title": "", "detail": "", "hint": ""}])
+        state_row.set_findings(SERVER, [{"id": "health", "title": "", "detail": "", "hint": ""}])
     mended = switch_to("alpha-7B")
     assert (mended.state, mended.error, mended.result) == (State.SUCCEEDED, "", "alpha-7B")
     assert len(tabby.log("/v1/model/unload")) == 1
@@ -323,9 +324,9 @@ def test_where_nothing_had_to_be_loaded_loads_under_way_are_remembered(tabby: Ta
     sent.send(failed, back=False)
     sent.give_up(failed)
     assert switch_to("alpha-7B").state == State.SUCCEEDED
-    assert sent.busy_with() == "huge-70B"
+    assert sent.busy_with(SERVER) == "huge-70B"
     assert switch_to("beta-8B-Q5").state == State.SUCCEEDED
-    assert sent.busy_with() == "", "a model that was loaded since shows that they are over"
+    assert sent.busy_with(SERVER) == "", "a model that was loaded since shows that they are over"
 
 
 def test_a_way_back_that_was_refused_has_not_brought_the_options_back(tabby: Tabby) -> None:
@@ -343,4 +344,4 @@ def test_a_way_back_that_was_refused_has_not_brought_the_options_back(tabby: Tab
     assert (failed.state, failed.result) == (State.FAILED, "alpha-7B")
     assert "scripted" in failed.error
     assert loaded(tabby) == "alpha-7B"
-    assert state_row.row().options == Q8
+    assert state_row.row(SERVER).options == Q8

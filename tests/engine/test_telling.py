@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from support.servers import SERVER
 
 from models_admin.models import Source, State, Switch
 from models_admin.presentation import estimates, switch_text
+from models_admin.servers import state_row
 from models_admin.switching import transitions
 
 pytestmark = pytest.mark.django_db
@@ -17,6 +19,7 @@ pytestmark = pytest.mark.django_db
 def row(state: State, **facts: Any) -> Switch:
     now = timezone.now()
     usual: dict[str, Any] = {
+        "server": state_row.row(SERVER),
         "target": "new-7B",
         "previous": "old-7B",
         "source": Source.API,
@@ -33,14 +36,14 @@ def lines(switch: Switch, *, worker: bool = True, replying: int = 0) -> list[str
     ("name", "seconds"), [("a-3B", 7.5), ("a-7B", 20), ("a-13B", 45), ("a-70B", 90), ("a", 20)]
 )
 def test_without_a_past_the_usual_times_are_expected(name: str, seconds: float) -> None:
-    assert estimates.load_seconds(name) == seconds
+    assert estimates.load_seconds(SERVER, name) == seconds
 
 
 def test_a_models_own_past_is_expected_of_it() -> None:
     for seconds in (10, 12, 50):
         row(State.SUCCEEDED, seconds={"loading": seconds})
     row(State.FAILED, seconds={"loading": 500})
-    assert estimates.load_seconds("new-7B") == 12
+    assert estimates.load_seconds(SERVER, "new-7B") == 12
 
 
 def test_the_steps_are_told_as_users_were_promised() -> None:

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 from support.rivals import acting_as, has_to_wait, let_owner_die
+from support.servers import SERVER
 
 from models_admin.models import Lease, Source, State, Switch, TabbyModel
 from models_admin.servers import state_row
@@ -28,10 +29,10 @@ def asked(transactional_db: None) -> Switch:
     """A switch from `old` to `new` that waits for a worker."""
     for name in ("old", "new"):
         TabbyModel.objects.create(name=name)
-    row = state_row.row()
+    row = state_row.row(SERVER)
     row.model, row.seen_at = "old", timezone.now()
     row.save()
-    return transitions.request("new", source=Source.API)
+    return transitions.request(SERVER, "new", source=Source.API)
 
 
 def claimed(by: str, switch: Switch) -> Switch:
@@ -50,7 +51,7 @@ def test_a_switch_with_a_living_owner_is_not_to_be_had(asked: Switch) -> None:
     claimed("one", asked)
     with acting_as("another"):
         assert transitions.claim(asked.pk) is None
-    assert asked.pk not in transitions.orphans()
+    assert asked.pk not in transitions.orphans(SERVER)
 
 
 @pytest.mark.parametrize("state", STEPS)
@@ -75,10 +76,10 @@ def test_a_success_that_comes_too_late_does_not_change_what_is_loaded(asked: Swi
     stand_at(frozen, State.VERIFYING)
     let_owner_die(asked)
     claimed("heir", asked)
-    before = state_row.row()
+    before = state_row.row(SERVER)
     with pytest.raises(transitions.Lost):
         transitions.succeed(frozen, card=None)
-    after = state_row.row()
+    after = state_row.row(SERVER)
     assert (after.model, after.epoch) == (before.model, before.epoch)
     assert Switch.objects.get(pk=asked.pk).state == State.VERIFYING
 
@@ -87,11 +88,11 @@ def test_the_gate_closes_only_behind_whoever_is_passing_it(asked: Switch) -> Non
     """On SQLite the transactions keep each other out (IMMEDIATE); on PostgreSQL it is the lock on the Server row."""
     worker = claimed("worker", asked)
     with transaction.atomic():
-        gate.enter()
-        gate.lease("web", ["reply 1"])
+        gate.enter(SERVER)
+        gate.lease(SERVER, "web", ["reply 1"])
         assert has_to_wait(partial(transitions.move, Switch.objects.get(pk=asked.pk), State.DRAINING))
     transitions.move(worker, State.DRAINING)
-    assert gate.remaining() == 1
+    assert gate.remaining(SERVER) == 1
 
 
 def test_nobody_passes_a_gate_that_is_being_closed(asked: Switch) -> None:
@@ -99,8 +100,8 @@ def test_nobody_passes_a_gate_that_is_being_closed(asked: Switch) -> None:
 
     def enter() -> None:
         with transaction.atomic():
-            gate.enter()
-            gate.lease("web", ["reply 1"])
+            gate.enter(SERVER)
+            gate.lease(SERVER, "web", ["reply 1"])
 
     with transaction.atomic():
         transitions.move(worker, State.DRAINING)
@@ -115,4 +116,6 @@ def test_sqlite_begins_every_transaction_with_its_lock(transactional_db: None) -
     if connection.vendor == "sqlite":
         assert settings.DATABASES["default"]["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
         with transaction.atomic():  # not a word is written in it
-            assert has_to_wait(partial(Lease.objects.create, holder="web", subject="reply 1"))
+            assert has_to_wait(
+                partial(Lease.objects.create, server_id=SERVER, holder="web", subject="reply 1")
+            )

@@ -158,9 +158,9 @@ import sys, django; django.setup()
 from django.conf import settings
 from django.views.debug import get_exception_reporter_class
 from django.test import RequestFactory
-from models_admin.tabby.client import TabbyClient
+from models_admin.servers import connections, known
 def broken():
-    client = TabbyClient.from_settings()
+    client = connections.client(known.default())
     headers = client._access.headers()
     words = [client, settings.DATABASES, settings.REDIS_URL, settings.TABBY_API_KEY]
     raise RuntimeError(f"broken with {headers}")

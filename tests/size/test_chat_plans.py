@@ -14,6 +14,7 @@ from django.utils import timezone
 from support import calls
 from support.calls import Call
 from support.plans import walks
+from support.servers import SERVER
 
 from chat import claims, conversations, progress, queue, replies, wire
 from chat.models import Conversation, Message
@@ -29,8 +30,8 @@ _calls = calls._calls
 @pytest.fixture
 def talk(reader: User) -> Conversation:
     """One of the reader's conversations, with a message that waits behind an open gate, and one whose process died."""
-    state_row.row()
-    state_row.set_loaded(ModelCard("model-0-7B", {}))
+    state_row.row(SERVER)
+    state_row.set_loaded(SERVER, ModelCard("model-0-7B", {}))
     Server.objects.update(seen_at=timezone.now())
     mine = Conversation.objects.filter(owner=reader).order_by("-updated_at")
     for each in mine[:2]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from support.servers import SERVER
 
 from models_admin.automation import upkeep
 from models_admin.models import TabbyModel
@@ -73,17 +74,17 @@ def test_the_lock_of_admissions_is_not_held_while_models_are_written(
 ) -> None:
     monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
     tabby: Any = Listing(MANY)
-    assert len(upkeep.refresh(tabby).added) == len(MANY)
+    assert len(upkeep.refresh(SERVER, tabby).added) == len(MANY)
     assert {"tabbymodel"} in transactions.ended
     assert {"tabbymodel", "backend"} not in transactions.ended
     assert TabbyModel.objects.get(name="model-8-7B-4.0bpw").bits == 4.0
 
     tabby.names = MANY[600:]
-    found = upkeep.refresh(tabby)
+    found = upkeep.refresh(SERVER, tabby)
     assert (found.added, len(found.vanished)) == ([], 600)
     assert TabbyModel.objects.filter(vanished_at=None).count() == len(MANY) - 600
     tabby.names = MANY
-    assert sorted(upkeep.refresh(tabby).added) == sorted(MANY[:600])
+    assert sorted(upkeep.refresh(SERVER, tabby).added) == sorted(MANY[:600])
 
     assert {"tabbymodel", "backend"} not in transactions.ended
     assert transactions.largest < 10 * catalog.BATCH + 10

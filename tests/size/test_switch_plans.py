@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 from support.plans import walks
+from support.servers import SERVER
 
 from models_admin.admin import plots
 from models_admin.api import idempotency, tokens
@@ -43,18 +44,18 @@ def a_token(reader: User) -> Token:
 
 
 ASKED: dict[str, Callable[[User], Any]] = {
-    "snapshot": lambda reader: snapshots.current(),
-    "the one under way": lambda reader: transitions.active(),
-    "is the gate closed": lambda reader: gate.closed(),
-    "orphans": lambda reader: transitions.orphans(),
-    "changed by others": lambda reader: list(diagnosis.changed_by_others()),
-    "expected seconds of a load": lambda reader: estimates.load_seconds("model-1-13B"),
-    "expected seconds of an unload": lambda reader: estimates.unload_seconds(),
-    "seconds of all models": lambda reader: estimates.load_medians(),
-    "load times": lambda reader: plots.load_times(),
-    "timeline": lambda reader: plots.timeline(),
+    "snapshot": lambda reader: snapshots.current(SERVER),
+    "the one under way": lambda reader: transitions.active(SERVER),
+    "is the gate closed": lambda reader: gate.closed(SERVER),
+    "orphans": lambda reader: transitions.orphans(SERVER),
+    "changed by others": lambda reader: list(diagnosis.changed_by_others(SERVER)),
+    "expected seconds of a load": lambda reader: estimates.load_seconds(SERVER, "model-1-13B"),
+    "expected seconds of an unload": lambda reader: estimates.unload_seconds(SERVER),
+    "seconds of all models": lambda reader: estimates.load_medians(SERVER),
+    "load times": lambda reader: plots.load_times(SERVER),
+    "timeline": lambda reader: plots.timeline(SERVER),
     "metrics": lambda reader: metrics_of_new_switches(),
-    "idle": lambda reader: rules.idle_since(),
+    "idle": lambda reader: rules.idle_since(SERVER),
     "requests that changed": lambda reader: asking.changed_since(timezone.now() - HOUR),
     "requests of a page": lambda reader: asking.news([reader.pk]),
     "open requests": an_open_request,

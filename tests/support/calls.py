@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from models_admin.models import Lease
 from models_admin.switching import admission, gate
+from support.servers import SERVER
 
 
 class Call(models.Model):  # noqa: DJ008
@@ -60,9 +61,9 @@ def ask(name: str, times: int = 1, **facts: Any) -> list[int]:
 def claim(holder: str = "one", room: int = 16) -> list[int]:
     """Begin those that `holder` may begin."""
     with transaction.atomic():
-        gate.enter()
+        gate.enter(SERVER)
         chosen = admission.claimable("call", holder, room)
-        gate.lease(holder, [f"call {pk}" for pk in chosen])
+        gate.lease(SERVER, holder, [f"call {pk}" for pk in chosen])
         Call.objects.filter(pk__in=chosen).update(state="running")
     return chosen
 

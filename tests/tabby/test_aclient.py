@@ -3,7 +3,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from support.servers import SERVER
 
+from models_admin.servers import connections
 from models_admin.tabby import aclient, errors
 from models_admin.tabby.aclient import AsyncTabby
 from models_admin.tabby.wire import ModelCard, Usage
@@ -633,6 +635,6 @@ async def test_the_settings_make_a_client(server, settings):
     settings.TABBY_HOST = server.url
     settings.TABBY_API_KEY = "from-settings"
     server.script = script_of(token("a"))
-    async with AsyncTabby.from_settings() as tabby:
+    async with connections.async_client(SERVER) as tabby:
         assert text_of((await read(tabby.stream_chat(MESSAGES)))[0]) == "a"
     assert server.requests[0].headers["authorization"] == "Bearer from-settings"

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 import requests
 import responses
+from support.servers import SERVER
 
+from models_admin.servers import connections
 from models_admin.tabby import errors
 from models_admin.tabby.client import TabbyClient
 from models_admin.tabby.wire import ModelCard
@@ -387,7 +389,7 @@ def test_the_settings_make_a_client(settings, mocked):
     settings.TABBY_HOST = HOST
     settings.TABBY_ADMIN_KEY = "from-settings"
     mocked.get(f"{HOST}/v1/models", json={"data": []})
-    with TabbyClient.from_settings() as client:
+    with connections.client(SERVER) as client:
         client.models()
     assert mocked.calls[0].request.headers["Authorization"] == "Bearer from-settings"
 

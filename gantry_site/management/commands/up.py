@@ -24,7 +24,7 @@ from django.db import OperationalError, connections
 from gantry_site.children import children, free_port
 from gantry_site.supervise import Log, supervise
 from models_admin import data_folder, saving
-from models_admin.servers import diagnosis
+from models_admin.servers import diagnosis, known
 
 # Addresses that stand for all of this machine's, and where to reach a server that listens there.
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
@@ -167,7 +167,7 @@ class _Banner:
             return
         self.shown = True
         host = "localhost" if settings.BIND in ("127.0.0.1", "::1", *WILDCARDS) else settings.BIND
-        tabby = diagnosis.address()
+        tabby = diagnosis.address(known.default())
         if self.sandbox_port is not None:
             tabby = f"sandbox at http://127.0.0.1:{self.sandbox_port} (set TABBY_HOST for a real server)"
         for line in (

@@ -8,6 +8,7 @@ from django.core.management.base import CommandError
 
 from models_admin.automation import upkeep
 from models_admin.ops import command
+from models_admin.servers import known
 
 
 class Command(command.Command):
@@ -22,7 +23,7 @@ exit status:
 """
 
     def act(self, options: dict[str, Any]) -> None:
-        found = upkeep.refresh()
+        found = upkeep.refresh(known.default())
         if found.error:
             raise CommandError(f"The list is as it was: {found.error} {found.error.advice}")
         for mark, names in (("+", found.added), ("-", found.vanished)):

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from models_admin.ops import command
+from models_admin.servers import known
 from models_admin.switching import transitions
 
 
@@ -57,7 +58,7 @@ examples:
             self.change(options["name"], options, _load_options(options["options"]))
 
     def _join(self, options: dict[str, Any]) -> None:
-        switch = transitions.active()
+        switch = transitions.active(known.default())
         if switch is None:
             self.stderr.write("No switch is under way.")
         else:
