@@ -563,7 +563,7 @@ def test_who_uses_the_model_is_told_before_a_switch(
     replying, waiting, people = demanded
     for number in range(replying):
         Lease.objects.create(server_id=SERVER, holder="web", subject=f"reply {number}")
-    monkeypatch.setattr("models_admin.switching.demand._tell", lambda: Demand(waiting=waiting, people=people))
+    monkeypatch.setattr("models_admin.switching.demand.now", lambda: Demand(waiting=waiting, people=people))
     page = html(admin_client, url(catalog, QWEN))
     assert f"<dd>{words}</dd>" in page
     assert ("given up to 20 s" in page) is bool(replying)
@@ -578,7 +578,7 @@ def test_with_nothing_loaded_there_are_no_replies_to_ask_about(
 ) -> None:
     Server.objects.update(model="", loaded_at=None)
     monkeypatch.setattr(
-        "models_admin.switching.demand._tell", lambda: Demand(waiting=waiting, people=min(1, waiting))
+        "models_admin.switching.demand.now", lambda: Demand(waiting=waiting, people=min(1, waiting))
     )
     page = html(admin_client, url(catalog, QWEN))
     assert f"<dd>{words}</dd>" in page
