@@ -90,7 +90,7 @@ class System:
         self.folder.mkdir(parents=True, exist_ok=True)
         await asyncio.to_thread(self.database.create)
         await self.start_sandbox(empty=False)
-        argv = [sys.executable, "-u", "manage.py", "up", "--webs=2", "--workers=2"]
+        argv = [sys.executable, "-u", "manage.py", "up", "--webs=2", "--own-ports", "--workers=2"]
         self._up = self._run(argv)
         for web in self.webs:
             await self.until(partial(self._serves, web), "the web processes")

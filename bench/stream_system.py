@@ -18,12 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import requests
-
-if TYPE_CHECKING:
-    from gantry_site.children import Child
 
 ROOT = Path(__file__).resolve().parents[1]
 CORES = sorted(os.sched_getaffinity(0))
@@ -154,8 +151,7 @@ class System:
             (settings.DATA_DIR / name).mkdir(parents=True, exist_ok=True)
         argv = [sys.executable, "manage.py", "up", "--prepare"]
         subprocess.run(argv, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        listed = {child.name: child for child in children(webs=1, workers=1, sandbox_port=None)}
-        self._child: Child = listed.pop("web")
+        listed = {child.name: child for child in children(webs=[], workers=1, sandbox_port=None)}
         for child in listed.values():
             self._spawn(child.name, list(child.argv), OTHER_CORE)
 
@@ -183,13 +179,12 @@ class System:
 
     def start_web(self, server: str = "daphne", *, profile: Path | None = None) -> Process:
         """Start the web process, after ending the one there was; return when it serves and knows the model."""
-        from gantry_site.children import free_port  # noqa: PLC0415
+        from gantry_site.children import PYTHON, free_port  # noqa: PLC0415
 
         self.end_web()
         self._webs += 1
         self.port = free_port()
-        argv = [each for each in self._child.argv if not each.startswith("--port")]
-        argv += [f"--port={self.port}", f"--server={server}"]
+        argv = [*PYTHON, "-m", "gantry_site.serve", f"--port={self.port}", f"--server={server}"]
         self._profiled = profile is not None
         if profile is not None:
             at = argv.index("-m")

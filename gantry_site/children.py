@@ -6,6 +6,7 @@ import importlib.metadata
 import shutil
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,8 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 PYTHON = (sys.executable, "-u")
+# What nobody waits for token by token leaves the cores to what people read, where there are not enough for both.
+LESS_URGENT = ("nice", "-n", "5")
 
 
 @dataclass(frozen=True)
@@ -21,35 +24,55 @@ class Child:
     """A process to keep alive.
 
     `services` start first and stop last: Redis and the sandbox, which the processes of `app` talk to.
-    A child that has not ended `stop_seconds` after it was asked to is killed.
+    A child that has not ended `stop_seconds` after it was asked to is killed. One that serves people gets the listening
+    socket with the number `socket`, and writes its process id to `pid_file` when it serves.
     """
 
     name: str
     argv: tuple[str, ...]
     group: Literal["services", "app"] = "app"
     stop_seconds: int = 10
+    socket: int | None = None
+    pid_file: Path | None = None
+
+    def serves(self, pid: int) -> bool:
+        """Whether the process `pid` has said that it serves."""
+        try:
+            return self.pid_file is not None and self.pid_file.read_text() == str(pid)
+        except OSError:
+            return False
 
 
-def children(*, webs: int, workers: int, sandbox_port: int | None) -> list[Child]:
+def children(*, webs: Sequence[int], workers: int, sandbox_port: int | None) -> list[Child]:
     """Return what `up` has to run with the settings as they are.
 
-    webs, workers: how many of each, at least 1; web number n serves on settings.PORT + n - 1.
+    webs: for each web process the number of its listening socket, which may be the same for all.
+    workers: how many, at least 1.
     sandbox_port: where the sandbox listens, or None for no sandbox.
     """
-    celery = (*PYTHON, "-m", "celery", "--quiet", "-A", "gantry_site")
+    celery = (*LESS_URGENT, *PYTHON, "-m", "celery", "--quiet", "-A", "gantry_site")
     listed = []
     if settings.REDIS_PRIVATE:
         listed.append(Child("redis", redis_argv(), "services"))
     if sandbox_port is not None:
         argv = (*PYTHON, "-m", "tabby_sandbox", "--port", str(sandbox_port))
         listed.append(Child("sandbox", argv, "services", stop_seconds=3))
-    for port, name in enumerate(_numbered("web", webs), start=settings.PORT):
-        listed.append(Child(name, (*PYTHON, "-m", "gantry_site.serve", f"--port={port}"), stop_seconds=5))
+    listed += web_children(webs)
     # Workers need not know of each other: what one left undone is found in the database by the next.
     threads = ("--pool=threads", "--concurrency=8", "--without-gossip", "--without-mingle")
     for name in _numbered("worker", workers):
         listed.append(Child(name, (*celery, "worker", *threads, f"--hostname={name}@gantry")))
     listed.append(Child("beat", (*celery, "beat", "--pidfile="), stop_seconds=3))
+    return listed
+
+
+def web_children(sockets: Sequence[int]) -> list[Child]:
+    """Return one web process for each of these listening sockets, which may be the same one several times."""
+    listed = []
+    for name, number in zip(_numbered("web", len(sockets)), sockets, strict=True):
+        pid_file = settings.DATA_DIR / "run" / f"{name}.pid"
+        argv = (*PYTHON, "-m", "gantry_site.serve", f"--fd={number}", f"--pid-file={pid_file}")
+        listed.append(Child(name, argv, stop_seconds=5, socket=number, pid_file=pid_file))
     return listed
 
 

@@ -11,8 +11,10 @@ import argparse
 import asyncio
 import logging
 import os
+import socket
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -41,20 +43,31 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--fd", type=int, help="an inherited listening socket, instead of an address and a port"
     )
+    parser.add_argument("--pid-file", type=Path, help="where to write this process' id as soon as it serves")
     parser.add_argument("--server", choices=SERVERS, default=getattr(settings, "SERVER", "daphne"))
     chosen = parser.parse_args(argv)
     os.umask(0o077)
-    return SERVERS[chosen.server](chosen.bind, chosen.port, chosen.fd)
+
+    def serves() -> None:
+        if chosen.pid_file is not None:
+            try:
+                chosen.pid_file.write_text(str(os.getpid()))
+            except OSError as error:  # a full disk ends nothing that does not need it
+                logger.warning("%s cannot be written: %s", chosen.pid_file, error.strerror)
+
+    return SERVERS[chosen.server](chosen.bind, chosen.port, chosen.fd, serves)
 
 
-def daphne(bind: str, port: int, fd: int | None) -> int:
-    """Serve with Daphne."""
+def daphne(bind: str, port: int, fd: int | None, serves: Callable[[], None]) -> int:
+    """Serve with Daphne; call `serves` when people can connect."""
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     from daphne import http_protocol  # noqa: PLC0415 (after the policy)
+    from daphne import server as daphne_server  # noqa: PLC0415
     from daphne.endpoints import build_endpoint_description_strings  # noqa: PLC0415
     from daphne.server import Server, reactor, twisted_loop  # noqa: PLC0415
     from daphne.ws_protocol import WebSocketFactory  # noqa: PLC0415
     from twisted.internet.defer import Deferred  # noqa: PLC0415
+    from twisted.internet.endpoints import AdoptedStreamServerEndpoint  # noqa: PLC0415
 
     from gantry_site.asgi import application  # noqa: PLC0415 (loads Django, which imports Daphne)
     from gantry_site.daphne_requests import BoundedRequest  # noqa: PLC0415 (imports Daphne)
@@ -62,8 +75,17 @@ def daphne(bind: str, port: int, fd: int | None) -> int:
 
     WebSocketFactory.protocol = SocketProtocol
     http_protocol.WebRequest = BoundedRequest
-    where = {"file_descriptor": fd} if fd is not None else {"host": bind, "port": port}
+    where = {"host": bind, "port": port}
+    if fd is not None:  # Daphne takes any inherited socket for one of IPv4
+        where = {"file_descriptor": fd}
+        adopted = AdoptedStreamServerEndpoint(reactor, fd, _family(fd))  # type: ignore[no-untyped-call]
+        daphne_server.serverFromString = lambda *_: adopted
     lifespan = Lifespan(application, twisted_loop)
+
+    def ready() -> None:
+        lifespan.begin()
+        serves()
+
     server = Server(
         application=application,
         endpoints=build_endpoint_description_strings(**where),
@@ -71,7 +93,7 @@ def daphne(bind: str, port: int, fd: int | None) -> int:
         websocket_max_frame_size=LARGEST_FRAME,
         http_timeout=None,
         application_close_timeout=CLOSE_SECONDS,
-        ready_callable=lifespan.begin,
+        ready_callable=ready,
         server_name="gantry",
     )
     reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromFuture(lifespan.end()))
@@ -80,6 +102,12 @@ def daphne(bind: str, port: int, fd: int | None) -> int:
         sys.stderr.write(f"Nothing could be served on {bind} port {port}: is it taken by another program?\n")
         return 1
     return 0
+
+
+def _family(fd: int) -> int:
+    """The address family of an inherited socket."""
+    with socket.socket(fileno=os.dup(fd)) as inherited:
+        return inherited.family
 
 
 class Lifespan:
@@ -117,8 +145,8 @@ class Lifespan:
             logger.error("%s: %s", message["type"], message.get("message", "no reason given"))
 
 
-def uvicorn(bind: str, port: int, fd: int | None) -> int:
-    """Serve with uvicorn, which is among the development requirements."""
+def uvicorn(bind: str, port: int, fd: int | None, serves: Callable[[], None]) -> int:
+    """Serve with uvicorn, which is among the development requirements; call `serves` when people can connect."""
     from uvicorn import Config, Server  # noqa: PLC0415 (may not be installed)
 
     from gantry_site.asgi import application  # noqa: PLC0415
@@ -127,7 +155,6 @@ def uvicorn(bind: str, port: int, fd: int | None) -> int:
         application,
         host=bind,
         port=port,
-        fd=fd,
         loop="uvloop",
         lifespan="on",
         log_config=None,
@@ -138,12 +165,23 @@ def uvicorn(bind: str, port: int, fd: int | None) -> int:
         ws_per_message_deflate=False,  # small frames grow by it, and it costs more than it saves
         timeout_graceful_shutdown=CLOSE_SECONDS,
     )
-    server = Server(config)
-    server.run()
+
+    class Telling(Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                serves()
+
+    server = Telling(config)
+    # Uvicorn takes any inherited socket for a Unix one.
+    server.run([socket.socket(fileno=os.dup(fd))] if fd is not None else None)
     return 0 if server.started else 1
 
 
-SERVERS: dict[str, Callable[[str, int, int | None], int]] = {"daphne": daphne, "uvicorn": uvicorn}
+SERVERS: dict[str, Callable[[str, int, int | None, Callable[[], None]], int]] = {
+    "daphne": daphne,
+    "uvicorn": uvicorn,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -47,6 +47,8 @@ DATA_DIR = Path(env.str("GANTRY_DATA_DIR", default=str(BASE_DIR / "var"))).expan
 PORT = env.int("PORT", default=8000)
 SERVER = env.str("SERVER", default="daphne")
 BIND = env.str("GANTRY_BIND", default="127.0.0.1")
+# Each is a Python process that fills one core at most, and takes some 100 MiB.
+WEBS = env.int("WEBS", default=min(4, len(os.sched_getaffinity(0))))
 _secret_key, _database_url = env.str("SECRET_KEY", default=""), env.str("DATABASE_URL", default="")
 # Where key and database are elsewhere, only `up` needs the folder.
 DATA_DIR_NEEDED = not (_secret_key and _database_url)

@@ -43,7 +43,7 @@ def gantry(tmp_path_factory: pytest.TempPathFactory, _sandbox: Tabby) -> Iterato
     """`manage.py up` with two web processes, talking to the sandbox."""
     folder = tmp_path_factory.mktemp("gantry")
     settings = {"TABBY_HOST": _sandbox.url, "TABBY_ADMIN_KEY": ADMIN_KEY, "GANTRY_ADMIN_PASSWORD": PASSWORD}
-    with Gantry(folder, "--webs=2", **settings, **QUICK) as process:
+    with Gantry(folder, "--webs=2", "--own-ports", **settings, **QUICK) as process:
         yield process
         process.end()
 

@@ -53,6 +53,7 @@ def environment(folder: Path, port: int, **settings: str) -> dict[str, str]:
         "GANTRY_DATA_DIR": str(folder),
         "PORT": str(port),
         "GANTRY_BIND": "127.0.0.1",
+        "WEBS": "1",
         "DATABASE_URL": database_of(folder),
     }
     return {**os.environ, **dict.fromkeys(UNSET, ""), **own, **settings}
@@ -184,7 +185,7 @@ class Gantry(Process):
         """Whether the web process, or the one on `port`, answers."""
         try:
             return requests.get(f"http://127.0.0.1:{port or self.port}/healthz", timeout=5).status_code == 200
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
 
     def signed_in(self, name: str = "admin", password: str | None = None) -> requests.Session:

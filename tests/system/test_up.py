@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
 import re
 import select
@@ -14,7 +15,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,11 @@ from pytest_django.fixtures import Settings
 from supervisor.options import ServerOptions
 
 from gantry_site import children as site
+from gantry_site.child_log import LONGEST_LINE, Log
 from gantry_site.children import Child
 from gantry_site.management.commands.up import first_admin
 from gantry_site.serve import SERVERS, Lifespan
-from gantry_site.supervise import LONGEST_LINE, Log, configuration
+from gantry_site.supervise import configuration
 from models_admin.ops import diagnostics
 
 from .running import PATIENCE, ROOT, Gantry, Process, environment, free_port, lives, until
@@ -44,6 +47,42 @@ def run_up(folder: Path, port: int, *words: str, **settings: str) -> subprocess.
     return subprocess.run(
         argv, cwd=ROOT, env=env, text=True, capture_output=True, timeout=PATIENCE, check=False
     )
+
+
+def serving(gantry: Gantry, name: str) -> int:
+    """The process of this name that has said that it serves; 0 if none has."""
+    path = gantry.folder / "run" / f"{name}.pid"
+    return int(path.read_text() or 0) if path.exists() else 0
+
+
+def open_sockets(pid: int) -> int:
+    found = 0
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found += str(each.readlink()).startswith("socket:")
+    return found
+
+
+@contextmanager
+def asking(url: str) -> Iterator[list[Exception]]:
+    """Ask for `url` again and again, each time anew, while the block runs; what went wrong is in the list."""
+    failures: list[Exception] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            try:
+                requests.get(url, timeout=PATIENCE).raise_for_status()
+            except requests.RequestException as error:
+                failures.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield failures
+    finally:
+        over.set()
+        thread.join()
 
 
 class TestUp:
@@ -83,7 +122,7 @@ class TestUp:
             assert page.status_code == 200, "who was signed in still is"
 
     def test_whatever_is_killed_comes_back(self, tmp_path: Path) -> None:
-        with Gantry(tmp_path, "--webs", "2", "--workers", "2") as gantry:
+        with Gantry(tmp_path, "--webs", "2", "--own-ports", "--workers", "2") as gantry:
             names = {"redis", "sandbox", "web", "web-2", "worker", "worker-2", "beat"}
             assert set(gantry.children()) == names
             until(lambda: gantry.serves(gantry.port + 1), "the second web process")
@@ -97,12 +136,58 @@ class TestUp:
             gantry.end(signal.SIGKILL)
             until(lambda: not any(map(lives, pids.values())), "the end of the children of a killed `up`")
 
+    @pytest.mark.parametrize("server", SERVERS)
+    def test_web_processes_share_one_port_and_are_started_anew_one_by_one(
+        self, tmp_path: Path, server: str
+    ) -> None:
+        with Gantry(tmp_path, WEBS="2", SERVER=server) as gantry:
+            until(lambda: serving(gantry, "web") and serving(gantry, "web-2"), "both web processes")
+            before = gantry.children()
+            idle = {name: open_sockets(before[name]) for name in ("web", "web-2")}
+            with ExitStack() as stack:
+                for _ in range(40):
+                    session = stack.enter_context(requests.Session())
+                    assert session.get(f"{gantry.url}/healthz", timeout=PATIENCE).status_code == 200
+                taken = {name: open_sockets(before[name]) - idle[name] for name in idle}
+                assert min(taken.values()) >= 4, f"40 connections were taken like this: {taken}"
+
+            with asking(f"{gantry.url}/healthz") as failures:
+                os.kill(before["web-2"], signal.SIGKILL)
+                gantry.line("web-2 ended .terminated by SIGKILL")
+                until(lambda: serving(gantry, "web-2") not in (0, before["web-2"]), "its successor")
+                gantry.popen.send_signal(signal.SIGUSR1)
+                gantry.line("starting web anew")
+                gantry.line("starting web-2 anew")
+                assert serving(gantry, "web") not in (0, before["web"]), (
+                    "the second ended before the first served"
+                )
+                gantry.line("all web processes have been started anew")
+                assert serving(gantry, "web-2") == gantry.children()["web-2"]
+            # A process that ends takes along what it has just accepted, here one request at most; and three ended.
+            assert len(failures) <= 3, failures
+
+    def test_the_web_processes_run_alone_where_the_rest_is_elsewhere(self, tmp_path: Path) -> None:
+        assert run_up(tmp_path, free_port(), "--prepare").returncode == 0
+        port = free_port()
+        env = environment(tmp_path, port, WEBS="2")
+        argv = (sys.executable, "-u", "manage.py", "up", "--only=web")
+        with Process(*argv, env=env) as process:
+            until(lambda: answers(f"http://127.0.0.1:{port}/healthz"), "a web process")
+            children = json.loads((tmp_path / "run" / "children.json").read_text())
+            assert set(children) == {"web", "web-2"}
+            assert process.end(signal.SIGTERM) == 0
+
+    def test_it_serves_the_addresses_of_ipv6(self, tmp_path: Path) -> None:
+        with Gantry(tmp_path, GANTRY_BIND="::1", ALLOWED_HOSTS="localhost,[::1]") as gantry:
+            assert requests.get(f"http://[::1]:{gantry.port}/healthz", timeout=PATIENCE).status_code == 200
+
     def test_a_crash_loop_is_reported_with_growing_pauses(self, tmp_path: Path) -> None:
         program = (
             "import sys\n"
             "from pathlib import Path\n"
             "from gantry_site.children import Child\n"
-            "from gantry_site.supervise import Log, supervise\n"
+            "from gantry_site.child_log import Log\n"
+            "from gantry_site.supervise import supervise\n"
             "unlucky = Child('unlucky', ('sh', '-c', 'echo no such luck; exit 7'))\n"
             "lost = Child('lost', ('./nothing',))\n"
             "log = Log(sys.stdout, ['unlucky', 'lost'])\n"
@@ -121,7 +206,8 @@ class TestUp:
             "import sys\n"
             "from pathlib import Path\n"
             "from gantry_site.children import Child\n"
-            "from gantry_site.supervise import Log, supervise\n"
+            "from gantry_site.child_log import Log\n"
+            "from gantry_site.supervise import supervise\n"
             "clock = Child('clock', ('sh', '-c', 'echo $$; while sleep 0.1; do echo tick; done'))\n"
             "supervise([clock], folder=Path(sys.argv[1]), log=Log(sys.stdout, ['clock']))\n"
         )
@@ -255,7 +341,7 @@ class TestFirstAdmin:
 class TestChildren:
     def test_a_redis_and_a_tabbyapi_of_ones_own_are_not_started(self, settings: Settings) -> None:
         settings.REDIS_PRIVATE = False
-        listed = site.children(webs=1, workers=1, sandbox_port=None)
+        listed = site.children(webs=[3], workers=1, sandbox_port=None)
         assert [child.name for child in listed] == ["web", "worker", "beat"]
 
     def test_where_no_redis_is_on_the_path_the_packaged_one_runs(
@@ -353,7 +439,7 @@ def answers(url: str) -> bool:
     """Whether anything at all is served there."""
     try:
         requests.get(url, timeout=5)
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return False
     return True
 

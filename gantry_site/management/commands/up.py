@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import http.client
 import os
 import secrets
 import socket
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,14 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connections
 
-from gantry_site.children import children, free_port
-from gantry_site.supervise import Log, supervise
+from gantry_site.child_log import Log
+from gantry_site.children import Child, children, free_port, web_children
+from gantry_site.supervise import supervise
 from models_admin import data_folder, saving
 from models_admin.servers import diagnosis, known
 
-# Addresses that stand for all of this machine's, and where to reach a server that listens there.
-WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+HERE = ("127.0.0.1", "::1", "0.0.0.0", "::")  # noqa: S104 (addresses that browsers on this machine reach as localhost)
+BACKLOG = 1024  # connections that wait: all pages come back at once when everything is started anew
 
 
 class Command(BaseCommand):
@@ -37,15 +37,43 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--webs", type=int, default=1, help="web processes, on PORT, PORT + 1, …")
+        parser.add_argument(
+            "--webs",
+            type=int,
+            default=settings.WEBS,
+            help="web processes, which share PORT (WEBS: %(default)s)",
+        )
+        parser.add_argument(
+            "--own-ports",
+            action="store_true",
+            help="web processes on PORT, PORT + 1, …: to reach each by itself",
+        )
         parser.add_argument("--workers", type=int, default=1, help="Celery workers")
+        parser.add_argument(
+            "--only",
+            choices=["web"],
+            help="run the web processes alone, where everything else runs elsewhere",
+        )
         parser.add_argument(
             "--prepare", action="store_true", help="prepare the database and the admin, and end"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            self.run_all(options["webs"], options["workers"], prepare=options["prepare"])
+            self._make_folders()
+            if options["prepare"]:
+                self.stdout.write(f"The database is ready. Sign in as: admin, password: {prepared()}")
+                return
+            webs = max(options["webs"], 1)
+            ports = range(settings.PORT, settings.PORT + (webs if options["own_ports"] else 1))
+            with ExitStack() as stack:
+                sockets = [stack.enter_context(_bound(port)) for port in ports]
+                sockets = sockets if options["own_ports"] else sockets * webs
+                stack.enter_context(_only_one(_run_folder() / "up.lock"))
+                if options["only"]:
+                    self._run_webs(sockets)
+                else:
+                    self._run_all(sockets, max(options["workers"], 1))
         except (OSError, OperationalError) as error:
             if not saving.is_full(error):
                 raise
@@ -53,36 +81,60 @@ class Command(BaseCommand):
                 f"The disk of the data folder {settings.DATA_DIR} is full ({error}). Make room, then start again."
             ) from None
 
-    def run_all(self, webs: int, workers: int, *, prepare: bool) -> None:
-        """Prepare, then run and watch every process until the end."""
+    def _make_folders(self) -> None:
         os.umask(0o077)  # what is in these files is nobody else's to read
-        run = settings.DATA_DIR / "run"
         try:
-            for folder in (settings.DATA_DIR, run, settings.DATA_DIR / "redis"):
+            for folder in (settings.DATA_DIR, _run_folder(), settings.DATA_DIR / "redis"):
                 data_folder.make(folder)
         except OSError as error:
             raise CommandError(data_folder.refusal(settings.DATA_DIR, error)) from None
-        if prepare:
-            self.stdout.write(f"The database is ready. Sign in as: admin, password: {prepared()}")
-            return
-        webs, workers = max(webs, 1), max(workers, 1)
-        for port in range(settings.PORT, settings.PORT + webs):
-            _check_port(port)
-        with _only_one(run / "up.lock"), _sandbox_host(run / "tabby_host") as sandbox_port:
+
+    def _run_all(self, sockets: Sequence[socket.socket], workers: int) -> None:
+        """Prepare, then run and watch every process until the end."""
+        with _sandbox_host(_run_folder() / "tabby_host") as sandbox_port:
             password = prepared()
-            listed = children(webs=webs, workers=workers, sandbox_port=sandbox_port)
-            names = [child.name for child in listed]
-            log = Log(sys.stdout, names, as_json=settings.LOG_FORMAT == "json")
-            supervise(listed, folder=run, log=log, each_turn=_Banner(log, sandbox_port, password))
-        log.say("everything has ended")
+            listed = children(webs=_listening(sockets), workers=workers, sandbox_port=sandbox_port)
+            log = _log(listed)
+            _watch(listed, log, _Banner(log, listed, sandbox_port, password))
+
+    def _run_webs(self, sockets: Sequence[socket.socket]) -> None:
+        listed = web_children(_listening(sockets))
+        _watch(listed, _log(listed), lambda: None)
 
 
-def _check_port(port: int) -> None:
-    """Raise CommandError unless a server could listen on settings.BIND and `port` now."""
-    family = socket.AF_INET6 if ":" in settings.BIND else socket.AF_INET
+def _run_folder() -> Path:
+    """Where what describes the running processes is."""
+    return settings.DATA_DIR / "run"
+
+
+def _log(listed: Sequence[Child]) -> Log:
+    return Log(sys.stdout, [child.name for child in listed], as_json=settings.LOG_FORMAT == "json")
+
+
+def _watch(listed: Sequence[Child], log: Log, each_turn: Callable[[], None]) -> None:
+    """Run these children until the end."""
+    for child in listed:
+        if child.pid_file is not None:
+            child.pid_file.unlink(missing_ok=True)
+    supervise(listed, folder=_run_folder(), log=log, each_turn=each_turn)
+    log.say("everything has ended")
+
+
+def _listening(sockets: Sequence[socket.socket]) -> list[int]:
+    """Have them listen, now that somebody will answer soon; return their numbers."""
+    for each in sockets:
+        each.listen(BACKLOG)
+    return [each.fileno() for each in sockets]
+
+
+def _bound(port: int) -> socket.socket:
+    """Return a socket on settings.BIND and `port`, for all web processes; raise CommandError where none can be had."""
+    bound = socket.socket(socket.AF_INET6 if ":" in settings.BIND else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        socket.create_server((settings.BIND, port), family=family).close()
+        bound.bind((settings.BIND, port))
     except (OSError, OverflowError) as error:
+        bound.close()
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise CommandError(
                 f"Port {port} of {settings.BIND} is taken by another program. Stop that one, or choose "
@@ -91,6 +143,7 @@ def _check_port(port: int) -> None:
         raise CommandError(
             f"Nothing can be served on port {port} of {settings.BIND}: {error}. Change PORT or GANTRY_BIND."
         ) from None
+    return bound
 
 
 @contextmanager
@@ -154,19 +207,20 @@ def first_admin() -> str:
 
 
 class _Banner:
-    """Says where Gantry is and how to sign in, once the web process answers."""
+    """Says where Gantry is and how to sign in, once a web process serves."""
 
-    def __init__(self, log: Log, sandbox_port: int | None, password: str) -> None:
+    def __init__(self, log: Log, listed: Sequence[Child], sandbox_port: int | None, password: str) -> None:
         self.log = log
+        self.pid_files = [child.pid_file for child in listed if child.pid_file is not None]
         self.sandbox_port = sandbox_port
         self.password = password
         self.shown = False
 
     def __call__(self) -> None:
-        if self.shown or not _serves():
+        if self.shown or not any(path.exists() for path in self.pid_files):
             return
         self.shown = True
-        host = "localhost" if settings.BIND in ("127.0.0.1", "::1", *WILDCARDS) else settings.BIND
+        host = "localhost" if settings.BIND in HERE else settings.BIND
         tabby = diagnosis.address(known.default())
         if self.sandbox_port is not None:
             tabby = f"sandbox at http://127.0.0.1:{self.sandbox_port} (set TABBY_HOST for a real server)"
@@ -180,17 +234,3 @@ class _Banner:
             "",
         ):
             self.log.say(line)
-
-
-def _serves() -> bool:
-    """Whether the first web process answers."""
-    address = WILDCARDS.get(settings.BIND, settings.BIND)
-    name = next((host for host in settings.ALLOWED_HOSTS if host[:1] not in "*."), "localhost")
-    connection = http.client.HTTPConnection(address, settings.PORT, timeout=1)
-    try:
-        connection.request("GET", "/healthz", headers={"Host": name})
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
