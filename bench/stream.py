@@ -1,8 +1,9 @@
-"""`make bench`: the same streams straight from the sandbox and through Gantry, in turn, as tables of medians.
+"""`make bench`: the same streams straight from the sandbox, through a bare relay, and through Gantry, in turn; medians.
 
     python -m bench.stream [--quick] [--server daphne|uvicorn|both] [--only flood,paced] [--rounds 3] [--profile FOLDER]
 
-Only ratios and differences mean something on another machine: both sides share the sandbox and the client, in the same run.
+Only ratios and differences mean something on another machine: all sides share the sandbox and the client, in the same run.
+The bare relay (bare_relay.py) has the core that the web process has, and only one of them works at a time.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 import uvloop
 
 from bench import stream_hostile, stream_moments
-from bench.stream_cases import Case, Pair, measure, percentile
+from bench.stream_cases import Case, Sides, measure, percentile
 from bench.stream_people import Visitor, visitors
 from bench.stream_system import CORES, System, running
 
@@ -112,19 +113,19 @@ class Bench:
         rows = []
         for name, case in cases.items():
             self._fresh_web(f"flood-{name}")
-            pair = measure(self.system, case, self.people, self.rounds, self.run)
+            sides = measure(self.system, case, self.people, self.rounds, self.run)
             rate = lambda run: run.tokens_per_second  # noqa: E731
             rows.append(
                 [
                     f"20 × {tokens:,} tokens, {name}",
-                    f"{pair.of('direct', rate):,.0f}",
-                    f"{pair.of('through', rate):,.0f}",
-                    f"{pair.ratio(rate):.2f}",
-                    f"{pair.of('through', lambda run: run.cpu_per_1000):.4f}",
+                    *(f"{sides.of(side, rate):,.0f}" for side in ("direct", "bare", "through")),
+                    f"{sides.ratio(rate, 'direct'):.2f}",
+                    _costs(sides),
                 ]
             )
         self.system.end_web()
-        table(["flood", "direct tokens/s", "through", "ratio", "CPU s per 1,000"], rows)
+        heads = ["flood", "direct tokens/s", "bare relay", "through", "through / direct", COSTS]
+        table(heads, rows)
 
     def paced(self) -> None:
         """50 tokens a second each."""
@@ -134,15 +135,10 @@ class Bench:
             case = Case(streams, int(50 * self.plan.paced_seconds), 50.0, spread=self.plan.paced_seconds / 2)
             rows.append(_paced_row(case, measure(self.system, case, self.people, self.rounds, self.run)))
             burst = measure(self.system, Case(streams, 50, 50.0), self.people, self.rounds, self.run)
-            rows[-1].append(_both(burst, lambda run: median(run.first), 1000))
+            rows[-1].append(_milliseconds(burst, lambda run: median(run.first)))
         self.system.end_web()
-        heads = ["paced, 50 tokens/s", "through / offered (direct)", "delay p50 ms: direct → through, added"]
-        heads += [
-            "delay p99 ms",
-            "first token ms, one after another",
-            "CPU s per 1,000",
-            "first token ms, all at once",
-        ]
+        heads = ["paced, 50 tokens/s", "share of what is offered: direct, bare, through", "delay p50 ms"]
+        heads += ["delay p99 ms", "first token ms, one after another", COSTS, "first token ms, all at once"]
         table(heads, rows)
 
     def markdown(self) -> None:
@@ -152,11 +148,11 @@ class Bench:
             self._fresh_web(f"paced-{name}")
             seconds = self.plan.paced_seconds
             case = Case(100, int(50 * seconds), 50.0, spread=seconds / 2, markdown=markdown)
-            pair = measure(self.system, case, self.people, self.rounds, self.run)
-            spent.append(pair.of("through", lambda run: run.cpu_per_1000))
-            rows.append([f"100 at once, {name}", f"{spent[-1]:.4f}", f"{spent[-1] / spent[0]:.2f}"])
+            sides = measure(self.system, case, self.people, self.rounds, self.run)
+            spent.append(sides.of("through", lambda run: run.cpu_per_1000))
+            rows.append([f"100 at once, {name}", _costs(sides), f"{spent[-1] / spent[0]:.2f}"])
         self.system.end_web()
-        table(["paced, 50 tokens/s", "CPU s per 1,000", "of words"], rows)
+        table(["paced, 50 tokens/s", COSTS, "of words"], rows)
 
     def hostile(self) -> None:
         """The tokens of 20 paced replies beside one that is as bad as can be."""
@@ -202,20 +198,28 @@ class Bench:
         table([*heads, f"KiB per stream (of {held.streams})", "CPU s per idle second"], [row])
 
 
-def _both(pair: Pair, figure: Any, scale: float) -> str:
-    direct, through = scale * pair.of("direct", figure), scale * pair.of("through", figure)
-    return f"{direct:.1f} → {through:.1f}, +{through - direct:.1f}"
+COSTS = "CPU s per 1,000: bare, through, ratio"
 
 
-def _paced_row(case: Case, pair: Pair) -> list[str]:
-    achieved = [pair.of(side, lambda run: run.achieved) for side in ("through", "direct")]
+def _costs(sides: Sides) -> str:
+    bare, through = (sides.of(side, lambda run: run.cpu_per_1000) for side in ("bare", "through"))
+    return f"{bare:.4f}, {through:.4f}, {through / bare:.2f}"
+
+
+def _milliseconds(sides: Sides, figure: Any) -> str:
+    direct, bare, through = (1000 * sides.of(side, figure) for side in ("direct", "bare", "through"))
+    return f"{direct:.1f}, {bare:.1f}, {through:.1f}: bare {through - bare:+.1f}"
+
+
+def _paced_row(case: Case, sides: Sides) -> list[str]:
+    achieved = [sides.of(side, lambda run: run.achieved) for side in ("direct", "bare", "through")]
     return [
         f"{case.streams} at once",
-        f"{achieved[0]:.3f} ({achieved[1]:.3f})",
-        _both(pair, lambda run: percentile(run.delays, 0.5), 1000),
-        _both(pair, lambda run: percentile(run.delays, 0.99), 1000),
-        _both(pair, lambda run: median(run.first), 1000),
-        f"{pair.of('through', lambda run: run.cpu_per_1000):.4f}",
+        ", ".join(f"{each:.3f}" for each in achieved),
+        _milliseconds(sides, lambda run: percentile(run.delays, 0.5)),
+        _milliseconds(sides, lambda run: percentile(run.delays, 0.99)),
+        _milliseconds(sides, lambda run: median(run.first)),
+        _costs(sides),
     ]
 
 

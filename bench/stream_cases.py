@@ -1,4 +1,4 @@
-"""The same streams read directly and through Gantry: one run of either, and what is to be said of it."""
+"""The same streams read directly, through a bare relay, and through Gantry: one run of each, and what came of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import aiohttp
 
 from bench.stream_client import Taken, open_pages, read_directly
 from bench.stream_people import Visitor, fresh_pages
-from bench.stream_system import KEY, System
+from bench.stream_system import KEY, Process, System
 
 SIZE = 6  # characters of a token
 _runs = itertools.count(1)
@@ -112,13 +112,18 @@ async def directly(system: System, case: Case) -> Run:
     return judged(system, case, mark, list(taken))
 
 
-async def through(system: System, case: Case, people: list[Visitor], addresses: list[tuple[str, str]]) -> Run:
-    """Read all streams of `case` as pages of Gantry do; `addresses` as fresh_pages() gives them."""
+async def through(
+    system: System, case: Case, addresses: list[tuple[str, str]], process: Process, port: int
+) -> Run:
+    """Read all streams of `case` as pages of `process` do, which serves on `port`.
+
+    `addresses` are as fresh_pages() gives them.
+    """
     mark = marked()
     system.sandbox.forget()
-    pages = await open_pages(f"127.0.0.1:{system.port}", addresses)
+    pages = await open_pages(f"127.0.0.1:{port}", addresses)
     await asyncio.sleep(0.3)  # what the opening left to do
-    before = system.web.cpu()
+    before = process.cpu()
 
     async def one(number: int) -> Taken:
         await asyncio.sleep(number * case.spread / case.streams)
@@ -126,12 +131,12 @@ async def through(system: System, case: Case, people: list[Visitor], addresses: 
         return await pages[number].answered
 
     try:
-        with system.profiled() if not case.warms else nullcontext():
+        with system.profiled() if process is system.web and not case.warms else nullcontext():
             taken = await asyncio.gather(*(one(number) for number in range(case.streams)))
     finally:
         for page in pages:
             page.close()
-    spent = system.web.cpu() - before
+    spent = process.cpu() - before
     system.check()
     run = judged(system, case, mark, list(taken))
     run.cpu_per_1000 = spent / _tokens(system, mark) * 1000
@@ -177,30 +182,34 @@ def judged(system: System, case: Case, mark: str, taken: list[Taken]) -> Run:
 
 
 @dataclass
-class Pair:
-    """Rounds of both, in turn."""
+class Sides:
+    """Rounds of all, in turn."""
 
     direct: list[Run] = field(default_factory=list)
+    bare: list[Run] = field(default_factory=list)
     through: list[Run] = field(default_factory=list)
 
     def of(self, which: str, figure: Any) -> float:
         """The median over the rounds of one side's figure."""
         return float(median(figure(run) for run in getattr(self, which)))
 
-    def ratio(self, figure: Any) -> float:
-        """Through / direct, by the medians."""
-        return self.of("through", figure) / self.of("direct", figure)
+    def ratio(self, figure: Any, to: str) -> float:
+        """Through / another side, by the medians."""
+        return self.of("through", figure) / self.of(to, figure)
 
 
-def measure(system: System, case: Case, people: list[Visitor], rounds: int, run: Any) -> Pair:
-    """Run `case` directly and through Gantry in turn (A B, B A, …), `run` being an asyncio.Runner's."""
-    pair = Pair()
+def measure(system: System, case: Case, people: list[Visitor], rounds: int, run: Any) -> Sides:
+    """Run `case` in all three ways in turn (A B C, C B A, …), `run` being an asyncio.Runner's."""
+    sides = Sides()
     for number in range(rounds):
-        for side in ("direct", "through") if number % 2 == 0 else ("through", "direct"):
-            addresses = fresh_pages(people, case.streams) if side == "through" else []
+        for side in ("direct", "bare", "through")[:: 1 if number % 2 == 0 else -1]:
+            addresses = fresh_pages(people, case.streams)
             time.sleep(0.5)
             if side == "direct":
-                pair.direct.append(run(directly(system, case)))
+                sides.direct.append(run(directly(system, case)))
+            elif side == "bare":
+                bare = system.start_bare()
+                sides.bare.append(run(through(system, case, addresses, bare, system.bare_port)))
             else:
-                pair.through.append(run(through(system, case, people, addresses)))
-    return pair
+                sides.through.append(run(through(system, case, addresses, system.web, system.port)))
+    return sides

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from bench.stream_cases import Case, Pair, Run, judged, marked, percentile, sandbox_session
+from bench.stream_cases import Case, Run, Sides, judged, marked, percentile, sandbox_session
 from bench.stream_client import Taken, open_pages, read_directly
 from bench.stream_people import Visitor, fresh_pages
 from bench.stream_system import KEY, System
@@ -93,7 +93,7 @@ async def _meanwhile(hostile: Callable[[], Awaitable[object]], others: Awaitable
 
 def row(system: System, name: str, people: list[Visitor], rounds: int, run: Any) -> list[str]:
     """Measure one input; return the row of the table."""
-    text, sides = INPUTS[name], Pair()
+    text, sides = INPUTS[name], Sides()
     for _ in range(rounds):
         sides.direct.append(run(directly(system, text)))
         sides.through.append(run(beside(system, text, fresh_pages(people, OTHERS + 1))))

@@ -120,6 +120,8 @@ class System:
         self.processes: list[Process] = []
         self.web: Process
         self.port = 0
+        self.bare: Process | None = None
+        self.bare_port = 0
         self._webs = 0
         self._profiled = False
 
@@ -190,9 +192,26 @@ class System:
             at = argv.index("-m")
             argv[at + 1 : at + 1] = ["bench.stream_profile", str(profile)]
         self.web = self._spawn(f"web-{self._webs}", argv, WEB_CORE)
-        _until(self._serves, "the web process")
+        _until(lambda: self._answers(self.web, self.port), "the web process")
         _until(_model_is_known, "a loaded model")
         return self.web
+
+    def start_bare(self) -> Process:
+        """Start the bare relay on the web process' core, unless it runs; return when it serves."""
+        from gantry_site.children import PYTHON, free_port  # noqa: PLC0415
+
+        if self.bare is None:
+            self.bare_port = free_port()
+            argv = [
+                *PYTHON,
+                "-m",
+                "bench.bare_relay",
+                f"--port={self.bare_port}",
+                f"--url={self.sandbox.url}",
+            ]
+            self.bare = self._spawn("bare", [*argv, f"--key={KEY}"], WEB_CORE)
+            _until(lambda: self._answers(self.bare, self.bare_port), "the bare relay")
+        return self.bare
 
     def end_web(self) -> None:
         """End the web process, if there is one."""
@@ -214,10 +233,11 @@ class System:
         for process in self.processes:
             process.check()
 
-    def _serves(self) -> bool:
-        self.web.check()
+    def _answers(self, process: Process | None, port: int) -> bool:
+        if process is not None:
+            process.check()
         try:
-            return requests.get(f"http://127.0.0.1:{self.port}/healthz", timeout=5).status_code == 200
+            return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5).status_code == 200
         except requests.ConnectionError:
             return False
 
