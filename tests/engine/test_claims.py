@@ -200,6 +200,17 @@ def test_nothing_is_claimed_behind_a_closed_gate() -> None:
     assert not Lease.objects.exists()
 
 
+def test_a_claim_that_fails_half_way_leaves_no_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: Any) -> None:
+        raise RecursionError
+
+    ask("mara")
+    monkeypatch.setattr(claims, "_begin", broken)
+    with pytest.raises(RecursionError):
+        claim("one")
+    assert not Lease.objects.exists()
+
+
 def test_nothing_is_claimed_while_tabbyapi_is_out_of_reach() -> None:
     ask("mara")
     state_row.set_trouble(SERVER, Unreachable("TabbyAPI cannot be reached"))

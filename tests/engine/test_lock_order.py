@@ -100,16 +100,23 @@ def test_an_end_that_comes_too_late_does_not_move_its_conversation() -> None:
     assert Conversation.objects.get(pk=work.conversation).updated_at == before
 
 
-@pytest.mark.parametrize("saving", [True, False])
-def test_replies_are_saved_and_revived_in_one_order(saving: bool) -> None:
+@pytest.mark.parametrize("how", ["save", "revive", "claim"])
+def test_replies_are_saved_and_revived_and_claimed_in_one_order(how: str) -> None:
     works = claimed("web", asked=2)
     first, second = sorted(work.message for work in works)
-    Message.objects.filter(pk=first).update(text="the last one in the table")
+    Message.objects.filter(pk=first).update(text="the last one in the table", continued_at=timezone.now())
     grown = [(work, ReplyProgress("So far", "")) for work in sorted(works, key=lambda each: -each.message)]
     let_holders_die()
+    if how == "claim":
+        progress.revive()
+    ways = {
+        "save": partial(progress.save, grown),
+        "revive": progress.revive,
+        "claim": partial(claims.claim, "heir", 2),
+    }
     with transaction.atomic():
         Message.objects.select_for_update().get(pk=first)
-        ended = kept_waiting(partial(progress.save, grown) if saving else progress.revive)
+        ended = kept_waiting(ways[how])
         Message.objects.select_for_update(nowait=True).get(pk=second)
     ended()
 
