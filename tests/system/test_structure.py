@@ -137,6 +137,33 @@ def test_other_applications_import_only_what_a_room_offers() -> None:
     assert inside == []
 
 
+# What says which servers there are, or where one is.
+ROWS = re.compile(r"\bServer\.objects\b|\b(?:pk|id|server|server_id)\s*=\s*1\b")
+ADDRESSES = re.compile(r"\bsettings\.TABBY_(?:HOST|ADMIN_KEY|API_KEY)\b")
+
+
+def places(what: re.Pattern[str]) -> set[str]:
+    """The modules whose source says so."""
+    return {name for name, path in sources().items() if what.search(path.read_text())}
+
+
+@pytest.mark.parametrize(
+    "text", ["Server.objects.get()", "gate.enter(server=1)", "f(pk=1)", "f(server_id = 1)"]
+)
+def test_code_that_knows_the_one_server_is_found(text: str) -> None:
+    assert ROWS.search(text)
+    assert not ROWS.search("TabbyServer.objects, server=10, server_id=server, epk=1")
+
+
+def test_only_one_room_knows_which_servers_there_are() -> None:
+    assert {name for name in places(ROWS) if not name.startswith("models_admin.servers.")} == set()
+
+
+def test_only_one_module_knows_where_a_server_is() -> None:
+    # What no log line may contain has to be known before anything else is.
+    assert places(ADDRESSES) == {"models_admin.servers.connections", "gantry_site.logs"}
+
+
 def test_few_modules_are_in_no_room() -> None:
     assert len(list((ROOT / "models_admin").glob("*.py"))) <= 16
 
