@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import close_old_connections, connection
 
 from models_admin.servers import known, worker_heartbeats
-from models_admin.switching import runner, transitions
+from models_admin.switching import ownership, runner
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class WorkerLoop:
 
     def _take_up(self) -> None:
         """Carry out the switches that nobody carries out."""
-        orphans = [each for server in known.all_servers() for each in transitions.orphans(server)]
+        orphans = [each for server in known.all_servers() for each in ownership.orphans(server)]
         for switch_id in orphans:
             if switch_id not in self._at_work:
                 name = f"switch {switch_id}"

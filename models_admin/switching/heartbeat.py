@@ -13,7 +13,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from models_admin import events
 from models_admin.models import Switch
-from models_admin.switching import transitions
+from models_admin.switching import ownership
 from models_admin.tabby.client import LoadStream
 from models_admin.tabby.errors import TimedOut
 
@@ -68,9 +68,9 @@ class Pulse:
             self._stream, self._limits = stream, (silence, deadline)
 
     def check(self) -> None:
-        """Raise switching.Lost if this process owns the switch no more."""
-        if self._lost or not transitions.beat(self._switch):
-            raise transitions.Lost
+        """Raise Lost if this process owns the switch no more."""
+        if self._lost or not ownership.beat(self._switch):
+            raise ownership.Lost
 
     def _run(self) -> None:
         try:
@@ -96,7 +96,7 @@ class Pulse:
 
     def _beat(self, progress: dict[str, object]) -> None:
         try:
-            if not transitions.beat(self._switch, **progress):
+            if not ownership.beat(self._switch, **progress):
                 self._lose()
         except (DatabaseError, InterfaceError):
             log.exception("Switch %s: its heartbeat could not be written", self._switch.pk)

@@ -7,10 +7,12 @@ import math
 import time
 
 from django.conf import settings
+from django.utils import timezone
 
 from models_admin.models import Load, Switch
 from models_admin.servers import loads
 from models_admin.servers.loads import BUSY, JOINED
+from models_admin.switching import ownership
 from models_admin.switching.heartbeat import Pulse
 from models_admin.tabby.client import TabbyClient
 from models_admin.tabby.errors import (
@@ -89,9 +91,15 @@ class Loader:
             if not self._found_loaded(deadline, back):
                 return
             log.info("TabbyAPI had the model already, with options that were not asked for: loading it again")
-            self._pulse.check()
-            self._client.unload()
+            self.unload()
         raise ChangedOutside("The model is loaded again and again with options that were not asked for")
+
+    def unload(self) -> None:
+        """Tell TabbyAPI to unload; that it is told is written down before."""
+        self._pulse.check()
+        if not ownership.beat(self._switch, unload_sent=timezone.now()):
+            raise ownership.Lost
+        self._client.unload()
 
     def _found_loaded(self, deadline: float, back: bool) -> bool:
         """Ask for the load, and follow it to its end; whether TabbyAPI had the model already, from another load.

@@ -16,12 +16,14 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from models_admin import events, log_context
-from models_admin.models import ACTIVE, Source, State, Switch
-from models_admin.servers import connections, differences, loads, state_row
-from models_admin.switching import before_unloading, demand, gate, observation, transitions
+from models_admin.models import ACTIVE, State, Switch
+from models_admin.servers import connections, loads, state_row
+from models_admin.switching import before_unloading, demand, gate, observation, ownership, transitions
 from models_admin.switching.heartbeat import Pulse
 from models_admin.switching.loader import Loader
-from models_admin.switching.transitions import IN_VAIN, Lost, move
+from models_admin.switching.ownership import Lost
+from models_admin.switching.transitions import move
+from models_admin.switching.way_back import WayBack
 from models_admin.tabby.client import TabbyClient
 from models_admin.tabby.errors import (
     Broken,
@@ -43,7 +45,7 @@ UNTOUCHED = (State.QUEUED, State.DRAINING)  # states in which nothing has been c
 
 def run(switch_id: int) -> None:
     """Carry the switch out to its end. Does nothing if it is not to be had: done, cancelled, or in other hands."""
-    switch = transitions.claim(switch_id)
+    switch = ownership.claim(switch_id)
     if switch is None:
         return
     client = connections.client(switch.server_id)
@@ -66,6 +68,7 @@ class Run:
         self.client = client
         self.pulse = pulse
         self.loader = Loader(client, pulse, switch)
+        self.way_back = WayBack(switch, client, pulse, self.loader)
         self.steps = {
             State.QUEUED: self.prepare,
             State.DRAINING: self.drain,
@@ -182,7 +185,7 @@ class Run:
             observation.observe(self.server, card, epoch)
             return
         if card is not None:
-            self._send_unload()
+            self.loader.unload()
         if card := self.client.current():
             raise ChangedOutside(f"{card.id} is loaded although TabbyAPI was told to unload")
         with transaction.atomic():
@@ -197,13 +200,6 @@ class Run:
                 move(self.switch, State.LOADING)
             else:
                 transitions.succeed(self.switch, card=None)
-
-    def _send_unload(self) -> None:
-        """Tell TabbyAPI to unload; that it is told is written down before."""
-        self.pulse.check()
-        if not transitions.beat(self.switch, unload_sent=timezone.now()):
-            raise Lost
-        self.client.unload()
 
     def load(self) -> None:
         """Load the target; a load that runs already (of a worker that died) is joined."""
@@ -248,105 +244,13 @@ class Run:
                 state_row.set_trouble(self.server, error)
             move(self.switch, State.FAILED, result=state_row.row(self.server).model, **why)
         elif state == State.ROLLING_BACK:
-            self._end(None, error)
+            self.way_back.end(None, error)
         else:
             move(self.switch, State.ROLLING_BACK, **why)
 
     def roll_back(self) -> None:
-        """Load the previous model again, with the options it had; what is loaded in the end is told as it is."""
-        previous = self.switch.previous
-        started = timezone.now()
-        loads.give_up(self.switch)
-        self.loader.wait_until_reachable()
-        card = self.client.current()
-        if card and card.id not in (previous, self.switch.target):
-            self._end(card, None)  # somebody else has chosen: that is not Gantry's to undo
-            return
-        if not previous:
-            if card:
-                self._send_unload()
-            self._end(self.client.current(), None)
-            return
-        gone = card is None or card.id != previous or not self._as_it_was()
-        try:
-            if gone:
-                self.loader.load(time.monotonic() + settings.SWITCH_MAX_SECONDS, back=True)
-            card = self.loader.verified(previous)
-        except TabbyError as error:
-            self._record(error, started)
-            raise
-        if gone:
-            self._record(None, started, card)
-        self._end(card, None)
-
-    def _as_it_was(self) -> bool:
-        """Whether the previous model, if it is loaded, has the options that it had: the target may be the same model."""
-        switch = self.switch
-        same = switch.previous == switch.target and switch.previous_options != switch.options
-        return not same or not loads.asked_for(switch) or loads.made(switch, back=True)
-
-    def _record(self, error: TabbyError | None, started: object, card: ModelCard | None = None) -> None:
-        """The rollback's own row in the history."""
-        self.pulse.check()
-        seconds = {"loading": round((timezone.now() - self.switch.state_since).total_seconds(), 3)}
-        transitions.record(
-            self.server,
-            source=Source.ROLLBACK,
-            target=self.switch.previous,
-            previous="",
-            state=State.FAILED if error else State.SUCCEEDED,
-            options=self.switch.previous_options,
-            cause=self.switch,
-            started_at=started,
-            seconds={} if error else seconds,
-            result="" if error else self.switch.previous,
-            error=str(error) if error else "",
-            error_kind=error.kind if error else "",
-            advice=error.advice if error else "",
-            **differences.columns(self.switch.previous_options, card),
-        )
-
-    def _end(self, card: ModelCard | None, error: TabbyError | None) -> None:
-        """End the way back with what is loaded now; where even that failed, with both errors told."""
-        # Where Gantry itself failed, asking may be what did: the next look at TabbyAPI finds what is there.
-        unknown: TabbyError | None = error if isinstance(error, Broken) else None
-        if error is not None and unknown is None:
-            try:
-                card = self.client.current()
-            except TabbyError as unanswered:
-                unknown = unanswered
-        self.switch.refresh_from_db(fields=["cancel_requested", "error"])
-        cancelled = self.switch.cancel_requested is not None
-        why = self.switch.error
-        if error is not None:
-            why = f"{why} Going back to {self.switch.previous} {IN_VAIN} {error}"
-        found = card.id if card else ""
-        options = self._options_of(found)
-        with transaction.atomic():
-            if unknown is None:
-                state_row.set_loaded(self.server, card, options)
-            else:
-                self._write_unknown(unknown)
-            changes = {"result": found if unknown is None else None, "error": why}
-            changes |= differences.columns(options, card)
-            move(self.switch, State.CANCELLED if cancelled else State.FAILED, **changes)
-            loads.give_up(self.switch)
-
-    def _write_unknown(self, error: TabbyError) -> None:
-        """Write that TabbyAPI does not say what is loaded: what was last seen, unless it was told to change that."""
-        told = Switch.objects.filter(pk=self.switch.pk, unload_sent__isnull=False).exists()
-        if told or loads.any_sent(self.switch):
-            state_row.set_loaded(self.server, None)
-        state_row.set_trouble(self.server, error)
-        if self.switch.previous:
-            state_row.set_keep_due(self.server)
-
-    def _options_of(self, found: str) -> dict[str, Any]:
-        """The options of the model that is loaded at the end of the way back, as far as they are known."""
-        switch = self.switch
-        if found == switch.previous and self._as_it_was():
-            return dict(switch.previous_options)
-        return dict(switch.options) if found == switch.target and loads.asked_for(switch) else {}
+        """Go the way back."""
+        self.way_back.go()
 
 
 def _not_done(found: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from support.servers import SERVER
 
 from models_admin.models import ACTIVE, State, Switch
-from models_admin.switching import transitions
+from models_admin.switching import ownership, transitions
 
 LLAMA, QWEN, MISTRAL = (
     "Llama-3.1-8B-Instruct",
@@ -50,7 +50,7 @@ class Worked(threading.Thread):
         while (asked := transitions.active(SERVER)) is None:
             assert time.monotonic() < deadline, "nobody asked for a switch"
             time.sleep(0.01)
-        switch = transitions.claim(asked.pk)
+        switch = ownership.claim(asked.pk)
         assert switch is not None
         for state in self.states[:-1]:
             transitions.move(switch, state)

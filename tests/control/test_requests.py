@@ -16,7 +16,7 @@ from models_admin.model_requests import asking, endings
 from models_admin.models import Source, State, Switch, TabbyModel, Wish, WishState
 from models_admin.presentation import snapshots
 from models_admin.servers import state_row
-from models_admin.switching import transitions
+from models_admin.switching import ownership, transitions
 from models_admin.tabby.wire import ModelCard
 
 API = "/api/models/requests"
@@ -246,7 +246,7 @@ def test_requests_are_granted_when_their_model_is_loaded(catalog: Catalog, ann: 
     number = ask(ann)["request"]["id"]
     ask(ben)
     ask(ben, MISTRAL)
-    switch = transitions.claim(transitions.request(SERVER, QWEN, source=Source.COMMAND).pk)
+    switch = ownership.claim(transitions.request(SERVER, QWEN, source=Source.COMMAND).pk)
     assert switch is not None
     for state in (State.DRAINING, State.UNLOADING, State.LOADING, State.VERIFYING):
         transitions.move(switch, state)
@@ -280,7 +280,7 @@ def test_the_notice_of_an_end_is_no_news_after_two_weeks(catalog: Catalog, ann: 
 
 def test_a_failed_switch_leaves_the_request_open(catalog: Catalog, ann: Client) -> None:
     ask(ann)
-    switch = transitions.claim(transitions.request(SERVER, QWEN, source=Source.ADMIN).pk)
+    switch = ownership.claim(transitions.request(SERVER, QWEN, source=Source.ADMIN).pk)
     assert switch is not None
     for state in (State.DRAINING, State.UNLOADING, State.LOADING, State.ROLLING_BACK, State.FAILED):
         transitions.move(switch, state)

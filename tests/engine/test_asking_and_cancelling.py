@@ -12,7 +12,7 @@ from support.servers import SERVER
 
 from models_admin.models import ACTIVE, ENDED, Source, State, Switch, TabbyModel
 from models_admin.servers import state_row
-from models_admin.switching import transitions
+from models_admin.switching import ownership, transitions
 
 pytestmark = pytest.mark.django_db
 STEPS = (State.DRAINING, State.UNLOADING, State.LOADING, State.VERIFYING, State.ROLLING_BACK)
@@ -103,18 +103,18 @@ def test_what_somebody_wants_in_any_case_does_not_give_way() -> None:
 
 def test_a_switch_whose_nudge_got_lost_is_found() -> None:
     asked = ask("new")
-    assert transitions.orphans(SERVER) == []
+    assert ownership.orphans(SERVER) == []
     Switch.objects.filter(pk=asked.pk).update(created_at=timezone.now() - timedelta(seconds=3))
-    assert transitions.orphans(SERVER) == [asked.pk]
-    assert transitions.claim(asked.pk) is not None
-    assert transitions.orphans(SERVER) == []
+    assert ownership.orphans(SERVER) == [asked.pk]
+    assert ownership.claim(asked.pk) is not None
+    assert ownership.orphans(SERVER) == []
     let_owner_die(asked)
-    assert transitions.orphans(SERVER) == [asked.pk]
+    assert ownership.orphans(SERVER) == [asked.pk]
 
 
 def test_the_seconds_of_each_step_are_added_up() -> None:
     asked = ask("new")
-    switch = transitions.claim(asked.pk)
+    switch = ownership.claim(asked.pk)
     assert switch is not None
     moment = timedelta(seconds=10)
     for state in STEPS:

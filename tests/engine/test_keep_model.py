@@ -12,7 +12,7 @@ from support.servers import SERVER
 from models_admin.automation import upkeep
 from models_admin.models import Server, Source, State, Switch, TabbyModel
 from models_admin.servers import state_row, worker_heartbeats
-from models_admin.switching import observation, runner, transitions
+from models_admin.switching import observation, ownership, runner, transitions
 from models_admin.tabby.errors import TimedOut, Unreachable
 from models_admin.tabby.wire import ModelCard
 
@@ -187,7 +187,7 @@ class Still:
 
 
 def carried_out(switch: Switch, tabby: Loaded) -> Switch:
-    claimed = transitions.claim(switch.pk)
+    claimed = ownership.claim(switch.pk)
     assert claimed is not None
     runner.Run(claimed, tabby, Still()).to_the_end()  # type: ignore[arg-type]
     return Switch.objects.get(pk=switch.pk)
@@ -262,7 +262,7 @@ def cut_off(settings: Any, last: str, *, refused: bool) -> Switch:
     settings.SWITCH_TIMEOUT = 0
     seen("usual", wanted="usual")
     Server.objects.update(options={"cache_mode": "Q8"}, parameters={"cache_mode": "Q8"})
-    claimed = transitions.claim(transitions.request(SERVER, "other", source=Source.API).pk)
+    claimed = ownership.claim(transitions.request(SERVER, "other", source=Source.API).pk)
     assert claimed is not None
     tabby = Dying(last, refused=refused)
     run = runner.Run(claimed, tabby, Quiet())  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from support.servers import SERVER
 
 from models_admin.models import Lease, Source, State, Switch, TabbyModel, Worker
 from models_admin.servers import state_row, worker_heartbeats
-from models_admin.switching import gate, runner, transitions
+from models_admin.switching import gate, ownership, runner, transitions
 
 pytestmark = pytest.mark.django_db
 LONG_AGO = timedelta(hours=1)
@@ -22,14 +22,14 @@ LONG_AGO = timedelta(hours=1)
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
-    monkeypatch.setattr(transitions, "LAST_WORD_SECONDS", 0)
+    monkeypatch.setattr(ownership, "LAST_WORD_SECONDS", 0)
 
 
 @pytest.fixture
 def claimed() -> Switch:
     """A switch that this process carries out."""
     TabbyModel.objects.create(name="new")
-    switch = transitions.claim(transitions.request(SERVER, "new", source=Source.API).pk)
+    switch = ownership.claim(transitions.request(SERVER, "new", source=Source.API).pk)
     assert switch is not None
     return switch
 
@@ -52,25 +52,25 @@ class Still:
         self.switch = switch
 
     def check(self) -> None:
-        if not transitions.beat(self.switch):
-            raise transitions.Lost
+        if not ownership.beat(self.switch):
+            raise ownership.Lost
 
 
 def test_a_process_that_adopts_its_own_switch_ends_its_older_runner(claimed: Switch) -> None:
     look_dead(claimed)
-    again = transitions.claim(claimed.pk)
+    again = ownership.claim(claimed.pk)
     assert again is not None
-    assert not transitions.beat(claimed)
-    with pytest.raises(transitions.Lost):
+    assert not ownership.beat(claimed)
+    with pytest.raises(ownership.Lost):
         transitions.move(claimed, State.DRAINING)
-    with pytest.raises(transitions.Lost):
+    with pytest.raises(ownership.Lost):
         runner.Run(claimed, Untouchable(), Still(claimed)).to_the_end()  # type: ignore[arg-type]
-    assert transitions.beat(again)
+    assert ownership.beat(again)
 
 
 def test_a_switch_in_living_hands_is_not_to_be_had(claimed: Switch) -> None:
-    assert transitions.claim(claimed.pk) is None
-    assert transitions.beat(claimed)
+    assert ownership.claim(claimed.pk) is None
+    assert ownership.beat(claimed)
 
 
 def test_an_owner_that_shows_itself_in_the_last_moment_keeps_its_switch(
@@ -79,10 +79,10 @@ def test_an_owner_that_shows_itself_in_the_last_moment_keeps_its_switch(
     """Its heartbeat was old because nobody could write one."""
     look_dead(claimed)
     monkeypatch.setattr(
-        "models_admin.switching.transitions.time.sleep", lambda seconds: transitions.beat(claimed)
+        "models_admin.switching.ownership.time.sleep", lambda seconds: ownership.beat(claimed)
     )
-    assert transitions.claim(claimed.pk) is None
-    assert transitions.beat(claimed)
+    assert ownership.claim(claimed.pk) is None
+    assert ownership.beat(claimed)
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_a_time_is_taken_when_it_is_written(
     slow_database()
     match write:
         case "beat":
-            assert transitions.beat(claimed)
+            assert ownership.beat(claimed)
             written = Switch.objects.get(pk=claimed.pk).heartbeat
         case "move":
             transitions.move(claimed, State.DRAINING)

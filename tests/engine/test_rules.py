@@ -15,7 +15,7 @@ from chat.models import Conversation, Message
 from models_admin.automation import rules
 from models_admin.models import ACTIVE, Lease, Rule, Server, Source, State, Switch, TabbyModel, Worker
 from models_admin.servers import state_row, worker_heartbeats
-from models_admin.switching import demand, gate, runner, transitions
+from models_admin.switching import demand, gate, ownership, runner, transitions
 from models_admin.tabby.wire import ModelCard
 
 pytestmark = pytest.mark.django_db
@@ -425,7 +425,7 @@ class Still:
 
 def drained(switch: Switch) -> Switch:
     """Have the switch go through its draining."""
-    claimed = transitions.claim(switch.pk)
+    claimed = ownership.claim(switch.pk)
     assert claimed is not None
     transitions.move(claimed, State.DRAINING, previous="usual")
     claimed.drain_seconds = 0
@@ -585,7 +585,7 @@ def test_gantry_starts_with_its_first_worker() -> None:
 )
 def test_only_a_person_decides_that_no_model_is_wanted(target: str, source: Source, wanted: str) -> None:
     Server.objects.update(wanted="usual")
-    switch = transitions.claim(transitions.request(SERVER, target, source=source).pk)
+    switch = ownership.claim(transitions.request(SERVER, target, source=source).pk)
     assert switch is not None
     transitions.move(switch, State.VERIFYING)
     transitions.succeed(switch, card=ModelCard(target, {}) if target else None, options={})

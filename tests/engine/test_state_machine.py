@@ -16,7 +16,7 @@ from support.servers import SERVER
 
 from models_admin.models import ACTIVE, ENDED, GATED, Lease, Load, Source, State, Switch, TabbyModel
 from models_admin.servers import loads, state_row
-from models_admin.switching import gate, loader, observation, runner, transitions
+from models_admin.switching import gate, loader, observation, ownership, runner, transitions, way_back
 from models_admin.tabby.errors import (
     Garbled,
     KeyRefused,
@@ -141,8 +141,8 @@ class Still:
         self.switch = switch
 
     def check(self) -> None:
-        if not transitions.beat(self.switch):
-            raise transitions.Lost
+        if not ownership.beat(self.switch):
+            raise ownership.Lost
 
     def show(self, percent: int, detail: str) -> None: ...
 
@@ -210,11 +210,11 @@ def test_any_course_ends_in_the_truth(
             loaded_at_success.append(tabby.loaded)
 
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "move", spied)
-        patch.setattr(transitions, "move", spied)
-        claimed = transitions.claim(switch.pk)
+        for mover in (runner, transitions, way_back):
+            patch.setattr(mover, "move", spied)
+        claimed = ownership.claim(switch.pk)
         assert claimed is not None
-        with suppress(transitions.Lost):
+        with suppress(ownership.Lost):
             runner.Run(claimed, tabby, Still(claimed)).to_the_end()  # type: ignore[arg-type]
     ended = Switch.objects.get(pk=switch.pk)
     assert ended.state in ENDED
@@ -274,13 +274,13 @@ def test_any_order_of_events_keeps_one_switch_and_legal_moves(events: list[str],
             if event.startswith("request"):
                 transitions.request(SERVER, event.removeprefix("request").strip(), source=Source.API)
             elif event == "claim" and current:
-                held = transitions.claim(current.pk) or held
+                held = ownership.claim(current.pk) or held
             elif event == "die" and current:
                 Switch.objects.filter(pk=current.pk).update(
                     heartbeat=timezone.now() - timezone.timedelta(hours=1)
                 )
             elif event == "adopt" and current:
-                held = transitions.claim(current.pk) or held
+                held = ownership.claim(current.pk) or held
             elif event == "cancel" and current:
                 transitions.cancel(current, user=None)
             elif event in ("step", "finish") and held:
@@ -288,7 +288,7 @@ def test_any_order_of_events_keeps_one_switch_and_legal_moves(events: list[str],
                     transitions.move(held, choices.choice(transitions.NEXT[State(held.state)]))
                     if event == "step":
                         break
-        except (transitions.SwitchRefused, transitions.Lost):
+        except (transitions.SwitchRefused, ownership.Lost):
             pass
         assert Switch.objects.filter(state__in=ACTIVE).count() <= 1
         assert gate.closed(SERVER) == Switch.objects.filter(state__in=GATED).exists()
@@ -313,5 +313,5 @@ def test_a_move_that_somebody_else_made_first_is_lost() -> None:
     switch = fresh("new")
     other = Switch.objects.get(pk=switch.pk)
     transitions.move(other, State.DRAINING)
-    with pytest.raises(transitions.Lost):
+    with pytest.raises(ownership.Lost):
         transitions.move(switch, State.DRAINING)

@@ -19,7 +19,7 @@ from models_admin.automation import upkeep
 from models_admin.models import ENDED, Lease, Source, State, Switch
 from models_admin.servers import connections, state_row
 from models_admin.servers import loads as sent
-from models_admin.switching import gate, observation, runner, transitions
+from models_admin.switching import gate, observation, ownership, runner, transitions
 from models_admin.tabby.client import TabbyClient
 
 Q8 = {"cache_mode": "Q8", "max_seq_len": 4096}
@@ -83,7 +83,7 @@ def test_long_draining_and_a_late_takeover_leave_the_load_its_time(
 ) -> None:
     """slow-13B takes longer to load than any delay between two looks at the clock."""
     asked = transitions.request(SERVER, "slow-13B", source=Source.API)
-    claimed = transitions.claim(asked.pk)
+    claimed = ownership.claim(asked.pk)
     assert claimed is not None
     long_ago = timezone.now() - timedelta(seconds=2 * settings.SWITCH_MAX_SECONDS)
     tabby.state(loaded=None)

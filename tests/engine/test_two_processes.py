@@ -13,7 +13,7 @@ from support.servers import SERVER
 
 from models_admin.models import Lease, Source, State, Switch, TabbyModel
 from models_admin.servers import state_row
-from models_admin.switching import gate, transitions
+from models_admin.switching import gate, ownership, transitions
 
 STEPS = (State.DRAINING, State.UNLOADING, State.LOADING, State.VERIFYING, State.ROLLING_BACK)
 
@@ -37,7 +37,7 @@ def asked(transactional_db: None) -> Switch:
 
 def claimed(by: str, switch: Switch) -> Switch:
     with acting_as(by):
-        found = transitions.claim(switch.pk)
+        found = ownership.claim(switch.pk)
     assert found is not None
     return found
 
@@ -50,8 +50,8 @@ def stand_at(switch: Switch, state: State) -> None:
 def test_a_switch_with_a_living_owner_is_not_to_be_had(asked: Switch) -> None:
     claimed("one", asked)
     with acting_as("another"):
-        assert transitions.claim(asked.pk) is None
-    assert asked.pk not in transitions.orphans(SERVER)
+        assert ownership.claim(asked.pk) is None
+    assert asked.pk not in ownership.orphans(SERVER)
 
 
 @pytest.mark.parametrize("state", STEPS)
@@ -62,11 +62,11 @@ def test_who_was_thought_dead_moves_an_adopted_switch_no_more(asked: Switch, sta
     heir = claimed("heir", asked)
     assert heir.state == state
     for new in transitions.NEXT[state]:
-        with acting_as("frozen"), pytest.raises(transitions.Lost):
+        with acting_as("frozen"), pytest.raises(ownership.Lost):
             transitions.move(frozen, new, result="new", error="a word of the dead")
     now = Switch.objects.get(pk=asked.pk)
     assert (now.state, now.result, now.error) == (state, asked.result, "")
-    assert not transitions.beat(frozen, percent=99)
+    assert not ownership.beat(frozen, percent=99)
     assert Switch.objects.get(pk=asked.pk).percent == 0
     transitions.move(heir, transitions.NEXT[state][0])
 
@@ -77,7 +77,7 @@ def test_a_success_that_comes_too_late_does_not_change_what_is_loaded(asked: Swi
     let_owner_die(asked)
     claimed("heir", asked)
     before = state_row.row(SERVER)
-    with pytest.raises(transitions.Lost):
+    with pytest.raises(ownership.Lost):
         transitions.succeed(frozen, card=None)
     after = state_row.row(SERVER)
     assert (after.model, after.epoch) == (before.model, before.epoch)

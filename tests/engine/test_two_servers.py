@@ -16,7 +16,7 @@ from models_admin.automation import upkeep
 from models_admin.models import Lease, Server, Source, State, Switch, TabbyModel
 from models_admin.presentation import estimates, snapshots, waiting
 from models_admin.servers import catalog, diagnosis, known, loads, state_row, worker_heartbeats
-from models_admin.switching import demand, gate, observation, transitions
+from models_admin.switching import demand, gate, observation, ownership, transitions
 from models_admin.tabby.errors import Unreachable
 from models_admin.tabby.wire import ModelCard
 
@@ -40,7 +40,7 @@ def _two_servers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def begun(server: int, *, at: State = State.DRAINING) -> Switch:
     """A switch of `server` to `new`, in a worker's hands."""
-    switch = transitions.claim(transitions.request(server, "new", source=Source.API).pk)
+    switch = ownership.claim(transitions.request(server, "new", source=Source.API).pk)
     assert switch is not None
     for state in STEPS[: STEPS.index(at) + 1]:
         transitions.move(switch, state)
@@ -170,7 +170,7 @@ def test_each_ones_own_past_is_expected_of_it() -> None:
 def test_an_orphan_is_found_by_its_server() -> None:
     switch = begun(OTHER)
     let_owner_die(switch)
-    assert (transitions.orphans(SERVER), transitions.orphans(OTHER)) == ([], [switch.pk])
+    assert (ownership.orphans(SERVER), ownership.orphans(OTHER)) == ([], [switch.pk])
 
 
 def test_a_kept_model_is_loaded_where_it_was_lost(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ def left(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     left = threading.Event()
     monkeypatch.setattr(WorkerLoop, "_show", lambda self: None)
     monkeypatch.setattr(WorkerLoop, "_make_up", lambda self: None)
-    monkeypatch.setattr(worker.transitions, "orphans", lambda server: [7])
+    monkeypatch.setattr(worker.ownership, "orphans", lambda server: [7])
     monkeypatch.setattr(worker.worker_heartbeats, "leave", left.set)
     return left
 

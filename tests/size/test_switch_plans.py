@@ -21,7 +21,7 @@ from models_admin.models import Token, Wish
 from models_admin.ops import metrics
 from models_admin.presentation import estimates, snapshots
 from models_admin.servers import diagnosis
-from models_admin.switching import gate, transitions
+from models_admin.switching import gate, ownership, transitions
 
 HOUR = timedelta(hours=1)
 
@@ -47,7 +47,7 @@ ASKED: dict[str, Callable[[User], Any]] = {
     "snapshot": lambda reader: snapshots.current(SERVER),
     "the one under way": lambda reader: transitions.active(SERVER),
     "is the gate closed": lambda reader: gate.closed(SERVER),
-    "orphans": lambda reader: transitions.orphans(SERVER),
+    "orphans": lambda reader: ownership.orphans(SERVER),
     "changed by others": lambda reader: list(diagnosis.changed_by_others(SERVER)),
     "expected seconds of a load": lambda reader: estimates.load_seconds(SERVER, "model-1-13B"),
     "expected seconds of an unload": lambda reader: estimates.unload_seconds(SERVER),
