@@ -25,14 +25,15 @@ from chat.fences import MARKER, mended
 log = logging.getLogger(__name__)
 
 # Characters that stand for nothing (Unicode keeps them for programs' own use) take the place of what must not be
-# markup: a `<`, and a `~` that stands alone (ranges are written with it: 3~5).
-_LESS, _TILDE = "\ufdd0", "\ufdd1"
-_RESERVED = re.compile(f"[{_LESS}{_TILDE}]")
+# markup: a `<`, and a `~` that stands alone (ranges are written with it: 3~5). A formula has one in its place, too, until
+# what stands around it is fit for a page.
+_LESS, _TILDE, _PLACE = "\ufdd0", "\ufdd1", "\ufdd2"
+_RESERVED = re.compile(f"[{_LESS}{_TILDE}{_PLACE}]")
 _NO_MARKUP = re.compile(r"<(?!(?:https?://|mailto:)[^\s<>]*>|[^\s<>@]+@[^\s<>@]+>|br ?/?>)", re.IGNORECASE)
 _LONE_BREAK = re.compile(rf"^({MARKER})<br ?/?>[ \t\f\v]*$", re.IGNORECASE | re.MULTILINE)
 _ONE_TILDE = re.compile(r"(?<!~)~(?!~)")
 # A letter, and then nothing that means anything to Markdown or HTML: much prose, and neither parsed nor cleaned.
-_PROSE = re.compile(r"[A-Za-z][^*_~`\[\]\\&<>|$@:\x00-\x1f\xa0\ufdd0\ufdd1]*")
+_PROSE = re.compile(r"[A-Za-z][^*_~`\[\]\\&<>|$@:\x00-\x1f\xa0\ufdd0-\ufdd2]*")
 _DEEP = re.compile(r"^[ \t]*(?:(?:>|[-+*]|\d{1,9}[.)])[ \t]*){40}", re.MULTILINE)
 
 _CODE = re.compile(r'<pre><code(?: class="language-([^"]*)")?[^>]*>(.*?)</code></pre>\n?', re.DOTALL)
@@ -142,21 +143,29 @@ def steps(
             raise
         log.exception("A block could not be rendered: it is shown as plain text")
         return plain(source)
-    if "<span data-math" in html:
-        parts, at = [], 0
-        for match in _MATH.finditer(html):
-            parts += [html[at : match.start()], _formula(match, source, mathematical=mathematical)]
-            at = match.end()
-            yield False
-        html = "".join(parts) + html[at:]
-    return _finished(html)
+    if "<span data-math" not in html:
+        return _finished(html)
+    # A reference to the character (`&#xfdd2;`) is no formula's place. comrak escapes what stands in attributes: no formula
+    # is found there, and each place is one in a text.
+    html = html.replace(_PLACE, "\ufffd")
+    parts, formulas, at = [], [], 0
+    for match in _MATH.finditer(html):
+        made = _formula(match, source, mathematical=mathematical)
+        if made.startswith("<math"):
+            formulas.append(_cleaned(made))
+            made = _PLACE
+        parts += [html[at : match.start()], made]
+        at = match.end()
+        yield False
+    first, *others = _finished("".join(parts) + html[at:]).split(_PLACE)
+    return "".join([first, *(part for each in zip(formulas, others, strict=True) for part in each)])
 
 
 def _finished(html: str) -> str:
     """comrak's `html` in the page's shape, and only what may be on a page. Where its tags are plain it needs no sanitizer:
     it comes out as it would of nh3, which takes longer.
     """
-    if "<math" in html or not (tags := set(_TAG.findall(html))) <= _PLAIN_TAGS:
+    if not (tags := set(_TAG.findall(html))) <= _PLAIN_TAGS:
         return _cleaned(_restored(_shaped(html)))
     for tag in tags & _PAGE_TAGS.keys():
         html = html.replace(tag, _PAGE_TAGS[tag])
