@@ -2,6 +2,8 @@
 # was broken off is tried again by the next `make`, and one that fails (a registry may be away for a moment), three times.
 BIN := .venv/bin
 SHELL := /bin/bash
+# Each process of a test would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help run test chaos size schemathesis lint format screenshots clean
@@ -51,7 +53,7 @@ format: .venv/.dev node_modules/.done ## Format, and repair what can be repaired
 	$(BIN)/ruff check --fix .
 	node_modules/.bin/biome check --write
 
-screenshots: .venv/.dev ## Take the pictures of the README anew (needs chromium)
+screenshots: .venv/.dev ## Take the pictures of the README anew (needs Chromium)
 	$(BIN)/python docs/screenshots.py
 
 operations: .venv/.dev ## Follow docs/operations.md to the letter in an empty folder (needs nginx, and ports 8000-8002 and 8443)

@@ -1,6 +1,6 @@
 """A million messages and the index of their words, which the database itself makes of some thousand different ones.
 
-    write(talks, models, chance)
+    write(talks, models)
 
 Each message repeats one of those, with a number, a parent and a time of its own.
 """
@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from django.db import connection
@@ -76,11 +77,11 @@ _MOMENT = {
 }
 
 
-def write(talks: Sequence[Talk], models: Sequence[str], chance: random.Random) -> None:
+def write(talks: Sequence[Talk], models: Sequence[str]) -> None:
     """Write the messages of the talks, whose conversations are there, and the index of their words."""
     on_postgres = connection.vendor == "postgresql"
     with connection.cursor() as cursor:
-        _make_temporary(cursor, talks, _messages(models, chance))
+        _make_temporary(cursor, talks, models)
         names = ", ".join(each.attname for each in REPEATED)
         copied = ", ".join(f"m.{each.attname}" for each in REPEATED)
         moment = _MOMENT[connection.vendor]
@@ -102,7 +103,7 @@ def write(talks: Sequence[Talk], models: Sequence[str], chance: random.Random) -
             cursor.execute(f"DROP TABLE seed_{name}")
 
 
-def _make_temporary(cursor: Any, talks: Sequence[Talk], messages: Iterable[Message]) -> None:
+def _make_temporary(cursor: Any, talks: Sequence[Talk], models: Sequence[str]) -> None:
     """Three tables, of which one SELECT makes all messages: talks, places in a talk, and the messages that repeat."""
     on_postgres = connection.vendor == "postgresql"
     names = ", ".join(each.attname for each in REPEATED)
@@ -122,10 +123,7 @@ def _make_temporary(cursor: Any, talks: Sequence[Talk], messages: Iterable[Messa
             (place, None if place % 2 else _ready(identity, uuid.UUID(int=place + 1)))
             for place in range(longest)
         ),
-        "messages": (
-            (number, _terms(each.text), *(_ready(field, getattr(each, field.attname)) for field in REPEATED))
-            for number, each in enumerate(messages)
-        ),
+        "messages": _repeated(tuple(models), connection.vendor),
     }
     for name, made in columns.items():
         cursor.execute(f"CREATE TEMPORARY TABLE seed_{name} AS SELECT {made} FROM chat_message WHERE id = 0")
@@ -135,6 +133,15 @@ def _make_temporary(cursor: Any, talks: Sequence[Talk], messages: Iterable[Messa
     cursor.execute("CREATE UNIQUE INDEX seed_number ON seed_messages (number)")
     if on_postgres:
         cursor.execute("ANALYZE seed_talks, seed_places, seed_messages")
+
+
+@lru_cache(maxsize=1)
+def _repeated(models: Sequence[str], vendor: str) -> list[tuple[Any, ...]]:
+    """The messages that repeat, as rows for this database. They are the same whenever they are made."""
+    return [
+        (number, _terms(each.text), *(_ready(field, getattr(each, field.attname)) for field in REPEATED))
+        for number, each in enumerate(_messages(models, random.Random(11)))
+    ]
 
 
 def _ready(field: Any, value: Any) -> Any:

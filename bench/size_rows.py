@@ -56,7 +56,7 @@ def seed(size: Size) -> User:
         TabbyModel.objects.bulk_create(TabbyModel(name=name, last_loaded=timezone.now()) for name in models)
         talks = list(_talks(size, people))
         insert(Conversation, TALK, (_talk(each) for each in talks))
-        size_messages.write(talks, models, chance)
+        size_messages.write(talks, models)
         _set_heads()
         state_row.row(known.default())
         insert(Switch, SWITCH, _switches(size, people, models, chance))

@@ -9,7 +9,13 @@ import tempfile
 import pytest
 from django.conf import settings
 
-pytest_plugins = ["support.system", "support.selection", "support.reset", "support.examples"]
+pytest_plugins = [
+    "support.system",
+    "support.selection",
+    "support.reset",
+    "support.examples",
+    "support.chromium",
+]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -6,9 +6,9 @@ import re
 from typing import Literal
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, expect
+from support.chromium import PATIENCE
 from support.people import Person
 
-PATIENCE = 30_000.0  # milliseconds; only a failure waits for it
 WIDE = (1280, 800)
 PHONE = (390, 844)
 MODELS = "/admin/models_admin/tabbymodel/"

@@ -9,9 +9,10 @@ from typing import Any
 
 from played_events import HERE, hello
 from played_server import Served
-from playwright.sync_api import Page, WebSocketRoute
+from playwright.sync_api import Page, ViewportSize, WebSocketRoute
+from support.chromium import PATIENCE
 
-PATIENCE = 10_000  # milliseconds; only a failure waits for it
+SIZE: ViewportSize = {"width": 1200, "height": 800}
 
 
 class Site:
@@ -29,7 +30,7 @@ class Site:
         """Be as new: nothing heard, nothing kept."""
         self.page.goto(f"{self.served.url}/static/chat/favicon.svg")
         self.page.evaluate("(localStorage.clear(), sessionStorage.clear())")
-        self.page.set_viewport_size({"width": 1200, "height": 800})
+        self.page.set_viewport_size(SIZE)
         self.served.forget()
         self.frames: list[dict[str, Any]] = []
         self.complaints: list[str] = []
@@ -67,7 +68,7 @@ class Site:
         return self._of(kind)
 
     def until(self, holds: Callable[[], Any], what: str = "") -> None:
-        for _ in range(PATIENCE // 20):
+        for _ in range(int(PATIENCE) // 20):
             if holds():
                 return
             self.page.wait_for_timeout(20)  # lets Playwright hand over what has come

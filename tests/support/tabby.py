@@ -126,7 +126,7 @@ def running(
         process.wait()
 
 
-def until(check: Any, what: str, patience: float = 30.0) -> Any:
+def until(check: Any, what: str, patience: float = 120.0) -> Any:
     """Ask `check` until it gives something true, and return that; fail after `patience` seconds."""
     end = time.monotonic() + patience
     while not (found := check()):
