@@ -1,4 +1,4 @@
-"""Which tests touch a database, and which run one after the other in one of the processes of xdist.
+"""Which tests run on each database, and which run one after the other in one of the processes of xdist.
 
 A pytest plugin, named in tests/conftest.py. `make test DB=postgres` runs the tests with the marker `database`.
 """
@@ -19,6 +19,16 @@ FIXTURES = {"django_db_setup", "gantry"}
 # Whoever names one of these starts a Gantry with a database of its own.
 STARTERS = (running.Gantry, running.environment)
 WITH_BROWSER = re.compile(r"/browser/|/test_page_")
+# What a page does with what it is told is the same whoever told it, and everything that tells pages something is tested without
+# one on each database. The newcomer's story goes through all of it once more on each.
+WITH_BROWSER_ON_EACH = "/browser/test_newcomer.py"
+
+
+def runs_on_each_database(item: pytest.Item) -> bool:
+    """Whether the test says something about the database that it touches."""
+    return touches_database(item) and (
+        not WITH_BROWSER.search(item.nodeid) or WITH_BROWSER_ON_EACH in item.nodeid
+    )
 
 
 def touches_database(item: pytest.Item) -> bool:
@@ -39,17 +49,17 @@ def _starts_gantry(module: ModuleType | None) -> bool:
 
 @pytest.hookimpl(tryfirst=True)  # before -m is looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what touches a database."""
+    """Mark what has to run on each database."""
     for item in items:
-        if touches_database(item):
+        if runs_on_each_database(item):
             item.add_marker(pytest.mark.database)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Refuse a Gantry to a test that is not marked: it would not run on PostgreSQL."""
+    """Refuse a Gantry to a test of which that is not known: it would not run on PostgreSQL."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(running, "is_allowed", item.get_closest_marker("database") is not None)
+        patch.setattr(running, "is_allowed", touches_database(item))
         return (yield)
 
 
