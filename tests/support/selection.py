@@ -19,8 +19,8 @@ FIXTURES = {"django_db_setup", "gantry"}
 # Whoever names one of these starts a Gantry with a database of its own.
 STARTERS = (running.Gantry, running.environment)
 WITH_BROWSER = re.compile(r"/browser/|/test_page_")
-# What a page does with what it is told is the same whoever told it, and everything that tells pages something is tested without
-# one on each database. The newcomer's story goes through all of it once more on each.
+# A page does the same whatever database its words come from, and what tells pages something is tested without them on each.
+# The newcomer's story goes through all of it once more on each.
 WITH_BROWSER_ON_EACH = "/browser/test_newcomer.py"
 
 
