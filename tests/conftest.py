@@ -10,6 +10,7 @@ import pytest
 from django.conf import settings
 
 pytest_plugins = [
+    "support.preloaded",
     "support.system",
     "support.selection",
     "support.reset",

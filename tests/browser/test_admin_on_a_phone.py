@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, expect
 from support.people import Person
+from support.system import manage
 from support.tabby import Tabby
-from system.running import ROOT, Gantry
+from system.running import Gantry
 from test_accessibility import serious
 from windows import PHONE, WIDE, Windows
 
@@ -49,8 +48,7 @@ OUT_OF_SIGHT = """() => [...document.querySelectorAll("#content *")].filter((eac
 
 
 def shell(gantry: Gantry, script: str) -> None:
-    command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", script]
-    subprocess.run(command, cwd=ROOT, env=gantry.env, check=True)
+    manage(gantry, "shell", "--no-imports", "-c", script).check_returncode()
 
 
 @pytest.fixture(scope="module")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 
 import pytest
 from paths.test_permissions import made_staff
 from playwright.sync_api import expect
 from support.people import Person, add_user
+from support.system import manage
 from support.tabby import Tabby
-from system.running import ROOT, Gantry
+from system.running import Gantry
 from windows import MODELS, Windows, ask_to_switch, model_is, say, status_is
 
 STEP_2 = re.compile(r"Step 2: Loading slow-13B… \d+%")
@@ -28,9 +27,7 @@ User.objects.get(username="onlooker").user_permissions.add(Permission.objects.ge
 def onlooker(gantry: Gantry, admin: Person) -> Person:
     """Somebody of the staff who may see the models, and not change them."""
     person = add_user(admin, "onlooker")
-    subprocess.run(
-        [sys.executable, "manage.py", "shell", "-c", PROMOTE], cwd=ROOT, env=gantry.env, check=True
-    )
+    manage(gantry, "shell", "-c", PROMOTE).check_returncode()
     return person
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from support.page import Page
 from support.people import Person
+from support.system import manage
 from support.tabby import MODELS, Tabby, running
 from system.running import ROOT, Gantry
 
@@ -50,14 +51,7 @@ def noisy(tmp_path_factory: pytest.TempPathFactory, sandbox: Tabby) -> Iterator[
 
 def told(gantry: Gantry, *command: str, **env: str) -> str:
     """All that a command says."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", *command],
-        cwd=ROOT,
-        env={**gantry.env, **env},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = manage(gantry, *command, **env)
     return done.stdout + done.stderr
 
 

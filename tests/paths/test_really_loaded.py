@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 from support.people import Person
-from support.tabby import ROOT, Tabby, until
+from support.system import manage
+from support.tabby import Tabby, until
 from system.running import Gantry
 
 MODELS_PAGE = "/admin/models_admin/tabbymodel/"
@@ -72,11 +71,8 @@ def test_what_a_folders_own_configuration_decides_is_told_everywhere(
 
 
 def test_the_command_tells_it_too(configured: str, gantry: Gantry) -> None:
-    words = ("switch_model", configured, "--options", "max_seq_len=8192")
-    done = subprocess.run(
-        [sys.executable, "manage.py", *words],
-        cwd=ROOT, env=gantry.env, text=True, capture_output=True, timeout=60, check=True,
-    )  # fmt: skip
+    done = manage(gantry, "switch_model", configured, "--options", "max_seq_len=8192")
+    done.check_returncode()
     assert WORDS in done.stdout
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import requests
 from support.people import Person
-from support.tabby import ROOT, Tabby, until
+from support.system import manage
+from support.tabby import Tabby, until
 from system.running import Gantry
 
 MODELS_PAGE = "/admin/models_admin/tabbymodel/"
@@ -17,10 +16,7 @@ MODELS_PAGE = "/admin/models_admin/tabbymodel/"
 
 def examined(gantry: Gantry) -> tuple[int, dict[str, dict[str, str]]]:
     """doctor's exit status, and its findings by id."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", "doctor", "--json"],
-        check=False, cwd=ROOT, env=gantry.env, text=True, capture_output=True, timeout=90,
-    )  # fmt: skip
+    done = manage(gantry, "doctor", "--json")
     return done.returncode, {each["id"]: each for each in json.loads(done.stdout)["findings"]}
 
 

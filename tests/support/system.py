@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from system.running import ROOT, Gantry, Process, environment, free_port
+from system.running import Gantry, Process, environment, free_port
 
 from support.people import Person, add_user
+from support.preloaded import preloaded
 from support.tabby import ADMIN_KEY, Tabby, running, until
 
 PASSWORD = "the-administrators-password"
@@ -110,13 +111,4 @@ def second_url(gantry: Gantry) -> str:
 
 def manage(gantry: Gantry, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the running Gantry, with some settings changed."""
-    env = {**gantry.env, **settings}
-    return subprocess.run(
-        [sys.executable, "manage.py", *words],
-        check=False,
-        cwd=ROOT,
-        env=env,
-        text=True,
-        capture_output=True,
-        timeout=90,
-    )
+    return preloaded.manage(*words, env={**gantry.env, **settings})

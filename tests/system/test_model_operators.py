@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
-from system.running import ROOT, environment
+from support.preloaded import preloaded
+
+from system.running import environment
 
 GROUP = "Model operators"
 SHOW = """
@@ -18,9 +18,9 @@ for group in Group.objects.all():
 
 def manage(folder: Path, *argv: str) -> str:
     """Run a command on the database in `folder`; return what it wrote."""
-    command = [sys.executable, "manage.py", *argv]
-    env = environment(folder, 8000)
-    return subprocess.run(command, cwd=ROOT, env=env, check=True, stdout=subprocess.PIPE, text=True).stdout
+    done = preloaded.manage(*argv, env=environment(folder, 8000))
+    done.check_returncode()
+    return done.stdout
 
 
 def groups(folder: Path, change: str = "") -> list[str]:
