@@ -53,7 +53,10 @@ class TabbyClient:
         self._read_timeout = read_timeout
         self._session = requests.Session()
         self._session.trust_env = False
-        self._session.mount("https://", _SystemTrust())
+        if (
+            host.strip().lower().startswith("https:")
+        ):  # to read the system's certificates takes as long as some calls
+            self._session.mount("https://", _SystemTrust())
 
     def __enter__(self) -> Self:
         return self

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import ssl
+
 import pytest
 import requests
 import responses
@@ -23,6 +25,17 @@ def tabby():
 def mocked():
     with responses.RequestsMock() as mocked:
         yield mocked
+
+
+@pytest.mark.parametrize(("host", "read"), [(HOST, 0), ("https://tabby.test", 1), (" HTTPS://tabby.test", 1)])
+def test_the_systems_certificates_are_read_for_https_only(monkeypatch, host, read):
+    made = []
+    make = ssl.create_default_context
+    monkeypatch.setattr(ssl, "create_default_context", lambda: made.append(make()) or made[-1])
+    with TabbyClient(host) as client:
+        assert len(made) == read
+        used = client._session.get_adapter("https://tabby.test").poolmanager.connection_pool_kw
+        assert used.get("ssl_context") in (made or [None])
 
 
 @pytest.mark.parametrize("permission", ["admin", "api"])
