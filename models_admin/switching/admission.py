@@ -83,7 +83,8 @@ ORDER BY place LIMIT %s
 def claimable(kind: str, holder: str, room: int) -> list[int]:
     """The entries of `kind` that the process `holder` may begin now, the first in line first, at most `room`.
 
-    To be called behind gate.enter(), in the transaction that takes the leases and changes the entries' state.
+    To be called behind gate.enter(), in the transaction that takes the leases and changes the entries' state. The lock on
+    the one server's row keeps two processes from choosing at once; limits across several servers will need one across these.
     """
     now = timezone.now()
     ripe, offered = (connection.ops.adapt_datetimefield_value(at) for at in (now, now - COURTESY))
