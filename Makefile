@@ -6,7 +6,7 @@ SHELL := /bin/bash
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos size schemathesis lint format screenshots clean
+.PHONY: help run test chaos size schemathesis lint types format screenshots clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  make %-13s %s\n' "$$name" "$$text"; done
@@ -47,6 +47,9 @@ lint: .venv/.dev node_modules/.done ## Check format, style and types, of Python 
 	$(BIN)/mypy
 	node_modules/.bin/biome check --error-on-warnings
 	node_modules/.bin/tsc
+
+types: .venv/.dev ## Write the types of the pages' scripts anew, from the schema of what pages are told
+	$(BIN)/python -m tests.support.page_types
 
 format: .venv/.dev node_modules/.done ## Format, and repair what can be repaired
 	$(BIN)/ruff format .

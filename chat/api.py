@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
-from ninja import Query, Router, Schema, Status
+from ninja import Query, Router, Status
 from ninja.errors import HttpError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from chat import conversations, replies
 from chat.models import Conversation
+from chat.page_schema import ConversationList, Created, Details, Earlier, Results
 from models_admin.api.auth import signed_in
 from models_admin.api.schemas import problems
 from models_admin.downloads import Download
@@ -56,48 +57,6 @@ class Change(BaseModel):
     max_tokens: Tokens | None = None
 
 
-class Created(Schema):
-    id: uuid.UUID
-    title: str
-
-
-class Listed(Schema):
-    id: uuid.UUID
-    title: str
-    pinned: bool
-    updated_at: str
-
-
-class Page(Schema):
-    conversations: list[Listed]
-    next: str | None
-
-
-class Snippet(Schema):
-    before: str
-    match: str
-    after: str
-
-
-class Found(Listed):
-    snippet: Snippet | None
-
-
-class Results(Schema):
-    results: list[Found]
-
-
-class Details(Listed):
-    system_prompt: str
-    temperature: float | None
-    max_tokens: int | None
-
-
-class Earlier(Schema):
-    messages: list[dict[str, Any]]
-    earlier: bool
-
-
 def _own(request: HttpRequest, conversation_id: uuid.UUID) -> Conversation:
     found = conversations.owned(request.user).filter(pk=conversation_id).first()
     if found is None:
@@ -105,7 +64,7 @@ def _own(request: HttpRequest, conversation_id: uuid.UUID) -> Conversation:
     return found
 
 
-def _details(conversation: Conversation) -> dict[str, Any]:
+def _details(conversation: Conversation) -> Details:
     return {
         **conversations.shown(conversation),
         "system_prompt": conversation.system_prompt,
@@ -114,10 +73,12 @@ def _details(conversation: Conversation) -> dict[str, Any]:
     }
 
 
-@router.get("/conversations", response={200: Page, **problems(422)}, operation_id="list_conversations")
+@router.get(
+    "/conversations", response={200: ConversationList, **problems(422)}, operation_id="list_conversations"
+)
 def listed(
     request: HttpRequest, before: str = "", limit: Annotated[int, Query(ge=1, le=200)] = conversations.PAGE
-) -> dict[str, Any]:
+) -> ConversationList:
     """List your conversations, newest first; the pinned ones come with the first page."""
     try:
         return conversations.page(request.user, before, limit)
@@ -137,13 +98,13 @@ def create(request: HttpRequest, body: New | None = None) -> Status[Any]:
     made, _ = Conversation.objects.get_or_create(pk=new.id or uuid.uuid4(), defaults=fields)
     if made.owner_id != owner or made.deleted_at is not None:
         raise HttpError(409, "id: there is such a conversation already. Choose another one.")
-    return Status(201, {"id": made.pk, "title": str(made)})
+    return Status(201, {"id": str(made.pk), "title": str(made)})
 
 
 @router.get(
     "/conversations/search", response={200: Results, **problems(422)}, operation_id="search_conversations"
 )
-def search(request: HttpRequest, q: Annotated[str, Query(max_length=200)]) -> dict[str, Any]:
+def search(request: HttpRequest, q: Annotated[str, Query(max_length=200)]) -> Results:
     """Find conversations by words of their titles and messages."""
     return {"results": conversations.search(request.user, q.replace("\0", ""))}
 
@@ -153,7 +114,7 @@ def search(request: HttpRequest, q: Annotated[str, Query(max_length=200)]) -> di
     response={200: Details, **problems(404)},
     operation_id="show_conversation",
 )
-def show(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
+def show(request: HttpRequest, conversation_id: uuid.UUID) -> Details:
     """Show one conversation's title and settings."""
     return _details(_own(request, conversation_id))
 
@@ -163,7 +124,7 @@ def show(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
     response={200: Details, **problems(400, 404, 413, 422)},
     operation_id="change_conversation",
 )
-def change(request: HttpRequest, conversation_id: uuid.UUID, body: Change) -> dict[str, Any]:
+def change(request: HttpRequest, conversation_id: uuid.UUID, body: Change) -> Details:
     """Rename or pin a conversation, or change what its replies are asked with."""
     conversation = _own(request, conversation_id)
     changes = body.model_dump(exclude_unset=True)
@@ -196,7 +157,7 @@ def delete(request: HttpRequest, conversation_id: uuid.UUID) -> Status[Any]:
     response={200: Details, **problems(404)},
     operation_id="restore_conversation",
 )
-def restore(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
+def restore(request: HttpRequest, conversation_id: uuid.UUID) -> Details:
     """Take a deletion back."""
     Conversation.objects.filter(pk=conversation_id, owner_id=request.user.pk).update(deleted_at=None)
     return _details(_own(request, conversation_id))
@@ -209,7 +170,7 @@ def restore(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
 )
 def earlier(
     request: HttpRequest, conversation_id: uuid.UUID, before: Annotated[int, Query(ge=1, le=2**63 - 1)]
-) -> dict[str, Any]:
+) -> Earlier:
     """List the messages that led to the message `before`, oldest first: what a long conversation's page shows next."""
     try:
         return conversations.earlier(_own(request, conversation_id), before)

@@ -14,7 +14,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
-from chat import progress, prompts, queue, wire
+from chat import page_schema, progress, prompts, queue, wire
 from chat.models import Message, Status
 from chat.progress import ClaimedReply
 from models_admin import db_threads
@@ -95,7 +95,7 @@ def _begin(messages: Sequence[Message], leases: Sequence[Lease], model: str) -> 
 
 
 def _work(
-    message: Message, epoch: int, prompt: list[dict[str, str]], rows: dict[int, dict[str, Any]]
+    message: Message, epoch: int, prompt: list[dict[str, str]], rows: dict[int, page_schema.Message]
 ) -> ClaimedReply:
     conversation = message.conversation
     params: dict[str, Any] = {}

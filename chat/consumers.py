@@ -13,12 +13,12 @@ from django.db import DatabaseError
 from chat import replies, wire
 from chat.dispatch import dispatcher
 from chat.models import Status
+from chat.page_schema import ChatErrorEvent, ChatEvent, Message, MessageEvent
 from chat.replies import Done, FrameRefused
 from chat.rooms import rooms
 from models_admin import db_threads, events, saving
 from models_admin.live.consumers import PING, PONG, Page
 from models_admin.live.hub import hub
-from models_admin.live.request_news import news
 
 log = logging.getLogger(__name__)
 
@@ -57,16 +57,15 @@ class ChatConsumer(Page):
         }
         self._held = []
         rooms.join(wanted, self)
-        told = await db_threads.read(wire.hello, wanted)
+        told = await db_threads.read(wire.branch, wanted)
         # From here to the sending nothing else runs. What changed during the reading comes after the hello, in its order;
         # growth of a reply that streams here is in the hello.
         held, self._held = self._held, None
         rooms.greeted(wanted, told["messages"])
-        hub.sockets.add(self)
+        hub.join(self)
         self.say({**dispatcher.hello(told, hub.public), "account": self.visit.user})
         for text in held:
             super().tell(text)
-        news.join(self)
         if not _streams_here(wanted):
             dispatcher.watch([wanted], again=True)
 
@@ -99,17 +98,19 @@ class ChatConsumer(Page):
                 )
             await handler(frame)
         except FrameRefused as refusal:
-            client_id = refusal.client_id or frame.get("client_id")
-            error = {"type": "error", "code": refusal.code, "detail": refusal.detail}
-            self.say({**error, "client_id": client_id} if isinstance(client_id, str) else error)
+            self._refuse_frame(refusal.code, refusal.detail, refusal.client_id or frame.get("client_id"))
         except DatabaseError as trouble:
             why = saving.refusal(trouble)
             if why is None:
                 raise
             log.warning("A frame could not be obeyed (%s)", trouble)
-            error = {"type": "error", "code": "not_saved", "detail": why[1]}
-            client_id = frame.get("client_id")
-            self.say({**error, "client_id": client_id} if isinstance(client_id, str) else error)
+            self._refuse_frame("not_saved", why[1], frame.get("client_id"))
+
+    def _refuse_frame(self, code: str, detail: str, client_id: Any) -> None:
+        error: ChatErrorEvent = {"type": "error", "code": code, "detail": detail}
+        if isinstance(client_id, str):
+            error["client_id"] = client_id
+        self.say(error)
 
     async def _on_send(self, frame: Frame) -> None:
         parent = _number(frame, "parent") if frame.get("parent") is not None else None
@@ -136,11 +137,18 @@ class ChatConsumer(Page):
         wanted = _number(frame, "id")
         live = dispatcher.lives.get(wanted)
         if live is not None and live.work.conversation == self.conversation:
-            self.say({"type": "message", "message": live.snapshot()})
+            self._show(live.snapshot())
             return
         for message in await db_threads.read(wire.messages, [wanted], self._here):
-            self.say({"type": "message", "message": message})
+            self._show(message)
         dispatcher.watch([self._here], again=True)
+
+    def say(self, event: ChatEvent) -> None:  # type: ignore[override]  # what Page itself says is one of these
+        """Send one event to this page."""
+        self.tell(orjson.dumps(event).decode())
+
+    def _show(self, message: Message) -> None:
+        self.say({"type": "message", "message": message})
 
     @property
     def _here(self) -> uuid.UUID:
@@ -156,26 +164,25 @@ class ChatConsumer(Page):
         for event in changes:
             rooms.tell(self._here, event)
         if done.rebranched:
-            told = await db_threads.read(wire.hello, self._here)
+            told = await db_threads.read(wire.branch, self._here)
             rooms.tell(self._here, dispatcher.hello(told, hub.public))
         dispatcher.wake()
 
 
-def _done(
-    ask: Callable[..., Done], conversation: uuid.UUID, *facts: Any
-) -> tuple[Done, list[dict[str, Any]]]:
+def _done(ask: Callable[..., Done], conversation: uuid.UUID, *facts: Any) -> tuple[Done, list[ChatEvent]]:
     """Do what is asked, and read what pages are to be told of it: one visit to the database for both."""
     done = ask(conversation, *facts)
-    told: list[dict[str, Any]] = []
+    told: list[ChatEvent] = []
     if done.titled:
         told.append({"type": "conversation", "conversation": wire.conversation_by_id(conversation)})
     if not done.rebranched:
         # Of a reply that streams, the process that relays it tells: the database is behind it.
-        told += [
+        shown: list[MessageEvent] = [
             {"type": "message", "message": message}
             for message in wire.messages(done.messages)
             if message["status"] != Status.STREAMING
         ]
+        told += shown
     return done, told
 
 

@@ -15,7 +15,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from chat import replies, wire, words
+from chat import page_schema, replies, wire, words
 from chat.models import OPEN, Conversation, Message, Role
 from models_admin.downloads import batches
 
@@ -37,8 +37,8 @@ def owned(user: User) -> QuerySet[Conversation]:
     return Conversation.objects.filter(owner_id=user.pk, deleted_at=None)
 
 
-def shown(conversation: Conversation) -> dict[str, Any]:
-    """What lists show of a conversation: {"id", "title", "pinned", "updated_at" (ISO 8601)}."""
+def shown(conversation: Conversation) -> page_schema.Listed:
+    """What lists show of a conversation."""
     return {
         "id": str(conversation.pk),
         "title": str(conversation),
@@ -47,8 +47,8 @@ def shown(conversation: Conversation) -> dict[str, Any]:
     }
 
 
-def page(user: User, before: str = "", limit: int = PAGE) -> dict[str, Any]:
-    """Return {"conversations": […], "next"}: newest first, the pinned ones all on the first page.
+def page(user: User, before: str = "", limit: int = PAGE) -> page_schema.ConversationList:
+    """Return a page of the list: newest first, the pinned ones all on the first page.
 
     `before` is the `next` of the page before, which is null on the last one; ValueError if it is anything else.
     """
@@ -79,11 +79,11 @@ def _read_cursor(before: str) -> tuple[datetime.datetime, uuid.UUID]:
         raise ValueError("a time before or after all times") from None
 
 
-def search(user: User, query: str) -> list[dict[str, Any]]:
+def search(user: User, query: str) -> list[page_schema.Found]:
     """Return the conversations where all words of `query` stand in the title or in one message, newest first.
 
-    Each as `shown`, with "snippet": null or {"before", "match", "after"}, around the first word in a message. Capitals
-    do not count. In a title a word is found anywhere, in a message by its beginning.
+    The snippet is around the first word in a message. Capitals do not count. In a title a word is found anywhere, in a
+    message by its beginning.
     """
     asked = [word.casefold() for word in query.split()[:8]]
     if not asked:
@@ -145,7 +145,7 @@ def _has_all(text: str, asked: list[str]) -> bool:
     return all(word in folded for word in asked)
 
 
-def _snippet(text: str, word: str) -> dict[str, str] | None:
+def _snippet(text: str, word: str) -> page_schema.Snippet | None:
     at = text.lower().find(word.lower())
     if at < 0:
         return None
@@ -157,11 +157,8 @@ def _snippet(text: str, word: str) -> dict[str, str] | None:
     }
 
 
-def earlier(conversation: Conversation, before: int, limit: int = EARLIER) -> dict[str, Any]:
-    """Return {"messages", "earlier"}: those that led to the message `before`, oldest first, and whether there are more.
-
-    Each message as the socket tells it. Raises LookupError where the conversation has no message `before`.
-    """
+def earlier(conversation: Conversation, before: int, limit: int = EARLIER) -> page_schema.Earlier:
+    """Return the messages that led to the message `before`; LookupError where the conversation has no such message."""
     parents = dict(conversation.messages.values_list("pk", "parent_id"))
     at = parents[before]
     path: list[int] = []

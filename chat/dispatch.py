@@ -18,12 +18,14 @@ from django.db import DatabaseError
 
 from chat import claims, progress, queue, wire
 from chat.models import Message
+from chat.page_schema import Branch, ChatHello
 from chat.progress import ClaimedReply
 from chat.relay import EndReason, LiveReply
 from chat.reply_ends import ReplyEnds
 from chat.rooms import rooms
 from models_admin import db_threads, events, process
 from models_admin.live.hub import hub
+from models_admin.page_schema import Backend
 from models_admin.servers import connections, known
 from models_admin.switching import gate
 from models_admin.tabby.aclient import AsyncTabby
@@ -74,12 +76,18 @@ class Dispatcher:
         if self._tabby is not None:
             await self._tabby.aclose()
 
-    def hello(self, told: dict[str, Any], backend: dict[str, Any]) -> dict[str, Any]:
-        """The `hello` event from wire.hello(), with what has come since of the replies that stream here."""
+    def hello(self, told: Branch, backend: Backend) -> ChatHello:
+        """The `hello` event from wire.branch(), with what has come since of the replies that stream here."""
         shown = [
             live.snapshot() if (live := self.lives.get(each["id"])) else each for each in told["messages"]
         ]
-        return {"type": "hello", "backend": backend, **told, "messages": shown}
+        return {
+            "type": "hello",
+            "backend": backend,
+            "conversation": told["conversation"],
+            "messages": shown,
+            "earlier": told["earlier"],
+        }
 
     def wake(self) -> None:
         """There may be something to claim."""
@@ -252,12 +260,12 @@ class Dispatcher:
     async def _catch_up(self) -> None:
         """Show pages the whole conversation where they missed something: they have no place for what hangs behind that."""
         for conversation in await rooms.missed():
-            hello = self.hello(await db_threads.read(wire.hello, conversation), hub.public)
+            hello = self.hello(await db_threads.read(wire.branch, conversation), hub.public)
             rooms.tell_here(conversation, orjson.dumps(hello).decode())
 
     # What is heard --------------------------------------------------------------------------------------------------
 
-    def _hear_snapshot(self, snapshot: dict[str, Any]) -> None:
+    def _hear_snapshot(self, snapshot: Backend) -> None:
         """A model that changed under a running reply has left its stream hanging; an open gate lets the queue move."""
         for live in self.lives.values():
             if snapshot["epoch"] > live.work.epoch:

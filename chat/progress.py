@@ -18,6 +18,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
+from chat import page_schema
 from chat.models import Conversation, Message, Status
 from models_admin.models import Lease
 from models_admin.servers import known
@@ -50,8 +51,8 @@ class ClaimedReply:
     reasoning_seconds: float | None
     prompt: list[dict[str, str]]
     params: dict[str, Any]
-    row: dict[str, Any]
-    asked: dict[str, Any] | None
+    row: page_schema.Message
+    asked: page_schema.Message | None
 
 
 @dataclass(slots=True)

@@ -11,13 +11,13 @@ import asyncio
 import enum
 import time
 from dataclasses import replace
-from typing import Any
 
 import orjson
 from django.conf import settings
 
 from chat import prompts
 from chat.flush_clock import clock
+from chat.page_schema import ChatEvent, Message
 from chat.progress import ClaimedReply, ReplyProgress
 from chat.rendering import Block, Blocks
 from chat.rooms import rooms
@@ -125,7 +125,7 @@ class LiveReply:
         self._blocks.end()
         await self.render()
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self) -> Message:
         """The reply as the page is told of it, with what has come so far."""
         return {
             **self.work.row,
@@ -274,7 +274,7 @@ class LiveReply:
         self._html.append(html)
         self._send({"type": "block", "id": self.work.message, "upto": self._upto, "html": html})
 
-    def _send(self, event: dict[str, Any]) -> None:
+    def _send(self, event: ChatEvent) -> None:
         text = orjson.dumps(event).decode()
         if rooms.watched_elsewhere(self.work.conversation):
             self._elsewhere.append(text)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterable
-from typing import Any
 
 import orjson
 
 from chat import wire
 from chat.models import Status
+from chat.page_schema import ChatEvent, Message
 from models_admin import db_threads, events, process
 from models_admin.live.hub import Socket
 
@@ -47,10 +47,11 @@ class Rooms:
         for socket in tuple(self._sockets.get(conversation, ())):
             socket.tell(text)
 
-    def tell(self, conversation: uuid.UUID, event: dict[str, Any]) -> None:
+    def tell(self, conversation: uuid.UUID, event: ChatEvent) -> None:
         """Send one event to all pages of the conversation, wherever they are connected."""
         text = orjson.dumps(event).decode()
-        self.note(event)
+        if event["type"] == "message":
+            self.note(event["message"])
         self.tell_elsewhere(conversation, [text])
         self.tell_here(conversation, text)
 
@@ -71,21 +72,20 @@ class Rooms:
         """Pass on what another process sent for this process' pages of the conversation."""
         for text in texts:
             if text.startswith(WHOLE):
-                self.note(orjson.loads(text))
+                self.note(orjson.loads(text)["message"])
             self.tell_here(conversation, text)
 
-    def note(self, event: dict[str, Any]) -> None:
+    def note(self, message: Message) -> None:
         """Remember which revision of a message the pages have been told of."""
-        if event["type"] == "message":
-            if len(self._told) > MOST_TOLD:
-                self._told.clear()
-            self._told[event["message"]["id"]] = event["message"]["revision"]
+        if len(self._told) > MOST_TOLD:
+            self._told.clear()
+        self._told[message["id"]] = message["revision"]
 
-    def greeted(self, conversation: uuid.UUID, messages: Iterable[dict[str, Any]]) -> None:
+    def greeted(self, conversation: uuid.UUID, messages: Iterable[Message]) -> None:
         """Remember what a page's hello told, if that page is the only one here: others may have missed some of it."""
         if len(self._sockets.get(conversation, ())) == 1:
             for message in messages:
-                self.note({"type": "message", "message": message})
+                self.note(message)
 
     async def missed(self) -> list[uuid.UUID]:
         """Conversations whose pages here were not told of what changed in them lately, as while Redis was down."""

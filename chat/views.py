@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
@@ -14,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from chat import conversations
+from chat.page_schema import Boot, Person
 from models_admin.permissions import may_switch
 
 
@@ -28,7 +28,7 @@ def chat(request: HttpRequest, conversation_id: uuid.UUID | None = None) -> Http
         if conversation is None:
             raise Http404("No such conversation")
     person = _person(request.user)
-    boot = {
+    boot: Boot = {
         "user": person,
         "conversation": conversations.shown(conversation) if conversation else None,
         "list": conversations.page(request.user),
@@ -38,10 +38,10 @@ def chat(request: HttpRequest, conversation_id: uuid.UUID | None = None) -> Http
     return render(request, "chat/chat.html", {"conversation": conversation, "person": person, "boot": boot})
 
 
-def _person(user: AbstractBaseUser | AnonymousUser) -> dict[str, Any]:
-    """Who is signed in, as the page shows it: {"id", "name", "initials"}."""
+def _person(user: AbstractBaseUser | AnonymousUser) -> Person:
+    """Who is signed in, as the page shows it."""
     full = user.get_full_name() if hasattr(user, "get_full_name") else ""
     name = full or user.get_username()
     words = name.replace(".", " ").replace("_", " ").replace("-", " ").split() or ["?"]
     initials = (words[0][0] + words[-1][0]) if len(words) > 1 else words[0][:2]
-    return {"id": user.pk, "name": name, "initials": initials.upper()}
+    return {"id": user.pk or 0, "name": name, "initials": initials.upper()}

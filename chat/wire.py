@@ -6,37 +6,29 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from typing import cast
 
 from django.db.models import Q
 from django.utils import timezone
 
-from chat import queue
+from chat import page_schema, queue
 from chat.models import Conversation, Message, Role, Status
 from chat.rendering import Blocks
-from models_admin.presentation.switch_text import iso
 from models_admin.tabby.wire import Usage
 
 SHOWN = 200  # messages of a branch that a page is given at first
 
 
-def shown(message: Message, *, versions: list[int], position: int | None) -> dict[str, Any]:
-    """Return the whole row for the page.
-
-    {"id", "revision" (grows with each change of status: a lower one that comes late is old), "client_id", "parent",
-    "role", "status", "text", "html", "upto" (characters that the html covers), "reasoning", "reasoning_seconds", "model",
-    "handovers": [{"model", "upto"}], "queue_position" (1 = next), "usage", "finish_reason", "continuable", "left_out"
-    (oldest messages that the model was not given), "error", "error_kind", "created_at",
-    "versions": {"index", "count", "ids"}}
-    """
+def shown(message: Message, *, versions: list[int], position: int | None) -> page_schema.Message:
+    """Return the whole row for the page; `versions`: the messages with the same parent, oldest first."""
     html, upto = _html(message)
     return {
         "id": message.pk,
         "revision": message.revision,
         "client_id": str(message.client_id) if message.client_id else None,
         "parent": message.parent_id,
-        "role": message.role,
-        "status": message.status,
+        "role": Role(message.role),
+        "status": Status(message.status),
         "text": message.text,
         "html": html,
         "upto": upto,
@@ -51,14 +43,14 @@ def shown(message: Message, *, versions: list[int], position: int | None) -> dic
         "left_out": message.left_out,
         "error": message.error,
         "error_kind": message.error_kind,
-        "created_at": iso(message.created_at),
+        "created_at": message.created_at.isoformat(),
         "versions": {"index": versions.index(message.pk) + 1, "count": len(versions), "ids": versions},
     }
 
 
-def usage(kept: Any) -> dict[str, Any] | None:
+def usage(kept: object) -> page_schema.Usage | None:
     """What a reply took, from its row, as far as JSON and a page can tell it."""
-    return Usage.read(kept).as_dict() if isinstance(kept, dict) else None
+    return cast("page_schema.Usage", Usage.read(kept).as_dict()) if isinstance(kept, dict) else None
 
 
 def _html(message: Message) -> tuple[str, int]:
@@ -74,7 +66,7 @@ def _html(message: Message) -> tuple[str, int]:
     return blocks.html, blocks.upto
 
 
-def conversation(row: Conversation) -> dict[str, Any]:
+def conversation(row: Conversation) -> page_schema.Conversation:
     """Return what the page shows of a conversation itself."""
     return {
         "id": str(row.pk),
@@ -85,12 +77,12 @@ def conversation(row: Conversation) -> dict[str, Any]:
     }
 
 
-def conversation_by_id(conversation_id: uuid.UUID) -> dict[str, Any]:
+def conversation_by_id(conversation_id: uuid.UUID) -> page_schema.Conversation:
     """Return conversation() for the row of that id."""
     return conversation(Conversation.objects.get(pk=conversation_id))
 
 
-def messages(ids: Iterable[int], within: uuid.UUID | None = None) -> list[dict[str, Any]]:
+def messages(ids: Iterable[int], within: uuid.UUID | None = None) -> list[page_schema.Message]:
     """Return the given messages, in the order of their ids; only those of the conversation `within`, if given."""
     found = Message.objects.filter(pk__in=list(ids)).order_by("id")
     rows = list(found if within is None else found.filter(conversation=within))
@@ -121,26 +113,26 @@ def changed_lately(conversations: list[uuid.UUID]) -> list[tuple[uuid.UUID, int,
     return list(found.values_list("conversation_id", "parent_id", "pk", "revision"))
 
 
-def hello(conversation_id: uuid.UUID) -> dict[str, Any]:
-    """Return `conversation` and the last `messages` of its shown branch, oldest first; `earlier`: there are more."""
+def branch(conversation_id: uuid.UUID) -> page_schema.Branch:
+    """Return a conversation and the last messages of its shown branch."""
     row = Conversation.objects.get(pk=conversation_id)
     parents = dict(row.messages.order_by("id").values_list("pk", "parent_id"))
     children: dict[int | None, list[int]] = defaultdict(list)
     for pk, parent in parents.items():
         children[parent].append(pk)
-    branch: list[int] = []
+    path: list[int] = []
     at = row.head_id
     while at is not None and at in parents:
-        branch.append(at)
+        path.append(at)
         at = parents[at]
-    rows = {each.pk: each for each in Message.objects.filter(pk__in=branch[:SHOWN])}
+    rows = {each.pk: each for each in Message.objects.filter(pk__in=path[:SHOWN])}
     places = queue.places(rows.values())
     return {
         "conversation": conversation(row),
         "messages": [
             shown(rows[pk], versions=children[parents[pk]], position=places.get(pk))
-            for pk in reversed(branch[:SHOWN])
+            for pk in reversed(path[:SHOWN])
             if pk in rows
         ],
-        "earlier": len(branch) > SHOWN,
+        "earlier": len(path) > SHOWN,
     }

@@ -22,7 +22,6 @@ from models_admin.api.origins import is_ours
 from models_admin.live.consumers import Page
 from models_admin.live.hub import hub
 from models_admin.live.outgoing import Outgoing, Send
-from models_admin.live.request_news import news
 from models_admin.ops import diagnostics
 from models_admin.servers import machine
 
@@ -36,7 +35,6 @@ def start() -> None:
     """Begin this process' share of the work, in the running loop: hear events, answer queued messages."""
     machine.start([diagnostics.disk, diagnostics.redis_server])
     hub.start()
-    news.start()
     counters.start()
     dispatcher.start()
 

@@ -134,9 +134,9 @@ def catalog_changed() -> None:
     send("catalog")
 
 
-def wishes_changed() -> None:
+def requests_changed() -> None:
     """Somebody has asked for a model, or a request was answered."""
-    send("wishes")
+    send("requests")
 
 
 def let_go() -> None:

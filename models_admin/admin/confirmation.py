@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 
 from models_admin.models import State, Switch, TabbyModel
+from models_admin.page_schema import Backend
 from models_admin.presentation import estimates
 from models_admin.servers import names
 from models_admin.switching import demand
@@ -27,7 +28,7 @@ class Memory:
         return self.needed is not None and 0 < self.there < self.needed
 
 
-def of_switch(server: int, snapshot: dict[str, Any], model: TabbyModel) -> dict[str, Any]:
+def of_switch(server: int, snapshot: Backend, model: TabbyModel) -> dict[str, Any]:
     """What a switch to `model` would mean for a server, by its snapshot: facts that the confirmation's template shows."""
     unload = estimates.unload_seconds(server) if snapshot["model"] else 0.0
     known = Switch.objects.filter(server_id=server, target=model.name, state=State.SUCCEEDED).exists()
@@ -45,7 +46,7 @@ def of_switch(server: int, snapshot: dict[str, Any], model: TabbyModel) -> dict[
     }
 
 
-def of_unload(server: int, snapshot: dict[str, Any]) -> dict[str, Any]:
+def of_unload(server: int, snapshot: Backend) -> dict[str, Any]:
     """The same of an unload."""
     return {
         "title": f"Unload {snapshot['model']}?" if snapshot["model"] else "Unload?",
@@ -78,7 +79,7 @@ def in_use(*, loaded: bool, replying: int, waiting: int, people: int) -> str:
     return ", ".join(parts) + by
 
 
-def obstacle(snapshot: dict[str, Any], model: TabbyModel | None) -> str:
+def obstacle(snapshot: Backend, model: TabbyModel | None) -> str:
     """Why the change (None: an unload) cannot be made now; '' if it can."""
     running = snapshot["switch"]
     if running:
@@ -95,7 +96,7 @@ def _count(number: int, one: str, many: str) -> str:
     return f"1 {one}" if number == 1 else f"{number or 'no'} {many}"
 
 
-def _demand(snapshot: dict[str, Any]) -> dict[str, Any]:
+def _demand(snapshot: Backend) -> dict[str, Any]:
     now = demand.now()
     words = in_use(
         loaded=bool(snapshot["model"]),

@@ -21,6 +21,7 @@ from models_admin.admin import confirmation
 from models_admin.admin.option_fields import NAMES, Once
 from models_admin.automation import upkeep
 from models_admin.models import Source, Switch, TabbyModel
+from models_admin.page_schema import Backend
 from models_admin.presentation import snapshots
 from models_admin.presentation.banner import banner
 from models_admin.servers import connections, diagnosis, known, names, state_row
@@ -179,7 +180,7 @@ class ModelPages(ModelAdmin):
     def _log(self, request: HttpRequest, about: TabbyModel | Switch, words: str, switch: Switch) -> None:
         self.log_change(request, about, f"{words} (number {switch.pk} in the history).")  # type: ignore[arg-type]
 
-    def _confirm(self, request: HttpRequest, snapshot: dict[str, Any], **facts: Any) -> TemplateResponse:
+    def _confirm(self, request: HttpRequest, snapshot: Backend, **facts: Any) -> TemplateResponse:
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,

@@ -6,48 +6,20 @@ from typing import Annotated, Any
 
 from django.http import HttpRequest
 from django.urls import reverse
-from ninja import Router, Schema, Status
+from ninja import Router, Status
 from ninja.errors import HttpError
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from models_admin.api.auth import signed_in
-from models_admin.api.schemas import Moment, problems
+from models_admin.api.schemas import problems
 from models_admin.model_requests import asking
-from models_admin.models import TabbyModel, Wish, WishState
+from models_admin.models import TabbyModel, Wish
+from models_admin.page_schema import Answered, Overview
 from models_admin.permissions import may_request_models, may_switch
 from models_admin.presentation import model_cards
 from models_admin.servers import known
 
 router = Router(auth=signed_in, tags=["requests"])
-
-
-class Offered(Schema):
-    """A model that may be asked for. `switch_url`: where the user may switch to it, if they may in the admin site."""
-
-    id: str
-    name: str
-    tags: list[str]
-    notes: str
-    size: str
-    switch_url: str | None
-
-
-class Asked(Schema):
-    """One of the user's requests: open, or ended in a way that they have not put away yet."""
-
-    id: int
-    model: str
-    name: str
-    state: WishState
-    reason: str
-    answer: str
-    asked_at: Moment
-    ended_at: Moment | None
-
-
-class Overview(Schema):
-    models: list[Offered]
-    requests: list[Asked]
 
 
 class Ask(BaseModel):
@@ -59,15 +31,8 @@ class Ask(BaseModel):
     reason: Annotated[str, StringConstraints(max_length=asking.LONGEST)] = ""
 
 
-class Answered(Schema):
-    """The open request; or none, because the model is loaded. `detail` says which, in a sentence."""
-
-    request: Asked | None
-    detail: str
-
-
 @router.get("/models/requests", response={200: Overview, **problems()}, operation_id="list_requests")
-def overview(request: HttpRequest) -> dict[str, Any]:
+def overview(request: HttpRequest) -> Overview:
     """List the models that may be asked for, and your requests."""
     user: Any = request.user
     switches = user.is_staff and may_switch(user)
@@ -85,7 +50,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
     response={200: Answered, **problems(400, 404, 413, 422, 429)},
     operation_id="ask_for_model",
 )
-def ask(request: HttpRequest, body: Ask) -> dict[str, Any]:
+def ask(request: HttpRequest, body: Ask) -> Answered:
     """Ask for a model. Asking again changes the reason; a model that is loaded needs no request."""
     user: Any = request.user
     if not may_request_models(user):

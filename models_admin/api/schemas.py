@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from ninja import Schema
 from pydantic import ConfigDict, Field, StrictStr
 
-from models_admin.models import Source, State
+from models_admin.page_schema import BackendState, Moment, Switch
 
 LARGEST_ID = 2**63 - 1
-Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 NAME = "Llama-3.1-8B-Instruct"
 
@@ -50,7 +49,7 @@ class ModelsFacts(Schema):
 class Active(Schema):
     """What TabbyAPI runs. `model` is null where that is none, or one that you are not shown."""
 
-    state: Literal["ready", "switching", "unloaded", "unreachable"]
+    state: BackendState
     model: ModelFacts | None
     loaded_at: Moment | None
     context: Annotated[int | None, Field(description="Tokens.")]
@@ -88,74 +87,6 @@ class Switched(Schema):
 
 class Unloaded(Schema):
     message: Annotated[str, Field(examples=["Model unloaded successfully"])]
-
-
-class Line(Schema):
-    text: Annotated[str, Field(examples=[f"Step 2: Loading {NAME}… 40%"])]
-    state: Literal["waiting", "running", "done", "failed", "note"]
-
-
-class Difference(Schema):
-    """How what TabbyAPI shows of a loaded model differs from an option that it was loaded with."""
-
-    option: Annotated[str, Field(examples=["max_seq_len"])]
-    kind: Annotated[
-        Literal["differs", "ignored", "missing", "unconfirmed"],
-        Field(description="unconfirmed: TabbyAPI does not show it; ignored: it has no effect."),
-    ]
-    asked: Any
-    found: Any
-    text: Annotated[
-        str,
-        Field(
-            examples=[
-                "Asked for a context of 8,192; the server runs 3,072: the tabby_config.yml in its folder decides."
-            ]
-        ),
-    ]
-
-
-class Switch(Schema):
-    """One attempt to change what is loaded, as it is now. `lines` says the same in words for people."""
-
-    id: int
-    kind: Literal["switch", "unload"]
-    state: State
-    target: Annotated[str, Field(description="The model to load; empty for an unload.")]
-    previous: Annotated[str, Field(description="What was loaded before; empty if nothing was.")]
-    step: int
-    steps: int
-    percent: Annotated[int, Field(description="Of the step at hand.")]
-    detail: str
-    eta_seconds: float | None
-    elapsed_seconds: float
-    by: Annotated[str, Field(description="The user who asked for it; empty where it was none.")]
-    source: Source
-    rule: Annotated[str, Field(description="The automation rule that asked for it; empty where it was none.")]
-    error: str
-    error_kind: str
-    advice: str
-    result: Annotated[
-        str | None,
-        Field(
-            description="What was loaded when it ended (empty: nothing); null while it runs, and where TabbyAPI did not "
-            "say it."
-        ),
-    ]
-    standing: Annotated[
-        str, Field(description="What was loaded when it ended, in a sentence; empty while it runs.")
-    ]
-    cancel_requested: bool
-    replies_cut: int
-    seconds: Annotated[dict[str, float], Field(description="Spent in each state.")]
-    options: Annotated[dict[str, Any], Field(description="The load options asked for.")]
-    parameters: Annotated[
-        dict[str, Any], Field(description="What TabbyAPI's card showed of the loaded model when it ended.")
-    ]
-    differences: Annotated[list[Difference], Field(description="Between the two.")]
-    created_at: Moment
-    finished_at: Moment | None
-    lines: list[Line]
 
 
 class Switches(Schema):

@@ -17,11 +17,12 @@ from ninja.errors import HttpError
 from models_admin.api import idempotency
 from models_admin.api.auth import require, still_may, to_read, to_switch
 from models_admin.api.base import Later, answer
-from models_admin.api.schemas import LARGEST_ID, Id, Switch, Switched, Switches, SwitchTo, Unloaded, problems
+from models_admin.api.schemas import LARGEST_ID, Id, Switched, Switches, SwitchTo, Unloaded, problems
 from models_admin.automation import upkeep
 from models_admin.live import event_streams
 from models_admin.models import Source, State, TabbyModel
 from models_admin.models import Switch as Row
+from models_admin.page_schema import Switch
 from models_admin.permissions import LOOKING
 from models_admin.presentation import switch_text, waiting
 from models_admin.servers import catalog, known
@@ -130,7 +131,7 @@ def switches(
     url_name="switch",
     operation_id="show_switch",
 )
-def show(request: HttpRequest, switch_id: int) -> dict[str, Any]:
+def show(request: HttpRequest, switch_id: int) -> Switch:
     """Show how far a switch is, or how it ended."""
     require(request, *LOOKING)
     return waiting.told(_found(switch_id).pk)
@@ -142,7 +143,7 @@ def show(request: HttpRequest, switch_id: int) -> dict[str, Any]:
     response={200: Switch, **problems(404, 409)},
     operation_id="cancel_switch",
 )
-def cancel(request: HttpRequest, switch_id: int) -> dict[str, Any]:
+def cancel(request: HttpRequest, switch_id: int) -> Switch:
     """Cancel a switch: at once while it waits, else as soon as the load at hand has ended."""
     require(request, "switch", "unload")
     found = _found(switch_id)

@@ -9,5 +9,4 @@ OFFERS = (
     "consumers",
     "hub",
     "outgoing",
-    "request_news",
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import orjson
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -12,7 +11,7 @@ from models_admin.live import sessions
 from models_admin.live.allowance import FLOODED, Allowance
 from models_admin.live.hub import hub
 from models_admin.live.outgoing import Outgoing
-from models_admin.live.request_news import news
+from models_admin.page_schema import ModelsEvent
 
 log = logging.getLogger(__name__)
 
@@ -48,21 +47,18 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
     async def welcome(self) -> None:
         """Join the hub and send the first snapshot; the user's requests follow."""
         await hub.current()
-        hub.sockets.add(self)
+        hub.join(self)
         self.say({"type": "hello", "account": self.visit.user, "backend": hub.shown_to(self)})
-        news.join(self)
 
     async def sign_out(self) -> None:
         """End the socket: the session that opened it holds no longer. A page that has just gone is no error."""
-        news.leave(self)
         try:
             await self.close(NOT_SIGNED_IN)
         except Exception as error:  # noqa: BLE001 (each server has its own exception for a socket that is closed)
             log.debug("A page has gone: %s", error)
 
     async def disconnect(self, code: int) -> None:
-        hub.sockets.discard(self)
-        news.leave(self)
+        hub.leave(self)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Answer a `ping` with a `pong`, the sign of life that a page looks for; nothing else is taken here."""
@@ -71,7 +67,7 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
         if text_data == PING:
             self.tell(PONG)
         else:
-            self.say({"type": "error", "code": "unknown_type", "detail": "This socket takes only a “ping”."})
+            self.refuse("unknown_type", "This socket takes only a “ping”.")
 
     async def allowed(self) -> bool:
         """Count a frame. One too many is answered with an error, and after many of those the socket is closed."""
@@ -83,10 +79,14 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
             self._flooded = True
             await self.close(FLOODED)
         else:
-            self.say({"type": "error", "code": "too_fast", "detail": TOO_FAST})
+            self.refuse("too_fast", TOO_FAST)
         return False
 
-    def say(self, event: dict[str, Any]) -> None:
+    def refuse(self, code: str, detail: str) -> None:
+        """Answer a frame with an error."""
+        self.say({"type": "error", "code": code, "detail": detail})
+
+    def say(self, event: ModelsEvent) -> None:
         """Send one event to this page."""
         self.tell(orjson.dumps(event).decode())
 
@@ -96,4 +96,4 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
             self._line.put(text)
         except Exception as error:  # noqa: BLE001 (each server has its own exception for a socket that is closed)
             log.debug("A page has gone: %s", error)
-            hub.sockets.discard(self)
+            hub.leave(self)

@@ -19,7 +19,8 @@ import orjson
 from django.db import DatabaseError
 
 from models_admin import db_threads
-from models_admin.live.hub import CLOCKWORK, hub
+from models_admin.live.hub import hub, without_clockwork
+from models_admin.page_schema import Backend, Switch
 from models_admin.presentation import waiting
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class Stream:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         changed = asyncio.Event()
 
-        def wake(snapshot: dict[str, Any]) -> None:
+        def wake(snapshot: Backend) -> None:
             changed.set()
 
         hub.listeners.append(wake)
@@ -91,7 +92,7 @@ class Stream:
                 if not await self._may_go_on():
                     return
             switch = await self._look()
-            if switch and (essence := _essence(switch)) != shown:
+            if switch and (essence := without_clockwork(switch)) != shown:
                 shown, said_at = essence, clock()
                 yield _event(switch)
                 if switch["finished_at"]:
@@ -109,7 +110,7 @@ class Stream:
             log.warning("Whether a stream may go on cannot be looked up (%s): trying again", error)
             return True
 
-    async def _look(self) -> dict[str, Any] | None:
+    async def _look(self) -> Switch | None:
         try:
             return await db_threads.read(waiting.told, self.switch_id)
         except DatabaseError as error:
@@ -117,11 +118,6 @@ class Stream:
             return None
 
 
-def _event(switch: dict[str, Any]) -> bytes:
+def _event(switch: Switch) -> bytes:
     name = b"id: %b\n" % LAST.encode() if switch["finished_at"] else b""
     return b"%bdata: %b\n\n" % (name, orjson.dumps(switch))
-
-
-def _essence(switch: dict[str, Any]) -> dict[str, Any]:
-    """The switch without what the clock alone changes."""
-    return {name: value for name, value in switch.items() if name not in CLOCKWORK}

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Q, Sum
 from django.utils import timezone
 
-from models_admin import events
+from models_admin import events, page_schema
 from models_admin.model_requests import endings
 from models_admin.models import TabbyModel, Wish, WishState
 from models_admin.presentation.switch_text import iso
@@ -77,7 +76,7 @@ def ask(server: int, user_id: int, target: str, reason: str = "") -> Wish | None
             times = wish.times + 1 if wish.asked_at > now - HOUR else 1
             wish.reason, wish.asked_at, wish.changed_at, wish.times = reason, now, now, times
             wish.save(update_fields=["reason", "asked_at", "changed_at", "times"])
-        transaction.on_commit(events.wishes_changed)
+        transaction.on_commit(events.requests_changed)
     return wish
 
 
@@ -118,7 +117,7 @@ def seen(user_id: int, wish_id: int) -> None:
     now = timezone.now()
     mine = Wish.objects.filter(pk=wish_id, user_id=user_id)
     if mine.exclude(state=WishState.OPEN).filter(seen_at=None).update(seen_at=now, changed_at=now):
-        events.wishes_changed()
+        events.requests_changed()
     else:
         mine.get()
 
@@ -134,12 +133,9 @@ def unanswered() -> list[Wish]:
     return list(Wish.objects.filter(state=WishState.OPEN).select_related("user"))
 
 
-def news(users: Iterable[int]) -> dict[int, list[dict[str, Any]]]:
-    """What each of these users is told: open requests, and those whose end they have not put away, oldest first.
-
-    [{"id", "model", "name" (of the model, to read), "state", "reason", "answer", "asked_at", "ended_at"}]
-    """
-    told: dict[int, list[dict[str, Any]]] = {user: [] for user in users}
+def news(users: Iterable[int]) -> dict[int, list[page_schema.ModelRequest]]:
+    """What each of these users is told: open requests, and those whose end they have not put away, oldest first."""
+    told: dict[int, list[page_schema.ModelRequest]] = {user: [] for user in users}
     recent = Q(seen_at=None, ended_at__gt=timezone.now() - TOLD_FOR)
     rows = list(Wish.objects.filter(Q(state=WishState.OPEN) | recent, user_id__in=told))
     names = titles({row.target for row in rows})
@@ -153,16 +149,16 @@ def titles(targets: Iterable[str]) -> dict[str, str]:
     return {each.name: str(each) for each in TabbyModel.objects.filter(name__in=set(targets))}
 
 
-def shown(wish: Wish, name: str) -> dict[str, Any]:
-    """Return a wish as its user is told of it, shaped as news() says."""
+def shown(wish: Wish, name: str) -> page_schema.ModelRequest:
+    """Return a wish as its user is told of it; `name`: of the model, to read."""
     return {
         "id": wish.pk,
         "model": wish.target,
         "name": name,
-        "state": wish.state,
+        "state": WishState(wish.state),
         "reason": wish.reason,
         "answer": wish.answer,
-        "asked_at": iso(wish.asked_at),
+        "asked_at": wish.asked_at.isoformat(),
         "ended_at": iso(wish.ended_at),
     }
 

@@ -26,7 +26,7 @@ def end(which: Q, state: WishState, **fields: Any) -> int:
     wishes = Wish.objects.filter(which, state=WishState.OPEN)
     ended = wishes.update(**{"state": state, "ended_at": now, "changed_at": now, **fields})
     if ended:
-        transaction.on_commit(events.wishes_changed)
+        transaction.on_commit(events.requests_changed)
     return ended
 
 

@@ -57,7 +57,7 @@ class Server(models.Model):
     trouble = models.TextField(blank=True)
     advice = models.TextField(blank=True)
     catalog_at = models.DateTimeField(null=True)
-    # What is wrong with TabbyAPI or its keys, shaped as finding.Finding.as_dict() says.
+    # What is wrong with TabbyAPI or its keys: of page_schema.Finding.
     findings = models.JSONField(default=list)
     # Counts changes of what is loaded. Who asked TabbyAPI before the last change must not write what it heard.
     epoch = models.PositiveBigIntegerField(default=0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import re
 import sys
 import threading
 import time
@@ -15,14 +14,15 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import connection
 
+from models_admin import page_schema
 from models_admin.automation import upkeep
 from models_admin.models import Source, State, Switch, TabbyModel
+from models_admin.ops.command_screen import Lines, Screen
 from models_admin.presentation import waiting
 from models_admin.servers import catalog, known, names, state_row, worker_heartbeats
 from models_admin.switching import runner, transitions
 from models_admin.visible import visible
 
-BAR = 24  # characters
 HANDOVER_SECONDS = 3.0
 TIMED_OUT = 124  # as timeout(1) has it
 INTERRUPTED = 130
@@ -162,9 +162,8 @@ class ChangingCommand(Command):
 
     def _followed(
         self, switch: Switch, screen: Screen | Lines, patience: float | None = None
-    ) -> dict[str, Any]:
-        told: dict[str, Any] = {}
-        for told in waiting.follow(switch.pk, patience):
+    ) -> page_schema.Switch:
+        for told in waiting.follow(switch.pk, patience):  # at least once
             screen.show(told)
         screen.finish()
         if not told["finished_at"]:
@@ -172,7 +171,7 @@ class ChangingCommand(Command):
             raise CommandError(words, returncode=TIMED_OUT)
         return told
 
-    def _interrupted(self, switch: Switch, screen: Screen | Lines) -> dict[str, Any]:
+    def _interrupted(self, switch: Switch, screen: Screen | Lines) -> page_schema.Switch:
         """After Ctrl-C: leave it running, which ends the command, or cancel it and see it end."""
         try:
             cancel = sys.stdin.isatty() and input("Cancel the switch? [y/N] ").strip().lower().startswith("y")
@@ -192,78 +191,6 @@ def _carry_out(switch_id: int) -> None:
         runner.run(switch_id)
     finally:
         connection.close()
-
-
-class Lines:
-    """Shows a switch as lines of JSON, for programs."""
-
-    def __init__(self, out: Any) -> None:
-        self.out = out
-
-    def show(self, told: dict[str, Any]) -> None:
-        """Write the state of a switch, shaped as switch_text.told() says."""
-        self.out.write(json.dumps(told))
-        self.out.flush()
-
-    def finish(self) -> None:
-        """Nothing is left open."""
-
-
-class Screen:
-    """Shows a switch: on a terminal the line at hand is rewritten, elsewhere each line is written once.
-
-    Errors go to `err`.
-    """
-
-    def __init__(self, out: Any, err: Any, *, rewrite: bool) -> None:
-        self.out = out
-        self.err = err
-        self.rewrite = rewrite
-        self.written: set[str] = set()
-        self.open = False  # whether the cursor stands behind an unfinished line
-
-    def show(self, told: dict[str, Any]) -> None:
-        """Show the state of a switch, shaped as switch_text.told() says."""
-        for text, state in _lines(told):
-            settled = state in ("done", "failed", "note")
-            if settled and text not in self.written:
-                self._clear()
-                (self.err if text.startswith("✗") else self.out).write(text)
-                self.written.add(text)
-            elif not settled and self.rewrite:
-                self._clear()
-                self.out.write(f"{text}{_bar(told)}", ending="")
-                self.out.flush()
-                self.open = True
-            elif not settled and (kind := re.sub(r"\d+", "#", text)) not in self.written:
-                words = re.sub(r" \d+%$", "", text)
-                self.out.write(words)
-                self.written |= {kind, words}
-
-    def finish(self) -> None:
-        """End a line that was begun."""
-        if self.open:
-            self.out.write("")
-            self.open = False
-
-    def _clear(self) -> None:
-        if self.open:
-            self.out.control("\r\033[K")
-            self.open = False
-
-
-def _lines(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for line in told["lines"]:
-        text = "queued: no worker is answering" if "no worker" in line["text"] else line["text"]
-        yield text, line["state"]
-
-
-def _bar(told: dict[str, Any]) -> str:
-    if told["state"] not in (State.LOADING, State.ROLLING_BACK):
-        return ""
-    filled = round(BAR * told["percent"] / 100)
-    left = f" about {told['eta_seconds']} s left" if told["eta_seconds"] else ""
-    return f" [{'█' * filled}{'·' * (BAR - filled)}]{left}"
 
 
 def rows() -> list[dict[str, Any]]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.utils.dateparse import parse_datetime
 
 from models_admin.models import Source, State
+from models_admin.page_schema import Backend, Switch
 from models_admin.servers import differences, machine
 from models_admin.servers.state_row import row
 from models_admin.switching.admin_log import WHERE
 
 
-def banner(snapshot: dict[str, Any]) -> dict[str, Any]:
+def banner(snapshot: Backend) -> dict[str, Any]:
     """Return what the banner's template shows of a snapshots.current().
 
     {"key", "step", "trouble" (whether to show it),
@@ -51,9 +53,10 @@ def alarm(server: int) -> str:
     return ". ".join(titles)
 
 
-def key(snapshot: dict[str, Any]) -> str:
+def key(snapshot: Backend) -> str:
     """Name the state that the banner shows. changes.js does the same with each event, to ask for the page anew."""
-    switch, last = snapshot["switch"] or {}, snapshot["last"] or {}
+    switch: Mapping[str, Any] = snapshot["switch"] or {}
+    last: Mapping[str, Any] = snapshot["last"] or {}
     parts = (
         snapshot["state"],
         snapshot["model"],
@@ -69,7 +72,7 @@ def key(snapshot: dict[str, Any]) -> str:
     return "|".join(parts)
 
 
-def step(snapshot: dict[str, Any]) -> str:
+def step(snapshot: Backend) -> str:
     """Name what the rows of a switch's two models say of it, as columns.py words it; '' without a switch. As key()."""
     match snapshot["switch"] and snapshot["switch"]["state"]:
         case None:
@@ -82,12 +85,13 @@ def step(snapshot: dict[str, Any]) -> str:
             return "loading"
 
 
-def _headline(snapshot: dict[str, Any]) -> tuple[str, str]:
+def _headline(snapshot: Backend) -> tuple[str, str]:
     """Return the banner's tone and headline."""
     model = snapshot["model"]
+    running = snapshot["switch"]
     match snapshot["state"]:
-        case "switching":
-            return "busy", _under_way(snapshot["switch"])
+        case "switching" if running is not None:
+            return "busy", _under_way(running)
         case "ready" if not snapshot["healthy"]:
             return "bad", f"{model} is loaded, but may not answer"
         case "ready":
@@ -100,12 +104,12 @@ def _headline(snapshot: dict[str, Any]) -> tuple[str, str]:
             return "bad", "TabbyAPI has not answered yet"
 
 
-def _keys_fault(snapshot: dict[str, Any]) -> str:
+def _keys_fault(snapshot: Backend) -> str:
     """What is wrong with the key for TabbyAPI, in a few words; '' if nothing is known to be."""
     return next((str(each["title"]) for each in snapshot["findings"] if each["id"] == "key"), "")
 
 
-def _under_way(switch: dict[str, Any]) -> str:
+def _under_way(switch: Switch) -> str:
     target, previous = switch["target"], switch["previous"]
     if switch["state"] == State.ROLLING_BACK:
         return f"Going back to {previous}" if previous else "Going back"
@@ -114,9 +118,9 @@ def _under_way(switch: dict[str, Any]) -> str:
     return f"Switching from {previous} to {target}" if previous else f"Loading {target}"
 
 
-def _ended(last: dict[str, Any], model: str) -> dict[str, Any]:
+def _ended(last: Switch, model: str) -> dict[str, Any]:
     """A switch that has ended, with its time as a time, and who it was in words; what is said of `model` is left out."""
-    ended = parse_datetime(last["finished_at"])
+    ended = parse_datetime(last["finished_at"] or "")
     if last["source"] == Source.OUTSIDE:
         again = (
             " again, with other parameters" if last["target"] and last["target"] == last["previous"] else ""
@@ -130,7 +134,7 @@ def _ended(last: dict[str, Any], model: str) -> dict[str, Any]:
     return {**last, "ended": ended, "who": f"asked for by {last['by']} ({where})" if last["by"] else where}
 
 
-def _facts(snapshot: dict[str, Any]) -> list[str]:
+def _facts(snapshot: Backend) -> list[str]:
     facts = []
     if snapshot["state"] == "unreachable":
         return [f"{snapshot['model']} was loaded when it last answered"] if snapshot["model"] else []
@@ -144,7 +148,7 @@ def _facts(snapshot: dict[str, Any]) -> list[str]:
     return facts
 
 
-def _notes(snapshot: dict[str, Any]) -> list[str]:
+def _notes(snapshot: Backend) -> list[str]:
     """What was asked for the loaded model and is not so; what is not confirmed stands among the facts."""
     if snapshot["state"] != "ready":
         return []

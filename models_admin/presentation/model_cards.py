@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from models_admin.models import TabbyModel
+from models_admin.page_schema import About, ModelWords
 
 
-def shown(model: TabbyModel) -> dict[str, Any]:
-    """Return {"id", "name" (to read), "tags": [words], "notes" (for users), "size" (such as “7B · Q5”; '' = unknown)}."""
+def shown(model: TabbyModel) -> ModelWords:
+    """Return a model as people who chat are shown it."""
     return {
         "id": model.name,
         "name": str(model),
@@ -27,7 +26,7 @@ def size(model: TabbyModel) -> str:
     return " · ".join([*parts, model.quantization] if model.quantization else parts)
 
 
-def about(name: str) -> dict[str, Any] | None:
-    """Return shown() for the model of that name, and "visible" (in chat); None if the catalog never had it."""
+def about(name: str) -> About | None:
+    """Return shown() for the model of that name, and whether it is visible in chat; None if the catalog never had it."""
     model = TabbyModel.objects.filter(name=name).first() if name else None
     return {**shown(model), "visible": model.visible} if model else None

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from django.utils import timezone
 
+from models_admin import page_schema
 from models_admin.models import ENDED, GATED, Server, Source, Switch
+from models_admin.page_schema import BackendState
 from models_admin.presentation import model_cards, switch_text
 from models_admin.servers import loads, machine, state_row, worker_heartbeats
 from models_admin.switching import gate
 
 
-def _state(row: Server, running: Switch | None) -> str:
+def _state(row: Server, running: Switch | None) -> BackendState:
     if running is not None and running.state in GATED:
         return "switching"
     if row.unreachable_since is not None or row.seen_at is None:
@@ -21,17 +22,8 @@ def _state(row: Server, running: Switch | None) -> str:
     return "ready" if row.model else "unloaded"
 
 
-def current(server: int) -> dict[str, Any]:
-    """Return the `backend` event: all that a page shows of a server and of the switch under way.
-
-    {"type", "state": "ready"|"switching"|"unloaded"|"unreachable", "model" ('' = none), "about" (the model as
-    model_cards.about() says, or None), "loaded_at", "context" (tokens), "parameters" (of TabbyAPI's card), "options" (asked
-    for), "differences" (between the two, shaped as servers/differences.py says), "unreachable_since",
-    "healthy" (its engine has not failed), "trouble", "advice", "findings" (shaped as finding.Finding.as_dict() says),
-    "worker" (one is alive), "replying" (generations in flight), "busy_with" (the model of a load that was
-    given up and goes on in TabbyAPI; '' = none), "switch": None | {…}, "last": None | {…} (ended within the last hour)};
-    the two switches are shaped as switch_text.told() says, times are ISO 8601.
-    """
+def current(server: int) -> page_schema.Backend:
+    """Return the `backend` event: all that a page shows of a server and of the switch under way."""
     # The switch before the server: one that ends in between is then still under way, with what it has loaded. The other way
     # round it would have ended and left nothing.
     newest = list(
@@ -70,7 +62,7 @@ def current(server: int) -> dict[str, Any]:
     }
 
 
-def public(snapshot: dict[str, Any]) -> dict[str, Any]:
+def public(snapshot: page_schema.Backend) -> page_schema.Backend:
     """Return what people who only chat are shown of a snapshot, as current() returns it, in the same shape.
 
     Left out are who asked for a switch, what is noted about a model that is not shown in chat, and what concerns
@@ -80,6 +72,12 @@ def public(snapshot: dict[str, Any]) -> dict[str, Any]:
     return {
         **snapshot,
         "about": about if about and about["visible"] else None,
-        **{"parameters": {}, "options": {}, "differences": [], "trouble": "", "advice": "", "findings": []},
-        **{part: snapshot[part] and switch_text.public(snapshot[part]) for part in ("switch", "last")},
+        "parameters": {},
+        "options": {},
+        "differences": [],
+        "trouble": "",
+        "advice": "",
+        "findings": [],
+        "switch": switch_text.public(switch) if (switch := snapshot["switch"]) else None,
+        "last": switch_text.public(last) if (last := snapshot["last"]) else None,
     }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from django.utils import timezone
 
+from models_admin import page_schema
 from models_admin.models import ENDED, Source, State, Switch
+from models_admin.page_schema import Line, LineState
 from models_admin.presentation import estimates
 from models_admin.servers import differences
 from models_admin.servers.loads import BUSY, JOINED
@@ -26,16 +27,8 @@ def iso(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
 
 
-def told(switch: Switch, *, worker: bool, replying: int) -> dict[str, Any]:
-    """Return `switch` as pages and API show it.
-
-    {"id", "kind": "switch"|"unload", "state", "target", "previous", "step", "steps", "percent" (of the step), "detail",
-    "eta_seconds", "elapsed_seconds", "by", "source", "rule", "error", "error_kind", "advice", "result", "standing"
-    (what was loaded when it ended, in a sentence), "cancel_requested",
-    "replies_cut", "seconds": {step: seconds}, "options" (asked for), "parameters" (of TabbyAPI's card in the end),
-    "differences" (between the two, shaped as servers/differences.py says), "created_at", "finished_at",
-    "lines": [{"text", "state"}]}
-    """
+def told(switch: Switch, *, worker: bool, replying: int) -> page_schema.Switch:
+    """Return `switch` as pages and API show it; `worker`: one is alive, `replying`: generations in flight."""
     now = timezone.now()
     in_state = (now - switch.state_since).total_seconds()
     end = switch.finished_at or now
@@ -43,7 +36,7 @@ def told(switch: Switch, *, worker: bool, replying: int) -> dict[str, Any]:
     return {
         "id": switch.pk,
         "kind": "switch" if switch.target else "unload",
-        "state": switch.state,
+        "state": State(switch.state),
         "target": switch.target,
         "previous": switch.previous,
         "step": unloads + 1
@@ -55,7 +48,7 @@ def told(switch: Switch, *, worker: bool, replying: int) -> dict[str, Any]:
         "eta_seconds": estimates.remaining(switch, in_state) if switch.active else None,
         "elapsed_seconds": round((end - (switch.started_at or switch.created_at)).total_seconds(), 1),
         "by": switch.requested_by.get_username() if switch.requested_by else "",
-        "source": switch.source,
+        "source": Source(switch.source),
         "rule": switch.rule,
         "error": switch.error,
         "error_kind": switch.error_kind,
@@ -68,24 +61,31 @@ def told(switch: Switch, *, worker: bool, replying: int) -> dict[str, Any]:
         "options": switch.options,
         "parameters": switch.card,
         "differences": switch.differences,
-        "created_at": iso(switch.created_at),
+        "created_at": switch.created_at.isoformat(),
         "finished_at": iso(switch.finished_at),
         "lines": _lines(switch, worker=worker, replying=replying, in_state=in_state),
     }
 
 
-def public(told: dict[str, Any]) -> dict[str, Any]:
+def public(told: page_schema.Switch) -> page_schema.Switch:
     """Return told() as people who only chat are shown it: without who asked for it, and without load options."""
-    lines = [line for line in told["lines"] if line["state"] != "note"]
-    unsaid = {"by": "", "rule": "", "advice": "", "options": {}, "parameters": {}, "differences": []}
-    return {**told, **unsaid, "lines": lines}
+    return {
+        **told,
+        "by": "",
+        "rule": "",
+        "advice": "",
+        "options": {},
+        "parameters": {},
+        "differences": [],
+        "lines": [line for line in told["lines"] if line["state"] != "note"],
+    }
 
 
-def _line(text: str, state: str) -> dict[str, str]:
+def _line(text: str, state: LineState) -> Line:
     return {"text": text, "state": state}
 
 
-def _lines(switch: Switch, *, worker: bool, replying: int, in_state: float) -> list[dict[str, str]]:
+def _lines(switch: Switch, *, worker: bool, replying: int, in_state: float) -> list[Line]:
     if switch.state == State.QUEUED:
         return [_line("Queued: starting…" if worker else "Queued: no worker is answering", "waiting")]
     if switch.state == State.DRAINING:
@@ -112,7 +112,7 @@ def outside(switch: Switch) -> str:
     return f"{what} by somebody else, not through Gantry"
 
 
-def _steps(switch: Switch) -> list[dict[str, str]]:
+def _steps(switch: Switch) -> list[Line]:
     """The lines of the steps begun so far."""
     at = switch.state if switch.state in WORKING else None
     begun = [step for step in WORKING if step == at or step in switch.seconds]
@@ -121,10 +121,10 @@ def _steps(switch: Switch) -> list[dict[str, str]]:
         begun = [step for step in begun if step != State.VERIFYING]
     ends_badly = at is None and switch.state != State.SUCCEEDED and not cancelled
     failed = begun[-1] if begun and ends_badly else None
-    lines: list[dict[str, str]] = []
+    lines: list[Line] = []
     for step in begun:
         running = step == at
-        state = "running" if running else "failed" if step == failed else "done"
+        state: LineState = "running" if running else "failed" if step == failed else "done"
         percent = 100 if state == "done" else switch.percent if running else 0
         shown = f" {percent}%" if state == "done" or (running and step == State.LOADING) else ""
         if step == State.UNLOADING and switch.previous:
@@ -136,7 +136,7 @@ def _steps(switch: Switch) -> list[dict[str, str]]:
     return lines
 
 
-def _ending(switch: Switch) -> list[dict[str, str]]:
+def _ending(switch: Switch) -> list[Line]:
     if switch.source == Source.OUTSIDE:
         return [_line(outside(switch), "done")]
     if switch.source == Source.LATE:
@@ -166,7 +166,7 @@ def standing(switch: Switch) -> str:
     return f"{switch.result or 'No model'} is loaded now."
 
 
-def _standing(switch: Switch) -> dict[str, str]:
+def _standing(switch: Switch) -> Line:
     """The same as the last line of a switch that did not succeed."""
     words = standing(switch).removesuffix(".")
     if not words.endswith("now"):

@@ -6,12 +6,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from django.db import DatabaseError
 from django.db.models import QuerySet
 
-from models_admin import db_threads, process
+from models_admin import db_threads, page_schema, process
 from models_admin.models import State, Switch
 from models_admin.presentation import switch_text
 from models_admin.servers import known, worker_heartbeats
@@ -84,16 +83,16 @@ async def _until_ended(switch_id: int) -> Switch:
         await asyncio.sleep(POLL_SECONDS)
 
 
-def told(switch_id: int) -> dict[str, Any]:
-    """The switch as it is now, shaped as switch_text.told() says. Raises Switch.DoesNotExist."""
+def told(switch_id: int) -> page_schema.Switch:
+    """The switch as it is now. Raises Switch.DoesNotExist."""
     switch = _row(switch_id)
     return switch_text.told(
         switch, worker=worker_heartbeats.a_worker_is_alive(), replying=gate.in_flight(switch.server_id)
     )
 
 
-def told_all(rows: QuerySet[Switch]) -> list[dict[str, Any]]:
-    """These switches as they are now, in their order, each shaped as switch_text.told() says."""
+def told_all(rows: QuerySet[Switch]) -> list[page_schema.Switch]:
+    """These switches as they are now, in their order."""
     worker = worker_heartbeats.a_worker_is_alive()
     replying = {server: gate.in_flight(server) for server in known.all_servers()}
     return [
@@ -102,12 +101,12 @@ def told_all(rows: QuerySet[Switch]) -> list[dict[str, Any]]:
     ]
 
 
-def follow(switch_id: int, patience: float | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the switch, shaped as switch_text.told() says, at every change, the ended one last.
+def follow(switch_id: int, patience: float | None = None) -> Iterator[page_schema.Switch]:
+    """Yield the switch at every change, the ended one last.
 
     It ends after `patience` seconds even if the switch has not.
     """
-    shown: list[Any] = []
+    shown: list[page_schema.Line] = []
     end = time.monotonic() + (float("inf") if patience is None else patience)
     while True:
         switch = told(switch_id)

@@ -14,9 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from models_admin.page_schema import Difference, DifferenceKind
 from models_admin.tabby.wire import ModelCard
-
-Difference = dict[str, Any]
 
 # Options that TabbyAPI takes and does nothing with, since it runs exllamav3 only (its ModelLoadRequest and backend).
 IGNORED = frozenset({"max_batch_size", "rope_scale", "rope_alpha"})
@@ -114,10 +113,10 @@ def _of_option(name: str, options: Mapping[str, Any], card: Mapping[str, Any]) -
     if name == "draft_model":
         asked = asked.get("draft_model_name", "")
         # Releases that show the draft model on the card used its options.
-        kind = "unconfirmed" if "draft" in card else "ignored"
+        effect: DifferenceKind = "unconfirmed" if "draft" in card else "ignored"
         told = [
             _difference(
-                f"draft_model.{each}", kind, value, None,
+                f"draft_model.{each}", effect, value, None,
                 f"Asked for {each} {shown(value)}: this TabbyAPI ignores the option.",
             )
             for each in IGNORED_OF_DRAFT
@@ -129,13 +128,13 @@ def _of_option(name: str, options: Mapping[str, Any], card: Mapping[str, Any]) -
         return [_difference(name, "unconfirmed", asked, None, words), *told]
     if _equal(asked, there):
         return told
-    kind = "ignored" if name in IGNORED else "differs"
+    kind: DifferenceKind = "ignored" if name in IGNORED else "differs"
     wanted = SHOWN[name][1].format(_exact(asked))
     words = f"Asked for {wanted}; the server runs {_exact(there)}: {_why(name, options, card)}."
     return [_difference(name, kind, asked, there, words), *told]
 
 
-def _difference(option: str, kind: str, asked: Any, there: Any, text: str) -> Difference:
+def _difference(option: str, kind: DifferenceKind, asked: Any, there: Any, text: str) -> Difference:
     return {"option": option, "kind": kind, "asked": asked, "found": there, "text": text}
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
+from models_admin import page_schema
 from models_admin.tabby.errors import sentence
 
 Level = Literal["ok", "warning", "error"]
@@ -24,6 +25,12 @@ class Finding:
         if self.level != "ok":  # then it is said in sentences
             object.__setattr__(self, "detail", sentence(self.detail))
 
-    def as_dict(self) -> dict[str, str]:
-        """Plain data: {"id", "level", "title", "detail", "hint"}."""
-        return asdict(self)
+    def as_dict(self) -> page_schema.Finding:
+        """The same as plain data."""
+        return {
+            "id": self.id,
+            "level": self.level,
+            "title": self.title,
+            "detail": self.detail,
+            "hint": self.hint,
+        }

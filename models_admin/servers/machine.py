@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
+from models_admin import page_schema
 from models_admin.servers.finding import Finding
 
 log = logging.getLogger(__name__)
@@ -16,12 +17,12 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 2.0
 DISK_FULL = "disk_full"  # the id of the finding that nothing can be saved
 
-_known: list[dict[str, str]] = []
+_known: list[page_schema.Finding] = []
 _thread: threading.Thread | None = None
 
 
-def as_known() -> list[dict[str, str]]:
-    """What is wrong, shaped as finding.Finding.as_dict() says; [] where nothing is, or nobody looks."""
+def as_known() -> list[page_schema.Finding]:
+    """What is wrong; [] where nothing is, or nobody looks."""
     return list(_known)
 
 

@@ -13,6 +13,7 @@ from django.dispatch import Signal
 from django.utils import timezone
 
 from models_admin.models import Server, TabbyModel
+from models_admin.page_schema import Finding
 from models_admin.servers import differences, loads
 from models_admin.tabby.errors import TabbyError
 from models_admin.tabby.wire import ModelCard
@@ -89,13 +90,13 @@ def set_reachable(server: int) -> None:
     stored(known.pk).update(seen_at=timezone.now(), unreachable_since=None, trouble="", advice="")
 
 
-def set_findings(server: int, findings: list[dict[str, str]], *, about: str = "") -> bool:
-    """Write what is wrong with TabbyAPI, shaped as finding.Finding.as_dict() says; whether that is news.
+def set_findings(server: int, findings: list[Finding], *, about: str = "") -> bool:
+    """Write what is wrong with TabbyAPI; whether that is news.
 
     With `about`, the id of a finding, all others stay as they are.
     """
 
-    def all_of(known: Server) -> list[dict[str, str]]:
+    def all_of(known: Server) -> list[Finding]:
         return [*findings, *(each for each in known.findings if about and each["id"] != about)]
 
     if all_of(known := row(server)) == known.findings:

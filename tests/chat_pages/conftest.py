@@ -34,4 +34,4 @@ def site(_window: Site) -> Iterator[Site]:
     """A signed-in user's browser. At the end the page must have had nothing to complain of."""
     _window.forget()
     yield _window
-    assert _window.complaints == []
+    _window.check()

@@ -10,18 +10,31 @@ from chat.rendering import render
 
 HERE = "11111111-2222-4333-8444-555555555555"
 TITLE = "Looms and cards"
+SETTINGS = {"system_prompt": "", "temperature": None, "max_tokens": None}
 LLAMA = "Llama-3.1-8B-Instruct"
 QWEN = "Qwen2.5-Coder-7B-Instruct"
 
 READY: dict[str, Any] = {
+    "type": "backend",
     "state": "ready",
     "model": LLAMA,
+    "about": None,
+    "loaded_at": None,
     "context": 8192,
+    "parameters": {},
+    "options": {},
+    "differences": [],
     "unreachable_since": None,
+    "trouble": "",
+    "advice": "",
+    "findings": [],
     "healthy": True,
+    "worker": True,
+    "replying": 0,
+    "busy_with": "",
+    "epoch": 1,
     "switch": None,
     "last": None,
-    "worker": True,
 }
 UNLOADED = {**READY, "state": "unloaded", "model": ""}
 UNREACHABLE = {**READY, "state": "unreachable", "unreachable_since": "2026-11-23T07:01:00+00:00"}
@@ -29,38 +42,78 @@ UNREACHABLE = {**READY, "state": "unreachable", "unreachable_since": "2026-11-23
 
 def switching(state: str = "loading", percent: int = 57, **fields: Any) -> dict[str, Any]:
     """The backend in the middle of a switch from Llama to Qwen."""
-    switch = {
+    return {**READY, "state": "switching", "switch": switch(state, percent, **fields)}
+
+
+def switch(state: str, percent: int = 0, **fields: Any) -> dict[str, Any]:
+    """A switch from Llama to Qwen."""
+    return {
         "id": 7,
         "kind": "switch",
         "state": state,
         "target": QWEN,
         "previous": LLAMA,
         "step": 2,
-        "steps": 3,
+        "steps": 2,
+        "percent": percent,
+        "detail": "",
+        "eta_seconds": 12,
+        "elapsed_seconds": 3.0,
+        "by": "",
+        "source": "admin",
+        "rule": "",
+        "error": "",
+        "error_kind": "",
+        "advice": "",
+        "result": None,
+        "standing": "",
+        "cancel_requested": False,
+        "replies_cut": 0,
+        "seconds": {},
+        "options": {},
+        "parameters": {},
+        "differences": [],
+        "created_at": "2026-11-23T07:00:00+00:00",
+        "finished_at": None,
+        "lines": [],
+        **fields,
     }
-    switch |= {"percent": percent, "detail": "", "eta_seconds": 12, "error": "", **fields}
-    return {**READY, "state": "switching", "switch": switch}
 
 
-def backend(state: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "backend", **state}
+def details(number: str, title: str, **fields: Any) -> dict[str, Any]:
+    """A row of the conversation list, with the settings."""
+    return listed(number, title, **SETTINGS, **fields)
 
 
-def listed(conversation: str, title: str, **fields: Any) -> dict[str, Any]:
+def listed(number: str, title: str, **fields: Any) -> dict[str, Any]:
     """A row of the conversation list."""
     now = timezone.now().isoformat()
-    return {"id": conversation, "title": title, "pinned": False, "updated_at": now, **fields}
+    return {"id": number, "title": title, "pinned": False, "updated_at": now, **fields}
 
 
-def hello(*messages: dict[str, Any], state: dict[str, Any] = READY) -> dict[str, Any]:
-    about = {"id": HERE, "title": TITLE, "system_prompt": "", "temperature": None, "max_tokens": None}
-    return {"type": "hello", "backend": state, "conversation": about, "messages": list(messages)}
+def hello(*messages: dict[str, Any], state: dict[str, Any] = READY, earlier: bool = False) -> dict[str, Any]:
+    """What the socket of a conversation is told first."""
+    return {
+        **models_hello(state),
+        "conversation": conversation(HERE, TITLE),
+        "messages": list(messages),
+        "earlier": earlier,
+    }
+
+
+def models_hello(state: dict[str, Any] = READY) -> dict[str, Any]:
+    """What the socket of a page without a conversation is told first."""
+    return {"type": "hello", "account": 1, "backend": state}
+
+
+def conversation(number: str, title: str) -> dict[str, Any]:
+    """A conversation and its settings."""
+    return {"id": number, "title": title, **SETTINGS}
 
 
 def asked(number: int, text: str, parent: int | None = None, **fields: Any) -> dict[str, Any]:
     """A person's message."""
-    made = _message(number, "user", text, parent) | {"model": "", "usage": None}
-    return made | fields
+    return _message(number, "user", text, parent) | fields
 
 
 def replied(number: int, text: str, parent: int, **fields: Any) -> dict[str, Any]:
@@ -96,6 +149,7 @@ def block(number: int, upto: int, html: str) -> dict[str, Any]:
 def _message(number: int, role: str, text: str, parent: int | None) -> dict[str, Any]:
     return {
         "id": number,
+        "revision": 1,
         "client_id": None,
         "parent": parent,
         "role": role,
@@ -105,9 +159,13 @@ def _message(number: int, role: str, text: str, parent: int | None) -> dict[str,
         "upto": 0,
         "reasoning": "",
         "reasoning_seconds": None,
+        "model": "",
         "handovers": [],
         "queue_position": None,
+        "usage": None,
         "finish_reason": "",
+        "continuable": False,
+        "left_out": 0,
         "error": "",
         "error_kind": "",
         "created_at": "2026-11-23T07:00:00+00:00",

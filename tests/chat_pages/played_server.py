@@ -15,7 +15,9 @@ from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 from django.test import RequestFactory
 from played_events import HERE, TITLE, listed
+from support import schema_checks
 
+from chat.page_schema import Boot
 from gantry_site.middleware import POLICY
 
 OTHER = "22222222" + HERE[8:]
@@ -43,6 +45,7 @@ class Served:
     def forget(self) -> None:
         self.calls: list[tuple[str, str, Any]] = []
         self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
+        self.given: list[tuple[str, str, int, Any]] = []  # answers, each with its call
         self.boot: dict[str, Any] = {}
         self.silent = False  # whether calls of the API are not answered
         self.heard_again = threading.Event()
@@ -82,6 +85,7 @@ class Served:
         if path.startswith("/api/"):
             self.calls.append((method, path, body))
             status, answer = self.answers.get((method, path), (404, {"detail": f"There is no {path}."}))
+            self.given.append((method, path, status, answer))
             return status, "application/json", b"" if status == 204 else json.dumps(answer).encode()
         return 200, "text/html; charset=utf-8", chat_page(path, **self.boot).encode()
 
@@ -101,5 +105,6 @@ def chat_page(path: str, **more: Any) -> str:
         "max_chars": 1000,
         **more,
     }
+    schema_checks.value(Boot, boot)
     known = {"conversation": conversation, "person": person, "boot": boot}
     return render_to_string("chat/chat.html", known, request)

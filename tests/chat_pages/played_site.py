@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from played_events import HERE, hello
+from played_events import HERE, hello, models_hello
 from played_server import Served
 from playwright.sync_api import Page, ViewportSize, WebSocketRoute
+from support import schema_checks
 from support.chromium import PATIENCE
 
 SIZE: ViewportSize = {"width": 1200, "height": 800}
@@ -33,6 +34,8 @@ class Site:
         self.page.set_viewport_size(SIZE)
         self.served.forget()
         self.frames: list[dict[str, Any]] = []
+        self.told: list[tuple[str, str]] = []
+        self.heard: list[str | bytes] = []
         self.complaints: list[str] = []
         self.hello: dict[str, Any] | None = hello()
         self.obey: Callable[[dict[str, Any]], None] = lambda frame: None
@@ -47,7 +50,7 @@ class Site:
         if first is not None:
             self.hello = first
         elif path == "/":
-            self.hello = {"type": "hello", "backend": hello()["backend"]}
+            self.hello = models_hello()
         self.page.goto(self.served.url + path)
         return self.page
 
@@ -56,7 +59,18 @@ class Site:
         if self.silent:
             return
         for event in events:
-            self.socket.send(json.dumps(event))
+            self._send(event, self.paths[-1])
+
+    def noise(self, text: str) -> None:
+        """Tell the page what no server says."""
+        assert self.socket is not None
+        self.socket.send(text)
+
+    def _send(self, event: dict[str, Any], path: str) -> None:
+        assert self.socket is not None
+        text = json.dumps(event)
+        self.told.append((text, path))
+        self.socket.send(text)
 
     def cut(self, code: int = 1011) -> None:
         assert self.socket is not None
@@ -66,6 +80,16 @@ class Site:
         """Wait until so many frames of this type have come; return them."""
         self.until(lambda: len(self._of(kind)) >= number, f"{number} × {kind}")
         return self._of(kind)
+
+    def check(self) -> None:
+        """What was said on both sides must be what the schema describes, and the page must have nothing to complain of."""
+        for text, path in self.told:
+            schema_checks.event(text, path)
+        for text in self.heard:
+            schema_checks.frame(text)
+        for method, path, status, body in self.served.given:
+            schema_checks.answer(method, path, status, body)
+        assert self.complaints == []
 
     def until(self, holds: Callable[[], Any], what: str = "") -> None:
         for _ in range(int(PATIENCE) // 20):
@@ -99,6 +123,7 @@ class Site:
 
         def received(text: str | bytes) -> None:
             frame = json.loads(text)
+            self.heard.append(text)
             if frame["type"] == "ping":
                 self.pings += 1
                 self.say({"type": "pong"})
@@ -108,11 +133,11 @@ class Site:
 
         socket.on_message(received)
         if self.hello is not None and not self.silent:
-            socket.send(json.dumps(self._hello(self.paths[-1])))
+            self._send(self._hello(self.paths[-1]), self.paths[-1])
 
     def _hello(self, path: str) -> dict[str, Any]:
         """What the server says first: no conversation on the socket of a chat that has none yet."""
         assert self.hello is not None
         if path == "/ws/models/":
-            return {key: self.hello[key] for key in ("type", "backend")}
+            return models_hello(self.hello["backend"])
         return self.hello

@@ -11,7 +11,7 @@ from played_events import (
     READY,
     TITLE,
     asked,
-    backend,
+    conversation,
     delta,
     hello,
     message,
@@ -170,7 +170,8 @@ def test_a_conversation_that_cannot_be_saved_begins_when_it_can_be(site: Site) -
     say(page, "Is there room?")
     expect(page.locator("#toasts")).to_contain_text("The server's disk is full.")
     expect(page.locator(".msg.refused")).to_have_count(0)
-    site.served.answers["POST", "/api/conversations"] = (201, {"id": NEW, "title": ""})
+    site.hello = hello() | {"conversation": conversation(NEW, "New conversation")}
+    site.served.answers["POST", "/api/conversations"] = (201, {"id": NEW, "title": "New conversation"})
     (frame,) = site.sent("send")
     assert frame["text"] == "Is there room?"
 
@@ -225,9 +226,9 @@ def test_the_first_message_makes_the_conversation(site: Site) -> None:
     page = site.open("/")
     expect(page.locator("#model-name")).to_have_text(READY["model"])
     assert site.paths == ["/ws/models/"]
-    site.say(backend(switching()))
+    site.say(switching())
     expect(page.locator("#model-name")).to_have_text("Model loading… 57%")
-    site.hello = hello() | {"conversation": {"id": NEW, "title": "New conversation"}}
+    site.hello = hello() | {"conversation": conversation(NEW, "New conversation")}
     site.served.answers["POST", "/api/conversations"] = (201, {"id": NEW, "title": "New conversation"})
 
     say(page, "A loom, please")
@@ -236,14 +237,14 @@ def test_the_first_message_makes_the_conversation(site: Site) -> None:
     assert frame["text"] == "A loom, please"
     assert site.paths == ["/ws/models/", f"/ws/chat/{NEW}/"]
     assert page.url.endswith(f"/c/{NEW}/")
-    site.say({"type": "conversation", "conversation": {"id": NEW, "title": "A loom, please"}})
+    site.say({"type": "conversation", "conversation": conversation(NEW, "A loom, please")})
     expect(page).to_have_title("A loom, please · Gantry")
     expect(page.locator(".row.current a")).to_have_text("A loom, please")
 
 
 def test_messages_sent_while_the_conversation_is_being_made_all_go_to_it(site: Site) -> None:
     page = site.open("/")
-    site.hello = hello() | {"conversation": {"id": NEW, "title": "New conversation"}}
+    site.hello = hello() | {"conversation": conversation(NEW, "New conversation")}
     site.served.answers["POST", "/api/conversations"] = (201, {"id": NEW, "title": "New conversation"})
     page.locator("#composer-text").focus()
     page.keyboard.type("one\ntwo\n")
@@ -259,15 +260,18 @@ def test_a_conversation_that_cannot_be_made_keeps_the_message(site: Site) -> Non
     page.reload()
     expect(page.locator("#composer-text")).to_have_value("Precious words")
 
-    site.hello = hello() | {"conversation": {"id": NEW, "title": "New conversation"}}
+    site.hello = hello() | {"conversation": conversation(NEW, "New conversation")}
     site.served.answers["POST", "/api/conversations"] = (201, {"id": NEW, "title": "New conversation"})
     page.keyboard.press("Enter")
     assert site.sent("send")[0]["text"] == "Precious words"
 
 
-@pytest.mark.parametrize("noise", [{"type": "news"}, {"type": "delta", "id": 99, "offset": 0, "text": "x"}])
-def test_events_that_mean_nothing_here_change_nothing(site: Site, noise: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "noise", ['{"type": "news"}', '{"type": "delta", "id": 99, "offset": 0, "text": "x"}']
+)
+def test_events_that_mean_nothing_here_change_nothing(site: Site, noise: str) -> None:
     page = site.open(first=hello(asked(1, "Q"), replied(2, "A", 1)))
-    site.say(noise, message(asked(3, "More", 2)))
+    site.noise(noise)
+    site.say(message(asked(3, "More", 2)))
     expect(page.locator(".msg")).to_have_count(3)
     expect(page).to_have_title(f"{TITLE} · Gantry")

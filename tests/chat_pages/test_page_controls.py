@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from played_events import HERE, READY, TITLE, UNLOADED, asked, hello, listed, queued, replied, streaming
+from played_events import (
+    HERE,
+    TITLE,
+    UNLOADED,
+    asked,
+    details,
+    hello,
+    listed,
+    models_hello,
+    queued,
+    replied,
+    streaming,
+)
 from played_server import OTHER
 from played_site import Site
 from playwright.sync_api import Page, expect
@@ -174,7 +186,7 @@ def test_conversations_are_grouped_by_day(site: Site) -> None:
 
 def test_a_conversation_is_renamed_in_its_place(site: Site) -> None:
     path = f"/api/conversations/{HERE}"
-    site.served.answers["PATCH", path] = (200, listed(HERE, "Better name"))
+    site.served.answers["PATCH", path] = (200, details(HERE, "Better name"))
     page = site.open()
     page.get_by_role("button", name=f"Options for {TITLE}").click()
     page.get_by_role("menuitem", name="Rename").click()
@@ -187,7 +199,7 @@ def test_a_conversation_is_renamed_in_its_place(site: Site) -> None:
 
 def test_a_conversation_is_pinned(site: Site) -> None:
     path = f"/api/conversations/{OTHER}"
-    site.served.answers["PATCH", path] = (200, listed(OTHER, "Another one", pinned=True))
+    site.served.answers["PATCH", path] = (200, details(OTHER, "Another one", pinned=True))
     page = site.open()
     page.get_by_role("button", name="Options for Another one").click()
     page.get_by_role("menuitem", name="Pin").click()
@@ -207,7 +219,7 @@ def test_a_change_that_is_refused_is_taken_back_and_told(site: Site) -> None:
 def test_a_deleted_conversation_can_be_had_back(site: Site) -> None:
     path = f"/api/conversations/{OTHER}"
     site.served.answers["DELETE", path] = (204, None)
-    site.served.answers["POST", f"{path}/restore"] = (200, listed(OTHER, "Another one"))
+    site.served.answers["POST", f"{path}/restore"] = (200, details(OTHER, "Another one"))
     page = site.open()
     page.get_by_role("button", name="Options for Another one").click()
     page.get_by_role("menuitem", name="Delete").click()
@@ -219,12 +231,12 @@ def test_a_deleted_conversation_can_be_had_back(site: Site) -> None:
 def test_deleting_the_shown_conversation_leads_to_a_new_one_and_can_be_undone_there(site: Site) -> None:
     path = f"/api/conversations/{HERE}"
     site.served.answers["DELETE", path] = (204, None)
-    site.served.answers["POST", f"{path}/restore"] = (200, listed(HERE, TITLE))
+    site.served.answers["POST", f"{path}/restore"] = (200, details(HERE, TITLE))
     site.served.boot = {"list": {"conversations": [listed(HERE, TITLE)], "next": None}}
     page = site.open()
     expect(page.locator(".row")).to_have_count(1)
     site.served.boot = {"list": {"conversations": [], "next": None}}
-    site.hello = {"type": "hello", "backend": READY}
+    site.hello = models_hello()
     page.get_by_role("button", name=f"Options for {TITLE}").click()
     page.get_by_role("menuitem", name="Delete").click()
     page.wait_for_url(f"{site.served.url}/")
@@ -276,14 +288,14 @@ def test_a_search_without_a_result_says_so(site: Site) -> None:
 
 def test_settings_of_a_conversation_are_saved(site: Site) -> None:
     path = f"/api/conversations/{HERE}"
-    site.served.answers["PATCH", path] = (200, listed(HERE, TITLE))
+    sent = {"system_prompt": "Be brief.", "temperature": 0.7, "max_tokens": None}
+    site.served.answers["PATCH", path] = (200, listed(HERE, TITLE, **sent))
     page = site.open()
     page.get_by_role("button", name="Conversation settings").click()
     page.get_by_label("System prompt").fill("Be brief.")
     page.get_by_label("Temperature").fill("0.7")
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".toast")).to_contain_text("Saved.")
-    sent = {"system_prompt": "Be brief.", "temperature": 0.7, "max_tokens": None}
     assert ("PATCH", path, sent) in site.served.calls
     page.get_by_role("button", name="Conversation settings").click()
     expect(page.get_by_label("Temperature")).to_have_value("0.7")

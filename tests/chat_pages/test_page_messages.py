@@ -13,7 +13,6 @@ from played_events import (
     UNLOADED,
     UNREACHABLE,
     asked,
-    backend,
     block,
     delta,
     hello,
@@ -21,6 +20,7 @@ from played_events import (
     queued,
     replied,
     streaming,
+    switch,
     switching,
 )
 from played_site import Site
@@ -163,11 +163,11 @@ def test_a_waiting_reply_says_for_what(site: Site, state: dict[str, Any], words:
 
 def test_a_waiting_reply_follows_the_switch(site: Site) -> None:
     page = site.open(first=hello(QUESTION, queued(2, 1)))
-    site.say(backend(switching(percent=10, eta_seconds=20)))
+    site.say(switching(percent=10, eta_seconds=20))
     expect(page.locator(".waiting .words")).to_have_text("Model loading… 10%, about 20 s")
-    site.say(backend(switching(percent=80, eta_seconds=3)))
+    site.say(switching(percent=80, eta_seconds=3))
     expect(page.locator(".waiting .words")).to_have_text("Model loading… 80%, about 3 s")
-    site.say(backend({**READY, "model": QWEN}), message(streaming(2, "At last.", 1, model=QWEN)))
+    site.say({**READY, "model": QWEN}, message(streaming(2, "At last.", 1, model=QWEN)))
     expect(page.locator(".waiting")).to_have_count(0)
     expect(page.locator(".tail")).to_have_text("At last.")
 
@@ -206,8 +206,7 @@ def test_the_header_says_since_when_tabbyapi_does_not_answer(site: Site) -> None
 
 def test_the_end_of_a_switch_is_told(site: Site) -> None:
     page = site.open(first=hello(state=switching()))
-    ended = {"id": 7, "state": "failed", "target": QWEN, "previous": LLAMA, "error": "CUDA out of memory."}
-    site.say(backend({**READY, "last": ended}))
+    site.say({**READY, "last": switch("failed", error="CUDA out of memory.")})
     expect(page.locator(".toast")).to_have_text(
         f"Switching to {QWEN} failed: CUDA out of memory. {LLAMA} answers."
     )
@@ -418,7 +417,7 @@ def test_a_long_name_gives_way_to_the_state_of_its_load(site: Site, width: int) 
     expect(state).to_have_text("Model loading… 57%")
     assert state.evaluate("each => each.scrollWidth <= each.clientWidth")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    site.say(backend({**READY, "model": "Endless" * 28}))
+    site.say({**READY, "model": "Endless" * 28})
     context = page.locator("#model-detail")
     expect(context).to_have_text("8k context")
     assert context.evaluate("each => each.scrollWidth <= each.clientWidth")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from played_events import HERE, LLAMA, QWEN, READY, UNLOADED, asked, backend, hello, switching
+from played_events import HERE, LLAMA, QWEN, READY, UNLOADED, asked, hello, models_hello, switch, switching
 from played_site import Site
 from playwright.sync_api import Locator, Page, expect
 
@@ -16,6 +16,7 @@ ABOUT = {
     "tags": ["general"],
     "notes": "For everything.\nAsk away.",
     "size": "8B",
+    "visible": True,
 }
 AT = "2026-11-23T07:00:00+00:00"
 
@@ -98,7 +99,7 @@ def test_a_refusal_is_told_where_it_was_asked_and_the_reason_stays(site: Site) -
     page.get_by_label(f"Why {QWEN}?").fill("Because.")
     page.get_by_role("button", name="Send request").click()
     expect(page.get_by_role("alert")).to_have_text("You have asked for 5 models.")
-    site.say(backend(switching()))  # what happens meanwhile takes nothing away
+    site.say(switching())  # what happens meanwhile takes nothing away
     expect(row(page, QWEN)).to_contain_text("Loading now…")
     expect(page.get_by_label(f"Why {QWEN}?")).to_have_value("Because.")
     page.get_by_label(f"Why {QWEN}?").press("Escape")
@@ -109,7 +110,7 @@ def test_a_refusal_is_told_where_it_was_asked_and_the_reason_stays(site: Site) -
 def test_who_may_switch_does_that_instead(site: Site) -> None:
     site.served.boot["may_switch"] = True
     offer(site, model(switch_url="/admin/models_admin/tabbymodel/2/switch/"), model("other-7B"))
-    site.served.answers["POST", "/api/admin/models/switch"] = (202, {})
+    site.served.answers["POST", "/api/admin/models/switch"] = (202, switch("queued"))
     page = site.open()
     shown = dialog(page)
     link = page.get_by_role("link", name=f"Switch to {QWEN}…")
@@ -140,7 +141,7 @@ def test_an_end_is_told_until_it_is_put_away(site: Site) -> None:
     expect(notices.locator("p")).to_have_count(2)
     expect(notices).to_contain_text(f"Your request for Qwen was declined: “Too big. {SCRIPT}”")
     expect(notices).to_contain_text("Qwen was loaded, as you asked (")
-    site.say(backend({**READY, "model": QWEN}))
+    site.say({**READY, "model": QWEN})
     expect(notices).to_contain_text("Qwen is loaded, as you asked.")
     notices.get_by_role("button", name="Put away").first.click()
     expect(notices.locator("p")).to_have_count(1)
@@ -164,7 +165,7 @@ def test_other_ends_have_their_words(site: Site) -> None:
 
 def test_an_empty_page_says_what_can_be_done_where_no_model_is_loaded(site: Site) -> None:
     offer(site, model())
-    page = site.open("/", first={"type": "hello", "backend": UNLOADED})
+    page = site.open("/", first=models_hello(UNLOADED))
     welcome = page.locator("#welcome")
     expect(welcome).to_contain_text("No model is loaded")
     expect(welcome).to_contain_text("You can ask for the one that you need.")
@@ -174,7 +175,7 @@ def test_an_empty_page_says_what_can_be_done_where_no_model_is_loaded(site: Site
     welcome.get_by_role("button", name="Your request").click()
     expect(page.get_by_role("region", name="Now")).to_contain_text("Model not available")
     page.keyboard.press("Escape")
-    site.say(backend(READY))
+    site.say(READY)
     expect(welcome).to_contain_text("What can I help with?")
     expect(page.locator(".suggestion").first).to_be_visible()
     expect(page.locator("#welcome-models")).to_be_hidden()
@@ -183,7 +184,7 @@ def test_an_empty_page_says_what_can_be_done_where_no_model_is_loaded(site: Site
 def test_who_may_switch_is_told_to_load_one(site: Site) -> None:
     site.served.boot["may_switch"] = True
     offer(site, model())
-    page = site.open("/", first={"type": "hello", "backend": UNLOADED})
+    page = site.open("/", first=models_hello(UNLOADED))
     page.locator("#welcome").get_by_role("button", name="Load a model").click()
     expect(page.get_by_role("button", name=f"Switch to {QWEN}…")).to_be_visible()
 

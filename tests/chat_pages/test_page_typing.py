@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from played_events import HERE, TITLE, asked, hello, listed, replied, streaming
+from played_events import HERE, TITLE, asked, details, hello, listed, replied, streaming
 from played_server import OTHER
 from played_site import Site
 from playwright.sync_api import Page, expect
@@ -63,7 +63,7 @@ def test_a_compositions_keys_neither_send_nor_lose_an_edit(site: Site, said: dic
 @pytest.mark.parametrize("said", SAID)
 def test_a_compositions_keys_do_not_end_renaming(site: Site, said: dict[str, Any]) -> None:
     path = f"/api/conversations/{HERE}"
-    site.served.answers["PATCH", path] = (200, listed(HERE, "日本"))
+    site.served.answers["PATCH", path] = (200, details(HERE, "日本"))
     page = site.open()
     page.get_by_role("button", name=f"Options for {TITLE}").click()
     page.get_by_role("menuitem", name="Rename").click()

@@ -233,7 +233,7 @@ def test_a_conversation_with_values_from_before_there_were_bounds_can_be_opened(
         role=Role.ASSISTANT, status=Status.COMPLETE, text="Hello", usage=usage
     )
     conversation.save()
-    told = orjson.loads(orjson.dumps(wire.hello(conversation.pk)))
+    told = orjson.loads(orjson.dumps(wire.branch(conversation.pk)))
     known = {**dict.fromkeys(usage), "completion_tokens": 3, "total_tokens": None}
     assert told["messages"][0]["usage"] == known
     client.force_login(owner)

@@ -96,9 +96,10 @@ test("the last open message is found", () => {
   );
 });
 
-test("the conversation's own facts are kept beside new ones", () => {
+test("the conversation is as it was told last", () => {
   const state = initial();
-  state.conversation = { id: "x", title: "Old", temperature: 1 };
-  apply(state, { type: "conversation", conversation: { id: "x", title: "New" } });
-  assert.deepEqual(state.conversation, { id: "x", title: "New", temperature: 1 });
+  state.conversation = { id: "x", title: "Old" };
+  const told = { id: "x", title: "New", system_prompt: "", temperature: 1, max_tokens: null };
+  apply(state, { type: "conversation", conversation: told });
+  assert.deepEqual(state.conversation, told);
 });

@@ -8,6 +8,7 @@
  * @returns {Backend}
  */
 export const backend = (fields = {}) => ({
+  type: "backend",
   state: "ready",
   model: "llama-8B",
   about: null,

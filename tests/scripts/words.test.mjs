@@ -49,7 +49,7 @@ test("the backend's state is said in words, with a figure for the bar", () => {
     progress: null,
     hold: "",
   });
-  const named = { id: "llama-8B", name: "The quick one", tags: [], notes: "", size: "" };
+  const named = { id: "llama-8B", name: "The quick one", tags: [], notes: "", size: "", visible: true };
   assert.equal(described(backend({ about: named })).name, "The quick one");
   assert.equal(described(backend({ healthy: false })).state, "failing");
   assert.match(

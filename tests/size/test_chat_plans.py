@@ -53,7 +53,7 @@ ASKED: dict[str, Callable[[Conversation], Any]] = {
         list(talk.messages.values_list("pk", flat=True))
     ),
     "changed lately": lambda talk: wire.changed_lately([talk.pk]),
-    "hello": lambda talk: wire.hello(talk.pk),
+    "hello": lambda talk: wire.branch(talk.pk),
     "earlier": lambda talk: conversations.earlier(talk, talk.head_id or 0),
     "the list": lambda talk: conversations.page(talk.owner),
 }

@@ -14,6 +14,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from support import schema_checks
+
 PATIENCE = 120.0
 ENDED = ("complete", "stopped", "failed")
 
@@ -28,6 +30,7 @@ class Socket:
 
     def open(self, path: str) -> AbstractContextManager[ClientConnection]:
         headers = {"Cookie": f"session_id={self.cookie}"} if self.cookie else {}
+        self.path = path
         address = self.url.replace("http://", "ws://") + path
         return connect(address, additional_headers=headers, origin=self.origin, max_size=None, max_queue=None)  # type: ignore[arg-type]
 
@@ -46,8 +49,7 @@ class Page(Socket):
         self.resyncs = 0
 
     def __enter__(self) -> Self:
-        path = f"/ws/chat/{self.conversation}/" if self.conversation else "/ws/models/"
-        self._open = self.open(path)
+        self._open = self.open(f"/ws/chat/{self.conversation}/" if self.conversation else "/ws/models/")
         self.socket = self._open.__enter__()
         return self
 
@@ -68,7 +70,7 @@ class Page(Socket):
 
     def next(self, timeout: float = PATIENCE) -> dict[str, Any]:
         """Take the next event, and apply it."""
-        event: dict[str, Any] = json.loads(self.socket.recv(timeout))
+        event = schema_checks.event(self.socket.recv(timeout), self.path)
         self.events.append(event)
         self.apply(event)
         return event

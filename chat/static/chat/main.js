@@ -25,7 +25,7 @@ import { Welcome } from "./welcome.js";
 
 /**
  * @import {
- *   Boot, Conversation, ErrorEvent, Frame, KeptFrame, Settings, SocketEvent, SocketState
+ *   Boot, ChatErrorEvent, Created, Frame, KeptFrame, Settings, SocketEvent, SocketState
  * } from "../shared/types.d.ts"
  * @import { Change } from "./state.js"
  * @import { Actions } from "./view.js"
@@ -176,7 +176,7 @@ function begin() {
     });
 }
 
-/** @param {Conversation} made */
+/** @param {Created} made */
 function begun({ id, title }) {
   state.conversation = { id, title, ...settings };
   history.replaceState(null, "", address(`/c/${id}/`));
@@ -307,7 +307,7 @@ function unsaved(detail, retry) {
   }, UNSAVED);
 }
 
-/** @param {ErrorEvent} error */
+/** @param {ChatErrorEvent} error */
 function refused({ code, detail, client_id: clientId }) {
   if (code === "not_saved" && outbox.waiting.some((frame) => frame.client_id === clientId)) {
     unsaved(detail, () => view.connected && transmit(outbox.waiting));

@@ -11,7 +11,7 @@ import { read, write } from "./store.js";
 import { toast } from "./toast.js";
 
 /**
- * @import { List, Listed } from "../shared/types.d.ts"
+ * @import { ConversationList, Listed } from "../shared/types.d.ts"
  * @import { Menu } from "./menu.js"
  */
 
@@ -28,7 +28,7 @@ export class Sidebar {
   ontitle = () => {};
 
   /**
-   * @param {List} list the first page of GET /api/conversations
+   * @param {ConversationList} list the first page of GET /api/conversations
    * @param {string | null} current the id of the shown one
    */
   constructor(list, current) {
@@ -293,7 +293,7 @@ export class Sidebar {
     if (!this.next || this.loading) return;
     this.loading = true;
     try {
-      /** @type {List} */
+      /** @type {ConversationList} */
       const page = await call("GET", `/conversations?before=${encodeURIComponent(this.next)}`);
       for (const row of page.conversations) if (!this.rows.has(row.id)) this.rows.set(row.id, row);
       this.next = page.next;

@@ -5,7 +5,8 @@ import { advance, points } from "./points.js";
 
 /**
  * @import {
- *   Backend, BlockEvent, Conversation, DeltaEvent, Earlier, ErrorEvent, HelloEvent, Message, SocketEvent
+ *   Backend, BlockEvent, ChatErrorEvent, ChatHello, Conversation, DeltaEvent, Earlier, Hello, Message, Settings,
+ *   SocketEvent
  * } from "../shared/types.d.ts"
  */
 
@@ -15,10 +16,15 @@ import { advance, points } from "./points.js";
  */
 
 /**
+ * A conversation as far as it is known: its settings come with the hello.
+ * @typedef {Pick<Conversation, "id" | "title"> & Partial<Settings>} Begun
+ */
+
+/**
  * What the page knows. `earlier`: there are messages before the first; `greeted`: the messages have come.
  * @typedef {object} State
  * @property {Backend | null} backend
- * @property {Conversation | null} conversation
+ * @property {Begun | null} conversation
  * @property {Map<number, Held>} messages
  * @property {number[]} order
  * @property {boolean} earlier
@@ -31,7 +37,7 @@ import { advance, points } from "./points.js";
  * @typedef {{what: "all" | "backend" | "conversation"}
  *   | {what: "message" | "grown" | "resync", id: number}
  *   | {what: "acknowledged", client_id: string}
- *   | {what: "error", error: ErrorEvent}} Change
+ *   | {what: "error", error: ChatErrorEvent}} Change
  */
 
 /** @param {Pick<Message, "status">} message */
@@ -63,7 +69,7 @@ export function apply(state, event) {
       return [{ what: "backend" }];
     }
     case "conversation":
-      state.conversation = { ...state.conversation, ...event.conversation };
+      state.conversation = event.conversation;
       return [{ what: "conversation" }];
     case "message":
       return message(state, event.message);
@@ -100,19 +106,19 @@ export function last(state, test) {
 
 /**
  * @param {State} state
- * @param {HelloEvent} event
+ * @param {Hello | ChatHello} event
  */
 function hello(state, event) {
   /** @type {Change[]} */
   const changes = [{ what: "all" }];
-  if (event.backend) state.backend = event.backend;
-  if (event.conversation) state.conversation = event.conversation;
-  if (event.messages) {
+  state.backend = event.backend;
+  if ("messages" in event) {
+    state.conversation = event.conversation;
     const rows = event.messages.map((each) => freshest(state.messages.get(each.id), each));
     const older = olderThan(state, rows.at(0));
     state.messages = new Map([...older, ...rows].map((each) => [each.id, each]));
     state.order = [...state.messages.keys()];
-    state.earlier = Boolean(event.earlier) && (older.length ? state.earlier : true);
+    state.earlier = event.earlier && (older.length ? state.earlier : true);
     state.greeted = true;
     changes.push(...event.messages.flatMap(acknowledged));
   }
@@ -153,7 +159,7 @@ export function prepend(state, { messages, earlier }) {
  */
 function freshest(known, snapshot) {
   const fresh = held(snapshot);
-  const older = (snapshot.revision ?? 0) - (known?.revision ?? 0);
+  const older = snapshot.revision - (known?.revision ?? 0);
   // Together, because text may turn out to have been thinking.
   const further = fresh.length + fresh.reasoningLength - (known ? known.length + known.reasoningLength : 0);
   if (!known || older > 0 || (older === 0 && further >= 0)) return fresh;
@@ -171,7 +177,7 @@ function message(state, snapshot) {
   // A message of a branch that is not shown has another place: the server says `hello` when the branch changes.
   if (!known && !continues(state, snapshot)) return changes;
   // Snapshots of different processes may overtake each other: an older one tells nothing.
-  if (known && (snapshot.revision ?? 0) < (known.revision ?? 0)) return changes;
+  if (known && snapshot.revision < known.revision) return changes;
   if (!known) state.order.push(snapshot.id);
   state.messages.set(snapshot.id, freshest(known, snapshot));
   return [{ what: "message", id: snapshot.id }, ...changes];
@@ -182,7 +188,7 @@ function message(state, snapshot) {
  * @param {Message} snapshot
  */
 function continues(state, snapshot) {
-  return (snapshot.parent ?? null) === (state.order.at(-1) ?? null);
+  return snapshot.parent === (state.order.at(-1) ?? null);
 }
 
 /**
@@ -198,13 +204,11 @@ function acknowledged(snapshot) {
  * @returns {Held}
  */
 function held(snapshot) {
-  const upto = snapshot.upto ?? 0;
   return {
     ...snapshot,
-    length: points(snapshot.text ?? ""),
-    reasoningLength: points(snapshot.reasoning ?? ""),
-    upto,
-    uptoUnits: advance(snapshot.text ?? "", 0, upto),
+    length: points(snapshot.text),
+    reasoningLength: points(snapshot.reasoning),
+    uptoUnits: advance(snapshot.text, 0, snapshot.upto),
     blocks: [],
   };
 }
@@ -217,14 +221,15 @@ function held(snapshot) {
 function delta(state, event) {
   const found = state.messages.get(event.id);
   if (!found) return [];
-  const field = event.reasoning === undefined ? "text" : "reasoning";
-  const count = event.reasoning === undefined ? "length" : "reasoningLength";
+  const thought = "reasoning" in event;
+  const field = thought ? "reasoning" : "text";
+  const count = thought ? "reasoningLength" : "length";
   if (event.offset > found[count]) return [{ what: "resync", id: event.id }];
-  const added = event[field] ?? "";
+  const added = thought ? event.reasoning : event.text;
   const length = points(added);
   const known = found[count] - event.offset;
   if (known >= length) return [];
-  found[field] = (found[field] ?? "") + (known ? added.slice(advance(added, 0, known)) : added);
+  found[field] = found[field] + (known ? added.slice(advance(added, 0, known)) : added);
   found[count] = event.offset + length;
   if (found.status === "queued") found.status = "streaming";
   return [{ what: "grown", id: event.id }];

@@ -1,0 +1,85 @@
+"""Shows a switch that a command watches: rewritten on a terminal, in lines in a pipe, as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from models_admin.models import State
+from models_admin.page_schema import Switch
+
+BAR = 24  # characters
+
+
+class Lines:
+    """Shows a switch as lines of JSON, for programs."""
+
+    def __init__(self, out: Any) -> None:
+        self.out = out
+
+    def show(self, told: Switch) -> None:
+        """Write the state of a switch."""
+        self.out.write(json.dumps(told))
+        self.out.flush()
+
+    def finish(self) -> None:
+        """Nothing is left open."""
+
+
+class Screen:
+    """Shows a switch: on a terminal the line at hand is rewritten, elsewhere each line is written once.
+
+    Errors go to `err`.
+    """
+
+    def __init__(self, out: Any, err: Any, *, rewrite: bool) -> None:
+        self.out = out
+        self.err = err
+        self.rewrite = rewrite
+        self.written: set[str] = set()
+        self.open = False  # whether the cursor stands behind an unfinished line
+
+    def show(self, told: Switch) -> None:
+        """Show the state of a switch."""
+        for text, state in _lines(told):
+            settled = state in ("done", "failed", "note")
+            if settled and text not in self.written:
+                self._clear()
+                (self.err if text.startswith("✗") else self.out).write(text)
+                self.written.add(text)
+            elif not settled and self.rewrite:
+                self._clear()
+                self.out.write(f"{text}{_bar(told)}", ending="")
+                self.out.flush()
+                self.open = True
+            elif not settled and (kind := re.sub(r"\d+", "#", text)) not in self.written:
+                words = re.sub(r" \d+%$", "", text)
+                self.out.write(words)
+                self.written |= {kind, words}
+
+    def finish(self) -> None:
+        """End a line that was begun."""
+        if self.open:
+            self.out.write("")
+            self.open = False
+
+    def _clear(self) -> None:
+        if self.open:
+            self.out.control("\r\033[K")
+            self.open = False
+
+
+def _lines(told: Switch) -> Iterator[tuple[str, str]]:
+    for line in told["lines"]:
+        text = "queued: no worker is answering" if "no worker" in line["text"] else line["text"]
+        yield text, line["state"]
+
+
+def _bar(told: Switch) -> str:
+    if told["state"] not in (State.LOADING, State.ROLLING_BACK):
+        return ""
+    filled = round(BAR * told["percent"] / 100)
+    left = f" about {told['eta_seconds']} s left" if told["eta_seconds"] else ""
+    return f" [{'█' * filled}{'·' * (BAR - filled)}]{left}"
