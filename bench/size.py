@@ -31,7 +31,7 @@ from bench.stream_system import ROOT, System, running
 IDLE_SECONDS = 20.0
 TOKENS = 15  # first tokens that are measured
 TRIES = 3
-HARDLY = {"messages": 480, "switches": 100, "users": 5, "long": 96, "tokens": 5, "wishes": 5}
+HARDLY = {"messages": 480, "switches": 100, "users": 5, "long": 96, "tokens": 5, "requests": 5}
 
 
 def main() -> int:
@@ -160,7 +160,7 @@ def _pages(reader: Any) -> Iterator[tuple[str, str]]:
         "/admin/models_admin/switch/?state__exact=failed", "/admin/models_admin/switch/?target=model-1-13B",
         "/admin/models_admin/switch/{switch}/change/", "/admin/models_admin/switch/{switch}/history/",
         "/admin/models_admin/switch/export/", "/admin/models_admin/switch/plots/", "/admin/models_admin/token/",
-        "/admin/models_admin/wish/?state=all", "/admin/models_admin/rule/", "/admin/auth/user/",
+        "/admin/models_admin/modelrequest/?state=all", "/admin/models_admin/rule/", "/admin/auth/user/",
         "/admin/auth/user/{reader}/change/", "/admin/auth/user/{reader}/delete/", "/readyz", "/metrics",
     ):  # fmt: skip
         where = {"head": longest.head_id, "switch": switch, "model": model, "reader": reader.pk}

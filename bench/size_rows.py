@@ -26,7 +26,7 @@ from bench import size_messages
 from bench.size_messages import Talk
 from bench.size_tables import insert
 from chat.models import Conversation, Message
-from models_admin.models import Load, Switch, TabbyModel, Token, Wish, WishState
+from models_admin.models import Load, ModelRequest, RequestState, Switch, TabbyModel, Token
 from models_admin.servers import known, state_row
 
 READER = "reader"
@@ -44,7 +44,7 @@ class Size:
     long: int = 20_000  # messages of the reader's longest conversation
     models: int = 20
     tokens: int = 500
-    wishes: int = 1_000
+    requests: int = 1_000
 
 
 def seed(size: Size) -> User:
@@ -185,10 +185,10 @@ def _small_things(size: Size, people: Sequence[int], models: Sequence[str]) -> N
         Token(user_id=people[n % len(people)], name=f"token {n}", scopes=["read"], digest=f"{n:064x}")
         for n in range(size.tokens)
     )
-    Wish.objects.bulk_create(
-        Wish(
-            user_id=people[n % len(people)], target=models[n % len(models)], state=WishState.GRANTED,
+    ModelRequest.objects.bulk_create(
+        ModelRequest(
+            user_id=people[n % len(people)], target=models[n % len(models)], state=RequestState.GRANTED,
             asked_at=now - timedelta(days=80), ended_at=now - timedelta(days=80), changed_at=now - timedelta(days=80),
         )
-        for n in range(size.wishes)
+        for n in range(size.requests)
     )  # fmt: skip

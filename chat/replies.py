@@ -148,7 +148,7 @@ def select(conversation_id: uuid.UUID, message_id: int) -> Done:
 
 
 def stop(conversation_id: uuid.UUID, message_id: int) -> Done:
-    """Stop a reply: at once if it is queued, else its process is to be told (it finds the wish in the row, too)."""
+    """Stop a reply: at once if it is queued, else its process is to be told (the row tells it, too)."""
     now = timezone.now()
     with transaction.atomic():
         reply = _own(_locked(conversation_id), message_id, Role.ASSISTANT)

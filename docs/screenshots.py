@@ -33,7 +33,7 @@ PHONE = {"width": 390, "height": 844}
 ADMIN_PASSWORD = "only-for-the-pictures"  # noqa: S105 (of a Gantry that lives as long as this script)
 MODELS = "/admin/models_admin/tabbymodel/"
 NEXT = "Qwen2.5-Coder-7B-Instruct"
-WISHED = "Mistral-7B-Instruct-v0.3-Q5"
+WANTED = "Mistral-7B-Instruct-v0.3-Q5"
 TOO_BIG = "Llama-3.3-70B-Instruct-Q4_K_M"
 EARLIER = (
     "Which wine goes with mushrooms?",
@@ -272,8 +272,8 @@ def request_pictures(camera: Camera, admin: Person, mara: Person) -> None:
     page.goto("/")
     page.locator("#model").click()
     dialog = page.get_by_role("dialog", name="Models")
-    dialog.get_by_role("button", name=f"Ask for {WISHED}").click()
-    dialog.get_by_label(f"Why {WISHED}?").fill("The newsletter is due: it writes the better stories.")
+    dialog.get_by_role("button", name=f"Ask for {WANTED}").click()
+    dialog.get_by_label(f"Why {WANTED}?").fill("The newsletter is due: it writes the better stories.")
     camera.shoot(page, "chat-ask")
     dialog.get_by_role("button", name="Send request").click()
     models = camera.page(admin)

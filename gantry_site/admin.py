@@ -15,7 +15,7 @@ from django.http import HttpRequest
 
 from chat import conversations
 from chat.models import Conversation, Message
-from models_admin.models import Token, Wish
+from models_admin.models import ModelRequest, Token
 
 if TYPE_CHECKING:
     Base = UserAdmin[User]
@@ -39,7 +39,7 @@ class Accounts(Base):
             "conversations": Conversation.objects.filter(owner__in=users).count(),
             "messages": Message.objects.filter(conversation__owner__in=users).count(),
             "API tokens": Token.objects.filter(user__in=users).count(),
-            "requests": Wish.objects.filter(user__in=users).count(),
+            "requests": ModelRequest.objects.filter(user__in=users).count(),
         }
         names = [str(user) for user in objs]
         words = [f"{count:,} {what}" for what, count in counts.items() if count and what != "users"]

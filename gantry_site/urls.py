@@ -9,12 +9,13 @@ from django.urls import include, path
 from chat.api import router
 from gantry_site import refusals
 from gantry_site.sign_in_pages import AdminSignInForm, SignInForm
+from models_admin.admin.request_pages import moved as requests_before
 from models_admin.api import description
 from models_admin.api.app import api
-from models_admin.api.request_routes import router as wishes_router
+from models_admin.api.request_routes import router as requests_router
 
 api.add_router("", router)
-api.add_router("", wishes_router)
+api.add_router("", requests_router)
 admin.site.login_form = AdminSignInForm
 sign_in = LoginView.as_view(authentication_form=SignInForm, redirect_authenticated_user=True)
 signed_out = LoginView.as_view(
@@ -31,6 +32,8 @@ urlpatterns = [
     path("accounts/login/", sign_in, name="login"),
     path("accounts/signed-out/", signed_out, name="signed-out"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
+    path("admin/models_admin/wish/<path:rest>", requests_before),
+    path("admin/models_admin/wish/", requests_before),
     path("admin/", admin.site.urls),
     path("api/docs", description.view(api), name="api-docs"),
     path("api/", api.urls),

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from models_admin.models import Source, State, WishState
+from models_admin.models import RequestState, Source, State
 
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
@@ -160,7 +160,7 @@ class ModelRequest(TypedDict):
     id: int
     model: str
     name: Annotated[str, Field(description="Of the model, to read.")]
-    state: WishState
+    state: RequestState
     reason: str
     answer: str
     asked_at: Moment

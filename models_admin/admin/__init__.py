@@ -3,4 +3,4 @@
 from models_admin.admin import model_list
 
 __all__ = ["model_list"]
-OFFERS: tuple[str, ...] = ()  # to other applications
+OFFERS = ("request_pages",)  # to other applications

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -24,25 +25,25 @@ from django.utils.text import capfirst
 from models_admin.admin.columns import moment
 from models_admin.admin.models_page import is_fragment
 from models_admin.model_requests import asking
-from models_admin.models import TabbyModel, Wish, WishState
+from models_admin.models import ModelRequest, RequestState, TabbyModel
 from models_admin.permissions import may_answer_requests, may_switch
 
 if TYPE_CHECKING:
-    Base = admin.ModelAdmin[Wish]
+    Base = admin.ModelAdmin[ModelRequest]
 else:  # which takes no parameter at run time
     Base = admin.ModelAdmin
 
 SHOWN = 5  # in the box; the rest is behind a link
-LIST = "admin:models_admin_wish_changelist"
+LIST = "admin:models_admin_modelrequest_changelist"
 MODELS = "admin:models_admin_tabbymodel_changelist"
-TONES = {WishState.OPEN: "busy", WishState.GRANTED: "good", WishState.DECLINED: "bad"}
+TONES = {RequestState.OPEN: "busy", RequestState.GRANTED: "good", RequestState.DECLINED: "bad"}
 
 
 @dataclass(frozen=True, slots=True)
 class RequestRow:
     """A request and what can be done about it; the addresses are '' where they lead nowhere for this user."""
 
-    wish: Wish
+    asked: ModelRequest
     name: str
     switch: str
     decline: str
@@ -52,13 +53,13 @@ class RequestRow:
 class Box:
     """The open requests, oldest first: the first few, and how many there are."""
 
-    lines: list[RequestRow]
+    rows: list[RequestRow]
     count: int
 
     @property
     def more(self) -> int:
         """How many are not shown."""
-        return self.count - len(self.lines)
+        return self.count - len(self.rows)
 
 
 def box(request: HttpRequest) -> Box | None:
@@ -67,20 +68,23 @@ def box(request: HttpRequest) -> Box | None:
         return None
     rows = asking.unanswered()
     models = _models({row.target for row in rows[:SHOWN]})
-    return Box([_line(request, row, models) for row in rows[:SHOWN]], len(rows))
+    return Box([_row(request, row, models) for row in rows[:SHOWN]], len(rows))
 
 
 def _models(names: set[str]) -> dict[str, TabbyModel]:
     return {each.name: each for each in TabbyModel.objects.filter(name__in=names)}
 
 
-def _line(request: HttpRequest, row: Wish, models: dict[str, TabbyModel]) -> RequestRow:
+def _row(request: HttpRequest, row: ModelRequest, models: dict[str, TabbyModel]) -> RequestRow:
     model = models.get(row.target)
     switch = ""
     if model is not None and model.present and may_switch(request.user):
         switch = reverse("admin:models_admin_tabbymodel_switch", args=[model.pk])
     return RequestRow(
-        row, str(model or row.target), switch, reverse("admin:models_admin_wish_decline", args=[row.pk])
+        row,
+        str(model or row.target),
+        switch,
+        reverse("admin:models_admin_modelrequest_decline", args=[row.pk]),
     )
 
 
@@ -90,18 +94,20 @@ class ByState(admin.SimpleListFilter):
     title = parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        ended = [(value, label.capitalize()) for value, label in WishState.choices if value != WishState.OPEN]
+        ended = [
+            (value, label.capitalize()) for value, label in RequestState.choices if value != RequestState.OPEN
+        ]
         return [*ended, ("all", "All")]
 
     def choices(self, changelist: Any) -> Any:
         first, *others = super().choices(changelist)
         return [{**first, "display": "Open"}, *others]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Wish]) -> QuerySet[Wish]:
-        value = self.value() or WishState.OPEN
+    def queryset(self, request: HttpRequest, queryset: QuerySet[ModelRequest]) -> QuerySet[ModelRequest]:
+        value = self.value() or RequestState.OPEN
         if value == "all":
             return queryset
-        return queryset.filter(state=value) if value in WishState.values else queryset.none()
+        return queryset.filter(state=value) if value in RequestState.values else queryset.none()
 
 
 class Decline(forms.Form):
@@ -116,8 +122,8 @@ class Decline(forms.Form):
     )
 
 
-@admin.register(Wish)
-class WishAdmin(Base):
+@admin.register(ModelRequest)
+class RequestAdmin(Base):
     """Who may switch or manage models sees requests; they are answered, not edited."""
 
     empty_words = "No request is open. What people ask for, in the chat's list of models, stands here until it is answered."
@@ -129,11 +135,14 @@ class WishAdmin(Base):
     list_per_page = 50
 
     class Media:
-        css = {"all": ["models_admin/models.css", "models_admin/cards.css", "models_admin/wishes.css"]}
+        css = {"all": ["models_admin/models.css", "models_admin/cards.css", "models_admin/requests.css"]}
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.decline_view)
-        return [path("<int:pk>/decline/", view, name="models_admin_wish_decline"), *super().get_urls()]
+        return [
+            path("<int:pk>/decline/", view, name="models_admin_modelrequest_decline"),
+            *super().get_urls(),
+        ]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -153,10 +162,12 @@ class WishAdmin(Base):
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         # The changelist asks several times during a request, and compares what it is given.
         if not hasattr(request, "gantry_columns"):
-            models = _models(set(Wish.objects.filter(state=WishState.OPEN).values_list("target", flat=True)))
+            models = _models(
+                set(ModelRequest.objects.filter(state=RequestState.OPEN).values_list("target", flat=True))
+            )
 
-            def control(row: Wish) -> str:
-                return _buttons(_line(request, row, models)) if row.state == WishState.OPEN else ""
+            def control(row: ModelRequest) -> str:
+                return _buttons(_row(request, row, models)) if row.state == RequestState.OPEN else ""
 
             control.short_description = "Answer"  # type: ignore[attr-defined]
             control.empty_value_display = ""  # type: ignore[attr-defined]
@@ -173,52 +184,52 @@ class WishAdmin(Base):
         """GET: ask for a few words. POST: decline the request with them."""
         if not may_answer_requests(request.user):
             raise PermissionDenied
-        wish = get_object_or_404(Wish.objects.select_related("user"), pk=pk)
+        asked = get_object_or_404(ModelRequest.objects.select_related("user"), pk=pk)
         form = Decline(request.POST or None)
         back = reverse(MODELS if "models" in request.POST or is_fragment(request) else LIST)
         if request.method == "POST" and form.is_valid():
             try:
-                asking.decline(wish.pk, by=request.user.pk or 0, answer=form.cleaned_data["answer"])
+                asking.decline(asked.pk, by=request.user.pk or 0, answer=form.cleaned_data["answer"])
             except asking.TooLate as error:
                 messages.error(request, str(error))
             else:
-                self.log_change(request, wish, "Declined.")
-                messages.success(request, f"Declined. {wish.user} is told.")
+                self.log_change(request, asked, "Declined.")
+                messages.success(request, f"Declined. {asked.user} is told.")
             return HttpResponseRedirect(back)
         facts = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": "Decline this request?",
-            "line": _line(request, wish, _models({wish.target})),
+            "row": _row(request, asked, _models({asked.target})),
             "form": form,
             "back": back,
             "fragment": is_fragment(request),
         }
         template = "decline_content.html" if is_fragment(request) else "decline.html"
-        return TemplateResponse(request, f"admin/models_admin/wish/{template}", facts)
+        return TemplateResponse(request, f"admin/models_admin/modelrequest/{template}", facts)
 
     @admin.display(description="Asked", ordering="asked_at")
-    def asked(self, row: Wish) -> SafeString:
+    def asked(self, row: ModelRequest) -> SafeString:
         return moment(row.asked_at)
 
     @admin.display(description="By", ordering="user__username")
-    def who(self, row: Wish) -> str:
+    def who(self, row: ModelRequest) -> str:
         return row.user.get_username()
 
     @admin.display(description="Model", ordering="target")
-    def wanted(self, row: Wish) -> SafeString:
+    def wanted(self, row: ModelRequest) -> SafeString:
         return format_html('<span class="gantry-name">{}</span>', row.target)
 
     @admin.display(description="Reason")
-    def why(self, row: Wish) -> SafeString | str:
+    def why(self, row: ModelRequest) -> SafeString | str:
         return format_html("<bdi>{}</bdi>", row.reason) if row.reason else "–"
 
     @admin.display(description="State", ordering="state")
-    def outcome(self, row: Wish) -> SafeString:
+    def outcome(self, row: ModelRequest) -> SafeString:
         """How it stands or ended, with an administrator's name and words where there are some."""
         badge = format_html(
             '<span class="gantry-badge gantry-{}">{}</span>',
-            TONES.get(WishState(row.state), "idle"),
+            TONES.get(RequestState(row.state), "idle"),
             capfirst(row.get_state_display()),
         )
         parts = [f"by {row.answered_by}" if row.answered_by else "", f"“{row.answer}”" if row.answer else ""]
@@ -226,19 +237,25 @@ class WishAdmin(Base):
         return format_html("{} <bdi>{}</bdi>", badge, words) if words else badge
 
 
-def _buttons(line: RequestRow) -> SafeString:
+def moved(request: HttpRequest, rest: str = "") -> HttpResponse:
+    """Lead from an address of these pages as it was before to the one that it is now, with whatever is sent there."""
+    query = f"?{request.META['QUERY_STRING']}" if request.META["QUERY_STRING"] else ""
+    return HttpResponsePermanentRedirect(f"{reverse(LIST)}{quote(rest)}{query}", preserve_request=True)
+
+
+def _buttons(row: RequestRow) -> SafeString:
     switch = (
         format_html(
             '<button class="gantry-button" formaction="{}" aria-label="Switch to {}">Switch</button> ',  # in the list's form
-            line.switch,
-            line.wish.target,
+            row.switch,
+            row.asked.target,
         )
-        if line.switch
+        if row.switch
         else ""
     )
     return format_html(
         '<span class="gantry-answers">{}<a class="gantry-button gantry-plain" href="{}" aria-label="{}">Decline</a></span>',
         switch,
-        line.decline,
-        f"Decline the request of {line.wish.user} for {line.wish.target}",
+        row.decline,
+        f"Decline the request of {row.asked.user} for {row.asked.target}",
     )

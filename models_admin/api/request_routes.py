@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from models_admin.api.auth import signed_in
 from models_admin.api.schemas import problems
 from models_admin.model_requests import asking
-from models_admin.models import TabbyModel, Wish
+from models_admin.models import ModelRequest, TabbyModel
 from models_admin.page_schema import Answered, Overview
 from models_admin.permissions import may_request_models, may_switch
 from models_admin.presentation import model_cards
@@ -56,28 +56,28 @@ def ask(request: HttpRequest, body: Ask) -> Answered:
     if not may_request_models(user):
         raise HttpError(403, f"You may switch to {body.model_id} yourself: there is nobody to ask.")
     try:
-        wish = asking.ask(known.default(), user.pk, body.model_id, body.reason)
+        asked = asking.ask(known.default(), user.pk, body.model_id, body.reason)
     except asking.NotOffered as error:
         raise HttpError(404, str(error)) from None
     except asking.TooMany as error:
         raise HttpError(429, str(error)) from None
     name = asking.titles([body.model_id])[body.model_id]
-    if wish is None:
+    if asked is None:
         return {"request": None, "detail": f"{name} is loaded already: it answers your messages."}
     detail = f"The administrators see that you ask for {name}. You will be told here what comes of it."
-    return {"request": asking.shown(wish, name), "detail": detail}
+    return {"request": asking.shown(asked, name), "detail": detail}
 
 
 @router.delete(
-    "/models/requests/{int:wish_id}",
+    "/models/requests/{int:request_id}",
     response={204: None, **problems(404, 409)},
     operation_id="withdraw_request",
 )
-def withdraw(request: HttpRequest, wish_id: int) -> Status[Any]:
+def withdraw(request: HttpRequest, request_id: int) -> Status[Any]:
     """Take a request back."""
     try:
-        asking.withdraw(_user(request), wish_id)
-    except Wish.DoesNotExist:
+        asking.withdraw(_user(request), request_id)
+    except ModelRequest.DoesNotExist:
         raise _unknown() from None
     except asking.TooLate as error:
         raise HttpError(409, str(error)) from None
@@ -85,15 +85,15 @@ def withdraw(request: HttpRequest, wish_id: int) -> Status[Any]:
 
 
 @router.post(
-    "/models/requests/{int:wish_id}/seen",
+    "/models/requests/{int:request_id}/seen",
     response={204: None, **problems(404)},
     operation_id="put_request_away",
 )
-def seen(request: HttpRequest, wish_id: int) -> Status[Any]:
+def seen(request: HttpRequest, request_id: int) -> Status[Any]:
     """Put away the notice of how a request ended."""
     try:
-        asking.seen(_user(request), wish_id)
-    except Wish.DoesNotExist:
+        asking.seen(_user(request), request_id)
+    except ModelRequest.DoesNotExist:
         raise _unknown() from None
     return Status(204, None)
 

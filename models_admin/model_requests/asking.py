@@ -1,6 +1,6 @@
 """Requests for a model, as people make and answer them: ask, withdraw, decline, put a notice away.
 
-A wish is open until it ends, once. How it does, and what ends it without anybody's answer (the model was loaded, or is
+A request is open until it ends, once. How it does, and what ends it without anybody's answer (the model was loaded, or is
 gone, or nobody answered) is in model_requests/endings.py.
 """
 
@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from models_admin import events, page_schema
 from models_admin.model_requests import endings
-from models_admin.models import TabbyModel, Wish, WishState
+from models_admin.models import ModelRequest, RequestState, TabbyModel
 from models_admin.presentation.switch_text import iso
 from models_admin.servers import state_row
 from models_admin.switching import transitions
@@ -49,11 +49,11 @@ def offered() -> list[TabbyModel]:
     return list(TabbyModel.objects.filter(vanished_at=None, visible=True))
 
 
-def ask(server: int, user_id: int, target: str, reason: str = "") -> Wish | None:
-    """Ask for `target`, or change the reason of having asked; return the open wish, None if the server has it loaded.
+def ask(server: int, user_id: int, target: str, reason: str = "") -> ModelRequest | None:
+    """Ask for `target`, or change the reason of having asked; return the open request, None if the server has it loaded.
 
     Raises NotOffered or TooMany. The server row's lock orders this with the switch that may be loading the model: it is
-    either seen as loaded here, or its end finds the wish.
+    either seen as loaded here, or its end finds the request.
     """
     reason = cleaned(reason)
     with transaction.atomic():
@@ -63,21 +63,21 @@ def ask(server: int, user_id: int, target: str, reason: str = "") -> Wish | None
             raise NotOffered(f"“{shown}” cannot be asked for: no such model is offered.")
         if target == loaded and not _leaving(server, target):
             return None
-        wish = Wish.objects.filter(user_id=user_id, target=target, state=WishState.OPEN).first()
-        if wish is not None and wish.reason == reason:
-            return wish
-        _within_limits(user_id, new=wish is None)
+        request = ModelRequest.objects.filter(user_id=user_id, target=target, state=RequestState.OPEN).first()
+        if request is not None and request.reason == reason:
+            return request
+        _within_limits(user_id, new=request is None)
         now = timezone.now()
-        if wish is None:
-            wish = Wish.objects.create(
+        if request is None:
+            request = ModelRequest.objects.create(
                 user_id=user_id, target=target, reason=reason, asked_at=now, changed_at=now
             )
         else:
-            times = wish.times + 1 if wish.asked_at > now - HOUR else 1
-            wish.reason, wish.asked_at, wish.changed_at, wish.times = reason, now, now, times
-            wish.save(update_fields=["reason", "asked_at", "changed_at", "times"])
+            times = request.times + 1 if request.asked_at > now - HOUR else 1
+            request.reason, request.asked_at, request.changed_at, request.times = reason, now, now, times
+            request.save(update_fields=["reason", "asked_at", "changed_at", "times"])
         transaction.on_commit(events.requests_changed)
-    return wish
+    return request
 
 
 def _leaving(server: int, loaded: str) -> bool:
@@ -87,36 +87,36 @@ def _leaving(server: int, loaded: str) -> bool:
 
 
 def _within_limits(user_id: int, *, new: bool) -> None:
-    mine = Wish.objects.filter(user_id=user_id)
-    if new and mine.filter(state=WishState.OPEN).count() >= MOST_OPEN:
+    mine = ModelRequest.objects.filter(user_id=user_id)
+    if new and mine.filter(state=RequestState.OPEN).count() >= MOST_OPEN:
         raise TooMany(f"You have asked for {MOST_OPEN} models. Withdraw a request before you make another.")
     recent = mine.filter(asked_at__gt=timezone.now() - HOUR)
     if (recent.aggregate(times=Sum("times"))["times"] or 0) >= MOST_AN_HOUR:
         raise TooMany("You have asked very often within the last hour. Try again later.")
 
 
-def withdraw(user_id: int, wish_id: int) -> None:
-    """Take one's own request back; one that was withdrawn is left as it is. Raises Wish.DoesNotExist or TooLate."""
-    if endings.end(Q(pk=wish_id, user_id=user_id), WishState.WITHDRAWN, seen_at=timezone.now()):
+def withdraw(user_id: int, request_id: int) -> None:
+    """Take one's own request back; one that was withdrawn is left as it is. Raises ModelRequest.DoesNotExist or TooLate."""
+    if endings.end(Q(pk=request_id, user_id=user_id), RequestState.WITHDRAWN, seen_at=timezone.now()):
         return
-    wish = Wish.objects.get(pk=wish_id, user_id=user_id)
-    if wish.state != WishState.WITHDRAWN:
-        raise TooLate(f"This request has been answered already: {wish.get_state_display().lower()}.")
+    request = ModelRequest.objects.get(pk=request_id, user_id=user_id)
+    if request.state != RequestState.WITHDRAWN:
+        raise TooLate(f"This request has been answered already: {request.get_state_display().lower()}.")
 
 
-def decline(wish_id: int, *, by: int, answer: str) -> None:
+def decline(request_id: int, *, by: int, answer: str) -> None:
     """Answer an open request with no, and why. Raises TooLate if it has ended."""
-    if not endings.end(Q(pk=wish_id), WishState.DECLINED, answer=cleaned(answer), answered_by_id=by):
+    if not endings.end(Q(pk=request_id), RequestState.DECLINED, answer=cleaned(answer), answered_by_id=by):
         raise TooLate(
             "This request has ended already: it was answered, withdrawn, or the model has been loaded."
         )
 
 
-def seen(user_id: int, wish_id: int) -> None:
-    """Put away the notice of how one's own request ended. Raises Wish.DoesNotExist."""
+def seen(user_id: int, request_id: int) -> None:
+    """Put away the notice of how one's own request ended. Raises ModelRequest.DoesNotExist."""
     now = timezone.now()
-    mine = Wish.objects.filter(pk=wish_id, user_id=user_id)
-    if mine.exclude(state=WishState.OPEN).filter(seen_at=None).update(seen_at=now, changed_at=now):
+    mine = ModelRequest.objects.filter(pk=request_id, user_id=user_id)
+    if mine.exclude(state=RequestState.OPEN).filter(seen_at=None).update(seen_at=now, changed_at=now):
         events.requests_changed()
     else:
         mine.get()
@@ -128,16 +128,16 @@ def cleaned(text: str) -> str:
     return " ".join(words)[:LONGEST].strip()
 
 
-def unanswered() -> list[Wish]:
+def unanswered() -> list[ModelRequest]:
     """The open requests, oldest first, each with its user."""
-    return list(Wish.objects.filter(state=WishState.OPEN).select_related("user"))
+    return list(ModelRequest.objects.filter(state=RequestState.OPEN).select_related("user"))
 
 
 def news(users: Iterable[int]) -> dict[int, list[page_schema.ModelRequest]]:
     """What each of these users is told: open requests, and those whose end they have not put away, oldest first."""
     told: dict[int, list[page_schema.ModelRequest]] = {user: [] for user in users}
     recent = Q(seen_at=None, ended_at__gt=timezone.now() - TOLD_FOR)
-    rows = list(Wish.objects.filter(Q(state=WishState.OPEN) | recent, user_id__in=told))
+    rows = list(ModelRequest.objects.filter(Q(state=RequestState.OPEN) | recent, user_id__in=told))
     names = titles({row.target for row in rows})
     for row in rows:
         told[row.user_id].append(shown(row, names.get(row.target, row.target)))
@@ -149,21 +149,21 @@ def titles(targets: Iterable[str]) -> dict[str, str]:
     return {each.name: str(each) for each in TabbyModel.objects.filter(name__in=set(targets))}
 
 
-def shown(wish: Wish, name: str) -> page_schema.ModelRequest:
-    """Return a wish as its user is told of it; `name`: of the model, to read."""
+def shown(request: ModelRequest, name: str) -> page_schema.ModelRequest:
+    """Return a request as its user is told of it; `name`: of the model, to read."""
     return {
-        "id": wish.pk,
-        "model": wish.target,
+        "id": request.pk,
+        "model": request.target,
         "name": name,
-        "state": WishState(wish.state),
-        "reason": wish.reason,
-        "answer": wish.answer,
-        "asked_at": wish.asked_at.isoformat(),
-        "ended_at": iso(wish.ended_at),
+        "state": RequestState(request.state),
+        "reason": request.reason,
+        "answer": request.answer,
+        "asked_at": request.asked_at.isoformat(),
+        "ended_at": iso(request.ended_at),
     }
 
 
 def changed_since(when: datetime) -> list[tuple[int, int, datetime]]:
-    """Return (wish, user, changed at) of what was written since then."""
-    changed = Wish.objects.filter(changed_at__gt=when).order_by(F("changed_at"))
+    """Return (request, user, changed at) of what was written since then."""
+    changed = ModelRequest.objects.filter(changed_at__gt=when).order_by(F("changed_at"))
     return list(changed.values_list("pk", "user_id", "changed_at"))

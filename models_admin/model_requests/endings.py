@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from models_admin import events
-from models_admin.models import TabbyModel, Wish, WishState
+from models_admin.models import ModelRequest, RequestState, TabbyModel
 from models_admin.servers import known, state_row
 from models_admin.switching import transitions
 
@@ -20,11 +20,11 @@ KEPT = timedelta(days=90)  # requests that have ended
 GONE_AFTER = timedelta(minutes=10)
 
 
-def end(which: Q, state: WishState, **fields: Any) -> int:
-    """End the open wishes that `which` names, and write `fields`; return how many there were."""
+def end(which: Q, state: RequestState, **fields: Any) -> int:
+    """End the open requests that `which` names, and write `fields`; return how many there were."""
     now = timezone.now()
-    wishes = Wish.objects.filter(which, state=WishState.OPEN)
-    ended = wishes.update(**{"state": state, "ended_at": now, "changed_at": now, **fields})
+    open_ones = ModelRequest.objects.filter(which, state=RequestState.OPEN)
+    ended = open_ones.update(**{"state": state, "ended_at": now, "changed_at": now, **fields})
     if ended:
         transaction.on_commit(events.requests_changed)
     return ended
@@ -32,7 +32,7 @@ def end(which: Q, state: WishState, **fields: Any) -> int:
 
 def loaded(name: str) -> None:
     """The model is loaded, whoever had it loaded: grant the requests for it. Call in the transaction that says so."""
-    end(Q(target=name), WishState.GRANTED)
+    end(Q(target=name), RequestState.GRANTED)
 
 
 def grant(name: str, **_: object) -> None:
@@ -47,7 +47,7 @@ def look_after() -> None:
     cancelled, nothing is loaded anew: that is seen here.
     """
     now = timezone.now()
-    wanted = set(Wish.objects.filter(state=WishState.OPEN).values_list("target", flat=True))
+    wanted = set(ModelRequest.objects.filter(state=RequestState.OPEN).values_list("target", flat=True))
     if wanted:
         for server in known.all_servers():
             model = state_row.stored(server).values_list("model", flat=True).first()
@@ -55,8 +55,8 @@ def look_after() -> None:
                 loaded(model)
         gone = TabbyModel.objects.filter(name__in=wanted, vanished_at__lt=now - GONE_AFTER)
         if names := set(gone.values_list("name", flat=True)):
-            end(Q(target__in=names), WishState.GONE)
-        end(Q(asked_at__lt=now - timedelta(days=settings.REQUEST_DAYS)), WishState.EXPIRED)
-    forgotten = Wish.objects.filter(ended_at__lt=now - KEPT)
+            end(Q(target__in=names), RequestState.GONE)
+        end(Q(asked_at__lt=now - timedelta(days=settings.REQUEST_DAYS)), RequestState.EXPIRED)
+    forgotten = ModelRequest.objects.filter(ended_at__lt=now - KEPT)
     if forgotten.exists():
         forgotten.delete()

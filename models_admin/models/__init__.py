@@ -4,10 +4,10 @@ Who may write them: servers/catalog.py writes TabbyModel; servers/state_row.py w
 switching/transitions.py (with the worker side beside it) writes Switch; servers/loads.py writes Load;
 switching/gate.py writes Lease; servers/worker_heartbeats.py writes Worker; automation/rules.py and the admin site
 write Rule; api/tokens.py writes Token; api/idempotency.py writes RepeatKey; model_requests/asking.py and
-model_requests/endings.py write Wish. Everybody may read.
+model_requests/endings.py write ModelRequest. Everybody may read.
 """
 
-from models_admin.models.requests import Wish, WishState
+from models_admin.models.requests import ModelRequest, RequestState
 from models_admin.models.rules import Rule, Trigger
 from models_admin.models.rules import _weekdays as _weekdays  # a migration names it
 from models_admin.models.servers import Server, TabbyModel, Worker
@@ -20,7 +20,9 @@ __all__ = (
     "GATED",
     "Lease",
     "Load",
+    "ModelRequest",
     "RepeatKey",
+    "RequestState",
     "Rule",
     "Server",
     "Source",
@@ -29,7 +31,5 @@ __all__ = (
     "TabbyModel",
     "Token",
     "Trigger",
-    "Wish",
-    "WishState",
     "Worker",
 )

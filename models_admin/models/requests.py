@@ -8,8 +8,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 
-class WishState(models.TextChoices):
-    """Where a wish stands: open, or how it ended."""
+class RequestState(models.TextChoices):
+    """Where a request for a model stands: open, or how it ended."""
 
     OPEN = "open"
     GRANTED = "granted"
@@ -19,13 +19,15 @@ class WishState(models.TextChoices):
     GONE = "gone", "model gone"
 
 
-class Wish(models.Model):
-    """A user's request for a model, which they may not load themselves. People read “request”; here that is HTTP's word."""
+class ModelRequest(models.Model):
+    """A user's request for a model, which they may not load themselves. People read “request”."""
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="wishes")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="model_requests"
+    )
     target = models.CharField("model", max_length=255)
     reason = models.CharField(max_length=300, blank=True)
-    state = models.CharField(max_length=16, choices=WishState, default=WishState.OPEN)
+    state = models.CharField(max_length=16, choices=RequestState, default=RequestState.OPEN)
     # How often the user asked for it (again): what the limit against floods counts.
     times = models.PositiveIntegerField(default=1)
     asked_at = models.DateTimeField(default=timezone.now)
@@ -46,13 +48,15 @@ class Wish(models.Model):
         default_permissions = ()  # who may switch sees and answers them
         constraints = [
             models.UniqueConstraint(
-                fields=["user", "target"], condition=Q(state="open"), name="one_open_wish_per_user_and_model"
+                fields=["user", "target"],
+                condition=Q(state="open"),
+                name="one_open_request_per_user_and_model",
             )
         ]
         indexes = [
             models.Index(fields=["changed_at"]),
             models.Index(fields=["state", "target"]),
-            models.Index(fields=["ended_at"], name="wishes_by_end"),
+            models.Index(fields=["ended_at"], name="requests_by_end"),
         ]
 
     def __str__(self) -> str:

@@ -19,7 +19,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from models_admin import counters, process
-from models_admin.models import ACTIVE, ENDED, Source, Switch, Wish, WishState, Worker
+from models_admin.models import ACTIVE, ENDED, ModelRequest, RequestState, Source, Switch, Worker
 from models_admin.servers import known, state_row
 from models_admin.switching import demand, gate
 
@@ -101,7 +101,7 @@ def _of_database() -> Iterator[Metric]:
     yield _gauge("queue_length", "Messages that wait for a reply.", wanted.waiting)
     age = (now - wanted.oldest).total_seconds() if wanted.oldest else 0.0
     yield _gauge("queue_oldest_seconds", "How long the oldest of them has waited.", max(0.0, age))
-    asked = Wish.objects.filter(state=WishState.OPEN).count()
+    asked = ModelRequest.objects.filter(state=RequestState.OPEN).count()
     yield _gauge("model_requests_open", "Users' requests for a model that nobody has answered.", asked)
     yield from _switches.collect()
 

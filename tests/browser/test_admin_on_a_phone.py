@@ -21,11 +21,11 @@ from datetime import timedelta
 from django.contrib.auth.models import User
 from django.utils import timezone
 from models_admin.api import tokens
-from models_admin.models import Source, State, Switch, Wish
+from models_admin.models import Source, State, Switch, ModelRequest
 from models_admin.servers import known
 alice, then = User.objects.get(username="alice"), timezone.now() - timedelta(days=2)
 for name in ("beta-8B-Q5", {ENDLESS!r}):
-    Wish.objects.create(user=alice, target=name, reason="For the newsletter, which is due. " + name)
+    ModelRequest.objects.create(user=alice, target=name, reason="For the newsletter, which is due. " + name)
     tokens.make(alice, name[:100], ["read", "switch"], None)
     for state in (State.SUCCEEDED, State.FAILED):
         Switch.objects.create(
@@ -36,10 +36,10 @@ for name in ("beta-8B-Q5", {ENDLESS!r}):
         )
 """
 NO_ROWS = """
-from models_admin.models import Switch, Token, Wish
+from models_admin.models import Switch, Token, ModelRequest
 for rows in (Switch, Token):
     rows.objects.filter(**{("requested_by" if rows is Switch else "user") + "__username": "alice"}).delete()
-Wish.objects.filter(user__username="alice").delete()
+ModelRequest.objects.filter(user__username="alice").delete()
 """
 OUT_OF_SIGHT = """() => [...document.querySelectorAll("#content *")].filter((each) => {
   const box = each.getBoundingClientRect();
@@ -65,7 +65,7 @@ def fits(page: Page) -> None:
 
 
 @pytest.mark.usefixtures("_rows")
-@pytest.mark.parametrize("path", ["wish/", "switch/", "token/"])
+@pytest.mark.parametrize("path", ["modelrequest/", "switch/", "token/"])
 def test_a_list_has_all_of_each_row_in_sight(
     tabby: Tabby, admin: Person, windows: Windows, path: str
 ) -> None:
@@ -78,7 +78,7 @@ def test_a_list_has_all_of_each_row_in_sight(
 def test_the_buttons_of_a_request_leave_its_words_to_be_read(
     tabby: Tabby, admin: Person, windows: Windows
 ) -> None:
-    page = windows.open(admin, f"{LISTS}wish/", size=PHONE)
+    page = windows.open(admin, f"{LISTS}modelrequest/", size=PHONE)
     row = page.locator("#result_list tbody tr", has_text="beta-8B-Q5")
     buttons = [row.get_by_role("button", name="Switch"), row.get_by_role("link", name="Decline")]
     words = [row.locator(f".field-{name}") for name in ("wanted", "why", "outcome")]
@@ -109,7 +109,7 @@ def test_the_plots_fit_a_phone_and_can_be_read(tabby: Tabby, admin: Person, wind
 
 
 @pytest.mark.usefixtures("_rows")
-@pytest.mark.parametrize("path", ["switch/", "switch/plots/", "wish/", "token/"])
+@pytest.mark.parametrize("path", ["switch/", "switch/plots/", "modelrequest/", "token/"])
 def test_an_endless_name_leaves_the_columns_and_plots_in_a_window(
     tabby: Tabby, admin: Person, windows: Windows, path: str
 ) -> None:
@@ -140,7 +140,7 @@ def test_they_are_accessible(
     tabby: Tabby, admin: Person, windows: Windows, scheme: Literal["light", "dark"]
 ) -> None:
     page = windows.open(admin, f"{LISTS}switch/?q=alice", size=PHONE, scheme=scheme)
-    for path in ("switch/plots/", "token/", "wish/?q=alice"):
+    for path in ("switch/plots/", "token/", "modelrequest/?q=alice"):
         assert windows.complaints == []
         assert serious(page) == []
         windows.complaints.clear()  # axe-core's own: the policy keeps it from reading imported styles

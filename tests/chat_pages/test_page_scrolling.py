@@ -1,4 +1,4 @@
-"""The end stays in sight while text comes, until the reader wishes to go up; and again from when he is at the very end."""
+"""The end stays in sight while text comes, until the reader wants to go up; and again from when he is at the very end."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from support.servers import SERVER
 
 from models_admin.model_requests import asking, endings
-from models_admin.models import Source, State, Switch, TabbyModel, Wish, WishState
+from models_admin.models import ModelRequest, RequestState, Source, State, Switch, TabbyModel
 from models_admin.presentation import snapshots
 from models_admin.servers import state_row
 from models_admin.switching import ownership, transitions
@@ -115,7 +115,7 @@ def test_the_loaded_model_needs_no_request(catalog: Catalog, ann: Client) -> Non
     TabbyModel.objects.filter(name=LLAMA).update(display_name="Llama")
     answer = ask(ann, LLAMA)
     assert answer == {"request": None, "detail": "Llama is loaded already: it answers your messages."}
-    assert not Wish.objects.exists()
+    assert not ModelRequest.objects.exists()
 
 
 def test_the_loaded_model_can_be_asked_for_while_it_is_taken_away(catalog: Catalog, ann: Client) -> None:
@@ -135,7 +135,7 @@ def test_a_model_that_is_not_offered_cannot_be_asked_for(catalog: Catalog, ann: 
     TabbyModel.objects.filter(name=MISTRAL).update(visible=False)
     answer = ask(ann, name, status=404)
     assert answer["detail"] == f"“{name}” cannot be asked for: no such model is offered."
-    assert not Wish.objects.exists()
+    assert not ModelRequest.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -178,14 +178,14 @@ def test_asking_over_and_over_is_refused_for_a_while(catalog: Catalog, ann: Clie
         assert ann.delete(f"{API}/{request['id']}").status_code == 204
     assert "within the last hour" in ask(ann, status=429)["detail"]
     assert "within the last hour" in ask(ann, MISTRAL, status=429)["detail"]
-    Wish.objects.update(asked_at=timezone.now() - timedelta(hours=1))
+    ModelRequest.objects.update(asked_at=timezone.now() - timedelta(hours=1))
     ask(ann)
 
 
 def test_what_was_asked_on_other_days_is_not_counted(catalog: Catalog, ann: Client) -> None:
     for day in range(asking.MOST_AN_HOUR):
         ask(ann, reason=f"{day}")
-        Wish.objects.update(asked_at=timezone.now() - timedelta(days=1))
+        ModelRequest.objects.update(asked_at=timezone.now() - timedelta(days=1))
     ask(ann, reason="today")
     ask(ann, reason="today, once more")
 
@@ -214,7 +214,7 @@ def test_nobody_gets_in_without_a_session_or_from_another_site(catalog: Catalog,
     assert Client().post(API, {"model_id": QWEN}, content_type="application/json").status_code == 401
     foreign = {"HTTP_ORIGIN": "https://elsewhere.example"}
     assert ann.post(API, {"model_id": QWEN}, content_type="application/json", **foreign).status_code == 403
-    assert not Wish.objects.exists()
+    assert not ModelRequest.objects.exists()
 
 
 def test_another_users_request_cannot_be_withdrawn_or_put_away(
@@ -238,7 +238,7 @@ def test_a_request_is_withdrawn_and_no_longer_told(catalog: Catalog, ann: Client
     for _ in range(2):
         assert ann.delete(f"{API}/{number}").status_code == 204
     assert told(ann) == []
-    assert Wish.objects.get().state == WishState.WITHDRAWN
+    assert ModelRequest.objects.get().state == RequestState.WITHDRAWN
     assert ask(ann)["request"]["id"] != number
 
 
@@ -274,7 +274,7 @@ def test_the_notice_of_an_end_is_told_until_it_is_put_away(catalog: Catalog, ann
 def test_the_notice_of_an_end_is_no_news_after_two_weeks(catalog: Catalog, ann: Client) -> None:
     ask(ann)
     load(QWEN)
-    Wish.objects.update(ended_at=timezone.now() - asking.TOLD_FOR)
+    ModelRequest.objects.update(ended_at=timezone.now() - asking.TOLD_FOR)
     assert told(ann) == []
 
 
@@ -303,10 +303,10 @@ def test_a_model_that_vanishes_closes_its_requests(catalog: Catalog, ann: Client
 def test_a_request_that_nobody_answers_expires(catalog: Catalog, ann: Client, settings: Any) -> None:
     settings.REQUEST_DAYS = 2.0
     ask(ann)
-    Wish.objects.update(asked_at=timezone.now() - timedelta(days=1.9))
+    ModelRequest.objects.update(asked_at=timezone.now() - timedelta(days=1.9))
     endings.look_after()
     assert states(ann) == [(QWEN, "open")]
-    Wish.objects.update(asked_at=timezone.now() - timedelta(days=2.1))
+    ModelRequest.objects.update(asked_at=timezone.now() - timedelta(days=2.1))
     endings.look_after()
     assert states(ann) == [(QWEN, "expired")]
 
@@ -315,9 +315,9 @@ def test_requests_that_ended_long_ago_are_forgotten(catalog: Catalog, ann: Clien
     ask(ann)
     ask(ann, MISTRAL)
     load(QWEN)
-    Wish.objects.filter(target=QWEN).update(ended_at=timezone.now() - endings.KEPT)
+    ModelRequest.objects.filter(target=QWEN).update(ended_at=timezone.now() - endings.KEPT)
     endings.look_after()
-    assert [each.target for each in Wish.objects.all()] == [MISTRAL]
+    assert [each.target for each in ModelRequest.objects.all()] == [MISTRAL]
 
 
 # The words of the loaded model ------------------------------------------------------------------------------------

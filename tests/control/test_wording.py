@@ -73,7 +73,7 @@ def test_the_banner_says_the_context_once_and_leaves_room_between_its_facts(
     ("page", "words"),
     [
         ("rule", "A rule loads or unloads a model by itself"),
-        ("wish", "No request is open."),
+        ("modelrequest", "No request is open."),
         ("token", "A token lets a script use the HTTP API in your name"),
         ("switch", "Each change of the loaded model stands here"),
     ],
@@ -89,8 +89,8 @@ def test_an_empty_list_says_what_it_is_for(admin_client: Client, page: str, word
         "switch/?state__exact=failed",
         "tabbymodel/?q=nothing",
         "token/?q=nothing",
-        "wish/?q=nothing",
-        "wish/?state=declined",
+        "modelrequest/?q=nothing",
+        "modelrequest/?state=declined",
     ],
 )
 def test_a_search_that_finds_nothing_says_so(admin_client: Client, catalog: Catalog, query: str) -> None:

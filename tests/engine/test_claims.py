@@ -182,7 +182,7 @@ def test_the_replies_of_the_living_are_not_revived() -> None:
     assert claim("another") == []
 
 
-def test_a_reply_of_the_dead_is_stopped_instead_if_its_reader_wished() -> None:
+def test_a_reply_of_the_dead_is_stopped_instead_if_its_reader_wanted_that() -> None:
     ask("mara")
     work = only(claim("one"))
     replies.stop(work.conversation, work.message)

@@ -36,7 +36,8 @@ def test_while_loading_it_goes_back_when_the_load_ends(tabby: Tabby, admin: Pers
         in_state(page, "loading")
         assert admin.call("DELETE", f"/api/admin/switches/{number}").status_code in (200, 202)
         page.until(
-            lambda each: (each.backend["switch"] or {}).get("cancel_requested"), "the wish on the page"
+            lambda each: (each.backend["switch"] or {}).get("cancel_requested"),
+            "the request to cancel on the page",
         )
         ended(page, number)
         assert page.backend["last"]["state"] == "cancelled"

@@ -20,16 +20,16 @@ test("keys stand for directions", () => {
   assert.deepEqual([direction(" ", true), direction(" ", false)], [-1, 1]);
 });
 
-test("the end is left with the wish to go up, however little", () => {
+test("the end is left when the reader wants to go up, however little", () => {
   const sticking = atTheEnd();
-  sticking.wishes(-1, box(600));
+  sticking.wants(-1, box(600));
   assert.equal(sticking.on, false);
   assert.equal(gap(box(600)), 0);
 });
 
 test("it is kept where nothing can be scrolled, and where the text shrinks", () => {
   const sticking = new Sticking();
-  sticking.wishes(-1, { scrollTop: 0, scrollHeight: 300, clientHeight: 400 });
+  sticking.wants(-1, { scrollTop: 0, scrollHeight: 300, clientHeight: 400 });
   assert.equal(sticking.on, true);
   const shrunk = atTheEnd();
   shrunk.scrolled({ scrollTop: 500, scrollHeight: 900, clientHeight: 400 });
@@ -44,9 +44,9 @@ test("who scrolls up without a wheel leaves it too", () => {
 
 test("who comes down to the end that he saw is back, though text has come since", () => {
   const sticking = atTheEnd();
-  sticking.wishes(-1, box(600));
+  sticking.wants(-1, box(600));
   sticking.scrolled(box(500));
-  sticking.wishes(1, box(500));
+  sticking.wants(1, box(500));
   sticking.scrolled(box(590));
   assert.equal(sticking.on, false);
   sticking.scrolled(box(600, 1200));

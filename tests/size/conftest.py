@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 
 from bench.size_rows import Size, seed
 
-SOME = Size(messages=16_000, switches=3_000, users=50, long=1_200, tokens=500, wishes=500, models=10)
+SOME = Size(messages=16_000, switches=3_000, users=50, long=1_200, tokens=500, requests=500, models=10)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from chat.models import Conversation, Message
 
 INDEXES = "SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = 'public'"
 CASTS = re.compile(r"::(character varying|text)(\[\])?|[()]")
-FEW = Size(messages=300, switches=40, users=5, long=101, turns=7, tokens=5, wishes=5, models=3)
+FEW = Size(messages=300, switches=40, users=5, long=101, turns=7, tokens=5, requests=5, models=3)
 
 
 @pytest.fixture

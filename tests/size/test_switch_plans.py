@@ -17,7 +17,7 @@ from models_admin.admin import plots
 from models_admin.api import idempotency, tokens
 from models_admin.automation import rules
 from models_admin.model_requests import asking, endings
-from models_admin.models import Token, Wish
+from models_admin.models import ModelRequest, Token
 from models_admin.ops import metrics
 from models_admin.presentation import estimates, snapshots
 from models_admin.servers import diagnosis
@@ -33,8 +33,8 @@ def metrics_of_new_switches() -> None:
     list(counted.collect())
 
 
-def an_open_request(reader: User) -> list[Wish]:
-    Wish.objects.create(user=reader, target="model-1-13B")
+def an_open_request(reader: User) -> list[ModelRequest]:
+    ModelRequest.objects.create(user=reader, target="model-1-13B")
     return asking.unanswered()
 
 

@@ -33,7 +33,7 @@ export class Place {
 
   /** @param {WheelEvent} event */
   wheeled({ deltaX, deltaY, ctrlKey }) {
-    if (!ctrlKey && Math.abs(deltaY) >= Math.abs(deltaX)) this.sticking.wishes(deltaY, this.scroller);
+    if (!ctrlKey && Math.abs(deltaY) >= Math.abs(deltaX)) this.sticking.wants(deltaY, this.scroller);
   }
 
   /** @param {number} y */
@@ -43,14 +43,14 @@ export class Place {
 
   /** @param {number} y */
   dragged(y) {
-    this.sticking.wishes(this.finger - y, this.scroller);
+    this.sticking.wants(this.finger - y, this.scroller);
     this.finger = y;
   }
 
   /** @param {KeyboardEvent} event */
   pressed({ key, shiftKey, target }) {
     if (target instanceof Element && target.closest("textarea, input")) return;
-    this.sticking.wishes(direction(key, shiftKey), this.scroller);
+    this.sticking.wants(direction(key, shiftKey), this.scroller);
   }
 
   scrolled() {

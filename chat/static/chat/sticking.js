@@ -1,5 +1,5 @@
 // @ts-check
-// Whether the reader's place is the end, which is then kept in sight while text comes: until the reader wishes to go
+// Whether the reader's place is the end, which is then kept in sight while text comes: until the reader wants to go
 // up, by however little; and again from when he is back at the very end.
 
 const VERY_END = 1; // pixels; positions are fractions of a pixel
@@ -29,15 +29,15 @@ export class Sticking {
   on = true;
   top = 0; // where the box stood last
   height = 0; // of all, when somebody could last see the end
-  wish = 0; // where to the reader wished to go last: up (−1), down (1)
+  wanted = 0; // where to the reader wanted to go last: up (−1), down (1)
 
   /**
-   * The reader wishes to go somewhere; the box has not moved yet.
+   * The reader wants to go somewhere; the box has not moved yet.
    * @param {number} direction
    * @param {Box} box
    */
-  wishes(direction, box) {
-    if (direction) this.wish = Math.sign(direction);
+  wants(direction, box) {
+    if (direction) this.wanted = Math.sign(direction);
     if (direction < 0 && box.scrollTop > 0) this.on = false;
     if (direction > 0 && gap(box) <= VERY_END) this.on = true;
   }
@@ -50,7 +50,7 @@ export class Sticking {
     const { scrollTop, scrollHeight, clientHeight } = box;
     const moved = scrollTop - this.top;
     // Who goes down arrives at the end that he saw; what has come since is behind it.
-    const end = this.wish > 0 ? Math.min(this.height, scrollHeight) : scrollHeight;
+    const end = this.wanted > 0 ? Math.min(this.height, scrollHeight) : scrollHeight;
     if (moved < 0 && gap(box) > VERY_END && scrollHeight >= this.height) this.on = false;
     else if (moved > 0 && end - scrollTop - clientHeight <= VERY_END) this.on = true;
     this.note(box);
