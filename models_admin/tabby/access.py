@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from models_admin.tabby.errors import Garbled, KeyRefused, TabbyError, Unreachable, status_failure
-from models_admin.tabby.wire import error_words, is_whole_reply, words_of_body
+from models_admin.tabby.errors import Garbled, KeyRefused, TabbyError, Unreachable
+from models_admin.tabby.failures import status_failure
+from models_admin.tabby.refusals import error_words, words_of_body
+from models_admin.tabby.wire import is_whole_reply
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 10.0

@@ -18,7 +18,8 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from models_admin.tabby.access import CONNECT_SECONDS, MAX_ERROR_BODY, Access
-from models_admin.tabby.errors import Garbled, StreamCut, TabbyError, TimedOut, load_failure
+from models_admin.tabby.errors import Garbled, StreamCut, TabbyError, TimedOut
+from models_admin.tabby.failures import load_failure
 from models_admin.tabby.sse import EventTooLong, SseDecoder
 from models_admin.tabby.wire import LoadProgress, decode_json, read_progress
 

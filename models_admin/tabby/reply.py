@@ -7,14 +7,8 @@ from typing import Any
 import orjson
 
 from models_admin.tabby.access import Access
-from models_admin.tabby.errors import (
-    ContextOverflow,
-    Garbled,
-    NotLoaded,
-    StreamError,
-    TabbyError,
-    says_no_model,
-)
+from models_admin.tabby.errors import ContextOverflow, Garbled, NotLoaded, StreamError, TabbyError
+from models_admin.tabby.failures import says_no_model
 from models_admin.tabby.wire import MAX_WORD, Delta, Usage, decode_json, read_usage, text, usable_name, word
 
 DOING = "answering a chat"

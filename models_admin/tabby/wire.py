@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from models_admin.tabby.errors import MAX_WORDS, Garbled
+from models_admin.tabby.refusals import MAX_ISSUES, said
 from models_admin.visible import CONTROLS, visible
 
 MAX_NAME = 255
@@ -23,7 +24,6 @@ NO_MODELS = ("lost+found", "System Volume Information", "$RECYCLE.BIN", "gpt-3.5
 MAX_WORD = 32  # characters of a finish reason, and of a load's phase
 MAX_COUNT = 2**31 - 1  # of tokens, modules: what an integer column takes, and a counter many times
 MAX_NUMBER = 1e9  # seconds, or tokens a second
-MAX_ISSUES = 20
 # What is kept of a card's parameters.
 PARAMETERS = (
     "max_seq_len", "cache_size", "cache_mode", "rope_scale", "rope_alpha", "max_batch_size", "chunk_size",
@@ -221,10 +221,10 @@ def read_issues(answer: Any) -> list[str]:
     issues = answer.get("issues") or []
     if not isinstance(issues, list):
         raise _shape("its health")
-    said = [
+    words = [
         issue.get("description", "") if isinstance(issue, dict) else issue for issue in issues[:MAX_ISSUES]
     ]
-    return [word(_said(each), MAX_WORDS) for each in said]
+    return [word(said(each), MAX_WORDS) for each in words]
 
 
 def read_progress(event: Any) -> LoadProgress:
@@ -251,36 +251,6 @@ def read_usage(usage: Any) -> Usage:
     )
 
 
-def error_words(answer: Any) -> str | None:
-    """The words of an error in any form that TabbyAPI has, or None where `answer` is no error.
-
-    The forms: `{"detail": "…"}`, `{"detail": [{"loc": […], "msg": "…"}, …]}`, `{"error": {"message": "…"}}`,
-    `{"error": "…"}`.
-    """
-    if not isinstance(answer, dict):
-        return None
-    error = answer.get("error")
-    if error:
-        return _said(error.get("message")) if isinstance(error, dict) else _said(error)
-    detail = answer.get("detail")
-    if isinstance(detail, list):
-        return "; ".join(_problem(item) for item in detail[:MAX_ISSUES])
-    return None if detail is None else _said(detail)
-
-
-def words_of_body(body: bytes) -> tuple[str, str]:
-    """An error answer's (words, code): from JSON, or the plain text itself; ('', '') for HTML and binary."""
-    try:
-        answer = orjson.loads(body)
-    except ValueError:
-        text = body.decode("utf-8", "replace").strip()
-        return ("" if text.startswith("<") or "\ufffd" in text else text), ""
-    words = error_words(answer)
-    error = answer.get("error") if isinstance(answer, dict) else None
-    code = error.get("code") if isinstance(error, dict) else None
-    return (answer if isinstance(answer, str) else words or ""), (code if isinstance(code, str) else "")
-
-
 def is_whole_reply(body: bytes) -> bool:
     """Whether it is a chat completion in one piece."""
     try:
@@ -288,26 +258,6 @@ def is_whole_reply(body: bytes) -> bool:
     except ValueError:
         return False
     return isinstance(answer, dict) and answer.get("object") == "chat.completion"
-
-
-def _problem(item: Any) -> str:
-    if not isinstance(item, dict):
-        return _said(item)
-    loc = item.get("loc")
-    where = (
-        ".".join(_said(part) for part in loc[:MAX_ISSUES] if part != "body") if isinstance(loc, list) else ""
-    )
-    return f"{where}: {_said(item.get('msg', ''))}".removeprefix(": ")
-
-
-def _said(value: Any) -> str:
-    """A value that should be words, as some: a text as it is, nothing as '', anything else as its JSON."""
-    if isinstance(value, str):
-        return value
-    try:
-        return "" if value is None else orjson.dumps(value).decode()
-    except TypeError:  # nested too deep, or a number or a text that JSON cannot hold
-        return "(words that cannot be shown)"
 
 
 def _is_fact(value: Any) -> bool:

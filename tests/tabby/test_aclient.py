@@ -623,9 +623,9 @@ async def test_an_endless_card_is_bounded(server, tabby):
 
 async def test_the_session_is_kept_and_made_again_after_closing(server, tabby):
     server.script = script_of(token("a"))
-    session = tabby.session()
+    session = tabby.connections.session()
     await read(tabby.stream_chat(MESSAGES))
-    assert tabby.session() is session
+    assert tabby.connections.session() is session
     await tabby.aclose()
     assert session.closed
     assert text_of((await read(tabby.stream_chat(MESSAGES)))[0]) == "a"

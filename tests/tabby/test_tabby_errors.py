@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from models_admin.tabby import errors
+from models_admin.tabby import errors, failures
 from models_admin.tabby.access import Access
 
 
@@ -17,7 +17,7 @@ from models_admin.tabby.access import Access
     ],
 )
 def test_a_load_that_does_not_fit_is_out_of_memory(words):
-    error = errors.load_failure("big", words)
+    error = failures.load_failure("big", words)
     assert (type(error), error.kind, error.words) == (errors.OutOfMemory, "out_of_memory", words)
     assert "smaller" in error.advice
 
@@ -33,13 +33,13 @@ def test_a_load_that_does_not_fit_is_out_of_memory(words):
     ],
 )
 def test_a_load_that_cannot_read_its_files_has_broken_files(words):
-    error = errors.load_failure("torn", words)
+    error = failures.load_failure("torn", words)
     assert (type(error), error.kind) == (errors.FilesBroken, "files_broken")
     assert "download" in error.advice
 
 
 def test_any_other_load_error_keeps_its_words():
-    error = errors.load_failure("odd", "Models quantized with 'gptq' require the exllamav2 backend")
+    error = failures.load_failure("odd", "Models quantized with 'gptq' require the exllamav2 backend")
     assert (type(error), error.kind) == (errors.LoadFailed, "load_failed")
     assert (
         str(error)
