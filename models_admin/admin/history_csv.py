@@ -5,16 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db.models import QuerySet
 
-from models_admin.admin.csv_cells import disarmed
 from models_admin.downloads import batches
 from models_admin.models import GATED, Source, State, Switch
 from models_admin.servers import differences
 from models_admin.switching.admin_log import WHERE
+
+T = TypeVar("T")
 
 MOST = 100_000
 STEPS = (State.QUEUED, *GATED)
@@ -22,6 +24,11 @@ COLUMNS = (
     "number", "asked", "started", "ended", "by", "source", "rule", "from", "to", "outcome", "loaded after it",
     "replies cut", "options", "differences", *(f"seconds {step.label.lower()}" for step in STEPS), "error",
 )  # fmt: skip
+# A formula begins with one of these, also in full width. Blanks, line feeds and what is not seen may stand before it: some
+# spreadsheets drop those. A tab or a return at the beginning is never harmless.
+_FORMULA = re.compile(
+    r"[\t\r\n]|[\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]*[=+\-@＝＋－＠]"
+)
 
 
 def written(rows: QuerySet[Switch]) -> Iterator[str]:
@@ -31,7 +38,7 @@ def written(rows: QuerySet[Switch]) -> Iterator[str]:
     yield _lines([COLUMNS])
     for batch in batches(rows.values_list("pk", flat=True)[:MOST]):
         found = Switch.objects.select_related("requested_by").in_bulk(batch)
-        yield _lines(map(disarmed, _line(found[pk])) for pk in batch if pk in found)
+        yield _lines(map(_disarmed, _line(found[pk])) for pk in batch if pk in found)
 
 
 def _lines(rows: Iterable[Iterable[Any]]) -> str:
@@ -58,3 +65,8 @@ def _line(row: Switch) -> tuple[Any, ...]:
         *(row.seconds.get(step.value, "") for step in STEPS),
         row.error,
     )
+
+
+def _disarmed(value: T) -> T | str:
+    """Return `value`, a text that could be a formula with an apostrophe before it, which spreadsheets do not show."""
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value

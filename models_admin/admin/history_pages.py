@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -19,17 +19,13 @@ from django.utils.text import capfirst
 
 from models_admin.admin import history_csv, plots
 from models_admin.admin.columns import moment
+from models_admin.admin.list_pages import ReadOnlyPages
 from models_admin.downloads import Download
 from models_admin.models import Source, Switch
 from models_admin.permissions import may_see_history
 from models_admin.presentation.waiting import told
 from models_admin.servers import differences, known
 from models_admin.switching.admin_log import WHERE
-
-if TYPE_CHECKING:
-    HistoryAdmin = admin.ModelAdmin[Switch]
-else:  # at run time it takes no parameter
-    HistoryAdmin = admin.ModelAdmin
 
 
 class ByState(admin.ChoicesFieldListFilter):
@@ -78,7 +74,7 @@ class ByModel(admin.SimpleListFilter):
 
 
 @admin.register(Switch)
-class SwitchAdmin(HistoryAdmin):
+class SwitchAdmin(ReadOnlyPages[Switch]):
     """The history of switches, to read."""
 
     listed_as = "Switch history"
@@ -148,22 +144,8 @@ class SwitchAdmin(HistoryAdmin):
         }
         return TemplateResponse(request, "admin/models_admin/switch/plots.html", context)
 
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        return super().changelist_view(request, {"title": self.listed_as, **(extra_context or {})})
-
     class Media:
         css = {"all": ["models_admin/models.css", "models_admin/cards.css"]}
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may_see_history(request.user) or super().has_view_permission(request, obj)

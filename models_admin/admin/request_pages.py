@@ -7,7 +7,7 @@ what that would mean is behind a link.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from django import forms
@@ -23,15 +23,11 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from models_admin.admin.columns import moment
+from models_admin.admin.list_pages import ReadOnlyPages
 from models_admin.admin.models_page import is_fragment
 from models_admin.model_requests import asking
 from models_admin.models import ModelRequest, RequestState, TabbyModel
 from models_admin.permissions import may_answer_requests, may_switch
-
-if TYPE_CHECKING:
-    Base = admin.ModelAdmin[ModelRequest]
-else:  # which takes no parameter at run time
-    Base = admin.ModelAdmin
 
 SHOWN = 5  # in the box; the rest is behind a link
 LIST = "admin:models_admin_modelrequest_changelist"
@@ -123,9 +119,10 @@ class Decline(forms.Form):
 
 
 @admin.register(ModelRequest)
-class RequestAdmin(Base):
+class RequestAdmin(ReadOnlyPages[ModelRequest]):
     """Who may switch or manage models sees requests; they are answered, not edited."""
 
+    listed_as = "Requests for models"
     empty_words = "No request is open. What people ask for, in the chat's list of models, stands here until it is answered."
     list_display = ("asked", "who", "wanted", "why", "outcome")
     list_display_links = None
@@ -143,15 +140,6 @@ class RequestAdmin(Base):
             path("<int:pk>/decline/", view, name="models_admin_modelrequest_decline"),
             *super().get_urls(),
         ]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may_answer_requests(request.user)
@@ -174,11 +162,6 @@ class RequestAdmin(Base):
             request.gantry_columns = [*self.list_display, control]  # type: ignore[attr-defined]
         columns: list[Any] = request.gantry_columns  # type: ignore[attr-defined]
         return columns
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        return super().changelist_view(request, {"title": "Requests for models", **(extra_context or {})})
 
     def decline_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """GET: ask for a few words. POST: decline the request with them."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.utils import timezone
 
-from models_admin import rule_words
 from models_admin.automation import rules
 from models_admin.models import Rule, TabbyModel, Trigger
+from models_admin.models.rules import DAYS
 from models_admin.visible import visible
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class RuleForm(Form):
         label="On",
         coerce=int,
         initial=[1, 2, 3, 4, 5],
-        choices=list(rule_words.DAYS.items()),
+        choices=list(DAYS.items()),
         required=False,
         widget=forms.CheckboxSelectMultiple,
     )

@@ -8,34 +8,33 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator, capfirst
 
-from models_admin import rule_words
 from models_admin.admin.columns import moment
+from models_admin.admin.list_pages import ListPages
 from models_admin.admin.rule_form import EnabledForm, EnabledForms, RuleForm
 from models_admin.automation import rules
 from models_admin.models import Rule, State, Switch, Trigger
+from models_admin.models.rules import minutes_in_words
 from models_admin.permissions import may_see_history, may_write_rules
 from models_admin.servers import known
 from models_admin.switching import demand
 
 if TYPE_CHECKING:
-    Base = admin.ModelAdmin[Rule]
     AnyForm = forms.ModelForm[Rule]
-else:  # which takes no parameter at run time
-    Base = admin.ModelAdmin
 
 
 @admin.register(Rule)
-class RuleAdmin(Base):
+class RuleAdmin(ListPages[Rule]):
     """Who may manage, switch and unload may change rules; who may see the history sees them."""
 
     form = RuleForm
+    listed_as = "Automation rules"
     empty_words = (
         "A rule loads or unloads a model by itself: at Gantry's start, at a set time, or when nobody uses it."
     )
@@ -77,11 +76,6 @@ class RuleAdmin(Base):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.has_add_permission(request)
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        return super().changelist_view(request, {"title": "Automation rules", **(extra_context or {})})
 
     def save_model(self, request: HttpRequest, obj: Rule, form: AnyForm, change: bool) -> None:
         """Write what was changed and nothing else: a worker may be writing what came of the rule."""
@@ -136,7 +130,7 @@ class RuleAdmin(Base):
 
 
 def _next_unload(rule: Rule) -> str:
-    minutes = rule_words.minutes(rule.idle_minutes)
+    minutes = minutes_in_words(rule.idle_minutes)
     since = rules.idle_since(known.default())
     if since is None:
         return "When a model is loaded and unused"

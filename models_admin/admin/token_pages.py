@@ -22,15 +22,15 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from models_admin.admin.columns import moment
+from models_admin.admin.list_pages import ListPages
 from models_admin.api import tokens
 from models_admin.models import Token
 from models_admin.visible import visible
 
 if TYPE_CHECKING:
-    Base = admin.ModelAdmin[Token]
     Form = forms.ModelForm[Token]
-else:  # which take no parameter at run time
-    Base, Form = admin.ModelAdmin, forms.ModelForm
+else:  # which takes no parameter at run time
+    Form = forms.ModelForm
 
 
 MADE = "admin:models_admin_token_made"
@@ -67,10 +67,11 @@ class TokenForm(Form):
 
 
 @admin.register(Token)
-class TokenAdmin(Base):
+class TokenAdmin(ListPages[Token]):
     """Made, looked at and revoked; never changed, and kept when revoked, so that it can be said what was used when."""
 
     form = TokenForm
+    listed_as = "API tokens"
     empty_words = "A token lets a script use the HTTP API in your name, for no more than you choose."
     list_select_related = ("user",)
     search_fields = ("name",)
@@ -80,11 +81,6 @@ class TokenAdmin(Base):
 
     class Media:
         css = {"all": ["models_admin/models.css", "models_admin/cards.css"]}
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        return super().changelist_view(request, {"title": "API tokens", **(extra_context or {})})
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         whose = ("user",) if _sees_all(request) else ()

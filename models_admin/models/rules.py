@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.db import models
 
-from models_admin import rule_words
 from models_admin.models.switches import Switch
+
+DAYS = {1: "Monday", 2: "Tuesday", 3: "Wednesday", 4: "Thursday", 5: "Friday", 6: "Saturday", 7: "Sunday"}
 
 
 class Trigger(models.TextChoices):
@@ -63,8 +66,29 @@ class Rule(models.Model):
             case Trigger.START:
                 return f"At the start: load {self.target or 'the last model'}"
             case Trigger.IDLE:
-                return f"Unload when idle for {rule_words.minutes(self.idle_minutes)}"
+                return f"Unload when idle for {minutes_in_words(self.idle_minutes)}"
             case _:
                 at = f" at {self.at.isoformat('seconds' if self.at.second else 'minutes')}" if self.at else ""
                 what = f"switch to {self.target}" if self.target else "unload"
-                return f"{rule_words.days(self.days)}{at}: {what}{', if idle' if self.only_if_idle else ''}"
+                return f"{days_in_words(self.days)}{at}: {what}{', if idle' if self.only_if_idle else ''}"
+
+
+def minutes_in_words(count: float) -> str:
+    """Return a number of minutes in words."""
+    return "1 minute" if count == 1 else f"{count:g} minutes"
+
+
+def days_in_words(chosen: Iterable[int]) -> str:
+    """Return ISO weekdays in words."""
+    ordered = sorted(set(chosen))
+    match ordered:
+        case [1, 2, 3, 4, 5, 6, 7]:
+            return "Every day"
+        case [1, 2, 3, 4, 5]:
+            return "Weekdays"
+        case [6, 7]:
+            return "Weekends"
+        case [day]:
+            return f"{DAYS[day]}s"
+        case _:
+            return ", ".join(DAYS[day][:3] for day in ordered)
