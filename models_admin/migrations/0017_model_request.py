@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('models_admin', '0015_server'),
+        ('models_admin', '0016_switch_server'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
