@@ -59,7 +59,7 @@ def build(pages: Application) -> Application:
         elif scope["type"] == "websocket":
             with log_context.request(""):
                 path = _within(scope["path"])
-                await routes({**scope, "path": path, "line": Outgoing(send)}, receive, send)
+                await routes({**scope, "path": path, "outgoing": Outgoing(send)}, receive, send)
         else:
             path = f"{settings.FORCE_SCRIPT_NAME or ''}{_within(scope['path'])}"
             await routes({**scope, "path": path}, receive, send)

@@ -29,7 +29,7 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
     async def connect(self) -> None:
         """Accept; close with 4401 where nobody is signed in; else send `hello` and go on telling."""
         # What the page is told goes past the layers around this consumer: they have no say in it.
-        self._line: Outgoing = self.scope["line"]
+        self._outgoing: Outgoing = self.scope["outgoing"]
         self._allowance = Allowance()
         await self.accept()
         user = self.scope.get("user")
@@ -93,7 +93,7 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
     def tell(self, text: str) -> None:
         """Send one JSON text to the page, without waiting for it; a page that has just gone is no error."""
         try:
-            self._line.put(text)
+            self._outgoing.put(text)
         except Exception as error:  # noqa: BLE001 (each server has its own exception for a socket that is closed)
             log.debug("A page has gone: %s", error)
             hub.leave(self)

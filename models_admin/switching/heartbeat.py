@@ -1,4 +1,4 @@
-"""The heart of a running switch: a thread that shows the owner alive, writes progress down, and ends what takes too long."""
+"""The heartbeat of a running switch: a thread shows its owner alive, writes progress down, and ends what takes too long."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BEAT_SECONDS = 1.0
 EVENT_SECONDS = 0.1  # at most about ten progress events a second; the last one is always sent
 
 
-class Pulse:
+class Heartbeat:
     """Runs beside the thread that carries `switch` out; that one calls show() and watch()."""
 
     def __init__(self, switch: Switch) -> None:
@@ -36,7 +36,7 @@ class Pulse:
         self._lost = False
         mine = copy_context().run  # its log lines say for which switch
         self._thread = threading.Thread(
-            target=mine, args=(self._run,), name=f"pulse of switch {switch.pk}", daemon=True
+            target=mine, args=(self._run,), name=f"heartbeat of switch {switch.pk}", daemon=True
         )
 
     def __enter__(self) -> Self:

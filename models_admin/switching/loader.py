@@ -13,7 +13,7 @@ from models_admin.models import Load, Switch
 from models_admin.servers import loads
 from models_admin.servers.loads import BUSY, JOINED
 from models_admin.switching import ownership
-from models_admin.switching.heartbeat import Pulse
+from models_admin.switching.heartbeat import Heartbeat
 from models_admin.tabby.client import TabbyClient
 from models_admin.tabby.errors import (
     Busy,
@@ -76,9 +76,9 @@ def _why_silent(waits: list[Load]) -> str:
 class Loader:
     """Loads models for one running switch."""
 
-    def __init__(self, client: TabbyClient, pulse: Pulse, switch: Switch) -> None:
+    def __init__(self, client: TabbyClient, heartbeat: Heartbeat, switch: Switch) -> None:
         self._client = client
-        self._pulse = pulse
+        self._heartbeat = heartbeat
         self._switch = switch
 
     def load(self, deadline: float, *, back: bool = False) -> None:
@@ -96,7 +96,7 @@ class Loader:
 
     def unload(self) -> None:
         """Tell TabbyAPI to unload; that it is told is written down before."""
-        self._pulse.check()
+        self._heartbeat.check()
         if not ownership.beat(self._switch, unload_sent=timezone.now()):
             raise ownership.Lost
         self._client.unload()
@@ -108,13 +108,13 @@ class Loader:
         itself died, asking again starts anew.
         """
         for left in reversed(range(JOINS + 1)):
-            self._pulse.check()
+            self._heartbeat.check()
             load, again = loads.send(self._switch, back=back)
             others = list(loads.before(load))
             try:
                 return self._follow(load, deadline, joins=again, waits=others)
             except (StreamCut, Unreachable) as error:
-                self._pulse.check()
+                self._heartbeat.check()
                 loads.note(self._switch.server_id, error)
                 if not left:
                     raise
@@ -136,20 +136,20 @@ class Loader:
         read = max(settings.SWITCH_TIMEOUT, deadline - time.monotonic()) if silent else None
         with self._client.load(load.model, load.options, read_seconds=read) as stream:
             if silent:
-                self._pulse.show(self._switch.percent, _why_silent(waits))
-            self._pulse.watch(stream, math.inf if silent else settings.SWITCH_TIMEOUT, deadline)
+                self._heartbeat.show(self._switch.percent, _why_silent(waits))
+            self._heartbeat.watch(stream, math.inf if silent else settings.SWITCH_TIMEOUT, deadline)
             try:
                 for progress in stream:
                     if not percentage.begun:
                         already = progress.finished
                         loads.over(loads.before(load))
-                        self._pulse.watch(stream, settings.SWITCH_TIMEOUT, deadline)
+                        self._heartbeat.watch(stream, settings.SWITCH_TIMEOUT, deadline)
                     percent = percentage.add(progress)
                     phase = "" if progress.phase == "model" else f"{progress.phase} model: "
-                    self._pulse.show(percent, f"{phase}module {progress.module} of {progress.modules}")
+                    self._heartbeat.show(percent, f"{phase}module {progress.module} of {progress.modules}")
             finally:
-                self._pulse.watch(None)
-        self._pulse.clear()
+                self._heartbeat.watch(None)
+        self._heartbeat.clear()
         elsewhere = already and not (joins and load.model not in {each.model for each in waits})
         if progress is not None and progress.finished and progress.phase == "model":
             loads.end(load, well=not elsewhere)  # else the stream ended early, and the load goes on
@@ -188,7 +188,7 @@ class Loader:
                 loads.note(self._switch.server_id, error)
                 if time.monotonic() > end:
                     raise
-                self._pulse.check()
+                self._heartbeat.check()
                 time.sleep(KNOCK_SECONDS)
             except TabbyError:
                 return

@@ -19,7 +19,7 @@ from models_admin import events, log_context
 from models_admin.models import ACTIVE, State, Switch
 from models_admin.servers import connections, loads, state_row
 from models_admin.switching import before_unloading, demand, gate, observation, ownership, transitions
-from models_admin.switching.heartbeat import Pulse
+from models_admin.switching.heartbeat import Heartbeat
 from models_admin.switching.loader import Loader
 from models_admin.switching.ownership import Lost
 from models_admin.switching.transitions import move
@@ -51,8 +51,8 @@ def run(switch_id: int) -> None:
     client = connections.client(switch.server_id)
     with log_context.switch(switch_id):
         try:
-            with Pulse(switch) as pulse:
-                Run(switch, client, pulse).to_the_end()
+            with Heartbeat(switch) as heartbeat:
+                Run(switch, client, heartbeat).to_the_end()
         except Lost:
             log.info("Switch %s: no longer carried out here", switch_id)
         finally:
@@ -62,13 +62,13 @@ def run(switch_id: int) -> None:
 class Run:
     """One worker's hold on one switch."""
 
-    def __init__(self, switch: Switch, client: TabbyClient, pulse: Pulse) -> None:
+    def __init__(self, switch: Switch, client: TabbyClient, heartbeat: Heartbeat) -> None:
         self.switch = switch
         self.server = switch.server_id
         self.client = client
-        self.pulse = pulse
-        self.loader = Loader(client, pulse, switch)
-        self.way_back = WayBack(switch, client, pulse, self.loader)
+        self.heartbeat = heartbeat
+        self.loader = Loader(client, heartbeat, switch)
+        self.way_back = WayBack(switch, client, heartbeat, self.loader)
         self.steps = {
             State.QUEUED: self.prepare,
             State.DRAINING: self.drain,
@@ -82,16 +82,16 @@ class Run:
         """Do one step after the other until the switch has ended."""
         while self.switch.state in ACTIVE:
             try:
-                self.pulse.check()
+                self.heartbeat.check()
                 self.steps[State(self.switch.state)]()
             except TabbyError as error:
-                self.pulse.clear()
+                self.heartbeat.clear()
                 self.fail(error)
             except (Lost, OperationalError, InterfaceError):
                 raise  # in other hands; or the database is away, and whoever adopts the switch goes on
             except Exception as error:
                 log.exception("Switch %s met an error of Gantry's own", self.switch.pk)
-                self.pulse.clear()
+                self.heartbeat.clear()
                 self.fail(Broken(f"Gantry itself failed ({type(error).__name__})"))
 
     def prepare(self) -> None:
@@ -143,7 +143,7 @@ class Run:
             if timezone.now() >= deadline:
                 self._cut()
             time.sleep(DRAIN_POLL)
-            self.pulse.check()
+            self.heartbeat.check()
         move(self.switch, State.UNLOADING)
 
     def _gives_way(self) -> bool:
@@ -224,7 +224,7 @@ class Run:
             move(self.switch, State.ROLLING_BACK)
             return
         card = self.loader.verified(self.switch.target)
-        self.pulse.check()
+        self.heartbeat.check()
         with transaction.atomic():
             state_row.lock(self.server)  # as in unload()
             if self.switch.cancel_requested_now():

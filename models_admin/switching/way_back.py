@@ -12,7 +12,7 @@ from django.utils import timezone
 from models_admin.models import Source, State, Switch
 from models_admin.servers import differences, loads, state_row
 from models_admin.switching import transitions
-from models_admin.switching.heartbeat import Pulse
+from models_admin.switching.heartbeat import Heartbeat
 from models_admin.switching.loader import Loader
 from models_admin.switching.transitions import IN_VAIN, move
 from models_admin.tabby.client import TabbyClient
@@ -23,11 +23,11 @@ from models_admin.tabby.wire import ModelCard
 class WayBack:
     """Takes one running switch back."""
 
-    def __init__(self, switch: Switch, client: TabbyClient, pulse: Pulse, loader: Loader) -> None:
+    def __init__(self, switch: Switch, client: TabbyClient, heartbeat: Heartbeat, loader: Loader) -> None:
         self.switch = switch
         self.server = switch.server_id
         self.client = client
-        self.pulse = pulse
+        self.heartbeat = heartbeat
         self.loader = loader
 
     def go(self) -> None:
@@ -65,7 +65,7 @@ class WayBack:
 
     def _record(self, error: TabbyError | None, started: object, card: ModelCard | None = None) -> None:
         """The rollback's own row in the history."""
-        self.pulse.check()
+        self.heartbeat.check()
         seconds = {"loading": round((timezone.now() - self.switch.state_since).total_seconds(), 3)}
         transitions.record(
             self.server,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from support.heartbeats import StillHeartbeat
 from support.servers import SERVER
 
 from models_admin.automation import upkeep
@@ -180,16 +181,10 @@ class Loaded:
         raise AssertionError(f"TabbyAPI was asked for {name}")
 
 
-class Still:
-    """A pulse without a thread."""
-
-    def check(self) -> None: ...
-
-
 def carried_out(switch: Switch, tabby: Loaded) -> Switch:
     claimed = ownership.claim(switch.pk)
     assert claimed is not None
-    runner.Run(claimed, tabby, Still()).to_the_end()  # type: ignore[arg-type]
+    runner.Run(claimed, tabby, StillHeartbeat(claimed)).to_the_end()  # type: ignore[arg-type]
     return Switch.objects.get(pk=switch.pk)
 
 
@@ -253,10 +248,6 @@ class Dying:
         self._alive("load")
 
 
-class Quiet(Still):
-    def clear(self) -> None: ...
-
-
 def cut_off(settings: Any, last: str, *, refused: bool) -> Switch:
     """A switch from “usual”, loaded with options, to “other”, in the midst of which TabbyAPI stops to answer."""
     settings.SWITCH_TIMEOUT = 0
@@ -265,7 +256,7 @@ def cut_off(settings: Any, last: str, *, refused: bool) -> Switch:
     claimed = ownership.claim(transitions.request(SERVER, "other", source=Source.API).pk)
     assert claimed is not None
     tabby = Dying(last, refused=refused)
-    run = runner.Run(claimed, tabby, Quiet())  # type: ignore[arg-type]
+    run = runner.Run(claimed, tabby, StillHeartbeat(claimed))  # type: ignore[arg-type]
     run.prepare()
     run.drain()
     if last == "nothing":

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.utils import timezone
+from support.heartbeats import StillHeartbeat
 from support.servers import SERVER
 
 from models_admin.models import Lease, Source, State, Switch, TabbyModel, Worker
@@ -45,17 +46,6 @@ class Untouchable:
         raise AssertionError(f"TabbyAPI was asked for {name}")
 
 
-class Still:
-    """A pulse without a thread."""
-
-    def __init__(self, switch: Switch) -> None:
-        self.switch = switch
-
-    def check(self) -> None:
-        if not ownership.beat(self.switch):
-            raise ownership.Lost
-
-
 def test_a_process_that_adopts_its_own_switch_ends_its_older_runner(claimed: Switch) -> None:
     look_dead(claimed)
     again = ownership.claim(claimed.pk)
@@ -64,7 +54,7 @@ def test_a_process_that_adopts_its_own_switch_ends_its_older_runner(claimed: Swi
     with pytest.raises(ownership.Lost):
         transitions.move(claimed, State.DRAINING)
     with pytest.raises(ownership.Lost):
-        runner.Run(claimed, Untouchable(), Still(claimed)).to_the_end()  # type: ignore[arg-type]
+        runner.Run(claimed, Untouchable(), StillHeartbeat(claimed)).to_the_end()  # type: ignore[arg-type]
     assert ownership.beat(again)
 
 

@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 from support.examples import moments
+from support.heartbeats import StillHeartbeat
 from support.servers import SERVER
 
 from chat.models import Conversation, Message
@@ -417,19 +418,13 @@ def test_a_rule_for_idle_hours_that_is_enabled_counts_from_the_last_reply_all_th
 # Giving way: between the request and the closed gate, somebody may have come ----------------------------------------
 
 
-class Still:
-    """A pulse without a thread."""
-
-    def check(self) -> None: ...
-
-
 def drained(switch: Switch) -> Switch:
     """Have the switch go through its draining."""
     claimed = ownership.claim(switch.pk)
     assert claimed is not None
     transitions.move(claimed, State.DRAINING, previous="usual")
     claimed.drain_seconds = 0
-    runner.Run(claimed, None, Still()).drain()  # type: ignore[arg-type]
+    runner.Run(claimed, None, StillHeartbeat(claimed)).drain()  # type: ignore[arg-type]
     return Switch.objects.get(pk=switch.pk)
 
 

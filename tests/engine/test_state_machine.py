@@ -12,6 +12,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.examples import examples
+from support.heartbeats import StillHeartbeat
 from support.servers import SERVER
 
 from models_admin.models import ACTIVE, ENDED, GATED, Lease, Load, Source, State, Switch, TabbyModel
@@ -134,23 +135,6 @@ class Stream:
         yield LoadProgress("model", 2, 2, finished=True)
 
 
-class Still:
-    """A pulse without a thread."""
-
-    def __init__(self, switch: Switch) -> None:
-        self.switch = switch
-
-    def check(self) -> None:
-        if not ownership.beat(self.switch):
-            raise ownership.Lost
-
-    def show(self, percent: int, detail: str) -> None: ...
-
-    def clear(self) -> None: ...
-
-    def watch(self, *args: object) -> None: ...
-
-
 @pytest.fixture(autouse=True)
 def _impatient(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.SWITCH_TIMEOUT = 0
@@ -215,7 +199,7 @@ def test_any_course_ends_in_the_truth(
         claimed = ownership.claim(switch.pk)
         assert claimed is not None
         with suppress(ownership.Lost):
-            runner.Run(claimed, tabby, Still(claimed)).to_the_end()  # type: ignore[arg-type]
+            runner.Run(claimed, tabby, StillHeartbeat(claimed)).to_the_end()  # type: ignore[arg-type]
     ended = Switch.objects.get(pk=switch.pk)
     assert ended.state in ENDED
     assert all(new in transitions.NEXT[State(old)] for old, new in moves)

@@ -96,9 +96,9 @@ def test_long_draining_and_a_late_takeover_leave_the_load_its_time(
             state=State.LOADING, state_since=long_ago, heartbeat=long_ago, **began
         )
     claimed.refresh_from_db()
-    with runner.Pulse(claimed) as pulse:
+    with runner.Heartbeat(claimed) as heartbeat:
         client = connections.client(SERVER)
-        runner.Run(claimed, client, pulse).to_the_end()
+        runner.Run(claimed, client, heartbeat).to_the_end()
         client.close()
     ended = Switch.objects.get(pk=asked.pk)
     assert (ended.state, ended.error, ended.result) == (State.SUCCEEDED, "", "slow-13B")
