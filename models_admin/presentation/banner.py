@@ -15,7 +15,7 @@ from models_admin.switching.admin_log import WHERE
 
 
 def banner(snapshot: Backend) -> dict[str, Any]:
-    """Return what the banner's template shows of a snapshots.current().
+    """Return what the banner's template shows of a server's snapshot.
 
     {"key", "step", "trouble" (whether to show it),
     "tone": "good"|"busy"|"idle"|"bad" (never "good" beside a trouble), "headline", "since" (a time or None),
