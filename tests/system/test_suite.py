@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.db import connections
 from django.test import Client, TransactionTestCase
 from support import examples as tried
+from support.preloaded import preloaded
 from support.reset import Reset, empty
 from support.selection import Scheduler, fixtures
 from whitenoise.middleware import WhiteNoiseMiddleware
@@ -46,6 +49,28 @@ def test_whoever_shares_a_browser_runs_in_one_process(request: pytest.FixtureReq
         module = item.nodeid.partition("::")[0]
         shares = {"browser", "_window"} & set(fixtures(item))
         assert unit == module if shares else unit in (item.nodeid, module)
+
+
+TELLS = """
+import os, sys
+from django.conf import settings
+print(sys.argv[0], sys.path[0], os.getcwd(), settings.DATA_DIR, sys.stdin.read(), __name__)
+print(os.environ["TIME_ZONE"], settings.TIME_ZONE, sorted(os.environ), file=sys.stderr)
+raise SystemExit(7)
+"""
+
+
+@pytest.mark.database
+def test_a_command_that_is_forked_is_as_one_that_is_started(tmp_path: Path) -> None:
+    words = ("shell", "--no-imports", "-c", TELLS)
+    env = running.environment(tmp_path, 8000, TIME_ZONE="Asia/Tokyo")
+    started = subprocess.run(
+        [sys.executable, "manage.py", *words], cwd=running.ROOT, env=env, text=True, stdin=subprocess.DEVNULL,
+        capture_output=True, check=False,
+    )  # fmt: skip
+    forked = preloaded.manage(*words, env=env)
+    assert started.returncode == 7, started.stderr
+    assert (forked.returncode, forked.stdout, forked.stderr) == (7, started.stdout, started.stderr)
 
 
 def test_a_reset_deletes_what_was_made_and_nothing_of_djangos(transactional_db: None) -> None:
