@@ -14,7 +14,7 @@ from django.db import connection
 from django.db.models import Model
 from psycopg.types.json import Jsonb
 
-from chat import words
+from chat import word_index
 
 # PostgreSQL's CREATE of each index, but for those of constraints, and of each key that points elsewhere.
 _INDEXES = """SELECT format('DROP INDEX %%I', c.relname), pg_get_indexdef(c.oid) FROM pg_index i
@@ -40,7 +40,7 @@ def bare(cursor: Any, table: str) -> Iterator[None]:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
         cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
     else:
-        words.drop_triggers(cursor)
+        word_index.drop_triggers(cursor)
     for drop, _ in found:
         cursor.execute(drop)
     yield
@@ -49,7 +49,7 @@ def bare(cursor: Any, table: str) -> Iterator[None]:
     if on_postgres:
         cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
     else:
-        words.make_triggers(connection)
+        word_index.make_triggers(connection)
 
 
 def insert(model: type[Model], columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:

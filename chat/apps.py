@@ -8,8 +8,8 @@ class ChatConfig(AppConfig):
 
     def ready(self) -> None:
         """Have replies stand in line, which the control plane must not import; keep the index of words."""
-        from chat import queue, words  # noqa: PLC0415 (models can be imported from here on)
+        from chat import queue, word_index  # noqa: PLC0415 (models can be imported from here on)
         from models_admin.switching import admission  # noqa: PLC0415
 
         admission.register(queue.provider)
-        words.start()
+        word_index.start()

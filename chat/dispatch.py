@@ -17,7 +17,6 @@ import orjson
 from django.db import DatabaseError
 
 from chat import claims, progress, queue, wire
-from chat.models import Message
 from chat.page_schema import Branch, ChatHello
 from chat.progress import ClaimedReply
 from chat.relay import EndReason, LiveReply
@@ -228,7 +227,7 @@ class Dispatcher:
                 live.end(EndReason.LOST)
             elif held[live.work.lease]:
                 live.end(EndReason.LET_GO)
-        for message in await db_threads.read(_to_stop, [live.work.message for live in lives]):
+        for message in await db_threads.read(progress.to_stop, [live.work.message for live in lives]):
             self.stop_reply(message)
 
     async def _give_up_strays(self, held: Iterable[int]) -> None:
@@ -295,12 +294,6 @@ class Dispatcher:
             if live.work.conversation in asked:
                 live.flush_elsewhere()
                 rooms.tell(live.work.conversation, {"type": "message", "message": live.snapshot()})
-
-
-def _to_stop(messages: list[int]) -> list[int]:
-    """Those whose reader has asked for that, or whose row is gone: nobody will ever read them."""
-    wanted = Message.objects.filter(pk__in=messages, stop_requested=None)
-    return list(set(messages).difference(wanted.values_list("pk", flat=True)))
 
 
 dispatcher = Dispatcher()

@@ -229,3 +229,9 @@ def _after_death(message: Message) -> dict[str, Any]:
         "more text came. It is not begun again by itself. Try again, or word the message differently.",
         "revived",
     )
+
+
+def to_stop(messages: list[int]) -> list[int]:
+    """Those whose reader has asked for that, or whose row is gone: nobody will ever read them."""
+    wanted = Message.objects.filter(pk__in=messages, stop_requested=None)
+    return list(set(messages).difference(wanted.values_list("pk", flat=True)))

@@ -22,7 +22,7 @@ from models_admin.api.origins import is_ours
 from models_admin.live.consumers import Page
 from models_admin.live.hub import hub
 from models_admin.live.outgoing import Outgoing, Send
-from models_admin.ops import diagnostics
+from models_admin.ops import foundations
 from models_admin.servers import machine
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -33,7 +33,7 @@ END_SECONDS = 3  # for replies to be put back; who comes too late is taken for d
 
 def start() -> None:
     """Begin this process' share of the work, in the running loop: hear events, answer queued messages."""
-    machine.start([diagnostics.disk, diagnostics.redis_server])
+    machine.start([foundations.disk, foundations.redis_server])
     hub.start()
     counters.start()
     dispatcher.start()

@@ -1,8 +1,8 @@
-# The words of messages, as an index: see chat/words.py.
+# The words of messages, as an index: see chat/word_index.py.
 
 from django.db import migrations
 
-from chat import words
+from chat import word_index
 
 
 class Migration(migrations.Migration):
@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunPython(
-            lambda apps, editor: words.create(editor.connection),
-            lambda apps, editor: words.drop(editor.connection),
+            lambda apps, editor: word_index.create(editor.connection),
+            lambda apps, editor: word_index.drop(editor.connection),
         ),
     ]

@@ -1,8 +1,8 @@
-# On PostgreSQL each term of a message names its owner: see chat/words.py.
+# On PostgreSQL each term of a message names its owner: see chat/word_index.py.
 
 from django.db import migrations
 
-from chat import words
+from chat import word_index
 
 
 class Migration(migrations.Migration):
@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunPython(
-            lambda apps, editor: words.mark_owners(editor.connection),
+            lambda apps, editor: word_index.mark_owners(editor.connection),
             migrations.RunPython.noop,
         ),
     ]

@@ -4,5 +4,6 @@
 OFFERS = (
     "command",
     "diagnostics",
+    "foundations",
     "metrics",
 )

@@ -14,7 +14,7 @@ from redis.asyncio.client import PubSub
 
 from gantry_site.children import redis_binary
 from models_admin import events
-from models_admin.ops import diagnostics
+from models_admin.ops import foundations
 
 
 @pytest.fixture
@@ -63,9 +63,9 @@ async def test_an_event_wakes_who_listens_and_a_lost_redis_does(
 def test_who_looks_at_redis_every_other_second_keeps_the_connection(
     server: subprocess.Popen[bytes], settings: Any
 ) -> None:
-    assert [diagnostics.redis_server().level for _ in range(3)] == ["ok"] * 3
+    assert [foundations.redis_server().level for _ in range(3)] == ["ok"] * 3
     with redis.Redis.from_url(settings.REDIS_URL) as other:
         assert other.info("stats")["total_connections_received"] == 2
     server.kill()
     server.wait()
-    assert diagnostics.redis_server().level == "error"
+    assert foundations.redis_server().level == "error"

@@ -12,7 +12,7 @@ import pytest
 from pytest_django.fixtures import Settings
 from support.disks import on_a_disk
 
-from models_admin.ops import diagnostics
+from models_admin.ops import foundations
 
 from .running import PATIENCE, ROOT, environment, free_port
 
@@ -64,8 +64,8 @@ class TestAFolderThatCannotBeWritten:
     def test_the_doctor_names_the_user(self, tmp_path: Path, settings: Settings) -> None:
         (tmp_path / "data").touch()
         settings.DATA_DIR, settings.DATA_DIR_NEEDED = tmp_path / "data", False
-        assert diagnostics.disk().level == "warning"
+        assert foundations.disk().level == "warning"
         settings.DATA_DIR_NEEDED = True
-        found = diagnostics.disk()
+        found = foundations.disk()
         assert found.level == "error"
         assert f"by the user {pwd.getpwuid(os.geteuid()).pw_name}" in found.title

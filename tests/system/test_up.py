@@ -32,7 +32,7 @@ from gantry_site.children import Child
 from gantry_site.management.commands.up import first_admin
 from gantry_site.serve import SERVERS, Lifespan
 from gantry_site.supervise import configuration
-from models_admin.ops import diagnostics
+from models_admin.ops import foundations
 
 from .running import PATIENCE, ROOT, Gantry, Process, environment, free_port, lives, until
 
@@ -289,12 +289,12 @@ class TestWhatOthersMayRead:
         secret.write_text("x")
         secret.chmod(0o644)
         tmp_path.chmod(0o700)
-        assert diagnostics.disk().level == "ok"
+        assert foundations.disk().level == "ok"
         tmp_path.chmod(0o755)
-        found = diagnostics.disk()
+        found = foundations.disk()
         assert (found.level, found.title) == ("warning", "Others on this machine can read secret.key")
         secret.chmod(0o600)
-        assert diagnostics.disk().level == "ok"
+        assert foundations.disk().level == "ok"
 
     def test_a_password_in_tabbyapis_address_is_not_told(self, tmp_path: Path) -> None:
         with Gantry(tmp_path / "data", TABBY_HOST="http://me:open-sesame@127.0.0.1:9") as gantry:
