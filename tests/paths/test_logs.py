@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.people import Person
 from support.tabby import ADMIN_KEY, running
-from system.running import Gantry
+from system.running import ROOT, Gantry, until
 
 PASSWORD = "the-administrators-password"
 SECRET = "my grandmother's recipe"
@@ -27,6 +29,8 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
             "LOG_FORMAT": "json",
         }
         with InJson(tmp_path_factory.mktemp("gantry"), **settings) as gantry:
+            # Until it takes tasks, the worker finds switches by itself, and knows nothing of requests.
+            until(lambda: takes_tasks(gantry), "a worker that takes tasks")
             admin = Person(gantry.url, "admin", PASSWORD)
             with admin.page() as page:
                 page.answered(page.say(f"[[echo]]{SECRET}"))
@@ -41,6 +45,11 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
             while (line := gantry.lines.get()) is not None:
                 gantry.seen.append(line)
     return [json.loads(line) for line in gantry.seen]
+
+
+def takes_tasks(gantry: Gantry) -> bool:
+    ping = [sys.executable, "-m", "celery", "-A", "gantry_site", "inspect", "ping"]
+    return subprocess.run(ping, env=gantry.env, cwd=ROOT, capture_output=True, check=False).returncode == 0
 
 
 class InJson(Gantry):

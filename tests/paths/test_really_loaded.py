@@ -59,7 +59,7 @@ def test_what_a_folders_own_configuration_decides_is_told_everywhere(
     assert (difference["option"], difference["asked"], difference["found"]) == ("max_seq_len", 8192, 3072)
     assert difference["text"] == WORDS
     with admin.watch() as page:
-        assert page.backend["differences"] == [difference]
+        page.until(lambda each: each.backend["differences"] == [difference], "what differs")
         assert page.backend["context"] == 3072
         assert WORDS in [line["text"] for line in page.backend["last"]["lines"]]
     assert admin.get(MODELS_PAGE).text.count(WORDS) == 1

@@ -27,8 +27,6 @@ ROOT = Path(__file__).resolve().parents[2]
 LIBRARIES = (
     "celery.app.amqp",
     "celery.app.task",
-    "channels.layers",
-    "channels_redis.pubsub",
     "comrak",
     "django.contrib.admin",
     "django.contrib.messages.middleware",
