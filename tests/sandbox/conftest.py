@@ -15,6 +15,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+# Seconds; only a failure waits for it.
+PATIENCE = 120
 FAST = """
 [server]
 ping_seconds = 0.03
@@ -106,7 +108,7 @@ class Stream:
 
     async def next(self) -> Any:
         """The next event, pings included."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             return await anext(self._events)
 
     async def data(self) -> Any:
@@ -122,7 +124,7 @@ class Stream:
 
     async def rest(self) -> list[Any]:
         """Everything up to the end of the stream, without pings."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             return [event async for event in self._events if event != "ping"]
 
 
@@ -188,7 +190,7 @@ class Client:
 
     async def eventually_logged(self, path: str, outcome: str) -> Any:
         """The newest record of `path`, once it has this outcome."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while (record := (await self.log(path))[-1])["outcome"] != outcome:
                 pass
         return record
@@ -231,7 +233,7 @@ def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., s
     yield start
     for process in started:
         process.terminate()
-        assert process.wait(timeout=5) == 0
+        assert process.wait(timeout=PATIENCE) == 0
         assert process.stdout is not None
         process.stdout.close()
 

@@ -317,7 +317,7 @@ async def test_an_unload_aborts_what_waits_for_its_turn_too(sandbox):
     await sandbox.load("alpha")
     await sandbox.state(at_once=0)
     waiting = asyncio.create_task(sandbox.chat("[[tokens=3]]"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while not (await sandbox.state())["generations"]:
             pass
     assert (await sandbox.call("POST", "/v1/model/unload"))[0] == 200

@@ -135,5 +135,5 @@ async def test_the_demo_serves_its_models(sandbox_with):
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tabby_sandbox", *arguments],
-        cwd=ROOT, capture_output=True, text=True, timeout=10, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip

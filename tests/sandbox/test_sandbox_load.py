@@ -96,7 +96,7 @@ async def test_a_load_that_waits_behind_another_takes_effect_although_nobody_lis
         assert [(await first.data())["module"] for _ in range(2)] == [1, 2]
         await second.pings(2)
         await first.pings(1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(120):
         while {each["outcome"] for each in await sandbox.log("/v1/model/load")} != {"disconnected"}:
             pass
         await sandbox.release()

@@ -81,7 +81,7 @@ class Tabby:
         self.session = requests.Session()
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
-        answer = self.session.request(method, f"{self.url}/sandbox/{path}", json=body, timeout=10)
+        answer = self.session.request(method, f"{self.url}/sandbox/{path}", json=body, timeout=60)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
