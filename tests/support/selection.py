@@ -49,8 +49,10 @@ def _starts_gantry(module: ModuleType | None) -> bool:
 
 @pytest.hookimpl(tryfirst=True)  # before -m is looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what has to run on each database."""
+    """Mark what has to run on each database, and see that each test has an id of its own: xdist runs one of each id."""
     for item in items:
+        if item.id.params is None and "[" in item.name:  # schemathesis names a test when its id has been made
+            item._id = item.id.with_params(item.name.partition("[")[2].removesuffix("]"))
         if runs_on_each_database(item):
             item.add_marker(pytest.mark.database)
 

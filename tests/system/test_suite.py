@@ -34,6 +34,11 @@ def test_whatever_uses_a_database_runs_on_each(request: pytest.FixtureRequest) -
     assert "tests/browser/test_newcomer.py" not in once
 
 
+def test_no_two_tests_have_the_same_id(request: pytest.FixtureRequest) -> None:
+    ids = [item.nodeid for item in request.session.items]
+    assert len(set(ids)) == len(ids)
+
+
 def test_what_is_pure_runs_once(request: pytest.FixtureRequest) -> None:
     assert request.node.get_closest_marker("database") is None
 
