@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.db.models import CharField
 from django.db.models.functions import Cast
 from django.utils import timezone
-from support import calls
+from support import calls, messages
 from support.calls import Call
 from support.rivals import acting_as
 from support.servers import SERVER
@@ -23,26 +23,14 @@ from models_admin.models import Lease
 from models_admin.servers import state_row
 from models_admin.switching import admission, demand, gate
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("_calls")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("_a_model_is_loaded", "_calls")]
+_a_model_is_loaded = messages._a_model_is_loaded
 _calls = calls._calls
 
 
-@pytest.fixture(autouse=True)
-def _a_model_is_loaded(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
-    settings.QUEUED_PER_USER = 100
-    row = state_row.row(SERVER)
-    row.model, row.seen_at = "usual", timezone.now()
-    row.save()
-
-
 def say(name: str, times: int = 1) -> list[int]:
-    """So many messages of `name`, each in a conversation of its own; the replies, which any process may begin."""
-    owner, _ = User.objects.get_or_create(username=name)
-    waiting = []
-    for _ in range(times):
-        done = replies.send(Conversation.objects.create(owner=owner).pk, uuid.uuid4(), "Hello")
-        waiting.append(done.messages[-1])
+    """Messages of `name`; their replies, which any process may begin."""
+    waiting = messages.say(name, times)
     Message.objects.filter(pk__in=waiting).update(origin="")
     return waiting
 

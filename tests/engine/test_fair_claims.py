@@ -9,33 +9,20 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
-from support.servers import SERVER
+from support import messages
 
 from chat import claims, progress, replies
 from chat.models import Conversation, Message, Status
 from chat.progress import ClaimedReply, ReplyProgress
-from models_admin.servers import state_row
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("_a_model_is_loaded")]
+_a_model_is_loaded = messages._a_model_is_loaded
 BATCH = 16
 
 
-@pytest.fixture(autouse=True)
-def _a_model_is_loaded(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
-    settings.QUEUED_PER_USER = 100
-    row = state_row.row(SERVER)
-    row.model, row.seen_at = "usual", timezone.now()
-    row.save()
-
-
 def ask(name: str, times: int = 1) -> list[int]:
-    """So many messages of `name`, each in a conversation of its own; the replies that wait."""
-    owner, _ = User.objects.get_or_create(username=name)
-    waiting = []
-    for _ in range(times):
-        done = replies.send(Conversation.objects.create(owner=owner).pk, uuid.uuid4(), "Hello")
-        waiting.append(done.messages[-1])
+    """Messages of `name`; their replies, which have waited so long that any process may begin them."""
+    waiting = messages.say(name, times)
     Message.objects.filter(status=Status.QUEUED).update(queued_at=timezone.now() - timedelta(minutes=1))
     return waiting
 

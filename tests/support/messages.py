@@ -1,0 +1,34 @@
+"""Messages that wait for a reply, without a process that answers them: a line to be claimed from."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from chat import replies
+from chat.models import Conversation
+from models_admin.servers import state_row
+from support.servers import SERVER
+
+
+@pytest.fixture
+def _a_model_is_loaded(db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gate is open, nobody is told of anything, and a person may have many messages waiting."""
+    monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
+    settings.QUEUED_PER_USER = 100
+    row = state_row.row(SERVER)
+    row.model, row.seen_at = "usual", timezone.now()
+    row.save()
+
+
+def say(name: str, times: int = 1) -> list[int]:
+    """Send so many messages of `name`, each in a conversation of its own; return the replies that wait."""
+    owner, _ = User.objects.get_or_create(username=name)
+    return [
+        replies.send(Conversation.objects.create(owner=owner).pk, uuid.uuid4(), "Hello").messages[-1]
+        for _ in range(times)
+    ]
