@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from played_events import HERE, hello, models_hello
+from played_events import HERE, conversation, hello, models_hello
 from played_server import Served
 from playwright.sync_api import Page, ViewportSize, WebSocketRoute
 from support import schema_checks
@@ -136,8 +136,13 @@ class Site:
             self._send(self._hello(self.paths[-1]), self.paths[-1])
 
     def _hello(self, path: str) -> dict[str, Any]:
-        """What the server says first: no conversation on the socket of a chat that has none yet."""
+        """What the server says first: a conversation exactly where the socket's path names one."""
         assert self.hello is not None
         if path == "/ws/models/":
             return models_hello(self.hello["backend"])
+        if "conversation" not in self.hello:  # the page was opened without one, and has made one since
+            (number,) = re.findall(r"^/ws/chat/([^/]+)/$", path)
+            return hello(state=self.hello["backend"]) | {
+                "conversation": conversation(number, "New conversation")
+            }
         return self.hello

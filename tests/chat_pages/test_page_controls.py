@@ -321,6 +321,7 @@ def test_settings_made_before_the_first_message_go_into_the_new_conversation(sit
     sent = site.asked("POST", "/api/conversations")
     assert len(sent.pop("id")) == 36
     assert sent == {"system_prompt": "Be brief.", "temperature": None, "max_tokens": None}
+    assert site.sent("send")[0]["text"] == "Hello"
 
 
 @pytest.mark.parametrize("width", [390, 320])
