@@ -104,42 +104,6 @@ export function autosize(area) {
   area.style.height = `${area.scrollHeight}px`;
 }
 
-/**
- * Copy `text`, with `html` beside it for programs that take formatted text. Returns whether the browser allowed it.
- * @param {string} text
- */
-export async function copyText(text, html = "") {
-  const parts = Object.entries({ "text/plain": text, ...(html && { "text/html": html }) });
-  try {
-    const blobs = parts.map(([type, part]) => [type, new Blob([part], { type })]);
-    await navigator.clipboard.write([new ClipboardItem(Object.fromEntries(blobs))]);
-    return true;
-  } catch {
-    return copyByCommand(text, parts);
-  }
-}
-
-/**
- * No clipboard over plain http: the old way.
- * @param {string} text
- * @param {[string, string][]} parts
- */
-function copyByCommand(text, parts) {
-  const area = h("textarea", { class: "visually-hidden", readonly: true });
-  /** @param {ClipboardEvent} event */
-  const give = (event) => {
-    event.preventDefault();
-    for (const [type, part] of parts) event.clipboardData?.setData(type, part);
-  };
-  area.value = text;
-  area.addEventListener("copy", give);
-  document.body.append(area);
-  area.select();
-  const done = document.execCommand("copy");
-  area.remove();
-  return done;
-}
-
 /** A UUID; crypto.randomUUID is missing on pages served over plain http from another host. */
 export function uuid() {
   if (typeof crypto.randomUUID === "function") return crypto.randomUUID();

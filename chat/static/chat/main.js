@@ -3,11 +3,13 @@
 
 import { address } from "../shared/site.js";
 import { Socket } from "../shared/socket.js";
-import { call, Failure, words } from "./api.js";
+import { call, words } from "./api.js";
 import { described, ended } from "./backend.js";
 import { Banner } from "./banner.js";
+import { copyText, formatted } from "./clipboard.js";
 import { Composer } from "./composer.js";
-import { byId, copyText, uuid } from "./dom.js";
+import { Delivery } from "./delivery.js";
+import { byId, uuid } from "./dom.js";
 import { setUpMenu } from "./menu.js";
 import { Models } from "./models.js";
 import { Outbox } from "./outbox.js";
@@ -25,15 +27,11 @@ import { Welcome } from "./welcome.js";
 
 /**
  * @import {
- *   Boot, ChatErrorEvent, Created, Frame, KeptFrame, Settings, SocketEvent, SocketState
+ *   Boot, Frame, Settings, SocketEvent, SocketState
  * } from "../shared/types.d.ts"
  * @import { Change } from "./state.js"
  * @import { Actions } from "./view.js"
  */
-
-const AT_ONCE = 10; // frames
-const UNSAVED = 3000; // milliseconds until what could not be saved is sent again
-const TRY_AGAIN = 5000; // milliseconds until a conversation that could not be made is tried again
 
 /** @type {Boot} */
 const boot = JSON.parse(byId("boot").textContent ?? "");
@@ -43,26 +41,18 @@ state.conversation = boot.conversation;
 const outbox = new Outbox(boot.conversation?.id ?? null, store);
 /** @type {Set<number>} */
 const resyncing = new Set();
-/** @type {Settings} */
-let settings = { system_prompt: "", temperature: null, max_tokens: null }; // of a conversation that has not begun
 /** @type {Socket} */
 let socket;
-/** @type {Promise<void> | null} */
-let beginning = null;
-/** @type {string | null} */
-let newId = null; // of the conversation that begins
 let fetching = false;
 let fresh = true; // the socket has not been greeted yet
-let told = false; // that nothing can be saved
-/** @type {number | null} */
-let retrying = null;
 
 // Messages ---------------------------------------------------------------------------------------------------------
 
 /** @type {Actions} */
 const actions = {
   async copy(message, button) {
-    const done = await copyText(message.text, view.views.get(message.id)?.formatted());
+    const prose = message.role === "assistant" ? view.views.get(message.id)?.prose : undefined;
+    const done = await copyText(message.text, formatted(prose));
     toast(done ? "Copied." : "The browser did not allow copying.", null, 2000);
     button.focus();
   },
@@ -73,11 +63,11 @@ const actions = {
   earlier: fetchEarlier,
   edit(message) {
     const shown = view.views.get(message.id);
-    shown?.edit((text) => post({ type: "edit", id: message.id, text, client_id: uuid() }));
+    shown?.edit((text) => delivery.post({ type: "edit", id: message.id, text, client_id: uuid() }));
   },
   again(frame) {
     outbox.again(frame);
-    deliver(frame);
+    delivery.deliver(frame);
     view.schedule();
   },
   discard(frame) {
@@ -96,7 +86,7 @@ const banner = new Banner(
 );
 const composer = new Composer(boot.conversation?.id ?? null, boot.max_chars, {
   send(text) {
-    post({ type: "send", client_id: uuid(), text });
+    delivery.post({ type: "send", client_id: uuid(), text });
     view.toEnd();
   },
   stop: stopOne,
@@ -104,6 +94,18 @@ const composer = new Composer(boot.conversation?.id ?? null, boot.max_chars, {
     const message = last(state, (each) => each.role === "user");
     if (message) actions.edit(message);
     return Boolean(message);
+  },
+});
+
+const delivery = new Delivery(state, outbox, view, {
+  socket: () => socket,
+  kept: showWelcome,
+  begun({ id, title }) {
+    history.replaceState(null, "", address(`/c/${id}/`));
+    composer.belongTo(id);
+    sidebar.current = id;
+    sidebar.put({ id, title });
+    connect();
   },
 });
 
@@ -126,86 +128,6 @@ requests.onchange = () => {
 function now(frame) {
   if (!socket.send(frame)) toast("There is no connection at the moment. Try again when it is back.");
   else socket.expectAnswer();
-}
-
-/**
- * Send a frame that must not be lost: it is kept until the server acknowledges it.
- * @param {KeptFrame} frame
- */
-function post(frame) {
-  outbox.add(frame);
-  deliver(frame);
-  showWelcome();
-  view.schedule();
-}
-
-/** @param {KeptFrame} frame */
-function deliver(frame) {
-  if (!state.conversation) begin();
-  else if (view.connected && !beginning) transmit([frame]);
-}
-
-/**
- * Send frames a few at a time: the server takes only so many a second, and answers the rest with "too_fast".
- * @param {KeptFrame[]} frames
- */
-function transmit(frames) {
-  for (const frame of frames.slice(0, AT_ONCE)) if (socket.send(frame)) socket.expectAnswer();
-  if (frames.length > AT_ONCE) later(frames.slice(AT_ONCE));
-}
-
-/** @param {KeptFrame[]} frames */
-function later(frames) {
-  const connection = socket;
-  setTimeout(() => {
-    const still = frames.filter((frame) => outbox.waiting.includes(frame));
-    if (connection === socket && view.connected) transmit(still);
-  }, 1000);
-}
-
-/** Make the conversation that the first message belongs to; its socket then sends what waits. */
-function begin() {
-  // The page names it: where the answer was lost, the next try finds it.
-  newId ??= uuid();
-  if (!beginning && view.connected) socket.ask();
-  beginning ??= call("POST", "/conversations", { ...settings, id: newId })
-    .then(begun)
-    .catch(notBegun)
-    .finally(() => {
-      beginning = null;
-    });
-}
-
-/** @param {Created} made */
-function begun({ id, title }) {
-  state.conversation = { id, title, ...settings };
-  history.replaceState(null, "", address(`/c/${id}/`));
-  outbox.belongTo(id);
-  composer.belongTo(id);
-  sidebar.current = id;
-  sidebar.put({ id, title });
-  view.reached = true;
-  connect();
-}
-
-/** @param {unknown} error */
-function notBegun(error) {
-  const status = error instanceof Failure ? error.status : 0;
-  if (status === undefined) {
-    view.reached = false;
-    view.schedule();
-    setTimeout(beginAgain, TRY_AGAIN);
-  } else if (status === 507 || status === 503) {
-    unsaved(words(error), beginAgain);
-  } else {
-    for (const frame of outbox.waiting) outbox.refuse(frame.client_id, words(error));
-    view.schedule();
-  }
-}
-
-/** Messages wait for a conversation that could not be made. */
-function beginAgain() {
-  if (!state.conversation && outbox.waiting.length) begin();
 }
 
 /** The reader comes near the first message that is shown, and there are older ones. */
@@ -246,8 +168,8 @@ function onstate(stands) {
   banner.show(stands);
   view.schedule();
   if (stands.is === "lost" && stands.tries > 1) showModel();
-  if (open && !state.conversation) beginAgain();
-  else if (open && !fresh) transmit(outbox.waiting); // after a doubt: repeats do no harm
+  if (open && !state.conversation) delivery.beginAgain();
+  else if (open && !fresh) delivery.transmit(outbox.waiting); // after a doubt: repeats do no harm
 }
 
 /** @param {SocketEvent} event */
@@ -262,7 +184,7 @@ function onevent(event) {
   for (const change of apply(state, event)) react(change);
   if (event.type === "hello" && fresh) {
     fresh = false;
-    if (state.conversation) transmit(outbox.waiting);
+    if (state.conversation) delivery.transmit(outbox.waiting);
   }
   const end = event.type === "backend" ? ended(before, state.backend) : "";
   if (end) toast(end, null, 9000);
@@ -271,14 +193,13 @@ function onevent(event) {
 /** @param {Change} change */
 function react(change) {
   if (change.what === "acknowledged") {
-    const frame = outbox.take(change.client_id);
-    told = false;
+    const frame = delivery.acknowledged(change.client_id);
     if (frame && state.conversation) sidebar.touch(state.conversation.id);
   } else if (change.what === "resync") {
     if (!resyncing.has(change.id)) socket.send({ type: "resync", id: change.id });
     resyncing.add(change.id);
   } else if (change.what === "error") {
-    refused(change.error);
+    delivery.refused(change.error);
   } else if (change.what === "conversation" || change.what === "all") {
     showTitle();
   }
@@ -290,36 +211,6 @@ function react(change) {
     showWelcome();
   }
   view.change(change);
-}
-
-/**
- * The server can save nothing at the moment: what was sent is kept, and sent again until it is taken.
- * @param {string} detail
- * @param {() => void} retry
- */
-function unsaved(detail, retry) {
-  if (!told) toast(`${detail} What you wrote is kept here and sent again.`, null, 12_000);
-  told = true;
-  if (retrying !== null) return;
-  retrying = window.setTimeout(() => {
-    retrying = null;
-    retry();
-  }, UNSAVED);
-}
-
-/** @param {ChatErrorEvent} error */
-function refused({ code, detail, client_id: clientId }) {
-  if (code === "not_saved" && outbox.waiting.some((frame) => frame.client_id === clientId)) {
-    unsaved(detail, () => view.connected && transmit(outbox.waiting));
-    return;
-  }
-  if (code === "too_fast") {
-    later(outbox.waiting);
-    return;
-  }
-  const frame = clientId ? outbox.refuse(clientId, detail) : undefined;
-  if (frame?.type === "edit") outbox.take(frame.client_id);
-  if (frame?.type !== "send") toast(detail);
 }
 
 // Around the messages ----------------------------------------------------------------------------------------------
@@ -359,7 +250,7 @@ async function saveSettings(changed) {
   if (state.conversation) {
     await call("PATCH", `/conversations/${state.conversation.id}`, changed);
     Object.assign(state.conversation, changed);
-  } else settings = changed;
+  } else delivery.settings = changed;
   toast("Saved. Replies from now on follow these settings.", null, 3000);
 }
 
@@ -372,7 +263,7 @@ setUpKeys({
   stop: stopOne,
   type: () => composer.area.focus(),
 });
-setUpSettings(() => state.conversation ?? settings, saveSettings);
+setUpSettings(() => state.conversation ?? delivery.settings, saveSettings);
 setUpCopyButtons();
 sidebar.ontitle = (title) => {
   if (state.conversation) state.conversation.title = title;

@@ -2,8 +2,8 @@
 // One message on the page. What changes is touched, nothing else: blocks are appended, text nodes grow.
 
 import { paint } from "./paint.js";
-import { autosize, h, icon, iconButton, press } from "./dom.js";
-import { onKey } from "./keys.js";
+import { h, icon, iconButton, press } from "./dom.js";
+import { editor } from "./editor.js";
 import { isOpen } from "./state.js";
 import { Tail } from "./tail.js";
 import { facts, leftOut, statusOf, thoughtsTitle, waiting } from "./wording.js";
@@ -225,19 +225,6 @@ export class MessageView {
     this.body.append(unfold);
   }
 
-  /** A reply as a word processor takes it: HTML without what only serves this page. */
-  formatted() {
-    if (!this.reply) return "";
-    const copy = /** @type {HTMLElement} */ (this.prose.cloneNode(true));
-    for (const part of copy.querySelectorAll(".tail, .code-head")) part.remove();
-    for (const box of copy.querySelectorAll("input")) box.replaceWith(box.checked ? "☑" : "☐");
-    for (const code of copy.querySelectorAll("pre code")) code.replaceChildren(code.textContent ?? ""); // no colours
-    for (const frame of copy.querySelectorAll("div.code, div.table")) frame.replaceWith(...frame.childNodes);
-    for (const part of copy.querySelectorAll("[class], [tabindex]"))
-      for (const name of ["class", "tabindex"]) part.removeAttribute(name);
-    return copy.innerHTML.trim();
-  }
-
   /** @param {Held} message */
   showFoot(message) {
     const ended = !isOpen(message);
@@ -291,36 +278,15 @@ export class MessageView {
    */
   edit(save) {
     this.editing = true;
-    const area = h("textarea", { rows: "1", dir: "auto", "aria-label": "Edit your message" });
-    area.value = this.message.text;
-    const done = () => {
+    const form = editor(this.message.text, save, () => {
       this.editing = false;
       this.said = undefined;
       this.update(this.message, "");
       this.element.focus({ preventScroll: true });
-    };
-    const submit = () => {
-      const text = area.value.trim();
-      if (text && text !== this.message.text) save(text);
-      if (text) done();
-    };
-    area.addEventListener("input", () => autosize(area));
-    onKey(area, (event) => {
-      if (event.key === "Escape") {
-        event.stopPropagation();
-        done();
-      } else if (event.key === "Enter" && !event.shiftKey) {
-        event.preventDefault();
-        submit();
-      }
     });
-    const cancel = press("button small", done, "Cancel");
-    const send = press("button small primary", submit, "Send");
     this.body.className = "editor";
-    this.body.replaceChildren(area, h("div", { class: "dialog-actions" }, cancel, send));
+    this.body.replaceChildren(form.area, form.buttons);
     this.showFoot(this.message);
-    autosize(area);
-    area.focus();
-    area.setSelectionRange(area.value.length, area.value.length);
+    form.begin();
   }
 }

@@ -1,7 +1,8 @@
 // @ts-check
 // Keys that work on the whole page, and the Copy buttons of code.
 
-import { byId, copyText } from "./dom.js";
+import { copyText } from "./clipboard.js";
+import { byId } from "./dom.js";
 import { onKey } from "./keys.js";
 
 const SAID = 1600; // milliseconds that a button tells what came of it

@@ -4,6 +4,7 @@
 import { address } from "../shared/site.js";
 import { call, words } from "./api.js";
 import { byId, find, h, icon, iconButton } from "./dom.js";
+import { setUpDrawer } from "./drawer.js";
 import { dayGroup } from "./format.js";
 import { onKey } from "./keys.js";
 import { setUpMenu } from "./menu.js";
@@ -15,7 +16,6 @@ import { toast } from "./toast.js";
  * @import { Menu } from "./menu.js"
  */
 
-const PHONE = matchMedia("(max-width: 47.99rem)");
 const DELETED = "deleted";
 
 export class Sidebar {
@@ -36,7 +36,7 @@ export class Sidebar {
     this.next = list.next;
     this.current = current;
     this.place = byId("conversations");
-    this.setUpDrawer();
+    setUpDrawer();
     this.watcher = new IntersectionObserver(
       (entries) => entries.some((entry) => entry.isIntersecting) && this.more(),
       { root: this.place, rootMargin: "300px" },
@@ -44,37 +44,6 @@ export class Sidebar {
     this.draw();
     this.place.querySelector(".current")?.scrollIntoView({ block: "nearest" });
     this.offerUndo();
-  }
-
-  setUpDrawer() {
-    const root = document.documentElement;
-    const opener = byId("sidebar-open");
-    const sidebar = byId("sidebar");
-    /** @param {boolean} open */
-    const show = (open) => {
-      if (PHONE.matches) {
-        root.classList.toggle("drawer", open);
-        byId("scrim").hidden = !open;
-      } else if (open) {
-        delete root.dataset.sidebar;
-        localStorage.removeItem("gantry.sidebar");
-      } else {
-        root.dataset.sidebar = "folded";
-        localStorage.setItem("gantry.sidebar", "folded");
-      }
-      opener.setAttribute("aria-expanded", String(open));
-      if (open) byId("sidebar-close").focus();
-      else if (sidebar.contains(document.activeElement) || document.activeElement === document.body)
-        opener.focus();
-    };
-    opener.addEventListener("click", () => show(true));
-    byId("sidebar-close").addEventListener("click", () => show(false));
-    byId("scrim").addEventListener("click", () => show(false));
-    onKey(sidebar, (event) => event.key === "Escape" && PHONE.matches && show(false));
-    PHONE.addEventListener("change", () => {
-      root.classList.remove("drawer");
-      byId("scrim").hidden = true;
-    });
   }
 
   /**
