@@ -41,20 +41,11 @@ class ChatConsumer(Page):
     async def welcome(self) -> None:
         """Close with 4404 where the conversation is not this user's; else send `hello` and go on telling."""
         wanted = self.scope["url_route"]["kwargs"]["conversation_id"]
-        if await db_threads.read(replies.conversation_of, self.scope["user"].pk, wanted) is None:
+        if await db_threads.read(replies.conversation_of, self.visit.user, wanted) is None:
             await self.close(NOT_FOUND)
             return
         await hub.current()
         self.conversation = wanted
-        self._frames: dict[str, Callable[[Frame], Awaitable[None]]] = {
-            "send": self._on_send,
-            "edit": self._on_edit,
-            "regenerate": self._on_regenerate,
-            "continue": self._on_continue,
-            "select": self._on_select,
-            "stop": self._on_stop,
-            "resync": self._on_resync,
-        }
         self._held = []
         rooms.join(wanted, self)
         told = await db_threads.read(wire.branch, wanted)
@@ -91,12 +82,12 @@ class ChatConsumer(Page):
         frame: Frame = {}
         try:
             frame = _parsed(text_data)
-            handler = self._frames.get(_word(frame, "type"))
+            handler = FRAMES.get(_word(frame, "type"))
             if handler is None:
                 raise FrameRefused(
                     "unknown_type", f"There is no frame of the type “{_word(frame, 'type')[:40]}”."
                 )
-            await handler(frame)
+            await handler(self, frame)
         except FrameRefused as refusal:
             self._refuse_frame(refusal.code, refusal.detail, refusal.client_id or frame.get("client_id"))
         except DatabaseError as trouble:
@@ -167,6 +158,17 @@ class ChatConsumer(Page):
             told = await db_threads.read(wire.branch, self._here)
             rooms.tell(self._here, dispatcher.hello(told, hub.public))
         dispatcher.wake()
+
+
+FRAMES: dict[str, Callable[[ChatConsumer, Frame], Awaitable[None]]] = {
+    "send": ChatConsumer._on_send,
+    "edit": ChatConsumer._on_edit,
+    "regenerate": ChatConsumer._on_regenerate,
+    "continue": ChatConsumer._on_continue,
+    "select": ChatConsumer._on_select,
+    "stop": ChatConsumer._on_stop,
+    "resync": ChatConsumer._on_resync,
+}
 
 
 def _done(ask: Callable[..., Done], conversation: uuid.UUID, *facts: Any) -> tuple[Done, list[ChatEvent]]:

@@ -28,8 +28,10 @@ class SocketProtocol(WebSocketProtocol):  # type: ignore[misc]  # daphne has no 
     _unread: int | None = None  # bytes written since the reader fell behind; None while it keeps up
 
     def onOpen(self) -> None:
-        """Ask the transport to say when the reader falls behind, and when it has caught up."""
+        """Forget the request's headers; have the transport say when the reader falls behind, and when it has caught up."""
         super().onOpen()
+        self.clean_headers = self.http_headers = None
+        self.request.headers = None
         self.transport.unregisterProducer()  # the HTTP channel as which the connection began
         self.transport.registerProducer(self, True)
 

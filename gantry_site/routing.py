@@ -7,10 +7,10 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from channels.auth import AuthMiddlewareStack
-from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.routing import URLRouter
 from channels.security.websocket import WebsocketDenier
 from django.conf import settings
+from django.http.cookie import parse_cookie
 from django.http.request import split_domain_port, validate_host
 from django.urls import path, re_path
 
@@ -28,6 +28,7 @@ from models_admin.servers import machine
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Application = Callable[..., Awaitable[None]]
 
+HEADERS = (b"host", b"origin", b"cookie")  # of a socket: what it is looked at for
 END_SECONDS = 3  # for replies to be put back; who comes too late is taken for dead, and others take over
 
 
@@ -48,9 +49,7 @@ def build(pages: Application) -> Application:
             re_path("", WebsocketDenier.as_asgi()),
         ]
     )
-    routes = ProtocolTypeRouter(
-        {"http": bounded(pages), "websocket": from_our_pages(AuthMiddlewareStack(sockets))}
-    )
+    http, websocket = bounded(pages), from_our_pages(sockets)
 
     async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         start()
@@ -58,11 +57,11 @@ def build(pages: Application) -> Application:
             await _lifespan(receive, send)
         elif scope["type"] == "websocket":
             with log_context.request(""):
-                path = _within(scope["path"])
-                await routes({**scope, "path": path, "outgoing": Outgoing(send)}, receive, send)
+                scope = {**scope, "path": _within(scope["path"])}
+                await websocket(scope, receive, send)
         else:
             path = f"{settings.FORCE_SCRIPT_NAME or ''}{_within(scope['path'])}"
-            await routes({**scope, "path": path}, receive, send)
+            await http({**scope, "path": path}, receive, send)
 
     return application
 
@@ -74,17 +73,22 @@ def _within(path: str) -> str:
 
 
 def from_our_pages(sockets: Application) -> Application:
-    """Return `sockets` for Gantry's own pages only: others are refused with 403, and so is who names no page."""
+    """Return `sockets` for Gantry's own pages only: others are refused with 403, and so is who names no page.
+
+    A socket is open for hours, and there are many: of the scope, which is emptied, only what a consumer needs is kept.
+    """
     denied = WebsocketDenier.as_asgi()
 
     async def checked(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        said = {
-            name: value.decode("latin-1") for name, value in scope["headers"] if name in (b"host", b"origin")
-        }
-        host, origin = said.get(b"host", ""), said.get(b"origin", "")
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"] if name in HEADERS}
+        host, origin = headers.get(b"host", ""), headers.get(b"origin", "")
         known = validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS)
         ours = is_ours(origin, host, secure=scope.get("scheme") == "wss")
-        await (sockets if known and ours else denied)(scope, receive, send)
+        cookies = parse_cookie(headers.get(b"cookie", ""))
+        kept = {"type": scope["type"], "path": scope["path"], "outgoing": Outgoing(send)}
+        kept["session_key"] = cookies.get(settings.SESSION_COOKIE_NAME, "")
+        scope.clear()
+        await (sockets if known and ours else denied)(kept, receive, send)
 
     return checked
 

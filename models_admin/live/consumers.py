@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import orjson
+from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 
+from models_admin import db_threads
 from models_admin.live import sessions
 from models_admin.live.allowance import FLOODED, Allowance
 from models_admin.live.hub import hub
@@ -21,23 +26,44 @@ TOO_FAST = "Too many messages at once. Wait a moment, then try again."
 
 
 class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
-    """A socket that is told of the backend's state as long as it is open."""
+    """A socket that is told of the backend's state as long as it is open.
 
-    groups: list[str] = []
+    It takes one message after the other in the task that serves the socket. Channels would begin a task for each, and have a
+    thread tidy up its database connections: for channel layers and queries, which no consumer here has.
+    """
+
     _flooded = False
 
-    async def connect(self) -> None:
+    async def __call__(
+        self,
+        scope: dict[str, Any],
+        receive: Callable[[], Awaitable[dict[str, Any]]],
+        send: Callable[[dict[str, Any]], Awaitable[None]],
+    ) -> None:
+        """Serve a socket, whose `scope` has the way out and the key of the session that opens it."""
+        self.scope, self.base_send = scope, send
+        with contextlib.suppress(StopConsumer):
+            while True:
+                message = await receive()
+                await getattr(self, message["type"].replace(".", "_"))(message)
+
+    async def websocket_connect(self, message: dict[str, Any]) -> None:
         """Accept; close with 4401 where nobody is signed in; else send `hello` and go on telling."""
         # What the page is told goes past the layers around this consumer: they have no say in it.
         self._outgoing: Outgoing = self.scope["outgoing"]
         self._allowance = Allowance()
+        visitor = await db_threads.read(sessions.opened, self.scope["session_key"])
         await self.accept()
-        user = self.scope.get("user")
-        if user is None or not user.is_authenticated:
+        if visitor is None:
             await self.close(NOT_SIGNED_IN)
             return
-        self.visit, self.staff = sessions.visit(self.scope), bool(user.is_staff)
+        self.visit, self.staff = visitor
         await self.welcome()
+
+    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
+        """The page has gone."""
+        await self.disconnect(message["code"])
+        raise StopConsumer
 
     @property
     def insider(self) -> bool:

@@ -25,7 +25,7 @@ class Outgoing:
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[str] | None = None  # a page that keeps up needs none
         self._size = 0
         self._task: asyncio.Task[None] | None = None
         self._cut = False
@@ -40,6 +40,8 @@ class Outgoing:
                 self._task = asyncio.create_task(self._go_on(rest))
                 self._task.add_done_callback(_looked_at)
             return
+        if self._waiting is None:
+            self._waiting = deque()
         self._waiting.append(text)
         self._size += len(text)
         if self._size > MOST_WAITING:
@@ -53,11 +55,11 @@ class Outgoing:
                 self._size -= len(text)
                 await self._send({"type": "websocket.send", "text": text})
         finally:
-            self._task = None
+            self._task = self._waiting = None
 
     def _hang_up(self) -> None:
         self._cut = True
-        self._waiting.clear()
+        self._waiting = None
         if self._task is not None:
             self._task.cancel()
         self._task = asyncio.create_task(self._send({"type": "websocket.close", "code": TRY_AGAIN_LATER}))

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from django.contrib.auth import HASH_SESSION_KEY, get_user_model
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
+from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -28,10 +29,17 @@ class Visit:
     proof: str
 
 
-def visit(scope: Any) -> Visit:
-    """The visit of a signed-in ASGI scope."""
-    session = scope["session"]
-    return Visit(session.session_key or "", scope["user"].pk, session.get(HASH_SESSION_KEY, ""))
+def opened(key: str) -> tuple[Visit, bool] | None:
+    """Return the visit of whoever brings this session's key, and whether they may enter the admin site; None for nobody."""
+    session = SessionStore(key)
+    try:
+        user = get_user_model()._meta.pk.to_python(session[SESSION_KEY])
+    except KeyError:
+        return None
+    visit = Visit(key, user, session.get(HASH_SESSION_KEY, ""))
+    proofs, staff = _proofs({user})
+    known = session.get(BACKEND_SESSION_KEY) in settings.AUTHENTICATION_BACKENDS
+    return (visit, user in staff) if known and _holds(visit, proofs) else None
 
 
 def looked_at(visits: Iterable[Visit]) -> tuple[set[Visit], set[int]]:
@@ -39,13 +47,12 @@ def looked_at(visits: Iterable[Visit]) -> tuple[set[Visit], set[int]]:
     asked = set(visits)
     alive = _alive({each.key for each in asked})
     proofs, staff = _proofs({each.user for each in asked})
-    ended = {
-        each
-        for each in asked
-        if each.key not in alive
-        or not any(constant_time_compare(each.proof, proof) for proof in proofs.get(each.user, ()))
-    }
-    return ended, staff
+    return {each for each in asked if each.key not in alive or not _holds(each, proofs)}, staff
+
+
+def _holds(visit: Visit, proofs: dict[int, tuple[str, ...]]) -> bool:
+    """Whether the session was opened with what is still the user's password."""
+    return any(constant_time_compare(visit.proof, proof) for proof in proofs.get(visit.user, ()))
 
 
 def _alive(keys: set[str]) -> set[str]:
