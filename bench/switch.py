@@ -93,8 +93,8 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.switch", description="Measure a switch.")
-    parser.add_argument("--quick", dest="rounds", action="store_const", const=1, help="one round")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", dest="rounds", action="store_const", const=1, help="one round")
     parser.add_argument("--pages", type=int, default=200)
     parser.add_argument(
         "--server", choices=("daphne", "uvicorn"), default=os.environ.get("SERVER") or "daphne"
