@@ -49,6 +49,7 @@ class Histogram:
 
 FIRST_TOKEN = Histogram("first_token", 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 TOKEN_DELAY = Histogram("token_delay", 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+LOOP_DELAY = Histogram("loop_delay", 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 
 
 def count(field: str, by: float = 1) -> None:
@@ -64,8 +65,12 @@ def start() -> None:
 
 
 async def _flush_for_ever() -> None:
+    now = asyncio.get_running_loop().time
     while True:
+        due = now() + FLUSH_SECONDS
         await asyncio.sleep(FLUSH_SECONDS)
+        if _counts:  # a process that relays nothing at the moment holds nobody up
+            LOOP_DELAY.observe(max(0.0, now() - due))
         await flush()
 
 

@@ -78,6 +78,10 @@ def _of_redis() -> Iterator[Metric]:
     for histogram, says in (
         (counters.FIRST_TOKEN, "From asking TabbyAPI to the first token of a reply."),
         (counters.TOKEN_DELAY, "Between two arrivals of tokens of one reply."),
+        (
+            counters.LOOP_DELAY,
+            "How late the event loop of a web process that relays is, looked at once a second.",
+        ),
     ):
         buckets, total = histogram.read(kept)
         yield HistogramMetricFamily(

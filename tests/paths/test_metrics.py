@@ -78,6 +78,7 @@ def test_it_counts_what_happens_for_all_processes_together(
     assert more("switch_step_seconds_sum", step="loading") > 0
     assert more("tokens_total", kind="completion") == 40
     assert more("tokens_total", kind="prompt") > 0
+    assert more("loop_delay_seconds_count") > 0
     assert more("first_token_seconds_count") == 2
     assert more("token_delay_seconds_count") > 0
     assert value(after, "token_delay_seconds_bucket", le="+Inf") == value(after, "token_delay_seconds_count")
