@@ -30,29 +30,24 @@ def claim(holder: str, room: int) -> list[ClaimedReply]:
     with transaction.atomic():
         server = gate.enter(known.default())
         ids = admission.claimable(queue.KIND, holder, room)
-        found = Message.objects.select_related("conversation").in_bulk(ids)
+        found = Message.objects.select_related("conversation", "parent").in_bulk(ids)
         chosen = [found[pk] for pk in ids if pk in found]
         leases = gate.lease(server.pk, holder, [f"{queue.KIND} {message.pk}" for message in chosen])
-        _begin(chosen, leases, server.model)
+        begun = _begin(chosen, leases, server.model)
     try:
-        return _works(chosen, server.epoch)
+        said = prompts.said(message.conversation_id for message in begun)
+        return [_work(message, server.epoch, said[message.conversation_id]) for message in begun]
     except Exception as error:
         if db_threads.away(error):
             raise
-        return [work for message in chosen for work in _alone(message, server.epoch)]
-
-
-def _works(chosen: Sequence[Message], epoch: int) -> list[ClaimedReply]:
-    asked = prompts.above(chosen)
-    shown = {each for message in chosen for each in (message.pk, message.parent_id) if each is not None}
-    rows = {row["id"]: row for row in wire.messages(shown)}
-    return [_work(message, epoch, asked[message.pk], rows) for message in chosen]
+        return [work for message in begun for work in _alone(message, server.epoch)]
 
 
 def _alone(message: Message, epoch: int) -> list[ClaimedReply]:
     """The work of one reply; none if that cannot be read: then it fails, and keeps no other from beginning."""
     try:
-        return _works([message], epoch)
+        said = prompts.said([message.conversation_id])
+        return [_work(message, epoch, said[message.conversation_id])]
     except Exception as error:
         if db_threads.away(error):
             raise
@@ -74,11 +69,13 @@ WHERE id = %s AND status = %s
 """
 
 
-def _begin(messages: Sequence[Message], leases: Sequence[Lease], model: str) -> None:
+def _begin(messages: Sequence[Message], leases: Sequence[Lease], model: str) -> list[Message]:
+    """Write down that these replies are begun; return those that waited until then, as they are now."""
     now = timezone.now()
     for message, lease in zip(messages, leases, strict=True):
         message.status, message.claim, message.lease = Status.STREAMING, uuid.uuid4(), lease.pk
         message.started_at, message.model = message.started_at or now, model
+        message.revision += 1
         if message.handovers and message.handovers[-1]["model"] == model:
             del message.handovers[-1]  # cut, and continued by the same model: no change of hands
     fields = {field.name: field for field in Message._meta.concrete_fields}
@@ -92,11 +89,17 @@ def _begin(messages: Sequence[Message], leases: Sequence[Lease], model: str) -> 
     ]
     with connection.cursor() as cursor:
         cursor.executemany(BEGIN, rows)
+        if cursor.rowcount == len(rows):
+            return list(messages)
+    # On PostgreSQL some of them may have been stopped meanwhile: stopping does not pass the gate.
+    claims = {message.claim for message in messages}
+    now_begun = Message.objects.filter(pk__in=[message.pk for message in messages], claim__in=claims)
+    begun = set(now_begun.values_list("pk", flat=True))
+    gate.release([message.lease for message in messages if message.lease and message.pk not in begun])
+    return [message for message in messages if message.pk in begun]
 
 
-def _work(
-    message: Message, epoch: int, prompt: list[dict[str, str]], rows: dict[int, page_schema.Message]
-) -> ClaimedReply:
+def _work(message: Message, epoch: int, said: prompts.Said) -> ClaimedReply:
     conversation = message.conversation
     params: dict[str, Any] = {}
     if conversation.temperature is not None:
@@ -119,8 +122,12 @@ def _work(
         # Thoughts that were cut before a word of the answer came cannot be continued: they are thought again.
         reasoning=message.reasoning if message.text else "",
         reasoning_seconds=message.reasoning_seconds if message.text else None,
-        prompt=prompt,
+        prompt=prompts.above(message, said),
         params=params,
-        row=rows[message.pk],
-        asked=rows.get(message.parent_id or 0),
+        row=_shown(message, said),
+        asked=_shown(message.parent, said) if message.parent else None,
     )
+
+
+def _shown(message: Message, said: prompts.Said) -> page_schema.Message:
+    return wire.shown(message, versions=prompts.versions(message, said), position=None)

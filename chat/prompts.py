@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 
 from chat.models import Message
 
-
-def above(replies: Sequence[Message]) -> dict[int, list[dict[str, str]]]:
-    """The prompt for each of the replies, by its id."""
-    conversations = {reply.conversation_id for reply in replies}
-    rows = {
-        pk: (parent, role, text)
-        for pk, parent, role, text in Message.objects.filter(conversation__in=conversations).values_list(
-            "pk", "parent_id", "role", "text"
-        )
-    }
-    return {reply.pk: _branch(reply, rows) for reply in replies}
+Turn = tuple[int | None, str, str]  # the message that it answers, its role, its text
+Said = Mapping[int, Turn]  # all of a conversation, by the ids of its messages
 
 
-def _branch(message: Message, rows: Mapping[int, tuple[int | None, str, str]]) -> list[dict[str, str]]:
+def said(conversations: Iterable[uuid.UUID]) -> Mapping[uuid.UUID, Said]:
+    """What has been said in each of the conversations."""
+    found: dict[uuid.UUID, dict[int, Turn]] = defaultdict(dict)
+    rows = Message.objects.filter(conversation__in=set(conversations))
+    for conversation, pk, parent, role, text in rows.values_list(
+        "conversation_id", "pk", "parent_id", "role", "text"
+    ):
+        found[conversation][pk] = (parent, role, text)
+    return found
+
+
+def above(reply: Message, said: Said) -> list[dict[str, str]]:
+    """The prompt for a reply."""
     turns: list[dict[str, str]] = []
-    at = message.parent_id
-    while at is not None and at in rows:
-        parent, role, text = rows[at]
+    at = reply.parent_id
+    while at is not None and at in said:
+        parent, role, text = said[at]
         if text:
             turns.append({"role": role, "content": text})
         at = parent
-    if message.conversation.system_prompt:
-        turns.append({"role": "system", "content": message.conversation.system_prompt})
+    if reply.conversation.system_prompt:
+        turns.append({"role": "system", "content": reply.conversation.system_prompt})
     return turns[::-1]
+
+
+def versions(message: Message, said: Said) -> list[int]:
+    """The messages with the same parent as this one, itself included, oldest first."""
+    return sorted(pk for pk, (parent, *_) in said.items() if parent == message.parent_id)
 
 
 def without_oldest(prompt: list[dict[str, str]]) -> list[dict[str, str]] | None:
