@@ -18,7 +18,6 @@ from chat import page_schema, progress, prompts, queue, wire
 from chat.models import Message, Status
 from chat.progress import ClaimedReply
 from models_admin import db_threads
-from models_admin.models import Lease
 from models_admin.servers import known
 from models_admin.switching import admission, gate
 
@@ -32,22 +31,22 @@ def claim(holder: str, room: int) -> list[ClaimedReply]:
         ids = admission.claimable(queue.KIND, holder, room)
         found = Message.objects.select_related("conversation", "parent").in_bulk(ids)
         chosen = [found[pk] for pk in ids if pk in found]
-        leases = gate.lease(server.pk, holder, [f"{queue.KIND} {message.pk}" for message in chosen])
-        begun = _begin(chosen, leases, server.model)
+        lease(chosen, holder, server.pk, server.model)
+        begun = _begin(chosen)
     try:
         said = prompts.said(message.conversation_id for message in begun)
-        return [_work(message, server.epoch, said[message.conversation_id]) for message in begun]
+        return [work(message, server.epoch, said[message.conversation_id]) for message in begun]
     except Exception as error:
         if db_threads.away(error):
             raise
-        return [work for message in begun for work in _alone(message, server.epoch)]
+        return [each for message in begun for each in alone(message, server.epoch)]
 
 
-def _alone(message: Message, epoch: int) -> list[ClaimedReply]:
+def alone(message: Message, epoch: int) -> list[ClaimedReply]:
     """The work of one reply; none if that cannot be read: then it fails, and keeps no other from beginning."""
     try:
         said = prompts.said([message.conversation_id])
-        return [_work(message, epoch, said[message.conversation_id])]
+        return [work(message, epoch, said[message.conversation_id])]
     except Exception as error:
         if db_threads.away(error):
             raise
@@ -69,15 +68,20 @@ WHERE id = %s AND status = %s
 """
 
 
-def _begin(messages: Sequence[Message], leases: Sequence[Lease], model: str) -> list[Message]:
-    """Write down that these replies are begun; return those that waited until then, as they are now."""
+def lease(messages: Sequence[Message], holder: str, server: int, model: str) -> None:
+    """Give each of the replies a lease, and the columns of one that is begun: they are to be written in this transaction."""
     now = timezone.now()
-    for message, lease in zip(messages, leases, strict=True):
-        message.status, message.claim, message.lease = Status.STREAMING, uuid.uuid4(), lease.pk
+    leases = gate.lease(server, holder, [f"{queue.KIND} {message.pk}" for message in messages])
+    for message, given in zip(messages, leases, strict=True):
+        message.status, message.claim, message.lease = Status.STREAMING, uuid.uuid4(), given.pk
         message.started_at, message.model = message.started_at or now, model
         message.revision += 1
         if message.handovers and message.handovers[-1]["model"] == model:
             del message.handovers[-1]  # cut, and continued by the same model: no change of hands
+
+
+def _begin(messages: Sequence[Message]) -> list[Message]:
+    """Write down that these replies are begun; return those that waited until then."""
     fields = {field.name: field for field in Message._meta.concrete_fields}
     rows = [
         (
@@ -99,14 +103,15 @@ def _begin(messages: Sequence[Message], leases: Sequence[Lease], model: str) -> 
     return [message for message in messages if message.pk in begun]
 
 
-def _work(message: Message, epoch: int, said: prompts.Said) -> ClaimedReply:
+def work(message: Message, epoch: int, said: prompts.Said) -> ClaimedReply:
+    """What is needed to generate a reply that is begun; `said`: all of its conversation."""
     conversation = message.conversation
     params: dict[str, Any] = {}
     if conversation.temperature is not None:
         params["temperature"] = conversation.temperature
     if conversation.max_tokens is not None:
         params["max_tokens"] = conversation.max_tokens
-    assert message.claim is not None  # noqa: S101 (set a moment ago, in _begin)
+    assert message.claim is not None  # noqa: S101 (set a moment ago, in lease)
     assert message.lease is not None  # noqa: S101
     return ClaimedReply(
         message=message.pk,

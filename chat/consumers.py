@@ -12,10 +12,11 @@ from django.db import DatabaseError
 
 from chat import replies, wire
 from chat.dispatch import dispatcher
-from chat.models import Status
-from chat.page_schema import ChatErrorEvent, ChatEvent, Message, MessageEvent
+from chat.group_commit import group_commit
+from chat.page_schema import ChatErrorEvent, ChatEvent, Message
 from chat.replies import Done, FrameRefused
 from chat.rooms import rooms
+from chat.sends import Send
 from models_admin import db_threads, events, saving
 from models_admin.live.consumers import PING, PONG, Page
 from models_admin.live.hub import hub
@@ -106,7 +107,10 @@ class ChatConsumer(Page):
     async def _on_send(self, frame: Frame) -> None:
         parent = _number(frame, "parent") if frame.get("parent") is not None else None
         text, client_id = _word(frame, "text"), _uuid(frame, "client_id")
-        await self._obey(replies.send, client_id, text, parent)
+        if parent is None:
+            await group_commit.send(Send(self._here, client_id, text))
+        else:
+            await self._obey(replies.send, client_id, text, parent)
 
     async def _on_edit(self, frame: Frame) -> None:
         text, client_id = _word(frame, "text"), _uuid(frame, "client_id")
@@ -149,7 +153,7 @@ class ChatConsumer(Page):
 
     async def _obey(self, ask: Callable[..., Done], *facts: Any) -> None:
         """Do what is asked, tell all pages of the conversation what changed, and have queued replies claimed."""
-        done, changes = await db_threads.write(_done, ask, self._here, *facts)
+        done, changes = await db_threads.write(replies.obey, ask, self._here, *facts)
         if done.stop is not None and not dispatcher.stop_reply(done.stop):
             events.send("stop", message=done.stop)
         for event in changes:
@@ -169,23 +173,6 @@ FRAMES: dict[str, Callable[[ChatConsumer, Frame], Awaitable[None]]] = {
     "stop": ChatConsumer._on_stop,
     "resync": ChatConsumer._on_resync,
 }
-
-
-def _done(ask: Callable[..., Done], conversation: uuid.UUID, *facts: Any) -> tuple[Done, list[ChatEvent]]:
-    """Do what is asked, and read what pages are to be told of it: one visit to the database for both."""
-    done = ask(conversation, *facts)
-    told: list[ChatEvent] = []
-    if done.titled:
-        told.append({"type": "conversation", "conversation": wire.conversation_by_id(conversation)})
-    if not done.rebranched:
-        # Of a reply that streams, the process that relays it tells: the database is behind it.
-        shown: list[MessageEvent] = [
-            {"type": "message", "message": message}
-            for message in wire.messages(done.messages)
-            if message["status"] != Status.STREAMING
-        ]
-        told += shown
-    return done, told
 
 
 def _streams_here(conversation: uuid.UUID) -> bool:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -43,7 +43,8 @@ class Dispatcher:
         self.lives: dict[int, LiveReply] = {}
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._started = self._stopping = self._claiming = False
+        self._started = self._stopping = False
+        self._claiming = 0
         self._tabby: AsyncTabby | None = None
         self._ends = ReplyEnds()
         self._ticks = 0
@@ -56,9 +57,9 @@ class Dispatcher:
         self._started = True
         self._tabby = connections.async_client(known.default())
         hub.handlers |= {
-            "let_go": lambda event: self._wake_tick(),
+            "let_go": lambda event: self._spawn(self._look_at_leases()),
             "room": self._hear_room,
-            "stop": self._hear_stop,
+            "stop": lambda event: self.stop_reply(event["message"]),
             "watching": self._hear_watching,
         }
         hub.listeners.append(self._hear_snapshot)
@@ -88,6 +89,15 @@ class Dispatcher:
             "earlier": told["earlier"],
         }
 
+    @contextlib.contextmanager
+    def claiming(self) -> Iterator[bool]:
+        """Keep this process from ending before what is claimed within has begun; whether anything may be claimed."""
+        self._claiming += 1
+        try:
+            yield self._tabby is not None and not self._stopping
+        finally:
+            self._claiming -= 1
+
     def wake(self) -> None:
         """There may be something to claim."""
         self._wake.set()
@@ -116,34 +126,33 @@ class Dispatcher:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), TICK_SECONDS)
             self._wake.clear()
-            self._claiming = True
             try:
-                await self._claim()
+                with self.claiming():
+                    await self._claim()
             except gate.Closed:
                 pass
             except DatabaseError as error:
                 log.warning("Replies cannot be claimed (%s): trying again", error)
             except Exception:  # whatever it was, later messages must be answered
                 log.exception("Replies could not be claimed: trying again")
-            finally:
-                self._claiming = False
 
     async def _claim(self) -> None:
         while not self._stopping and await db_threads.read(queue.waiting().exists):
             works = await db_threads.write(claims.claim, process.name(), BATCH)
             for work in works:
-                self._begin(work)
+                self.begin(work)
             if len(works) < BATCH:
                 return
 
-    def _begin(self, work: ClaimedReply) -> None:
+    def begin(self, work: ClaimedReply) -> None:
+        """Generate a claimed reply."""
         assert self._tabby is not None  # noqa: S101 (set in start)
         if (lost := self.lives.get(work.message)) is not None:
             lost.end(EndReason.LOST)  # its lease ran out while this process was too slow to keep it
         try:
             live = self.lives[work.message] = LiveReply(work, self._tabby)
         except Exception as error:  # noqa: BLE001 (whatever it was, the replies that were claimed with it begin)
-            self._spawn(self._refuse(work, error))
+            self._spawn(self._show_end(work, error))
             return
         self._spawn(self._carry_out(live))
 
@@ -164,13 +173,10 @@ class Dispatcher:
                 del self.lives[work.message]
         await self._show_end(work)
 
-    async def _refuse(self, work: ClaimedReply, error: BaseException) -> None:
-        """Fail a reply that never began here."""
-        await self._ends.refuse(work, error)
-        await self._show_end(work)
-
-    async def _show_end(self, work: ClaimedReply) -> None:
-        """Show what has become of a reply; another one may have its place."""
+    async def _show_end(self, work: ClaimedReply, refused: BaseException | None = None) -> None:
+        """Show what has become of a reply, which fails if it was refused here; another one may have its place."""
+        if refused is not None:
+            await self._ends.refuse(work, refused)
         await rooms.show(work.conversation, [work.message])
         self.wake()
 
@@ -211,9 +217,6 @@ class Dispatcher:
                 return
             for live in growing:
                 await self._save([live])
-
-    def _wake_tick(self) -> None:
-        self._spawn(self._look_at_leases())
 
     async def _look_at_leases(self) -> None:
         """Beat for all leases; end the replies whose lease was revoked or lost, or whose reader wants them to stop."""
@@ -271,9 +274,6 @@ class Dispatcher:
                 live.end(EndReason.LET_GO)
         if snapshot["state"] == "ready":
             self.wake()
-
-    def _hear_stop(self, event: dict[str, Any]) -> None:
-        self.stop_reply(event["message"])
 
     def _hear_room(self, event: dict[str, Any]) -> None:
         if event["origin"] != process.name():

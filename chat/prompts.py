@@ -6,6 +6,8 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+from django.db import connection
+
 from chat.models import Message
 
 Turn = tuple[int | None, str, str]  # the message that it answers, its role, its text
@@ -21,6 +23,17 @@ def said(conversations: Iterable[uuid.UUID]) -> Mapping[uuid.UUID, Said]:
     ):
         found[conversation][pk] = (parent, role, text)
     return found
+
+
+SAID_BEFORE = """
+SELECT chosen.id, message.id, message.parent_id, message.role, message.text FROM ({chosen}) AS chosen
+LEFT JOIN chat_message AS message ON message.conversation_id = CAST(chosen.series AS %s)
+"""
+
+
+def said_before() -> str:
+    """What has been said in the conversations of replies that are chosen: a query for admission.startable()."""
+    return SAID_BEFORE % ("uuid" if connection.vendor == "postgresql" else "text")
 
 
 def above(reply: Message, said: Said) -> list[dict[str, str]]:

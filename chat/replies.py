@@ -1,12 +1,13 @@
 """What people ask of a conversation: send, stop, regenerate, continue, edit, select. Each is one transaction.
 
-claims.py and progress.py do the rest. A message that is sent twice (the page repeats it until it is acknowledged) is one
-message: `client_id` tells.
+claims.py and progress.py do the rest; sends.py does for many at once what `send` does for one. A message that is sent twice
+(the page repeats it until it is acknowledged) is one message: `client_id` tells.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,9 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from chat import wire
 from chat.models import OPEN, Conversation, Message, Role, Status
+from chat.page_schema import ChatEvent, MessageEvent
 from models_admin import events, process
 from models_admin.visible import visible
 
@@ -53,6 +56,23 @@ class Done:
     stop: int | None = None  # a reply that some process streams and must stop
 
 
+def obey(ask: Callable[..., Done], conversation: uuid.UUID, *facts: Any) -> tuple[Done, list[ChatEvent]]:
+    """Do what is asked, and read what pages are to be told of it: one visit to the database for both."""
+    done = ask(conversation, *facts)
+    told: list[ChatEvent] = []
+    if done.titled:
+        told.append({"type": "conversation", "conversation": wire.conversation_by_id(conversation)})
+    if not done.rebranched:
+        # Of a reply that streams, the process that relays it tells: the database is behind it.
+        shown: list[MessageEvent] = [
+            {"type": "message", "message": message}
+            for message in wire.messages(done.messages)
+            if message["status"] != Status.STREAMING
+        ]
+        told += shown
+    return done, told
+
+
 def conversation_of(user_id: int, conversation_id: uuid.UUID) -> Conversation | None:
     """The conversation, if it is this user's."""
     return Conversation.objects.filter(pk=conversation_id, owner_id=user_id, deleted_at=None).first()
@@ -64,7 +84,8 @@ def send(conversation_id: uuid.UUID, client_id: uuid.UUID, text: str, parent: in
         conversation = _locked(conversation_id)
         if (sent := _sent(conversation, client_id)) is not None:
             return Done([sent, *_children(sent)])
-        _check(conversation, text, client_id)
+        check_text(text, str(client_id))
+        _check_queue(conversation, str(client_id))
         behind = conversation.head_id if parent is None else _own(conversation, parent, Role.ASSISTANT).pk
         message, reply = _add(conversation, behind, text, client_id)
         titled = not conversation.title
@@ -79,7 +100,8 @@ def edit(conversation_id: uuid.UUID, message_id: int, client_id: uuid.UUID, text
         conversation = _locked(conversation_id)
         if (sent := _sent(conversation, client_id)) is not None:
             return Done([sent, *_children(sent)])
-        _check(conversation, text, client_id)
+        check_text(text, str(client_id))
+        _check_queue(conversation, str(client_id))
         old = _own(conversation, message_id, Role.USER)
         message, reply = _add(conversation, old.parent_id, text, client_id)
         conversation.save()
@@ -196,30 +218,33 @@ def _own(conversation: Conversation, message_id: int, role: Role | None = None) 
     return found
 
 
-def _check(conversation: Conversation, text: str, client_id: uuid.UUID) -> None:
+def check_text(text: str, client_id: str) -> None:
+    """Refuse a message that nobody could answer, or that is too long."""
     if not text.strip():
-        raise FrameRefused("empty", "The message is empty. Write something first.", str(client_id))
+        raise FrameRefused("empty", "The message is empty. Write something first.", client_id)
     if len(text) > settings.MESSAGE_MAX_CHARS:
         raise FrameRefused(
             "too_long",
             f"The message has {len(text):,} characters; {settings.MESSAGE_MAX_CHARS:,} are allowed. Shorten it.",
-            str(client_id),
+            client_id,
         )
     if "\x00" in text:
-        raise FrameRefused("bad_text", "The message holds a NUL character. Remove it.", str(client_id))
-    _check_queue(conversation, str(client_id))
+        raise FrameRefused("bad_text", "The message holds a NUL character. Remove it.", client_id)
 
 
-def _check_queue(conversation: Conversation, client_id: str) -> None:
-    waiting = Message.objects.filter(
-        status=Status.QUEUED, conversation__owner_id=conversation.owner_id
-    ).count()
+def check_waiting(waiting: int, client_id: str) -> None:
+    """Refuse another reply to somebody who waits for so many."""
     if waiting >= settings.QUEUED_PER_USER:
         raise FrameRefused(
             "too_many",
             f"You have {waiting} messages waiting for a reply already. Wait for one, or stop one.",
             client_id,
         )
+
+
+def _check_queue(conversation: Conversation, client_id: str) -> None:
+    theirs = Message.objects.filter(status=Status.QUEUED, conversation__owner_id=conversation.owner_id)
+    check_waiting(theirs.count(), client_id)
 
 
 def _add(

@@ -65,7 +65,7 @@ class Hub:
         self._public: Backend | None = None
         self._new: set[Socket] = set()  # they have not been told of their users' requests yet
         self._told: dict[int, datetime] = {}  # which requests, as of when, pages have been told of
-        self.handlers: dict[str, Callable[[dict[str, Any]], None]] = {
+        self.handlers: dict[str, Callable[[dict[str, Any]], object]] = {
             "backend": self._nudge,
             "requests": self._nudge,
             "catalog": self._catalog,

@@ -19,6 +19,8 @@ from django.db import connection
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from models_admin.switching import gate
+
 # An entry is first offered to the process that was asked for it; after this others may take it.
 COURTESY = timedelta(seconds=1.5)
 
@@ -48,6 +50,17 @@ class Provider:
     last_end: Callable[[], datetime | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry that waits in no table yet: it will be written in this transaction, with these values in its columns."""
+
+    id: int
+    person: int
+    series: str
+    origin: str
+    since: datetime  # queued_at and in_line_since
+
+
 COLUMNS = "id, person, series, running, origin, queued_at, not_before, in_line_since"
 _providers: dict[str, Provider] = {}
 
@@ -61,8 +74,8 @@ def register(provider: Provider) -> None:
 # is left of their person's limit. So whoever is at his limit takes no place in line from others. Their places count from
 # those that run, up to the limit for all; those of the asking kind that are offered to the asking process are its own.
 CHOOSE = """
-SELECT id FROM (
-    SELECT id, kind, origin, queued_at,
+SELECT id, series FROM (
+    SELECT id, kind, series, origin, queued_at,
         running_now + ROW_NUMBER() OVER (ORDER BY in_line_since, kind, id) AS place
     FROM (
         SELECT opened.*, busy + ROW_NUMBER() OVER (PARTITION BY person ORDER BY in_line_since, kind, id) AS turn
@@ -75,7 +88,7 @@ SELECT id FROM (
     ) AS due
     WHERE turn <= %s
 ) AS startable
-WHERE place <= %s AND kind = %s AND (origin IN (%s, '') OR queued_at < %s)
+WHERE place <= %s AND kind = %s AND (origin IN (%s, '') OR queued_at < %s) {but}
 ORDER BY place LIMIT %s
 """
 
@@ -86,10 +99,31 @@ def claimable(kind: str, holder: str, room: int) -> list[int]:
     To be called behind gate.enter(), in the transaction that takes the leases and changes the entries' state. The lock on
     the one server's row keeps two processes from choosing at once; limits across several servers will need one across these.
     """
+    return [pk for pk, _ in _ask(CHOOSE, [*_limits(kind, holder), room], but="")]
+
+
+# What follows CHOOSE in a query of those who have locked the server's row, but have not looked yet whether its gate is open.
+OF_THESE = "AND id IN ({marks}) AND NOT EXISTS ({closed})"
+
+
+def startable(
+    kind: str, holder: str, entries: Sequence[Entry], server: int, told: str
+) -> list[tuple[Any, ...]]:
+    """What the query `told` tells of those of the new `entries` that `holder` may begin as soon as they are written.
+
+    In `told` stands {chosen}, a SELECT of their `id` and `series`. To be called like claimable(), but behind the lock
+    alone that gate.enter() takes: where a switch holds the gate of the server, none may begin.
+    """
+    but = OF_THESE.format(marks=", ".join(["%s"] * len(entries)), closed=gate.CLOSED)
+    ids = [entry.id for entry in entries]
+    params = [*_limits(kind, holder), *ids, *gate.closed_by(server), len(ids)]
+    return _ask(told.format(chosen=CHOOSE), params, kind, entries, but=but)
+
+
+def _limits(kind: str, holder: str) -> list[Any]:
     now = timezone.now()
-    ripe, offered = (connection.ops.adapt_datetimefield_value(at) for at in (now, now - COURTESY))
-    limits = settings.REPLIES_PER_USER, settings.REPLIES_AT_ONCE
-    return [pk for (pk,) in _ask(CHOOSE, [ripe, *limits, kind, holder, offered, room])]
+    ripe, offered = map(_stored, (now, now - COURTESY))
+    return [ripe, settings.REPLIES_PER_USER, settings.REPLIES_AT_ONCE, kind, holder, offered]
 
 
 PLACES = """
@@ -124,14 +158,33 @@ def last_end() -> datetime | None:
     return max(filter(None, (provider.last_end() for provider in _providers.values())), default=None)
 
 
-def _ask(query: str, params: Iterable[Any] = (), **parts: str) -> list[tuple[Any, ...]]:
-    line = " UNION ALL ".join(
+def _ask(
+    query: str, params: Iterable[Any] = (), kind: str = "", entries: Sequence[Entry] = (), **parts: str
+) -> list[tuple[Any, ...]]:
+    """Ask of the line, in which `entries` of `kind` stand too; `{line}` comes in the query before its `params`."""
+    selects = [
         f"SELECT '{each.kind}' AS kind, {COLUMNS} FROM ({each.entries}) AS {each.kind}"  # noqa: S608 (all of it is code)
         for each in _providers.values()
-    )
+    ]
+    new: list[Any] = []
+    for each in entries:
+        selects.append("SELECT %s, %s, %s, %s, 0, %s, %s, NULL, %s")
+        new += [
+            kind,
+            each.id,
+            each.person,
+            each.series,
+            each.origin,
+            _stored(each.since),
+            _stored(each.since),
+        ]
     with connection.cursor() as cursor:
-        cursor.execute(query.format(line=line, **parts), list(params))
+        cursor.execute(query.format(line=" UNION ALL ".join(selects), **parts), [*new, *params])
         return list(cursor.fetchall())
+
+
+def _stored(moment: datetime) -> Any:
+    return connection.ops.adapt_datetimefield_value(moment)
 
 
 def _moment(found: datetime | str | None) -> datetime | None:

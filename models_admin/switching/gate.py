@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -30,6 +31,19 @@ class Closed(Exception):
 def closed(server: int) -> bool:
     """Whether a switch holds the gate of a server."""
     return Switch.objects.filter(server_id=server, state__in=GATED).exists()
+
+
+# The row of a server as enter() locks it, within a query that locks more.
+LOCKED = "SELECT model, epoch, unreachable_since FROM models_admin_server WHERE id = %s"
+# The same as closed(), within a query of those who hold the lock on the server's row.
+CLOSED = (
+    f"SELECT 1 FROM models_admin_switch WHERE server_id = %s AND state IN ({', '.join(['%s'] * len(GATED))})"  # noqa: S608
+)
+
+
+def closed_by(server: int) -> list[Any]:
+    """The parameters of CLOSED."""
+    return [server, *(state.value for state in GATED)]
 
 
 def is_open(row: Server) -> bool:

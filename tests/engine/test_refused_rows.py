@@ -100,7 +100,7 @@ async def test_a_text_that_the_database_refuses_fails_the_reply_and_frees_its_le
     dispatcher: Dispatcher,
 ) -> None:
     (work,) = await db_threads.write(asked, "[[echo]]this is unwritable")
-    dispatcher._begin(work)
+    dispatcher.begin(work)
     await ended(dispatcher)
     found = await db_threads.read(row, work)
     assert (found.status, found.error, found.error_kind) == (Status.FAILED, reply_ends.REFUSED, "internal")
@@ -116,7 +116,7 @@ async def test_it_keeps_no_other_reply_from_being_saved(dispatcher: Dispatcher, 
         asked, "[[echo]]unwritable from here on to the end", "[[echo]]and this is well, on to its end"
     )
     for work in works:
-        dispatcher._begin(work)
+        dispatcher.begin(work)
     refused, well = (dispatcher.lives[work.message] for work in works)
     async with asyncio.timeout(30):
         while "unwritable" not in refused.text() or not well.text():
@@ -146,7 +146,7 @@ async def test_a_reply_that_cannot_be_begun_fails_and_those_claimed_with_it_begi
 
     monkeypatch.setattr(dispatch, "LiveReply", broken)
     for work in (first, second):
-        dispatcher._begin(work)
+        dispatcher.begin(work)
     await ended(dispatcher)
     found = await db_threads.read(row, first)
     assert (found.status, found.error) == (Status.FAILED, progress.INTERNAL)
@@ -203,7 +203,7 @@ async def test_a_reply_without_end_is_ended_at_its_bound(
 ) -> None:
     settings.REPLY_MAX_CHARS = 1000
     (work,) = await db_threads.write(asked, "[[tokens=1000000 rate=0 reasoning=100]]")
-    dispatcher._begin(work)
+    dispatcher.begin(work)
     await ended(dispatcher)
     found = await db_threads.read(row, work)
     assert (found.status, found.finish_reason) == (Status.COMPLETE, "max_chars")
@@ -218,7 +218,7 @@ async def test_a_reply_without_end_is_ended_at_its_bound(
 async def test_thoughts_without_end_are_ended_at_the_bound_too(dispatcher: Dispatcher, settings: Any) -> None:
     settings.REPLY_MAX_CHARS = 1000
     (work,) = await db_threads.write(asked, "[[tokens=1000000 rate=0 reasoning=1000000]]")
-    dispatcher._begin(work)
+    dispatcher.begin(work)
     await ended(dispatcher)
     found = await db_threads.read(row, work)
     assert (found.status, found.finish_reason, found.text) == (Status.COMPLETE, "max_chars", "")

@@ -119,7 +119,7 @@ async def test_deltas_go_on_where_the_last_one_ended(dispatcher: Dispatcher) -> 
     page: Any = Page()
     rooms.join(work.conversation, page)
     try:
-        dispatcher._begin(work)
+        dispatcher.begin(work)
         await ended(dispatcher)
     finally:
         rooms.leave(work.conversation, page)
@@ -135,7 +135,7 @@ async def test_blocks_that_are_finished_together_come_as_one_frame(dispatcher: D
     page: Any = Page()
     rooms.join(work.conversation, page)
     try:
-        dispatcher._begin(work)
+        dispatcher.begin(work)
         await ended(dispatcher)
     finally:
         rooms.leave(work.conversation, page)
@@ -154,7 +154,7 @@ async def test_pages_of_other_processes_are_told_where_there_are_some(
     watched = await db_threads.write(claimed, "[[tokens=5]]")
     rooms.watch([str(watched.conversation)])
     for work in (quiet, watched):
-        dispatcher._begin(work)
+        dispatcher.begin(work)
     await ended(dispatcher)
     told: dict[str, list[dict[str, Any]]] = {}
     for kind, facts in sent:
@@ -178,7 +178,7 @@ async def test_of_two_reasons_to_end_the_first_one_counts(
     work = await db_threads.write(claimed, "[[tokens=1000 rate=50]]")
     page: Any = Page()
     rooms.join(work.conversation, page)
-    dispatcher._begin(work)
+    dispatcher.begin(work)
     await page.until(written)
     rooms.leave(work.conversation, page)
     live = dispatcher.lives[work.message]
@@ -192,7 +192,7 @@ async def test_a_reply_whose_row_is_gone_stops(dispatcher: Dispatcher) -> None:
     work = await db_threads.write(claimed, "[[tokens=1000 rate=5]]")
     page: Any = Page()
     rooms.join(work.conversation, page)
-    dispatcher._begin(work)
+    dispatcher.begin(work)
     await page.until(written)
     rooms.leave(work.conversation, page)
     await dispatcher._look_at_leases()
@@ -207,7 +207,7 @@ async def test_a_conversation_that_is_too_long_keeps_its_system_prompt_and_count
     dispatcher: Dispatcher, tabby: Tabby
 ) -> None:
     work = await db_threads.write(claimed, "[[echo]]the last", "Be brief.", ("x" * 4500,) * 5)
-    dispatcher._begin(work)
+    dispatcher.begin(work)
     await ended(dispatcher)
     found = await db_threads.read(row, work)
     assert (found.status, found.text) == (Status.COMPLETE, "the last")
