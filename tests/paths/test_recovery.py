@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
+from support.page import Page
 from support.people import Person
 from support.tabby import Tabby, until
 from system.running import Gantry
+from websockets.exceptions import ConnectionClosed
 
 
 @pytest.mark.parametrize("state", ["draining", "unloading", "loading"])
@@ -84,6 +86,32 @@ def test_a_reply_survives_its_web_process(
         assert reply["status"] == "complete"
         assert reply["text"] == "".join(f" w{n}" for n in range(1, 241))
         assert reply["handovers"] == []
+
+
+def test_what_is_acknowledged_survives_a_kill(tabby: Tabby, gantry: Gantry, alice: Person) -> None:
+    """Many messages are written together: those whose pages are told of them are there, the others can be sent again."""
+    conversations = [alice.conversation() for _ in range(8)]
+    with ExitStack() as opened:
+        pages = [opened.enter_context(alice.page(each)) for each in conversations]
+        sent = [page.say("[[echo]]well") for page in pages]
+        pages[0].until(lambda each: acknowledged(each, sent[0]), "the acknowledgement")
+        gantry.kill("web")
+        for page in pages:
+            with suppress(ConnectionClosed):
+                while True:
+                    page.next()
+        told = [acknowledged(page, each) for page, each in zip(pages, sent, strict=True)]
+    until(gantry.serves, "the successor")
+    for conversation, client_id, was_told in zip(conversations, sent, told, strict=True):
+        with alice.page(conversation) as page:
+            assert acknowledged(page, client_id) or not was_told
+            page.say("[[echo]]well", client_id)
+            assert page.answered(client_id)["text"] == "well"
+            assert [each["role"] for each in page.messages.values()] == ["user", "assistant"]
+
+
+def acknowledged(page: Page, client_id: str) -> bool:
+    return any(each["client_id"] == client_id for each in page.messages.values())
 
 
 def test_messages_and_switches_survive_redis(

@@ -16,8 +16,9 @@ from support.calls import Call
 from support.plans import walks
 from support.servers import SERVER
 
-from chat import claims, conversations, progress, queue, replies, wire
+from chat import claims, conversations, progress, queue, replies, sends, wire
 from chat.models import Conversation, Message
+from chat.sends import Send
 from models_admin import process
 from models_admin.models import Server
 from models_admin.servers import state_row
@@ -48,6 +49,7 @@ ASKED: dict[str, Callable[[Conversation], Any]] = {
     "revive": lambda talk: progress.revive(),
     "demand": lambda talk: demand.now(),
     "send": lambda talk: replies.send(talk.pk, uuid.uuid4(), "And then?"),
+    "send with others": lambda talk: sends.send([Send(talk.pk, uuid.uuid4(), "And then?")], claiming=True),
     "stop": lambda talk: replies.stop_all(talk.pk),
     "messages with their places in the queue": lambda talk: wire.messages(
         list(talk.messages.values_list("pk", flat=True))

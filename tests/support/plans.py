@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connection
 
 # Never more than a handful of rows, whatever happens.
-SMALL = {"models_admin_server", "models_admin_lease", "models_admin_rule", "models_admin_worker"}
+SMALL = {"models_admin_server", "models_admin_lease", "models_admin_rule", "models_admin_worker", "sqlite_sequence"}
 Query = tuple[str, Any]
 
 
@@ -61,7 +61,7 @@ def _on_sqlite(sql: str, params: Any) -> Iterator[str]:
     # What a subquery has chosen already is no table.
     chosen = {each[1] for detail in plan if (each := re.match(r"(?:CO-ROUTINE|MATERIALIZE) (\w+)", detail))}
     for detail in plan:
-        walk = re.match(r"SCAN (\w+)", detail)
+        walk = re.match(r"SCAN (?!CONSTANT ROW)(\w+)", detail)
         if walk and walk[1] not in chosen and "VIRTUAL TABLE" not in detail:
             yield names.get(walk[1], walk[1])
 
