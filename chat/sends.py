@@ -169,10 +169,9 @@ def _lock(sends: Sequence[Send]) -> tuple[str, int, dict[uuid.UUID, _Place]]:
                 max_tokens=max_tokens,
                 head_id=head,
             )
-            if head is None or head < min(
-                first, second
-            ):  # else somebody has added to it since the ids were taken
-                places[conversation.pk] = _Place(conversation, waiting, (first, second))
+            ids = min(first, second), max(first, second)
+            if head is None or head < ids[0]:  # else somebody has added to it since the ids were taken
+                places[conversation.pk] = _Place(conversation, waiting, ids)
     return model, epoch, places
 
 
@@ -202,9 +201,9 @@ def _pairs(
 
 
 def _pair(send: Send, place: _Place) -> _Pair:
-    conversation, ids = place.conversation, sorted(place.ids)
+    conversation = place.conversation
     message = Message(
-        id=ids[0],
+        id=place.ids[0],
         conversation=conversation,
         parent_id=conversation.head_id,
         role=Role.USER,
@@ -214,7 +213,7 @@ def _pair(send: Send, place: _Place) -> _Pair:
         created_at=send.at,
     )
     reply = Message(
-        id=ids[1],
+        id=place.ids[1],
         conversation=conversation,
         parent=message,
         role=Role.ASSISTANT,

@@ -11,7 +11,13 @@ from typing import Any
 from django.db import connection
 
 # Never more than a handful of rows, whatever happens.
-SMALL = {"models_admin_server", "models_admin_lease", "models_admin_rule", "models_admin_worker", "sqlite_sequence"}
+SMALL = {
+    "models_admin_server",
+    "models_admin_lease",
+    "models_admin_rule",
+    "models_admin_worker",
+    "sqlite_sequence",
+}
 Query = tuple[str, Any]
 
 
