@@ -194,18 +194,29 @@ def test_a_conversation_that_is_gone_keeps_no_other_back() -> None:
     assert well.work is not None
 
 
-@pytest.mark.parametrize("ids", ["1, 2", "2000000, 2000001"])
-def test_ids_that_are_taken_meanwhile_are_not_used(monkeypatch: pytest.MonkeyPatch, ids: str) -> None:
+def test_ids_that_are_taken_meanwhile_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which are read before the locks are held."""
     asked = [saying("Hello"), saying("Hello", talk("noor"))]
-    sent(asked[0])
-    if ids != "1, 2":
-        Message.objects.create(pk=2000000, conversation=talk("olu"), role=Role.USER, status=Status.COMPLETE)
+    (one,) = sent(asked[0])
+    assert one.work is not None
     more = [saying("More", Conversation.objects.get(pk=each.conversation)) for each in asked]
-    monkeypatch.setitem(sends.LOCK_PARTS[connection.vendor], "ids", ids)
+    taken = f"{one.work.message - 1}, {one.work.message}"
+    monkeypatch.setitem(sends.LOCK_PARTS[connection.vendor], "ids", taken)
     sent(*more)
     assert [text for _, _, text in said(asked[0])] == ["Hello", "", "More", ""]
     assert [text for _, _, text in said(asked[1])] == ["More", ""]
+
+
+def test_a_message_never_has_a_lower_id_than_what_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ids are read before the locks are held: others may have added to the conversation since."""
+    where = talk("mara")
+    where.head = where.messages.create(pk=2_000_000, role=Role.ASSISTANT, status=Status.COMPLETE)
+    where.save()
+    monkeypatch.setitem(sends.LOCK_PARTS[connection.vendor], "ids", "1000000, 1000001")
+    (one,) = sent(saying("Hello", where))
+    assert len(where.messages.all()) == 3
+    assert not where.messages.filter(pk__in=[1_000_000, 1_000_001])
+    assert told(one) == [("user", "complete"), ("assistant", "queued")]
 
 
 @pytest.mark.parametrize("limit", ["REPLIES_AT_ONCE", "REPLIES_PER_USER"])
