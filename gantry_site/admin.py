@@ -1,4 +1,4 @@
-"""Accounts in the admin site: Django's own pages, but for the deletion of one, which may have written for years."""
+"""Accounts in the admin site: Django's own pages, except that an account with years of messages can be deleted."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ admin.site.unregister(User)
 
 @admin.register(User)
 class Accounts(Base):
-    """An account goes with all that belongs to it alone; its switches stay in the history, without a name."""
+    """Deleting an account deletes what belongs to it alone. Its switches stay in the history, without a name."""
 
     def get_deleted_objects(
         self, objs: Iterable[User], request: HttpRequest
     ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
-        """Say what goes in figures: a list of all messages would be a page of megabytes."""
+        """Count what would be deleted: a list of all messages would be a page of megabytes."""
         users = [user.pk for user in objs]
         counts = {
             "users": len(users),
@@ -46,7 +46,7 @@ class Accounts(Base):
         return [*names, *words], counts, set(), []
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
-        """Delete when Django's view, which checks and logs in one transaction, is out of it: this takes many small ones."""
+        """Delete after the one transaction in which Django's view checks and logs: deleting takes many small ones."""
         transaction.on_commit(partial(_delete, obj))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:

@@ -1,4 +1,4 @@
-"""Puts admin_site.Site in the place of Django's admin site. Apart from it, because this is read before there are models."""
+"""Puts admin_site.Site in the place of Django's admin site. It stands apart: Django reads it before there are models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The admin site: Django's own, but for what an address may ask of the database, an alarm, and the names of lists."""
+"""The admin site: Django's own, with an alarm, names for its lists, and a bound on what an address may ask for."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 class Site(AdminSite):
     """Django's admin site, which answers 400 to addresses that no page of it makes.
 
-    A list takes any lookup on its own fields from its address, regular expressions among them: SQLite has Python match
-    those, and one that is made for it keeps the whole process busy for hours. PostgreSQL cannot be asked for a zero byte.
+    A list takes any lookup on its own fields from its address, regular expressions among them. SQLite has Python match
+    those, and a hostile one keeps the whole process busy for hours. PostgreSQL cannot be asked for a zero byte.
     """
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """What all pages are given: `alarm`, what is wrong with TabbyAPI in a few words, for whoever may see that."""
+        """Give all pages `alarm`: what is wrong with TabbyAPI in a few words; empty for people outside the admin site."""
         alarm = banner.alarm(known.default()) if self.has_permission(request) else ""
         return {**super().each_context(request), "alarm": alarm}
 

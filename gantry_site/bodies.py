@@ -1,7 +1,8 @@
-"""Requests have a bound, whatever they claim to be: a body that goes over it is refused before it is kept.
+"""Bounds the size of requests: a body that is too large is answered with 413 before it is kept.
 
-Django has a limit too, but first it takes all of a body, into a file. Here more is refused as soon as it is announced, or
-comes. Daphne takes a whole body before it calls the application: daphne_requests.py does the same one step earlier.
+Django has a limit too, but it first writes the whole body to a file. Here a body is refused as soon as its announced or
+received size is over the limit. Daphne takes a whole body before it calls the application, so daphne_requests.py does the
+same one step earlier.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from django.template.loader import render_to_string
 from gantry_site.middleware import HEADERS
 
 LONGEST_HEAD = 32 * 1024  # bytes of address and headers; Daphne takes 16 KB, others take what comes at once
-LINGER_SECONDS = 2.0  # for who goes on sending: a connection closed at once would lose the answer on its way
+LINGER_SECONDS = 2.0  # for a client that goes on sending: closing at once would lose the answer on its way
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -25,16 +26,20 @@ Application = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
 
 class _TooLarge(Exception):
-    """More has come than a body may have."""
+    """More bytes of a body have come than DATA_UPLOAD_MAX_MEMORY_SIZE."""
 
 
 def bounded(application: Application) -> Application:
-    """Return `application` (for HTTP) with a bound on what it is given."""
+    """Return `application` (for HTTP) with bounds on what it is given.
 
-    async def outer(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    More than LONGEST_HEAD of address and headers is answered with 431, a larger body than DATA_UPLOAD_MAX_MEMORY_SIZE
+    with 413.
+    """
+
+    async def checked(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         head = sum(len(name) + len(value) for name, value in scope["headers"])
         if head + len(scope["path"]) + len(scope["query_string"]) > LONGEST_HEAD:
-            headers = _raw({**HEADERS, "Content-Length": "0", "Connection": "close"})
+            headers = _encoded({**HEADERS, "Content-Length": "0", "Connection": "close"})
             await send({"type": "http.response.start", "status": 431, "headers": headers})
             await send({"type": "http.response.body", "body": b""})
             return
@@ -43,7 +48,7 @@ def bounded(application: Application) -> Application:
             return
         size = 0
 
-        async def counted() -> dict[str, Any]:
+        async def receive_counted() -> dict[str, Any]:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
@@ -52,35 +57,35 @@ def bounded(application: Application) -> Application:
             return message
 
         try:
-            await application(scope, counted, send)
+            await application(scope, receive_counted, send)
         except _TooLarge:  # while the application reads, which it does before it answers
             await _refuse(scope, receive, send)
 
-    return outer
+    return checked
 
 
 def _announced(headers: list[tuple[bytes, bytes]]) -> int:
-    said = next((value for name, value in headers if name == b"content-length"), b"")
-    return int(said[:19]) if said.isdigit() else 0
+    length = next((value for name, value in headers if name == b"content-length"), b"")
+    return int(length[:19]) if length.isdigit() else 0
 
 
-def answer(path: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """The headers and the body of a 413: JSON for the API, else a page."""
+def too_large(path: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Return the headers and the body of a 413 for `path`: JSON for the API, else a page."""
     if path.removeprefix(settings.FORCE_SCRIPT_NAME or "").startswith("/api/"):
         kind, text = "application/json", json.dumps({"detail": "The body is too big."})
     else:
         kind, text = "text/html; charset=utf-8", render_to_string("413.html")
     body = text.encode()
     headers = {**HEADERS, "Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close"}
-    return _raw(headers), body
+    return _encoded(headers), body
 
 
-def _raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
 async def _refuse(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    headers, body = answer(scope["path"])
+    headers, body = too_large(scope["path"])
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": True})
     try:

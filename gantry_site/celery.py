@@ -23,6 +23,6 @@ def _leave_logging_alone(**_: Any) -> None:
 
 
 @task_prerun.connect
-def _traced(task: Task, **_: Any) -> None:
-    """Work for the request that asked for the task, as far as log lines are concerned."""
-    log_context.request_id.set(log_context.taken((task.request.headers or {}).get("request_id") or ""))
+def _set_request_id(task: Task, **_: Any) -> None:
+    """Have the task's log lines carry the id of the request that asked for it."""
+    log_context.request_id.set(log_context.accepted_id((task.request.headers or {}).get("request_id") or ""))

@@ -11,7 +11,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 @register()
 def proxies_and_sign_ins(app_configs: Any, **_: Any) -> list[CheckMessage]:
-    """Settings of sign-ins that cannot work."""
+    """Report proxies that are no address (gantry.E010), and limits of sign-ins that cannot work (gantry.E011)."""
     found: list[CheckMessage] = []
     for word in settings.TRUSTED_PROXIES:
         try:
@@ -30,7 +30,7 @@ def proxies_and_sign_ins(app_configs: Any, **_: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def people_behind_a_proxy(app_configs: Any, **_: Any) -> list[CheckMessage]:
-    """Behind a proxy that nobody named, everybody has the proxy's address."""
+    """Warn of HTTPS without a named proxy (gantry.W011): everybody would have the proxy's address."""
     if not settings.HTTPS or settings.TRUSTED_PROXIES:
         return []
     hint = (

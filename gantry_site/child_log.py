@@ -1,4 +1,4 @@
-"""What the children of `manage.py up` print: whole lines, each behind the name of its child, on one stream."""
+"""The log of `manage.py up`: what its children print, as whole lines on one stream, each behind the name of its child."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ from models_admin.visible import visible
 
 # What a child writes without a line's end is printed as a line when it is longer than this, in bytes.
 LONGEST_LINE = 65536
-# How long a line waits for whoever reads the log slowly; once one was lost, the next ones do not.
+# How long a line waits for a slow reader of the log. Once one was lost, the next ones do not wait.
 READER_SECONDS = 1.0
 NOBODY_READS = (errno.EPIPE, errno.EIO)
 COLORS = (36, 33, 32, 35, 34, 96, 93, 92)
 
 
 class Log:
-    """Prints the children's output, whole lines, each behind the name of its child."""
+    """Prints the children's output on `stream`, as text or (`as_json`) as one JSON object a line.
+
+    Lines that the stream does not take are lost, and counted in a line of their own as soon as it takes one again.
+    `reader_gone` is true from the moment that nobody can read the stream any more.
+    """
 
     def __init__(self, stream: TextIO, names: Sequence[str], *, as_json: bool = False) -> None:
         self.stream = stream
@@ -32,18 +36,18 @@ class Log:
         self.width = max(len(name) for name in [*names, "gantry"])
         self.colored = stream.isatty() and "NO_COLOR" not in os.environ
         self.partial: dict[str, bytes] = {}
-        self.lost = 0  # lines that a full disk did not take, or a reader who does not read
-        self.why = ""
-        self.torn = False  # whether the last thing written is the beginning of a lost line
+        self.lost = 0  # lines that were not written: the disk was full, or the reader too slow
+        self.lost_because = ""
+        self.torn = False  # whether the last bytes written are the beginning of a lost line
         try:
             self.stream.flush()
             self.raw: io.FileIO | None = io.FileIO(self.stream.fileno(), "w", closefd=False)
         except OSError:  # a stream in memory
             self.raw = None
-        self.unread = False  # nobody reads any more: the terminal is gone, or the pipe is closed
+        self.reader_gone = False  # the terminal is gone, or the pipe is closed
 
     def feed(self, name: str, data: bytes) -> None:
-        """Take what `name` has written; print the lines that are complete, keep the rest for later."""
+        """Take what the child `name` has written: print complete lines, keep the rest for later."""
         *lines, rest = (self.partial.pop(name, b"") + data).split(b"\n")
         while len(rest) > LONGEST_LINE:
             lines.append(rest[:LONGEST_LINE])
@@ -59,22 +63,22 @@ class Log:
             self.feed(name, b"\n")
 
     def say(self, text: str, name: str = "gantry") -> None:
-        """Print `text` behind `name`."""
+        """Print `text`, one line, behind `name`."""
         line = f"{_as_event(text, name) if self.as_json else self._as_line(text, name)}\n"
         if self.lost:
-            note = f"{self.lost} lines could not be written, as {self.why}"
+            note = f"{self.lost} lines could not be written, as {self.lost_because}"
             line = f"{_as_event(note, 'gantry') if self.as_json else self._as_line(note, 'gantry')}\n{line}"
         try:
             self._write(f"\n{line}" if self.torn else line)
             self.lost = 0
         except OSError as error:
             if error.errno in NOBODY_READS:
-                self.unread = True
+                self.reader_gone = True
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
             else:
                 self.lost += 1
                 slow = isinstance(error, BlockingIOError)
-                self.why = "they were not read in time" if slow else "the disk was full"
+                self.lost_because = "they were not read in time" if slow else "the disk was full"
 
     def _write(self, line: str) -> None:
         """Write past the stream's buffer, which would keep what a full disk does not take."""
@@ -100,7 +104,7 @@ class Log:
 
 
 def _as_event(text: str, name: str) -> str:
-    """One JSON object: what a child wrote as one gets its name; a line of another program becomes one."""
+    """Return a line as a JSON object with the name of its process; a line that is none becomes its `message`."""
     try:
         event = json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What runs under `manage.py up`: one entry per child process, as data."""
+"""Which processes `manage.py up` runs: one Child for each, as data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 PYTHON = (sys.executable, "-u")
-# What nobody waits for token by token leaves the cores to what people read, where there are not enough for both.
+# Where cores are few, Celery leaves them to the web processes, for which people wait token by token.
 LESS_URGENT = ("nice", "-n", "5")
 
 
@@ -23,9 +23,9 @@ LESS_URGENT = ("nice", "-n", "5")
 class Child:
     """A process to keep alive.
 
-    `services` start first and stop last: Redis and the sandbox, which the processes of `app` talk to.
-    A child that has not ended `stop_seconds` after it was asked to is killed. One that serves people gets the listening
-    socket with the number `socket`, and writes its process id to `pid_file` when it serves.
+    `group`: those of `services`, Redis and the sandbox, start first and stop last; those of `app` talk to them.
+    `stop_seconds`: a child that has not ended so long after it was asked to is killed.
+    `socket`, `pid_file`: a web process gets this listening socket, and writes its process id here when it serves.
     """
 
     name: str

@@ -1,7 +1,8 @@
-"""What a page with a traceback (DEBUG=true) hides: besides Django's own choice, addresses, which may carry a password.
+"""What a page with a traceback (DEBUG=true) hides.
 
-And the keys themselves wherever else they stand: such a page shows the variables of every function on the way, such as the
-headers of a request to TabbyAPI.
+Besides the settings that Django hides, it hides addresses, which may carry a password. It hides the keys themselves
+wherever they stand, because such a page shows the variables of every function in the traceback, such as the headers of a
+request to TabbyAPI.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ class Filter(SafeExceptionReporterFilter):
 
 
 class Reporter(ExceptionReporter):
-    """Django's page and text, without what the settings keep secret."""
+    """Django's page and text, without the keys and passwords of the settings."""
 
     def get_traceback_html(self) -> SafeString:
         page = str(super().get_traceback_html())
         for word in secrets():
             page = page.replace(escape(word), HIDDEN)
-        return mark_safe(redacted(page))  # noqa: S308 (safe as it came, and less than that)
+        return mark_safe(redacted(page))  # noqa: S308 (Django made it safe; here only text is replaced)
 
     def get_traceback_text(self) -> SafeString:
         return mark_safe(redacted(super().get_traceback_text()))  # noqa: S308

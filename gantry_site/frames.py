@@ -1,4 +1,4 @@
-"""Daphne's side of a page's socket: a short way out, whatever its size, and an end for a reader who takes nothing."""
+"""Daphne's side of a page's socket: small frames are sent at once, and a reader that takes nothing is cut off."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from twisted.internet.tcp import Server
 
 from models_admin.live.allowance import FLOODED
 
-LARGEST_DIRECT = 0xFFFF  # bytes; what a two-byte length tells
-MOST_UNREAD = 8 * 1024 * 1024  # bytes, from the moment at which the reader fell behind
-WHOLE, TEXT = 0x80, 0x01
+LARGEST_DIRECT = 0xFFFF  # bytes; the most that a two-byte length can say
+MOST_UNREAD = 8 * 1024 * 1024  # bytes written since the reader fell behind
+FIN, TEXT_OPCODE = 0x80, 0x01  # RFC 6455, 5.2
 
 
 class SocketProtocol(WebSocketProtocol):  # type: ignore[misc]  # daphne has no types
     """A page's socket.
 
-    Twisted keeps what is written until its reactor next asks the system which sockets take something, two system calls
-    more for each frame. A token is one small frame, and the socket nearly always takes it at once.
+    Twisted keeps what is written until its reactor has asked the system which sockets can take data: two more system
+    calls for each frame. A token is one small frame, and the socket nearly always takes it at once, so it is written here.
 
-    Where it does not, Twisted keeps all that is written, however much. Here that has a bound, beyond which the connection is
-    cut. A page that is still there connects again, and is told everything as it is by then.
+    Where the socket takes nothing, Twisted keeps all that is written, however much. Here the connection is cut after
+    MOST_UNREAD. A page that is still there connects again, and gets the state of that moment.
     """
 
     _unread: int | None = None  # bytes written since the reader fell behind; None while it keeps up
@@ -36,7 +36,7 @@ class SocketProtocol(WebSocketProtocol):  # type: ignore[misc]  # daphne has no 
         self.transport.registerProducer(self, True)
 
     def pauseProducing(self) -> None:
-        """The reader has fallen behind; said again with each write until it has caught up."""
+        """The reader has fallen behind. The transport calls this with each write until the reader has caught up."""
         if self._unread is None:
             self._unread = 0
 
@@ -65,11 +65,11 @@ class SocketProtocol(WebSocketProtocol):  # type: ignore[misc]  # daphne has no 
             super().serverSend(content, binary)
             return
         data = content.encode()
-        if len(data) > LARGEST_DIRECT or self.send_queue or not _is_free(self.transport):
+        if len(data) > LARGEST_DIRECT or self.send_queue or not _nothing_waits(self.transport):
             # As a frame: as a message it would have to be smaller than what a page may send.
-            self.sendFrame(opcode=TEXT, payload=data)
+            self.sendFrame(opcode=TEXT_OPCODE, payload=data)
             return
-        frame = _head(len(data)) + data
+        frame = _frame_header(len(data)) + data
         taken = self.transport.writeSomeData(frame)
         if not isinstance(taken, int):  # the connection has gone, which the transport finds out by itself
             taken = 0
@@ -77,14 +77,14 @@ class SocketProtocol(WebSocketProtocol):  # type: ignore[misc]  # daphne has no 
             self.transport.write(frame[taken:])
 
 
-def _head(length: int) -> bytes:
-    """The head of a server's frame that is a whole text message (RFC 6455, 5.2)."""
+def _frame_header(length: int) -> bytes:
+    """Return the header of a server's frame that is a whole text message of `length` bytes (at most LARGEST_DIRECT)."""
     if length < 126:
-        return struct.pack("!BB", WHOLE | TEXT, length)
-    return struct.pack("!BBH", WHOLE | TEXT, 126, length)
+        return struct.pack("!BB", FIN | TEXT_OPCODE, length)
+    return struct.pack("!BBH", FIN | TEXT_OPCODE, 126, length)
 
 
-def _is_free(transport: Any) -> bool:
+def _nothing_waits(transport: Any) -> bool:
     """Whether nothing that was written before waits in `transport`, a plain TCP connection."""
     return (
         isinstance(transport, Server)

@@ -1,6 +1,6 @@
-"""How log lines look, as text or as JSON, and what never stands in one: keys, tokens, passwords.
+"""How log lines look, as text or as JSON, without keys, tokens and passwords.
 
-Gantry's own code logs none. What is hidden here is what other people's errors repeat.
+Gantry's own code logs none of these. What is hidden here stands in the errors of libraries and servers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ORDINARY = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 @cache
 def secrets() -> tuple[str, ...]:
-    """What the settings hold and nobody is to read, the longest first."""
+    """Return the keys and passwords of the settings that have six characters or more, the longest first."""
     from django.conf import settings  # noqa: PLC0415 (this module is imported to configure logging)
 
     words = [settings.SECRET_KEY, settings.TABBY_ADMIN_KEY, settings.TABBY_API_KEY, settings.ADMIN_PASSWORD]
@@ -51,9 +51,7 @@ def redacted(text: str) -> str:
 
 
 class Text(logging.Formatter):
-    """A line for people. A message is one line, and a traceback is indented: what somebody sent cannot pass for a line of
-    its own.
-    """
+    """A line for people. A message is one line and a traceback is indented, so that no input passes for a log line."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         record.message = " ⏎ ".join(record.message.splitlines())
@@ -70,7 +68,7 @@ class Json(logging.Formatter):
     """One JSON object a line.
 
     {"time" (UTC, ISO 8601), "level", "logger", "message", "request_id" and "switch_id" where there is one, "exception" (a
-    traceback), and what the event has of its own, such as "status" and "ms" of a request}
+    traceback) where there is one, and the record's own fields, such as "status" and "ms" of a request}
     """
 
     def format(self, record: logging.LogRecord) -> str:

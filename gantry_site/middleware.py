@@ -1,4 +1,4 @@
-"""What happens to every request: waiting outside of threads, a sign of life, and the headers that each page carries."""
+"""Gantry's middleware: ids of requests, waiting outside of threads, health, metrics, and the headers of each page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.db import connections
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.utils.decorators import async_only_middleware, sync_and_async_middleware
 
-from gantry_site.addresses import read
+from gantry_site.addresses import parse_address
 from models_admin import log_context
 from models_admin.api.base import Later
 from models_admin.downloads import Download
@@ -50,32 +50,32 @@ UNREMARKABLE = ("/healthz", "/readyz", "/metrics", "/static/")
 
 @sync_and_async_middleware
 def traced(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """Gives each request an id, which its log lines and its answer (X-Request-ID) carry, and writes down what was asked.
+    """Gives each request an id, which its log lines and its response (X-Request-ID) carry, and logs what was asked.
 
-    An id that comes along is taken over, if it is well formed.
+    A well-formed X-Request-ID of the request is taken over.
     """
     if iscoroutinefunction(get_response):
 
         async def asynchronous(request: HttpRequest) -> HttpResponseBase:
             with log_context.request(request.headers.get("X-Request-ID", "")) as name:
-                begun = time.monotonic()
+                started = time.monotonic()
                 response: HttpResponseBase = await get_response(request)
-                return _noted(request, response, name, begun)
+                return _logged(request, response, name, started)
 
         return asynchronous
 
     def synchronous(request: HttpRequest) -> HttpResponseBase:
         with log_context.request(request.headers.get("X-Request-ID", "")) as name:
-            begun = time.monotonic()
-            return _noted(request, get_response(request), name, begun)
+            started = time.monotonic()
+            return _logged(request, get_response(request), name, started)
 
     return synchronous
 
 
-def _noted(request: HttpRequest, response: HttpResponseBase, name: str, begun: float) -> HttpResponseBase:
+def _logged(request: HttpRequest, response: HttpResponseBase, name: str, started: float) -> HttpResponseBase:
     response.headers["X-Request-ID"] = name
     if not request.path_info.startswith(UNREMARKABLE):
-        ms = round((time.monotonic() - begun) * 1000, 1)
+        ms = round((time.monotonic() - started) * 1000, 1)
         path = request.path_info[:300]  # without the query, which may hold what people search for
         facts = {"method": request.method, "path": path, "status": response.status_code, "ms": ms}
         access.info("%s %s %s", request.method, path, response.status_code, extra=facts)
@@ -84,11 +84,11 @@ def _noted(request: HttpRequest, response: HttpResponseBase, name: str, begun: f
 
 @async_only_middleware
 def later(get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) -> Callable[[HttpRequest], Any]:
-    """Waits for answers that take time, and lets streams run, in the event loop, where no thread is held.
+    """Waits for responses that take time (Later), and runs streams, in the event loop, where no thread is held.
 
-    Everything inside it (the other middleware, the view) runs in a thread that the request has to itself. Here that is
-    over; the thread ends and its database connection is given back before the waiting begins. It is asynchronous only:
-    one that could be both would be run in the thread too, because what is inside of it is synchronous.
+    Everything inside it (the other middleware, the view) runs in a thread that the request has to itself. Before the
+    waiting begins, that thread ends and its database connection is given back. This middleware is asynchronous only: one
+    that could be both would be run in the thread too, because what is inside of it is synchronous.
     """
 
     async def waited(request: HttpRequest) -> HttpResponseBase:
@@ -123,7 +123,7 @@ def _close_connections() -> None:
 
 
 class Health:
-    """Answers GET /healthz with 200 as soon as this process serves, whatever else is down, and by any name of this host."""
+    """Answers GET /healthz with 200 as soon as this process serves, whatever else is down, and for any Host header."""
 
     sync_capable = True
     async_capable = False
@@ -138,11 +138,12 @@ class Health:
 
 
 class Readiness:
-    """Answers GET /readyz: what this Gantry needs, each by name, and whether this process can serve people.
+    """Answers GET /readyz: whether this process can serve people, and whether each part that Gantry needs works.
 
     {"ready", "status": "ok"|"degraded"|"down", "checks": {"database"|"disk"|"redis"|"worker"|"tabbyapi": {"ok", "says"}}}.
-    503 only where the database does not answer: without the others people can read, write and queue messages, and it would
-    help nobody to take every web process out of service. `/readyz?all` is 503 where anything is amiss, for alarms.
+    The status is 503 only where the database does not answer: without the others people can read, write and queue
+    messages, and it would help nobody to take every web process out of service. For alarms, `/readyz?all` is 503 where
+    any check fails.
     """
 
     sync_capable = True
@@ -152,7 +153,7 @@ class Readiness:
         self.get_response = get_response
         self._known: dict[str, Any] = {}
         self._until = 0.0
-        self._asking = threading.Lock()
+        self._lock = threading.Lock()
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path_info != "/readyz":
@@ -162,8 +163,8 @@ class Readiness:
         return JsonResponse(known, status=200 if well else 503, headers={"Cache-Control": "no-store"})
 
     def _answer(self) -> dict[str, Any]:
-        """At most once a second anew, however many ask."""
-        with self._asking:
+        """Return the body, which is made anew at most once a second, however many ask."""
+        with self._lock:
             if time.monotonic() >= self._until:
                 found = diagnostics.readiness()
                 ready = found["database"].level == "ok"
@@ -180,7 +181,7 @@ class Readiness:
 
 
 class Metrics:
-    """Answers GET /metrics, in Prometheus' text format, to who may read it (see _may_read)."""
+    """Answers GET /metrics, in Prometheus' text format, to whoever may read it (see _refusal)."""
 
     sync_capable = True
     async_capable = False
@@ -191,7 +192,7 @@ class Metrics:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path_info != "/metrics":
             return self.get_response(request)
-        if status := self._refused(request):
+        if status := self._refusal(request):
             says = (
                 "Send METRICS_TOKEN as “Authorization: Bearer …”.\n"
                 if status == 401
@@ -204,8 +205,11 @@ class Metrics:
         text, content_type = metrics.exposition()
         return HttpResponse(text, content_type=content_type, headers={"Cache-Control": "no-store"})
 
-    def _refused(self, request: HttpRequest) -> int:
-        """401 or 403 for who may not read; 0 for who may. What came through a proxy does not come from this machine."""
+    def _refusal(self, request: HttpRequest) -> int:
+        """Return 401 or 403, or 0 where the request may read: with METRICS_TOKEN, or, without one set, from this machine.
+
+        A request that came through a proxy does not come from this machine.
+        """
         if settings.METRICS_TOKEN:
             sent = request.headers.get("Authorization", "").encode()
             right = f"Bearer {settings.METRICS_TOKEN}".encode()
@@ -214,24 +218,24 @@ class Metrics:
             name in ("Forwarded", "X-Real-Ip", "Via") or name.startswith("X-Forwarded-")
             for name in request.headers
         )
-        address = read(request.META.get("REMOTE_ADDR", ""))
-        here = address is not None and address.is_loopback and _by_a_local_name(request)
+        address = parse_address(request.META.get("REMOTE_ADDR", ""))
+        here = address is not None and address.is_loopback and _has_local_host(request)
         return 0 if here and not proxied else 403
 
 
-def _by_a_local_name(request: HttpRequest) -> bool:
-    """Whether this machine was asked for as itself. A page in a browser on it may have another name lead here."""
+def _has_local_host(request: HttpRequest) -> bool:
+    """Whether the Host header names this machine. A hostile page in a browser here may have its own name lead here."""
     name = request.META.get("HTTP_HOST", "").lower()
     host = name.partition("]")[0].lstrip("[") if name.startswith("[") else name.partition(":")[0]
-    address = read(host)
+    address = parse_address(host)
     return host == "localhost" or (address is not None and address.is_loopback)
 
 
 @sync_and_async_middleware
 def security_headers(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
-    """Adds HEADERS to each response, whichever part of Gantry made it: the outermost of all.
+    """Adds HEADERS to each response, whichever part of Gantry made it: it is the outermost middleware.
 
-    Cookies are for the folder that Gantry has on its host.
+    It also limits cookies to Gantry's folder of its host (FORCE_SCRIPT_NAME).
     """
 
     def secured(response: HttpResponseBase) -> HttpResponseBase:

@@ -1,4 +1,4 @@
-"""What the site itself keeps: how many sign-ins went wrong lately, and what requests showed of the proxy in front."""
+"""The site's own rows: counts of failed sign-ins, and faults of the reverse proxy that requests showed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Requests that a reverse proxy spoiled, refused forms and sockets that come as plain HTTP: each is told its cause.
+"""Answers that name the cause: to forms that are refused, to sockets that come as plain HTTP, to errors.
 
-What was seen is kept for `manage.py doctor`, which itself does not come through the proxy. Anybody can make up a request:
-no address is kept that came from somebody who has not signed in, and nothing of his takes the place of what others' showed.
+A fault of the reverse proxy that a request shows is kept for `manage.py doctor`, which itself does not come through the
+proxy. Anybody can make up a request. So no address is kept that came from somebody who has not signed in, and what such a
+request shows never replaces what the request of somebody signed in showed.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from models_admin.servers.finding import Finding
 
 log = logging.getLogger(__name__)
 
-TOLD_FOR = timedelta(days=1)
-KEPT_ONCE_IN = timedelta(minutes=1)
+REPORTED_FOR = timedelta(days=1)
+KEPT_EVERY = timedelta(minutes=1)
 NO_COOKIE = "The browser sent no cookie with the form. Allow cookies for this address, reload the page, and send it again."
 NO_REFERER = (
     "The browser does not say which page the form is on (Referer), as it must over HTTPS. Allow it here."
@@ -39,39 +40,39 @@ NO_REFERER = (
 TOO_OLD = "The page was open for so long that its form is no longer valid. Go back, reload the page, and send it again."
 
 
-def of_form(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """The page for a form that Django refuses: 403, with the cause, and which setting or header to change."""
-    fault = None if _from_another_site(request) else _fault(request)
-    heading, words, hint = "This form was refused", TOO_OLD, ""
-    logged = ""
+def refused_form(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Return the page for a form that Django refuses: 403, with the cause, and which setting or header to change."""
+    fault = None if _from_another_site(request) else _fault_of(request)
+    heading, title, hint = "This form was refused", TOO_OLD, ""
+    cause = ""
     if fault is not None:
-        logged = str(seen(fault, request))
-        words, hint = fault.title, fault.hint
+        cause = str(keep(fault, request))
+        title, hint = fault.title, fault.hint
     elif reason == REASON_NO_CSRF_COOKIE and settings.HTTPS and not request.is_secure():
-        words = "HTTPS=true is set, so browsers send Gantry's cookies over https only, and this page came over plain HTTP."
+        title = "HTTPS=true is set, so browsers send Gantry's cookies over https only, and this page came over plain HTTP."
         hint = "Open Gantry at its https address, or set HTTPS=false."
     elif reason == REASON_NO_CSRF_COOKIE:
-        words = NO_COOKIE
+        title = NO_COOKIE
     elif reason == REASON_NO_REFERER:
-        words = NO_REFERER
+        title = NO_REFERER
     elif "Origin" in reason or "Referer" in reason:
-        words = "The form is on a page of another site. Use Gantry's own pages."
+        title = "The form is on a page of another site. Use Gantry's own pages."
     else:
         heading = "This form is too old"
-    logged = logged or (f"{words} {hint}" if hint else "")
-    log.warning("A form at %s was refused (%s) %s", request.path[:200], reason, logged)
-    context = {"heading": heading, "says": words, "hint": hint}
+    cause = cause or (f"{title} {hint}" if hint else "")
+    log.warning("A form at %s was refused (%s) %s", request.path[:200], reason, cause)
+    context = {"heading": heading, "says": title, "hint": hint}
     return render(request, "403_csrf.html", context, status=403)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """The page for what cannot be understood: 400, which names a host that Gantry does not know."""
+    """Return the page for a request that cannot be understood: 400, which names a host that Gantry does not know."""
     host = request.META.get("HTTP_HOST", "")[:200] if isinstance(exception, DisallowedHost) else ""
     return render(request, "400.html", {"host": host}, status=400)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """The page for an error of Gantry's own: 500; or, where the database is away or its disk full, what is so."""
+    """Return the page for an error of Gantry's own: 500; 503 where the database is away, 507 where a disk is full."""
     error = sys.exc_info()[1]
     why = saving.refusal(error) if error is not None else None
     status, says = why or (500, "")
@@ -79,11 +80,11 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 @csrf_exempt
-def of_socket(request: HttpRequest, rest: str = "") -> HttpResponse:
-    """What a socket's address answers to plain HTTP: 426, and why the sockets of the page that asks do not open.
+def socket_over_http(request: HttpRequest, rest: str = "") -> HttpResponse:
+    """Answer plain HTTP at a socket's address with 426, and why the sockets of the page that asks do not open.
 
-    A page that cannot connect asks, and says in X-Page-Origin where it was opened. A handshake that comes as plain HTTP lost
-    its Upgrade on the way.
+    A page whose socket cannot connect asks here, and gives its origin in X-Page-Origin. A handshake that comes as plain
+    HTTP lost its Upgrade header on the way.
     """
     handshake = "Sec-WebSocket-Key" in request.headers
     page = request.headers.get("X-Page-Origin", "")
@@ -91,22 +92,22 @@ def of_socket(request: HttpRequest, rest: str = "") -> HttpResponse:
     if handshake or (page and request.user.is_authenticated):
         opened_at = page or request.headers.get("Origin", "")
         fault = proxy_faults.of_page(opened_at, _host(request), secure=request.is_secure()) or NO_UPGRADE
-        seen(NO_UPGRADE if handshake else fault, request)
+        keep(NO_UPGRADE if handshake else fault, request)
         says = str(fault)
     headers = {"Upgrade": "websocket", "Cache-Control": "no-store"}
     return JsonResponse({"detail": says}, status=426, headers=headers)
 
 
 def _from_another_site(request: HttpRequest) -> bool:
-    """Whether the browser itself says so; it knows nothing of a proxy."""
+    """Whether the browser says that another site sent the request; a proxy does not mislead it."""
     return request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none")
 
 
-def _fault(request: HttpRequest) -> ProxyFault | None:
-    return proxy_faults.of_page(_opened_at(request), _host(request), secure=request.is_secure())
+def _fault_of(request: HttpRequest) -> ProxyFault | None:
+    return proxy_faults.of_page(_page_origin(request), _host(request), secure=request.is_secure())
 
 
-def _opened_at(request: HttpRequest) -> str:
+def _page_origin(request: HttpRequest) -> str:
     origin = request.headers.get("Origin", "")
     if origin and origin != "null":
         return origin
@@ -121,33 +122,36 @@ def _host(request: HttpRequest) -> str:
     return str(request.META.get("HTTP_HOST", ""))
 
 
-def seen(fault: ProxyFault, request: HttpRequest) -> ProxyFault:
-    """Remember that `request` showed this fault, at most once a minute. Return it as it is told to others than who asked."""
+def keep(fault: ProxyFault, request: HttpRequest) -> ProxyFault:
+    """Keep the fault that `request` showed, at most once a minute; return it as it is kept and logged.
+
+    What a request of somebody who has not signed in shows is kept without the addresses in it.
+    """
     now = timezone.now()
-    anybodys = told = proxy_faults.by_anybody(fault)
+    public = shown = proxy_faults.by_anybody(fault)
     try:
         if request.user.is_authenticated:
-            told = fault
-        kept = SeenFault.objects.filter(kind=fault.kind, seen_at__gt=now - TOLD_FOR).first()
-        if kept is None or _replaces(told, kept, anybodys):
-            facts = {"title": told.title[:500], "hint": told.hint[:500], "seen_at": now}
-            SeenFault.objects.update_or_create(kind=told.kind, defaults=facts)
+            shown = fault
+        kept = SeenFault.objects.filter(kind=fault.kind, seen_at__gt=now - REPORTED_FOR).first()
+        if kept is None or _replaces(shown, kept, public):
+            facts = {"title": shown.title[:500], "hint": shown.hint[:500], "seen_at": now}
+            SeenFault.objects.update_or_create(kind=shown.kind, defaults=facts)
     except DatabaseError as error:
-        log.warning("What is wrong with the proxy could not be kept (%s): %s", error, told)
-    return told
+        log.warning("What is wrong with the proxy could not be kept (%s): %s", error, shown)
+    return shown
 
 
-def _replaces(told: ProxyFault, kept: SeenFault, anybodys: ProxyFault) -> bool:
-    """Whether a fault is kept instead of what was: what anybody may have made up gives way, and takes no other's place."""
-    if told != anybodys and kept.title == anybodys.title:
+def _replaces(shown: ProxyFault, kept: SeenFault, public: ProxyFault) -> bool:
+    """Whether `shown` is kept in the place of `kept`: what anybody may have made up replaces nothing else."""
+    if shown != public and kept.title == public.title:
         return True
-    return kept.seen_at < timezone.now() - KEPT_ONCE_IN and (told != anybodys or kept.title == anybodys.title)
+    return kept.seen_at < timezone.now() - KEPT_EVERY and (shown != public or kept.title == public.title)
 
 
 def findings() -> Iterator[Finding]:
-    """What requests of the last day showed of the proxy, for `doctor`."""
+    """Yield what requests of the last day showed of the proxy, for `manage.py doctor`."""
     try:
-        faults = list(SeenFault.objects.filter(seen_at__gt=timezone.now() - TOLD_FOR))
+        faults = list(SeenFault.objects.filter(seen_at__gt=timezone.now() - REPORTED_FOR))
     except DatabaseError:  # it is said elsewhere that it has no tables, or is away
         return
     for fault in faults:

@@ -1,4 +1,4 @@
-"""Which socket belongs to which consumer, and what starts with the first page that a web process serves."""
+"""The ASGI application: which consumer serves which socket, and what starts with a web process' first request."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from models_admin.servers import machine
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Application = Callable[..., Awaitable[None]]
 
-HEADERS = (b"host", b"origin", b"cookie")  # of a socket: what it is looked at for
-END_SECONDS = 3  # for replies to be put back; who comes too late is taken for dead, and others take over
+HEADERS = (b"host", b"origin", b"cookie")  # of a socket's handshake: those that are read
+END_SECONDS = 3  # for replies to be put back; those that are not are revived by another process
 
 
 def start() -> None:
-    """Begin this process' share of the work, in the running loop: hear events, answer queued messages."""
+    """Begin this process' background work in the running loop: events, counters, queued replies. Repeating does nothing."""
     machine.start([foundations.disk, foundations.redis_server])
     hub.start()
     counters.start()
@@ -57,16 +57,16 @@ def build(pages: Application) -> Application:
             await _lifespan(receive, send)
         elif scope["type"] == "websocket":
             with log_context.request(""):
-                scope = {**scope, "path": _within(scope["path"])}
+                scope = {**scope, "path": _without_folder(scope["path"])}
                 await websocket(scope, receive, send)
         else:
-            path = f"{settings.FORCE_SCRIPT_NAME or ''}{_within(scope['path'])}"
+            path = f"{settings.FORCE_SCRIPT_NAME or ''}{_without_folder(scope['path'])}"
             await http({**scope, "path": path}, receive, send)
 
     return application
 
 
-def _within(path: str) -> str:
+def _without_folder(path: str) -> str:
     """`path` within Gantry's folder of its host (FORCE_SCRIPT_NAME), which a proxy may have passed on or taken away."""
     folder = settings.FORCE_SCRIPT_NAME or ""
     return path.removeprefix(folder) if path.startswith(f"{folder}/") else path
@@ -99,12 +99,12 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         ends = message["type"] == "lifespan.shutdown"
         if ends:  # before the answer: a server that has it ends the loop
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(_tidy_up(), END_SECONDS)
+                await asyncio.wait_for(_stop(), END_SECONDS)
         await send({"type": f"{message['type']}.complete"})
         if ends:
             return
 
 
-async def _tidy_up() -> None:
+async def _stop() -> None:
     await dispatcher.stop()
     await counters.flush()

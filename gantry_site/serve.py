@@ -1,8 +1,8 @@
 """The web server: `python -m gantry_site.serve`.
 
-Daphne on uvloop's event loop, which takes most of its delay away when many replies stream. (Its reactor
-builds the loop while it is imported, so the policy has to be set before.) The application does not depend on
-its server: `SERVER=uvicorn` serves the same one with uvicorn.
+It is Daphne on uvloop's event loop, which is late far less when many replies stream. (Daphne's reactor makes the loop
+while it is imported, so the policy has to be set before.) The application does not depend on its server: `SERVER=uvicorn`
+serves the same one with uvicorn.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT; return the exit status: 1 when it could not listen."""
+    """Serve until SIGTERM or SIGINT; return the exit status, which is 1 when the server could not listen."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gantry_site.settings")
     from django.conf import settings  # noqa: PLC0415 (after the setting above)
 
@@ -48,26 +48,23 @@ def main(argv: list[str] | None = None) -> int:
     chosen = parser.parse_args(argv)
     os.umask(0o077)
 
-    def serves() -> None:
+    def on_ready() -> None:
         if chosen.pid_file is not None:
             try:
                 chosen.pid_file.write_text(str(os.getpid()))
             except OSError as error:  # a full disk ends nothing that does not need it
                 logger.warning("%s cannot be written: %s", chosen.pid_file, error.strerror)
 
-    return SERVERS[chosen.server](chosen.bind, chosen.port, chosen.fd, serves)
+    return SERVERS[chosen.server](chosen.bind, chosen.port, chosen.fd, on_ready)
 
 
-def daphne(bind: str, port: int, fd: int | None, serves: Callable[[], None]) -> int:
-    """Serve with Daphne; call `serves` when people can connect."""
+def daphne(bind: str, port: int, fd: int | None, on_ready: Callable[[], None]) -> int:
+    """Serve with Daphne until a signal; call `on_ready` when people can connect; return the exit status."""
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     from daphne import http_protocol  # noqa: PLC0415 (after the policy)
-    from daphne import server as daphne_server  # noqa: PLC0415
-    from daphne.endpoints import build_endpoint_description_strings  # noqa: PLC0415
     from daphne.server import Server, reactor, twisted_loop  # noqa: PLC0415
     from daphne.ws_protocol import WebSocketFactory  # noqa: PLC0415
     from twisted.internet.defer import Deferred  # noqa: PLC0415
-    from twisted.internet.endpoints import AdoptedStreamServerEndpoint  # noqa: PLC0415
 
     from gantry_site.asgi import application  # noqa: PLC0415 (loads Django, which imports Daphne)
     from gantry_site.daphne_requests import BoundedRequest  # noqa: PLC0415 (imports Daphne)
@@ -75,25 +72,20 @@ def daphne(bind: str, port: int, fd: int | None, serves: Callable[[], None]) -> 
 
     WebSocketFactory.protocol = SocketProtocol
     http_protocol.WebRequest = BoundedRequest
-    where = {"host": bind, "port": port}
-    if fd is not None:  # Daphne takes any inherited socket for one of IPv4
-        where = {"file_descriptor": fd}
-        adopted = AdoptedStreamServerEndpoint(reactor, fd, _family(fd))  # type: ignore[no-untyped-call]
-        daphne_server.serverFromString = lambda *_: adopted
     lifespan = Lifespan(application, twisted_loop)
 
-    def ready() -> None:
+    def serving() -> None:
         lifespan.begin()
-        serves()
+        on_ready()
 
     server = Server(
         application=application,
-        endpoints=build_endpoint_description_strings(**where),
+        endpoints=_daphne_endpoints(bind, port, fd),
         websocket_max_message_size=LARGEST_FRAME,
         websocket_max_frame_size=LARGEST_FRAME,
         http_timeout=None,
         application_close_timeout=CLOSE_SECONDS,
-        ready_callable=ready,
+        ready_callable=serving,
         server_name="gantry",
     )
     reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromFuture(lifespan.end()))
@@ -102,6 +94,20 @@ def daphne(bind: str, port: int, fd: int | None, serves: Callable[[], None]) -> 
         sys.stderr.write(f"Nothing could be served on {bind} port {port}: is it taken by another program?\n")
         return 1
     return 0
+
+
+def _daphne_endpoints(bind: str, port: int, fd: int | None) -> list[str]:
+    """Return where Daphne listens, in Twisted's words; have it adopt the inherited socket `fd` where there is one."""
+    from daphne import server  # noqa: PLC0415 (after the policy)
+    from daphne.endpoints import build_endpoint_description_strings  # noqa: PLC0415
+    from twisted.internet.endpoints import AdoptedStreamServerEndpoint  # noqa: PLC0415
+
+    if fd is None:
+        return list(build_endpoint_description_strings(host=bind, port=port))
+    # Daphne takes any inherited socket for one of IPv4.
+    adopted = AdoptedStreamServerEndpoint(server.reactor, fd, _family(fd))  # type: ignore[no-untyped-call]
+    server.serverFromString = lambda *_: adopted
+    return list(build_endpoint_description_strings(file_descriptor=fd))
 
 
 def _family(fd: int) -> int:
@@ -136,17 +142,17 @@ class Lifespan:
     async def _run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}}
         try:
-            await self.application(scope, self.messages.get, self._hear)
+            await self.application(scope, self.messages.get, self._receive)
         except Exception:
             logger.exception("the application failed at its start or its end")
 
-    async def _hear(self, message: dict[str, Any]) -> None:
+    async def _receive(self, message: dict[str, Any]) -> None:
         if message["type"].endswith(".failed"):
             logger.error("%s: %s", message["type"], message.get("message", "no reason given"))
 
 
-def uvicorn(bind: str, port: int, fd: int | None, serves: Callable[[], None]) -> int:
-    """Serve with uvicorn, which is among the development requirements; call `serves` when people can connect."""
+def uvicorn(bind: str, port: int, fd: int | None, on_ready: Callable[[], None]) -> int:
+    """Serve with uvicorn, which is among the development requirements; call `on_ready` when people can connect."""
     from uvicorn import Config, Server  # noqa: PLC0415 (may not be installed)
 
     from gantry_site.asgi import application  # noqa: PLC0415
@@ -166,13 +172,13 @@ def uvicorn(bind: str, port: int, fd: int | None, serves: Callable[[], None]) ->
         timeout_graceful_shutdown=CLOSE_SECONDS,
     )
 
-    class Telling(Server):
+    class ReportingServer(Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
-                serves()
+                on_ready()
 
-    server = Telling(config)
+    server = ReportingServer(config)
     # Uvicorn takes any inherited socket for a Unix one.
     server.run([socket.socket(fileno=os.dup(fd))] if fd is not None else None)
     return 0 if server.started else 1

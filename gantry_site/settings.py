@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -22,40 +21,21 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 environ.Env.read_env(BASE_DIR / ".env")
 
-
-def _kept_secret(path: Path) -> str:
-    """Return the secret kept in `path`, made there (readable by its owner only) when there is none.
-
-    Two processes that start at once agree: the file appears whole or not at all, and the first one wins.
-    """
-    if not path.exists():
-        handle, draft = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_urlsafe(50))
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            Path(draft).unlink()
-    return path.read_text().strip()
-
-
 # Where things are -----------------------------------------------------------------------------------------------
 
 DATA_DIR = Path(env.str("GANTRY_DATA_DIR", default=str(BASE_DIR / "var"))).expanduser().absolute()
 PORT = env.int("PORT", default=8000)
 SERVER = env.str("SERVER", default="daphne")
 BIND = env.str("GANTRY_BIND", default="127.0.0.1")
-# Each is a Python process that fills one core at most, and takes some 100 MiB.
+# Each web process fills one core at most, and takes some 100 MiB.
 WEBS = env.int("WEBS", default=min(4, len(os.sched_getaffinity(0))))
 _secret_key, _database_url = env.str("SECRET_KEY", default=""), env.str("DATABASE_URL", default="")
-# Where key and database are elsewhere, only `up` needs the folder.
+# With SECRET_KEY and DATABASE_URL set, only `up` needs the folder.
 DATA_DIR_NEEDED = not (_secret_key and _database_url)
 try:
     if DATA_DIR_NEEDED:
         data_folder.make(DATA_DIR, ["secret.key"] if _database_url else ["gantry.sqlite3"])
-    SECRET_KEY = _secret_key or _kept_secret(DATA_DIR / "secret.key")
+    SECRET_KEY = _secret_key or data_folder.kept_secret(DATA_DIR / "secret.key")
 except OSError as error:
     raise SystemExit(data_folder.refusal(DATA_DIR, error)) from None
 DEBUG = env.bool("DEBUG", default=False)
@@ -93,8 +73,8 @@ KEEP_MODEL = env.str("KEEP_MODEL", default="")
 KEEP_MODEL_AFTER = env.float("KEEP_MODEL_AFTER", default=180.0)
 REQUEST_DAYS = env.float("REQUEST_DAYS", default=7.0)
 
-# How long a silent process is believed to live (seconds). A lease, a running switch and a worker each show a heartbeat
-# every second or two; one that is older than this belonged to a process that is dead or frozen.
+# Seconds. A lease, a running switch and a worker each have a heartbeat every second or two. One that is older than this
+# belonged to a process that is dead or frozen.
 HEARTBEAT_TTL = env.float("HEARTBEAT_TTL", default=8.0)
 
 # Chat -----------------------------------------------------------------------------------------------------------
@@ -147,7 +127,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True  # a Redis that refuses to write is no reason to end
-# What is due is known from the start alone: nothing of it has to be kept on a disk that may be full.
+# When a task is due follows from beat's start alone: nothing has to be kept on a disk that may be full.
 CELERY_BEAT_SCHEDULER = "celery.beat.Scheduler"
 CELERY_BROKER_TRANSPORT_OPTIONS = {**REDIS_WAIT, "retry_on_timeout": False, "health_check_interval": 5}
 # The database says what is to be done; a task is a nudge. One that cannot be sent at once is not worth waiting for.
@@ -223,11 +203,11 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
-# Sign-ins that go wrong: so many with one name, or with any, from one place; then a pause (seconds). See sign_in.py.
+# How many sign-ins may go wrong from one source, with one name and with any; then a pause (seconds). See sign_in.py.
 SIGN_IN_ATTEMPTS = env.int("SIGN_IN_ATTEMPTS", default=5)
 SIGN_IN_ATTEMPTS_PER_ADDRESS = env.int("SIGN_IN_ATTEMPTS_PER_ADDRESS", default=50)
 SIGN_IN_COOL_OFF = env.float("SIGN_IN_COOL_OFF", default=300.0)
-# Whose X-Forwarded-For is believed: addresses and networks.
+# Addresses and networks of the proxies whose X-Forwarded-For is believed.
 TRUSTED_PROXIES = env.list("GANTRY_TRUSTED_PROXIES", default=[])
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "chat"
@@ -237,16 +217,16 @@ SESSION_COOKIE_NAME = "session_id"
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"
-CSRF_FAILURE_VIEW = "gantry_site.refusals.of_form"
+CSRF_FAILURE_VIEW = "gantry_site.refusals.refused_form"
 HTTPS = env.bool("HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 31_536_000
-    # Whoever comes by plain HTTP is sent on, but for scripts on this machine: they would not follow.
+    # Pages over plain HTTP are redirected. The API is not: scripts on this machine would not follow.
     SECURE_SSL_REDIRECT = True
     SECURE_REDIRECT_EXEMPT = [rf"^{f'{FORCE_SCRIPT_NAME}/api/'.lstrip('/')}"]
-# What a browser is told of this host's subdomains, or of its whole domain for its preload list, is not Gantry's to decide.
+# Whether HSTS covers this host's subdomains, or the preload lists of browsers, is not Gantry's to decide.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -269,7 +249,7 @@ USE_I18N = False
 FORMAT_MODULE_PATH = "gantry_site.formats"
 
 LOG_FORMAT = env.str("LOG_FORMAT", default="text")
-# Who may read /metrics: whoever has this token; where it is not set, programs on this machine.
+# Whoever has this token may read /metrics; where it is not set, programs on this machine may.
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 LOGGING = {
     "version": 1,

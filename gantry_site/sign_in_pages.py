@@ -1,4 +1,4 @@
-"""The pages on which people sign in, the chat's and the admin site's: their forms count; too many tries are a 429."""
+"""The pages on which people sign in, the chat's and the admin site's: they count attempts, and answer 429 to too many."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gantry_site import sign_in
 
 
 class SignInForm(AuthenticationForm):
-    """Name and password; raises Throttled, which is no error of the form, after too many tries."""
+    """Name and password. After too many attempts `clean` raises Throttled, which is no error of the form."""
 
     attempt: sign_in.Attempt | None = None
 
@@ -31,7 +31,7 @@ class SignInForm(AuthenticationForm):
         return cleaned
 
     def confirm_login_allowed(self, user: Any) -> None:
-        """The password was right, which is all that is counted; whether the user may come in here is another question."""
+        """The password was right, so that the attempt is no failure, whether or not the user may sign in here."""
         if self.attempt is not None:
             self.attempt.succeeded()
         super().confirm_login_allowed(user)
@@ -67,7 +67,7 @@ class SignIns(MiddlewareMixin):
 
 
 def in_words(wait: timedelta) -> str:
-    """How long to wait, rounded up: “5 minutes”, “40 seconds”."""
+    """Return a time to wait in words, rounded up: “5 minutes”, “40 seconds”."""
     seconds = max(1, math.ceil(wait.total_seconds()))
     number, unit = (math.ceil(seconds / 60), "minute") if seconds > 60 else (seconds, "second")
     return f"{number} {unit}{'' if number == 1 else 's'}"

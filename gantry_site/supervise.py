@@ -1,4 +1,4 @@
-"""Keeps children alive with Supervisor, in this process, and tells what happens to them.
+"""Keeps children alive with Supervisor, in this process, and logs what happens to them.
 
 Supervisor starts, restarts and stops; this module feeds it a configuration, has the log print what the children print,
 and words its events. Nothing is hidden: each crash of a crash loop is reported.
@@ -40,10 +40,10 @@ def supervise(
 ) -> None:
     """Run the children until SIGINT, SIGTERM or SIGHUP, or until nobody reads the log; end them all, and return.
 
-    SIGUSR1 starts those that serve people anew, one after the other.
+    SIGUSR1 restarts the web processes, one after the other.
 
     folder: gets the configuration and, while it runs, `children.json`: {name: pid}.
-    each_turn: called a few times a second.
+    each_turn: called a few times a second, from this thread.
     """
     path = folder / "supervisord.conf"
     path.write_text(configuration(listed))
@@ -58,7 +58,7 @@ def supervise(
         pass
     finally:
         options.close_logger()
-        supervisor.table.unlink(missing_ok=True)
+        supervisor.pids_file.unlink(missing_ok=True)
 
 
 def configuration(listed: Sequence[Child]) -> str:
@@ -100,7 +100,7 @@ def _command(argv: Sequence[str]) -> str:
 
 
 class _Options(ServerOptions):  # type: ignore[misc]
-    """Supervisor's options; also its door to the system's calls, some of which are changed here.
+    """Supervisor's options, through which it also makes its system calls; some of these are changed here.
 
     sockets: by the program's name, the listening socket that it is to be given.
     """
@@ -120,7 +120,7 @@ class _Options(ServerOptions):  # type: ignore[misc]
             self.prctl(SET_DEATH_SIGNAL, int(signal.SIGKILL))
 
     def close_fd(self, fd: int) -> None:
-        """In a child, before it runs its program: a listening socket stays for now; by itself no program inherits it."""
+        """In a child, before it runs its program: close `fd`, unless it is a listening socket (execve passes one on)."""
         if fd not in self.sockets.values():
             super().close_fd(fd)
 
@@ -144,18 +144,18 @@ class _Supervisor(Supervisor):  # type: ignore[misc]
     def __init__(
         self,
         options: _Options,
-        table: Path,
+        pids_file: Path,
         log: Log,
         each_turn: Callable[[], None],
         restart: RollingRestart,
     ) -> None:
         super().__init__(options)
         self.restart = restart
-        self.table = table
+        self.pids_file = pids_file
         self.log = log
         self.each_turn = each_turn
-        self.known: dict[str, int] | None = None
-        self.written = True
+        self.written_pids: dict[str, int] | None = None
+        self.write_succeeded = True
 
     def runforever(self) -> None:
         # Supervisor forgets all listeners when it starts to run: this is the first moment after that.
@@ -168,30 +168,30 @@ class _Supervisor(Supervisor):  # type: ignore[misc]
     def handle_signal(self) -> None:
         """Once a turn: what a signal asks for, and what has changed."""
         super().handle_signal()
-        if self.log.unread:
+        if self.log.reader_gone:
             self.options.mood = SupervisorStates.SHUTDOWN
         processes = [
             process for group in self.process_groups.values() for process in group.processes.values()
         ]
         pids = {process.config.name: process.pid for process in processes if process.pid}
-        if pids != self.known:
-            self._write(pids)
+        if pids != self.written_pids:
+            self._write_pids(pids)
         if self.options.mood == SupervisorStates.RUNNING:
             self.restart.turn({process.config.name: process for process in processes})
         self.each_turn()
 
-    def _write(self, pids: dict[str, int]) -> None:
-        """Write the table of children; where that fails, as on a full disk, it is tried again at the next turn."""
-        draft = self.table.with_suffix(".draft")
+    def _write_pids(self, pids: dict[str, int]) -> None:
+        """Write {name: pid} to `pids_file`; where that fails, as on a full disk, it is tried again at the next turn."""
+        draft = self.pids_file.with_suffix(".draft")
         try:
             draft.write_text(json.dumps(pids))
-            draft.replace(self.table)
+            draft.replace(self.pids_file)
         except OSError as error:
-            if self.written:
-                self.log.say(f"{self.table} cannot be written ({error.strerror}): trying again")
-            self.written = False
+            if self.write_succeeded:
+                self.log.say(f"{self.pids_file} cannot be written ({error.strerror}): trying again")
+            self.write_succeeded = False
         else:
-            self.known, self.written = pids, True
+            self.written_pids, self.write_succeeded = pids, True
 
     def _print(self, event: Any) -> None:
         self.log.feed(event.process.config.name, event.data)
@@ -209,7 +209,9 @@ class _Supervisor(Supervisor):  # type: ignore[misc]
                 self.log.end(name)
                 pause = min(process.backoff, LONGEST_PAUSE)
                 process.delay = time.time() + pause
-                self.log.say(f"{name} ended ({self._ending(process)}): {again(pause, process.backoff)}")
+                self.log.say(
+                    f"{name} ended ({self._ending(process)}): {restart_notice(pause, process.backoff)}"
+                )
             case events.ProcessStateStoppedEvent():
                 self.log.end(name)
             case _:
@@ -223,8 +225,11 @@ class _Supervisor(Supervisor):  # type: ignore[misc]
         return str(decode_wait_status(status)[1])
 
 
-def again(pause: float, times: int) -> str:
-    """Word what follows a crash right after a start; times: how many of these there were in a row."""
+def restart_notice(pause: float, times: int) -> str:
+    """Return in words what follows a crash right after a start.
+
+    pause: seconds until the next start. times: how many such crashes there were in a row.
+    """
     if times == 1:
         return f"starting it again in {pause:.0f} s"
     return f"starting it again in {pause:.0f} s ({times} times in a row; its last lines say why)"

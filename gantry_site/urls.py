@@ -37,6 +37,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/docs", description.view(api), name="api-docs"),
     path("api/", api.urls),
-    path("ws/<path:rest>", refusals.of_socket),
+    path("ws/<path:rest>", refusals.socket_over_http),
     path("", include("chat.urls")),
 ]

@@ -18,7 +18,7 @@ switch_id: ContextVar[int | None] = ContextVar("switch_id", default=None)
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def taken(given: str) -> str:
+def accepted_id(given: str) -> str:
     """Return the id that a request brings, if it is one (64 letters, digits, dots and dashes at most), else a new one."""
     return given if _WELL_FORMED.fullmatch(given) else secrets.token_hex(8)
 
@@ -26,7 +26,7 @@ def taken(given: str) -> str:
 @contextmanager
 def request(given: str) -> Iterator[str]:
     """Work for a request within the block."""
-    reset = request_id.set(taken(given))
+    reset = request_id.set(accepted_id(given))
     try:
         yield request_id.get()
     finally:

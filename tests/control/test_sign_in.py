@@ -16,7 +16,7 @@ from django.utils import timezone
 from support.tabby import until
 
 from gantry_site import sign_in
-from gantry_site.addresses import client_address, household
+from gantry_site.addresses import client_address, source_of
 from gantry_site.models import SignInCount
 from gantry_site.sign_in_pages import in_words
 
@@ -231,7 +231,7 @@ def test_an_ipv6_network_of_one_customer_is_one_place() -> None:
     tries_in_vain("ann", 1, at=same)
     assert tries("ann", RIGHT, at=same).status_code == 429
     assert tries("ann", RIGHT, at=other).status_code == 302
-    assert household(None) == "unknown"
+    assert source_of(None) == "unknown"
 
 
 def test_the_wait_is_told_in_words() -> None:

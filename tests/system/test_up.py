@@ -29,7 +29,7 @@ from supervisor.options import ServerOptions
 from gantry_site import children as site
 from gantry_site.child_log import LONGEST_LINE, Log
 from gantry_site.children import Child
-from gantry_site.management.commands.up import first_admin
+from gantry_site.management.commands.up import ensure_admin
 from gantry_site.serve import SERVERS, Lifespan
 from gantry_site.supervise import configuration
 from models_admin.ops import foundations
@@ -312,29 +312,29 @@ class TestFirstAdmin:
         settings.ADMIN_PASSWORD = ""
 
     def test_a_random_password_is_kept_for_its_owner_only(self, tmp_path: Path) -> None:
-        shown = first_admin()
+        shown = ensure_admin()
         assert User.objects.get(is_superuser=True).check_password(shown)
         assert (tmp_path / "admin-password").stat().st_mode & 0o777 == 0o600
-        assert first_admin() == shown
+        assert ensure_admin() == shown
 
     def test_a_password_that_was_changed_is_not_shown(self) -> None:
-        first_admin()
+        ensure_admin()
         admin = User.objects.get(username="admin")
         admin.set_password("something else")
         admin.save()
-        assert first_admin() == "as you set it"
+        assert ensure_admin() == "as you set it"
 
     def test_a_password_that_was_given_is_neither_kept_nor_shown(
         self, tmp_path: Path, settings: Settings
     ) -> None:
         settings.ADMIN_PASSWORD = "correct horse"
-        assert first_admin() == "as you set it"
+        assert ensure_admin() == "as you set it"
         assert User.objects.get(username="admin").check_password("correct horse")
         assert not list(tmp_path.iterdir())
 
     def test_there_is_none_made_beside_another_superuser(self) -> None:
         User.objects.create_superuser("root", password="x")
-        assert first_admin() == "as you set it"
+        assert ensure_admin() == "as you set it"
         assert not User.objects.filter(username="admin").exists()
 
 
@@ -369,7 +369,7 @@ class TestLog:
             log = Log(stream, ["web"])
             log.say("lost")
             log.feed("web", b"lost too\n")
-            assert not log.unread
+            assert not log.reader_gone
             with path.open("w") as room:
                 os.dup2(room.fileno(), stream.fileno())
             log.say("there is room")
@@ -387,7 +387,7 @@ class TestLog:
             log.say("x" * (2 << 20))  # more than a pipe takes
             log.say("lost too")
             assert log.lost == 2
-            assert not log.unread
+            assert not log.reader_gone
             while reader.read(1 << 20)[-1:] == b"x" and select.select([reader], [], [], 0)[0]:
                 pass
             log.say("there is room")

@@ -1,4 +1,4 @@
-"""How dates and times are written where Django writes them: as the pages of our own do."""
+"""How Django writes dates and times: as Gantry's own pages do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`manage.py allow_sign_in`: let somebody try again who gave too many wrong passwords."""
+"""`manage.py allow_sign_in`: lets somebody who gave too many wrong passwords try again."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from gantry_site import sign_in
-from gantry_site.addresses import read
+from gantry_site.addresses import parse_address
 from models_admin.ops import command
 
 
 class Command(command.Command):
-    """Forget what was counted of sign-ins that went wrong."""
+    """Delete the counts of sign-ins that went wrong."""
 
     help = "Forgets sign-ins that went wrong, so that people need not wait: of a name, at an address, or all."
     epilog = """\
@@ -38,7 +38,7 @@ exit status:
         username, address = options["username"], options["address"]
         if options["all"] == bool(username or address):
             raise CommandError("Say whose: a user's name, --address, or --all.", returncode=2)
-        if address and read(address) is None:
+        if address and parse_address(address) is None:
             raise CommandError(f"{address} is no address.", returncode=2)
         count = sign_in.forget(username, address)
         self.stdout.write(

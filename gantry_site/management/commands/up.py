@@ -1,4 +1,4 @@
-"""`manage.py up`: everything that Gantry needs, with one command, until Ctrl-C."""
+"""`manage.py up`: runs everything that Gantry needs, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from gantry_site.supervise import supervise
 from models_admin import data_folder, saving
 from models_admin.servers import diagnosis, known
 
-HERE = ("127.0.0.1", "::1", "0.0.0.0", "::")  # noqa: S104 (addresses that browsers on this machine reach as localhost)
-BACKLOG = 1024  # connections that wait: all pages come back at once when everything is started anew
+LOCAL_BINDS = ("127.0.0.1", "::1", "0.0.0.0", "::")  # noqa: S104 (addresses that browsers on this machine reach as localhost)
+BACKLOG = 1024  # connections that may wait: all pages connect at once after a restart
 
 
 class Command(BaseCommand):
@@ -62,14 +62,14 @@ class Command(BaseCommand):
         try:
             self._make_folders()
             if options["prepare"]:
-                self.stdout.write(f"The database is ready. Sign in as: admin, password: {prepared()}")
+                self.stdout.write(f"The database is ready. Sign in as: admin, password: {prepare_database()}")
                 return
             webs = max(options["webs"], 1)
             ports = range(settings.PORT, settings.PORT + (webs if options["own_ports"] else 1))
             with ExitStack() as stack:
                 sockets = [stack.enter_context(_bound(port)) for port in ports]
                 sockets = sockets if options["own_ports"] else sockets * webs
-                stack.enter_context(_only_one(_run_folder() / "up.lock"))
+                stack.enter_context(_lock_held(_run_folder() / "up.lock"))
                 if options["only"]:
                     self._run_webs(sockets)
                 else:
@@ -92,7 +92,7 @@ class Command(BaseCommand):
     def _run_all(self, sockets: Sequence[socket.socket], workers: int) -> None:
         """Prepare, then run and watch every process until the end."""
         with _sandbox_host(_run_folder() / "tabby_host") as sandbox_port:
-            password = prepared()
+            password = prepare_database()
             listed = children(webs=_listening(sockets), workers=workers, sandbox_port=sandbox_port)
             log = _log(listed)
             _watch(listed, log, _Banner(log, listed, sandbox_port, password))
@@ -103,7 +103,7 @@ class Command(BaseCommand):
 
 
 def _run_folder() -> Path:
-    """Where what describes the running processes is."""
+    """Return the folder of the files that describe the running processes."""
     return settings.DATA_DIR / "run"
 
 
@@ -121,14 +121,14 @@ def _watch(listed: Sequence[Child], log: Log, each_turn: Callable[[], None]) -> 
 
 
 def _listening(sockets: Sequence[socket.socket]) -> list[int]:
-    """Have them listen, now that somebody will answer soon; return their numbers."""
+    """Have the sockets listen, now that processes will soon accept connections; return their file descriptors."""
     for each in sockets:
         each.listen(BACKLOG)
     return [each.fileno() for each in sockets]
 
 
 def _bound(port: int) -> socket.socket:
-    """Return a socket on settings.BIND and `port`, for all web processes; raise CommandError where none can be had."""
+    """Return a socket bound to settings.BIND and `port`, for all web processes; raises CommandError where that fails."""
     bound = socket.socket(socket.AF_INET6 if ":" in settings.BIND else socket.AF_INET)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -148,7 +148,7 @@ def _bound(port: int) -> socket.socket:
 
 @contextmanager
 def _sandbox_host(path: Path) -> Iterator[int | None]:
-    """Give the sandbox a port, and tell the settings by the file `path`; None where no sandbox is wanted."""
+    """Choose the sandbox's port, and write its address to `path`, which the settings read; None: no sandbox is run."""
     if not settings.TABBY_SANDBOX:
         yield None
         return
@@ -161,8 +161,8 @@ def _sandbox_host(path: Path) -> Iterator[int | None]:
 
 
 @contextmanager
-def _only_one(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`, or raise CommandError when another process holds it."""
+def _lock_held(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` within the block; raises CommandError when another process holds it."""
     with path.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -178,15 +178,15 @@ def _only_one(path: Path) -> Iterator[None]:
         yield
 
 
-def prepared() -> str:
+def prepare_database() -> str:
     """Bring the database up to date, with an admin in it; return the password to show."""
     call_command("migrate", verbosity=0, interactive=False)
-    password = first_admin()
+    password = ensure_admin()
     connections.close_all()  # no connection is shared with a child
     return password
 
 
-def first_admin() -> str:
+def ensure_admin() -> str:
     """Make the superuser `admin` when there is no superuser; return the password to show for it.
 
     A random password is kept in a file, and shown for as long as it is the valid one. One that was chosen by
@@ -220,7 +220,7 @@ class _Banner:
         if self.shown or not any(path.exists() for path in self.pid_files):
             return
         self.shown = True
-        host = "localhost" if settings.BIND in HERE else settings.BIND
+        host = "localhost" if settings.BIND in LOCAL_BINDS else settings.BIND
         tabby = diagnosis.address(known.default())
         if self.sandbox_port is not None:
             tabby = f"sandbox at http://127.0.0.1:{self.sandbox_port} (set TABBY_HOST for a real server)"
