@@ -1,53 +1,75 @@
-"""One clock for all replies of this process: it tells whether the event loop runs late, and sends what replies hold back."""
+"""One clock for all replies of this process: while much streams, each is read every 33 ms and not at every token.
+
+A read that brings one token costs as much as one that brings ten: a task that wakes up, a frame, a system call. No eye sees
+fifty frames a second, so where thousands of them would go out, or the event loop runs late, a reply waits for a few ticks of
+the clock before it is read again. Meanwhile what TabbyAPI sends waits in the connection's buffer, which is bounded. Replies wait
+from their own last read on, so that their work is spread over the ticks.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import Protocol
+from collections import deque
 
-TICK_SECONDS = 0.025
+TICK_SECONDS = 0.011
+PAUSE_TICKS = 3
 LATE_SECONDS = 0.008  # a tick that comes this late says that the loop does not keep up
+MANY_READS, FEW_READS = (
+    1000.0,
+    500.0,
+)  # a second, of all replies: from where on, and until where, they wait for ticks
 
-
-class HoldsBack(Protocol):
-    """What the clock needs of a reply."""
-
-    @property
-    def holds_back(self) -> bool:
-        """Whether there is something to flush."""
-
-    def flush(self) -> None:
-        """Send it."""
+Waiting = list[asyncio.Future[None]]
 
 
 class Clock:
-    """Tells whether the loop runs late, and flushes the replies that hold text back. Ticks only while replies stream."""
+    """Says when a reply may be read again. Ticks only while replies stream."""
 
     def __init__(self) -> None:
-        self.late = False
-        self._lives: set[HoldsBack] = set()
+        self.busy = False
+        self._streaming = 0
+        self._reads = 0
+        self._waiting: deque[Waiting] = deque(
+            [] for _ in range(PAUSE_TICKS)
+        )  # until the next tick, the one after it, …
         self._task: asyncio.Task[None] | None = None
 
-    def add(self, live: HoldsBack) -> None:
-        """Tick for `live` too."""
-        self._lives.add(live)
+    def begin(self) -> None:
+        """A reply streams from now on."""
+        self._streaming += 1
         if self._task is None:
-            self._task = asyncio.create_task(self._tick())
+            self._task = asyncio.create_task(self._run())
 
-    def remove(self, live: HoldsBack) -> None:
-        """Tick for `live` no more."""
-        self._lives.discard(live)
+    def end(self) -> None:
+        """It does no more."""
+        self._streaming -= 1
 
-    async def _tick(self) -> None:
-        while self._lives:
+    async def pause(self) -> None:
+        """After a read: return when the next may be done, at once while little streams."""
+        self._reads += 1
+        if self.busy:
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting[-1].append(turn)
+            await turn
+
+    async def _run(self) -> None:
+        ticks, since = 0, time.monotonic()
+        while self._streaming:
             due = time.monotonic() + TICK_SECONDS
             await asyncio.sleep(TICK_SECONDS)
-            self.late = time.monotonic() - due > LATE_SECONDS
-            for live in tuple(self._lives):
-                if live.holds_back:
-                    live.flush()
-        self.late = False
+            late = time.monotonic() - due > LATE_SECONDS
+            ticks += 1
+            if ticks % PAUSE_TICKS == 0:
+                rate = self._reads / (time.monotonic() - since)
+                self._reads, since = 0, time.monotonic()
+                self.busy = late or rate > (FEW_READS if self.busy else MANY_READS)
+            self.busy = self.busy or late
+            self._waiting.append([])
+            for turn in self._waiting.popleft():
+                if not turn.done():
+                    turn.set_result(None)
+        self.busy = False
         self._task = None
 
 

@@ -1,8 +1,8 @@
 """One reply on its way: TabbyAPI's stream becomes deltas for the pages that look on, and a text that is saved as it grows.
 
-What one read brought goes out as one frame, at once while the event loop keeps up; when it runs late, at the next tick
-of one clock that all replies of the process share. Nothing here touches the database while the reply streams: the
-dispatcher saves all growing replies together.
+What one read brought goes out as one frame, at once. While much streams, the next read waits for the tick of one clock that
+all replies of the process share. Nothing here touches the database while the reply streams: the dispatcher saves all growing
+replies together.
 """
 
 from __future__ import annotations
@@ -70,11 +70,6 @@ class LiveReply:
         self._stream: asyncio.Task[None] | None = None
         self._failure: BaseException | None = None
 
-    @property
-    def holds_back(self) -> bool:
-        """Whether text or blocks have come that pages have not been sent."""
-        return bool(self._held or self._held_reasoning or self._held_blocks)
-
     def end(self, verdict: EndReason) -> None:
         """End the stream now; the first verdict stays."""
         if self.verdict is None:
@@ -90,14 +85,14 @@ class LiveReply:
 
     async def run(self) -> BaseException | None:
         """Stream to the end; return what went wrong, if anything. A verdict that ended it is in `verdict`."""
-        clock.add(self)
+        clock.begin()
         self._stream = asyncio.create_task(self._relay())
         if self.verdict is not None:
             self._stream.cancel()
         try:
             await asyncio.wait([self._stream])
         finally:
-            clock.remove(self)
+            clock.end()
         if self._failure is not None:
             raise self._failure
         self.flush()
@@ -191,10 +186,10 @@ class LiveReply:
                 self._last_arrival = now
                 self._take(delta)
                 await self.render()
-                if self._first or not clock.late:
-                    self.flush()
+                self.flush()
                 if self._room <= 0:
                     return  # leaving the stream stops the generation
+                await clock.pause()
         if self.grown.finish_reason == "tool_calls" and not self.text().strip():
             raise ToolsAsked("The model asked for a tool instead of answering, and this chat has no tools")
 
