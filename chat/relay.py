@@ -16,9 +16,9 @@ import orjson
 from django.conf import settings
 
 from chat import prompts
-from chat.flush_clock import clock
 from chat.page_schema import ChatEvent, Message
 from chat.progress import ClaimedReply, ReplyProgress
+from chat.read_clock import clock
 from chat.rendering import Block, Blocks
 from chat.rooms import rooms
 from chat.thinking import Taken, Thinking
@@ -189,7 +189,7 @@ class LiveReply:
                 self.flush()
                 if self._room <= 0:
                     return  # leaving the stream stops the generation
-                await clock.pause()
+                await clock.pause(delta.pieces)
         if self.grown.finish_reason == "tool_calls" and not self.text().strip():
             raise ToolsAsked("The model asked for a tool instead of answering, and this chat has no tools")
 

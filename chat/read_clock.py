@@ -1,9 +1,9 @@
-"""One clock for all replies of this process: while much streams, each is read every 33 ms and not at every token.
+"""One clock for all replies of this process: while much streams, each is read every 30 to 40 ms and not at every token.
 
-A read that brings one token costs as much as one that brings ten: a task that wakes up, a frame, a system call. No eye sees
-fifty frames a second, so where thousands of them would go out, or the event loop runs late, a reply waits for a few ticks of
-the clock before it is read again. Meanwhile what TabbyAPI sends waits in the connection's buffer, which is bounded. Replies wait
-from their own last read on, so that their work is spread over the ticks.
+A read that brings one token costs as much as one that brings ten: a task that wakes up, a frame, a system call. No eye
+sees fifty frames a second, so where thousands of them would go out, or the event loop runs late, a reply waits for a few
+ticks of the clock before it is read again. Meanwhile what TabbyAPI sends waits in the connection's buffer, which is bounded.
+Each reply waits from its own last read on, so that the work of all is spread over the ticks.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import asyncio
 import time
 from collections import deque
 
-TICK_SECONDS = 0.011
-PAUSE_TICKS = 3
+TICK_SECONDS = 0.01
+PAUSE_TICKS = 4
 LATE_SECONDS = 0.008  # a tick that comes this late says that the loop does not keep up
 MANY_READS, FEW_READS = (
     1000.0,
     500.0,
 )  # a second, of all replies: from where on, and until where, they wait for ticks
+MANY_TOKENS = 20  # in one read: what it costs by itself no longer counts
 
 Waiting = list[asyncio.Future[None]]
 
@@ -45,10 +46,12 @@ class Clock:
         """It does no more."""
         self._streaming -= 1
 
-    async def pause(self) -> None:
-        """After a read: return when the next may be done, at once while little streams."""
+    async def pause(self, tokens: int) -> None:
+        """After a read that brought so many tokens, return when the next may be done: at once while little streams, or where
+        so much comes that a wait would save nothing.
+        """
         self._reads += 1
-        if self.busy:
+        if self.busy and tokens < MANY_TOKENS:
             turn = asyncio.get_running_loop().create_future()
             self._waiting[-1].append(turn)
             await turn
