@@ -32,7 +32,7 @@ from models_admin.tabby.aclient import AsyncTabby
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
-BATCH = 16  # replies claimed in one transaction
+BATCH = 32  # replies claimed in one transaction
 REVIVE_EVERY = 2  # ticks
 
 

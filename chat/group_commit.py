@@ -11,7 +11,7 @@ from chat.rooms import rooms
 from chat.sends import Send, Sent
 from models_admin import db_threads
 
-TOGETHER = 32  # messages in one transaction
+TOGETHER = 64  # messages in one transaction
 
 
 class GroupCommit:
