@@ -24,8 +24,8 @@ chaos: .venv/.dev ## Kill and freeze the parts of a running system: TRIALS=100 S
 	$(if $(filter postgres,$(DB)),bin/with-postgres,env DATABASE_URL=) $(BIN)/python -m bench.chaos \
 	  $(if $(TRIALS),--trials $(TRIALS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
-bench: .venv/.dev ## Measure the chat against TabbyAPI itself; SERVER=uvicorn or both; ARGS="--quick"
-	$(BIN)/python -m bench.stream $(if $(SERVER),--server $(SERVER)) $(ARGS)
+bench: .venv/.dev ## Measure the chat against TabbyAPI itself; SERVER=uvicorn or both; DB=postgres; ARGS="--quick"
+	$(if $(filter postgres,$(DB)),bin/with-postgres,env DATABASE_URL=) $(BIN)/python -m bench.stream $(if $(SERVER),--server $(SERVER)) $(ARGS)
 
 bench-switch: .venv/.dev ## Measure a switch, and how soon pages see it, against bare calls
 	$(BIN)/python -m bench.switch $(ARGS)

@@ -34,7 +34,9 @@ async def resume(system: System, target: str, addresses: list[tuple[str, str]]) 
     await asyncio.sleep(0.5)
     for page in pages:
         page.say(f"[[tokens=20 rate={GO_ON:g} size=6]] queued")
-    await asyncio.wait_for(asyncio.gather(*(page.queued for page in pages)), LOAD_SECONDS)
+    await asyncio.wait([page.queued for page in pages], timeout=LOAD_SECONDS)
+    if late := sum(not page.queued.done() for page in pages):
+        raise RuntimeError(f"{late} of {len(pages)} messages were not queued within {LOAD_SECONDS:g} s")
     with system.profiled():
         taken = await asyncio.gather(*(page.answered for page in pages))
     for page in pages:
