@@ -1,7 +1,7 @@
-"""What web processes count while they relay: replies, tokens, how soon they come. Kept in Redis, for all processes together.
+"""Counters of what web processes relay: replies, tokens and delays, summed in Redis for all processes together.
 
-Counting is an addition in this process' memory, from its event loop's thread alone. Once a second what has come is added
-to one hash in Redis; while Redis is away it is kept. A process that is killed takes at most its last second along.
+Counting is an addition in this process' memory, from its event loop's thread alone. Once a second the counts are added to
+one hash in Redis; while Redis is away they stay here. A process that is killed loses at most its last second.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _task: asyncio.Task[None] | None = None
 
 
 class Histogram:
-    """Counts durations (seconds) by size. In Redis its fields are NAME:BOUND, NAME:inf and NAME:sum."""
+    """Counts durations (seconds) in buckets, by upper bound. Its fields are NAME:BOUND, NAME:inf and NAME:sum."""
 
     def __init__(self, name: str, *bounds: float) -> None:
         self.name = name
@@ -34,17 +34,17 @@ class Histogram:
         self.fields = [f"{name}:{bound:g}" for bound in bounds] + [f"{name}:inf"]
 
     def observe(self, seconds: float) -> None:
-        """Count one."""
+        """Count one duration."""
         _counts[self.fields[bisect_left(self.bounds, seconds)]] += 1
         _counts[f"{self.name}:sum"] += seconds  # type: ignore[assignment]
 
-    def read(self, kept: dict[str, float]) -> tuple[list[tuple[str, float]], float]:
-        """Return Prometheus' cumulative buckets and the sum, of what all() has returned."""
+    def read(self, counts: dict[str, float]) -> tuple[list[tuple[str, float]], float]:
+        """Return Prometheus' cumulative buckets [(bound, count)] and the sum, of what all_counts() returned."""
         buckets, total = [], 0.0
         for field, bound in zip(self.fields, [*(f"{each:g}" for each in self.bounds), "+Inf"], strict=True):
-            total += kept.get(field, 0.0)
+            total += counts.get(field, 0.0)
             buckets.append((bound, total))
-        return buckets, kept.get(f"{self.name}:sum", 0.0)
+        return buckets, counts.get(f"{self.name}:sum", 0.0)
 
 
 FIRST_TOKEN = Histogram("first_token", 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -53,29 +53,29 @@ LOOP_DELAY = Histogram("loop_delay", 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1
 
 
 def count(field: str, by: float = 1) -> None:
-    """Add to a counter, named such as “replies:complete”."""
+    """Add `by` to the counter `field`, such as “replies:complete”."""
     _counts[field] += by  # type: ignore[assignment]
 
 
 def start() -> None:
-    """Begin to write down what is counted, in the running loop; a second call does nothing."""
+    """Begin to flush the counts once a second, in the running loop; a second call does nothing."""
     global _task  # noqa: PLW0603 (one a process)
     if _task is None or _task.done():
-        _task = asyncio.create_task(_flush_for_ever())
+        _task = asyncio.create_task(_flush_repeatedly())
 
 
-async def _flush_for_ever() -> None:
+async def _flush_repeatedly() -> None:
     now = asyncio.get_running_loop().time
     while True:
         due = now() + FLUSH_SECONDS
         await asyncio.sleep(FLUSH_SECONDS)
-        if _counts:  # a process that relays nothing at the moment holds nobody up
+        if _counts:  # a late loop delays nobody where nothing is relayed
             LOOP_DELAY.observe(max(0.0, now() - due))
         await flush()
 
 
 async def flush() -> None:
-    """Add what was counted to what Redis keeps; where Redis does not take it, keep it for the next time."""
+    """Add the counts to those in Redis; where Redis does not take them, keep them for the next time."""
     if not _counts:
         return
     taken = dict(_counts)

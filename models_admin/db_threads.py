@@ -1,4 +1,4 @@
-"""Database work for the asyncio side: run in threads of our own, so that it never waits behind a slow page."""
+"""Database work for the event loop: it runs in threads of its own, so that it never waits behind a slow page."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# One writer: SQLite has one anyway, and threads that wait for its lock sleep longer than they would queue here.
+# One writer: SQLite has one anyway, and threads that wait for its lock sleep longer than a queue takes here.
 _writer = ThreadPoolExecutor(1, thread_name_prefix="write")
 _readers = ThreadPoolExecutor(3, thread_name_prefix="read")
 _outside = ThreadPoolExecutor(2, thread_name_prefix="tabby")
 
 
 async def _run(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-    """Do it in a thread of the pool, which logs with the ids of the request and the switch at hand."""
+    """Run `work` in a thread of the pool, with this context: its log lines carry the same ids."""
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(pool, copy_context().run, partial(_managed, work))
+    return await loop.run_in_executor(pool, copy_context().run, partial(_with_fresh_connections, work))
 
 
-def _managed(work: Callable[[], T]) -> T:
+def _with_fresh_connections(work: Callable[[], T]) -> T:
     close_old_connections()
     try:
         return work()
@@ -35,7 +35,7 @@ def _managed(work: Callable[[], T]) -> T:
 
 
 def away(error: BaseException) -> bool:
-    """Whether the database is away, locked or out of room, and the same may be tried again: nothing is wrong with the row.
+    """Whether `error` says that the database is away, locked or full, so that the same work may be tried again.
 
     PostgreSQL's program limits (SQLSTATE 54…) come as an OperationalError too, but no second try changes them.
     """
@@ -45,15 +45,15 @@ def away(error: BaseException) -> bool:
 
 
 async def write(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a function that writes to the database, one at a time in this process."""
+    """Return what `function` returns, which writes to the database: one such call at a time in this process."""
     return await _run(_writer, partial(function, *args, **kwargs))
 
 
 async def read(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a function that only reads the database."""
+    """Return what `function` returns, which only reads the database."""
     return await _run(_readers, partial(function, *args, **kwargs))
 
 
 async def ask(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a function that waits for TabbyAPI, apart from the threads that the database needs."""
+    """Return what `function` returns, which waits for TabbyAPI: it runs in threads that the database does not need."""
     return await _run(_outside, partial(function, *args, **kwargs))

@@ -1,4 +1,4 @@
-"""Files that are made while they are sent: the first line leaves at once, and none of them is ever whole in memory."""
+"""Downloads that are made while they are sent: the first part leaves at once, and no file is ever whole in memory."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ BATCH = 500  # rows that are read at once
 
 
 class Download(StreamingHttpResponse):
-    """A file of this name, in parts. Each part is made in a thread, when the reader has taken the one before.
+    """A response that downloads the texts `parts` as the file `name`.
 
-    `parts` must hold nothing of the database from one part to the next: each may be made in another thread, and a reader who
-    takes nothing must keep no connection.
+    Each part is made in a thread when the reader has taken the one before. `parts` must hold nothing of the database from
+    one part to the next: each may be made in another thread, and a slow reader must keep no connection.
     """
 
     def __init__(self, name: str, parts: Iterator[str], content_type: str) -> None:
@@ -31,6 +31,6 @@ class Download(StreamingHttpResponse):
 
 
 def batches(ids: Iterable[T], size: int = BATCH) -> Iterator[Sequence[T]]:
-    """The ids, `size` at a time."""
+    """Yield the ids in lists of `size` at most."""
     every = list(ids)
     return (every[at : at + size] for at in range(0, len(every), size))

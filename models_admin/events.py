@@ -1,10 +1,10 @@
-"""What processes tell each other, through a channel of Redis.
+"""Events between processes, through one channel of Redis.
 
-An event is a nudge: {"kind": KIND, …} as JSON. It goes to every web process, each of which has one subscription, reads
-the database for the truth, and passes that on to its own sockets. So events cannot arrive in the wrong order, a lost one
-does no harm, and a page costs no subscription. Sending never waits and never fails: it goes
-through one long-lived loop of this process, and what Redis does not take within two seconds is dropped (each web process
-looks at the database every second anyway). A process that ends, such as a command, first sends what is still to be sent.
+An event is a nudge: {"kind": KIND, …} as JSON. It goes to every web process. Each of these has one subscription, reads the
+database for the truth, and passes that on to its own sockets. So events cannot arrive in the wrong order, a lost one does no
+harm, and a page costs no subscription. Sending never waits and never fails: one thread of this process sends, and what
+Redis does not take within two seconds is dropped (each web process looks at the database every second anyway). A process
+that ends, such as a command, first sends what is still in its queue.
 """
 
 from __future__ import annotations
@@ -28,9 +28,7 @@ log = logging.getLogger(__name__)
 
 CHANNEL = "gantry:events"
 CONNECT_SECONDS = 3.0
-LISTEN_SECONDS = (
-    5.0  # without an event; then Redis is asked for a sign of life, which shows that the connection is lost
-)
+LISTEN_SECONDS = 5.0  # without an event; then Redis is pinged, which shows whether the connection is lost
 SEND_SECONDS = 2.0
 PENDING = 1000  # events that may wait to be sent; more are dropped, oldest first
 PENDING_CHARS = 16 * 1024 * 1024  # and of the texts in them, which may be whole replies
@@ -42,8 +40,8 @@ def _redis() -> Redis:
     )
 
 
-async def heard() -> AsyncGenerator[dict[str, Any]]:
-    """Subscribe, and yield each event; one that the backend has changed comes first, as that may have been missed.
+async def listen() -> AsyncGenerator[dict[str, Any]]:
+    """Subscribe, and yield each event. A `backend` event comes first, because one may have been missed.
 
     Raises what redis-py raises when the connection is lost.
     """
@@ -56,12 +54,12 @@ async def heard() -> AsyncGenerator[dict[str, Any]]:
 
 
 class _Sender:
-    """A thread with a loop of its own and one connection to Redis, sending one event after the other."""
+    """A thread with a loop of its own and one connection to Redis, which sends one event after the other."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-        self.waiting = 0  # characters of the texts in the queue
+        self.queued_chars = 0  # characters of the texts in the queue
         self.thread = threading.Thread(target=self._run, name="events", daemon=True)
         self.thread.start()
 
@@ -70,30 +68,30 @@ class _Sender:
         self.loop.run_until_complete(self._send_all())
 
     def put(self, event: dict[str, Any] | None) -> None:
-        """Have an event sent; None: send what is there, and end."""
+        """Have an event sent, from any thread; None: send what is in the queue, and end."""
         self.loop.call_soon_threadsafe(self._put, event)
 
     def _put(self, event: dict[str, Any] | None) -> None:
-        self.waiting += _size(event)
-        while self.queue.qsize() >= PENDING or (self.waiting > PENDING_CHARS and not self.queue.empty()):
-            self.waiting -= _size(self.queue.get_nowait())
+        self.queued_chars += _size(event)
+        while self.queue.qsize() >= PENDING or (self.queued_chars > PENDING_CHARS and not self.queue.empty()):
+            self.queued_chars -= _size(self.queue.get_nowait())
         self.queue.put_nowait(event)
 
     async def _send_all(self) -> None:
-        broken = False
+        failing = False
         async with _redis() as server:
             while (event := await self.queue.get()) is not None:
-                self.waiting -= _size(event)
+                self.queued_chars -= _size(event)
                 try:
                     await asyncio.wait_for(server.publish(CHANNEL, orjson.dumps(event)), SEND_SECONDS)
-                    broken = False
+                    failing = False
                 except Exception as error:  # noqa: BLE001 (whatever Redis does must not end the sending)
-                    if not broken:
+                    if not failing:
                         log.warning(
                             "Redis did not take an event (%s): pages follow the database",
                             error or "timed out",
                         )
-                    broken = True
+                    failing = True
 
 
 def _size(event: dict[str, Any] | None) -> int:
@@ -101,51 +99,51 @@ def _size(event: dict[str, Any] | None) -> int:
 
 
 _sender: _Sender | None = None
-_making = threading.Lock()
-_nudging: set[threading.Thread] = set()
+_sender_lock = threading.Lock()
+_nudges: set[threading.Thread] = set()
 
 
 @atexit.register
-def _finish() -> None:
-    """Give what is under way a moment: an interpreter that ends stops its threads wherever they are, and may crash by it."""
+def _send_the_rest() -> None:
+    """Wait a moment for the sending threads: an interpreter that ends stops them wherever they are, and may crash."""
     if _sender is not None:
         _sender.put(None)
     deadline = time.monotonic() + SEND_SECONDS + 0.5
-    for thread in [*_nudging, *([_sender.thread] if _sender else [])]:
+    for thread in [*_nudges, *([_sender.thread] if _sender else [])]:
         thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def send(kind: str, **facts: Any) -> None:
-    """Tell every web process; returns at once. `facts` must be plain data."""
+    """Send an event to every web process; return at once. `facts` must be what JSON takes."""
     global _sender  # noqa: PLW0603 (one a process, made when it is first needed)
     if _sender is None:
-        with _making:
+        with _sender_lock:
             _sender = _sender or _Sender()
     _sender.put({"kind": kind, **facts})
 
 
 def backend_changed() -> None:
-    """What TabbyAPI runs, or the switch under way, has changed."""
+    """Send that what TabbyAPI runs, or the switch under way, has changed."""
     send("backend")
 
 
 def catalog_changed() -> None:
-    """Models have come or gone."""
+    """Send that models have come or gone, or that what is noted about them has changed."""
     send("catalog")
 
 
 def requests_changed() -> None:
-    """Somebody has asked for a model, or a request was answered."""
+    """Send that somebody has asked for a model, or that a request has ended."""
     send("requests")
 
 
 def let_go() -> None:
-    """Leases were revoked: their holders must close their streams."""
+    """Send that leases were revoked: their holders must close their streams."""
     send("let_go")
 
 
 def nudge_worker(task: str, *args: Any) -> None:
-    """Start the task of that name in a worker, from a thread that may wait for Redis; what gets lost is found later."""
+    """Send the Celery task `task`, from a thread that may wait for Redis. A worker finds the work of a lost one later."""
 
     headers = {"request_id": log_context.request_id.get()}
 
@@ -155,8 +153,8 @@ def nudge_worker(task: str, *args: Any) -> None:
         except Exception as error:  # noqa: BLE001 (kombu raises whatever its transport does)
             log.warning("Redis did not take the task %s (%s): a worker will find it", task, error)
         finally:
-            _nudging.discard(threading.current_thread())
+            _nudges.discard(threading.current_thread())
 
     thread = threading.Thread(target=publish, name="nudge", daemon=True)
-    _nudging.add(thread)
+    _nudges.add(thread)
     thread.start()

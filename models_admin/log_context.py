@@ -1,7 +1,7 @@
-"""Which request and which switch the code at hand works for: log lines carry both, across threads, tasks and processes.
+"""The log context: which request and which switch the code works for. Log lines carry both, also in workers.
 
-A request's id comes with it (X-Request-ID) or is made for it; it travels to the worker in the Celery task's headers. A
-switch's is its number.
+A request's id comes with it (X-Request-ID) or is made for it, and travels to the worker in the Celery task's headers. A
+switch's id is its number.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def accepted_id(given: str) -> str:
-    """Return the id that a request brings, if it is one (64 letters, digits, dots and dashes at most), else a new one."""
+    """Return `given`, a request's own id, where it is 1 to 64 of the characters A-Z a-z 0-9 . _ -, else a new id."""
     return given if _WELL_FORMED.fullmatch(given) else secrets.token_hex(8)
 
 
 @contextmanager
 def request(given: str) -> Iterator[str]:
-    """Work for a request within the block."""
+    """Within the block, have log lines carry the id `given` if it is accepted, else a new one; yield the id."""
     reset = request_id.set(accepted_id(given))
     try:
         yield request_id.get()
@@ -35,7 +35,7 @@ def request(given: str) -> Iterator[str]:
 
 @contextmanager
 def switch(number: int) -> Iterator[None]:
-    """Work for a switch within the block."""
+    """Within the block, have log lines carry the number of a switch."""
     reset = switch_id.set(number)
     try:
         yield

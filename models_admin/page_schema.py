@@ -1,8 +1,8 @@
-"""What pages are told of models, field by field: the one description of each event, for server, pages and tests.
+"""The events about models that pages are sent, field by field: one description for server, pages and tests.
 
 The HTTP API's schemas use these types where they show the same thing. The types of the pages' scripts are made from them
 (`make types`), and the tests check against them what the server sends and what a played server sends. At run time each is a
-plain dictionary: to describe an event costs nothing when it is sent.
+plain dictionary, so that the description costs nothing when an event is sent.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who may do what: the only module that asks for a user's permissions. Each question may ask the database."""
+"""Who may do what: the only module that asks for a user's permissions. Each function may read the database."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def may_see_history(user: User) -> bool:
 
 
 def may_write_rules(user: User) -> bool:
-    """Whether the user may write rules. These switch and unload in nobody's name: that takes all permissions."""
+    """Whether the user may write rules: that takes all of OWN, because a rule switches and unloads in nobody's name."""
     return all(has_any(user, name) for name in OWN)
 
 

@@ -1,4 +1,4 @@
-"""Why nothing can be saved at the moment, in words for whoever wanted it saved: a full disk, a database that is away."""
+"""Why nothing can be saved at the moment, in words for a person: a full disk, or a database that is away."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AWAY = "The database does not answer at the moment. Try again in a few seconds."
 
 
 def refusal(error: BaseException) -> tuple[int, str] | None:
-    """The HTTP status and a sentence for a trouble of the database or its disk; None for another kind of error."""
+    """Return the HTTP status (507, 503) and a sentence for a full disk or a database that is away; None for other errors."""
     if is_full(error):
         return INSUFFICIENT_STORAGE, FULL
     return (UNAVAILABLE, AWAY) if away(error) else None

@@ -1,11 +1,11 @@
-"""Control characters in words from outside: shown, not sent. A terminal that follows a log obeys ESC; a reader sees ␛."""
+"""Makes control characters in text from outside visible: a terminal obeys ESC, a reader sees ␛."""
 
 from __future__ import annotations
 
 import re
 
-# C0 but for tab and line feed, DEL, C1, and halves of surrogate pairs, which no encoding takes; what turns the direction of
-# all that follows, and what some programs take for the end of a line.
+# DEL, C1, the characters that turn the direction of all that follows or that some programs take for the end of a line, and
+# halves of surrogate pairs, which no encoding takes. _CONTROL adds C0, without tab and line feed.
 _UNSEEN = r"\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 _CONTROL = re.compile(rf"[\x00-\x08\x0b-\x1f{_UNSEEN}]")
 CONTROLS = re.compile(rf"[\x00-\x1f{_UNSEEN}]")  # with tab and line feed
@@ -17,8 +17,13 @@ def visible(text: str) -> str:
 
 
 def escaped(document: str) -> str:
-    """Return JSON in which such characters stand as escapes, which say the same."""
+    """Return the JSON `document` with each of CONTROLS as an escape sequence, which means the same."""
     return CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
+
+
+def printable(text: str) -> str:
+    """Return the first 100 characters of `text`, with “�” for each that cannot be printed."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in text[:100])
 
 
 def _picture(found: re.Match[str]) -> str:

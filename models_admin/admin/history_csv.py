@@ -61,7 +61,7 @@ def _line(row: Switch) -> tuple[Any, ...]:
         "" if row.result is None else row.result,
         row.replies_cut,
         json.dumps(row.options) if row.options else "",
-        " ".join(differences.told(row.differences)),
+        " ".join(differences.sentences(row.differences)),
         *(row.seconds.get(step.value, "") for step in STEPS),
         row.error,
     )

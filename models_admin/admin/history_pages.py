@@ -23,7 +23,7 @@ from models_admin.admin.list_pages import ReadOnlyPages
 from models_admin.downloads import Download
 from models_admin.models import Source, Switch
 from models_admin.permissions import may_see_history
-from models_admin.presentation.waiting import told
+from models_admin.presentation.waiting import describe
 from models_admin.servers import differences, known
 from models_admin.switching.admin_log import WHERE
 
@@ -192,7 +192,7 @@ class SwitchAdmin(ReadOnlyPages[Switch]):
         lines = format_html_join(
             "",
             '<li class="gantry-line-{}">{}</li>',
-            ((line["state"], line["text"]) for line in told(row.pk)["lines"]),
+            ((line["state"], line["text"]) for line in describe(row.pk)["lines"]),
         )
         seconds = ", ".join(
             f"{state.replace('_', ' ')} {spent:.1f} s" for state, spent in row.seconds.items()
@@ -202,11 +202,11 @@ class SwitchAdmin(ReadOnlyPages[Switch]):
     @admin.display(description="Options")
     def used_options(self, row: Switch) -> str:
         return (
-            "; ".join(f"{name} {differences.shown(value)}" for name, value in sorted(row.options.items()))
+            "; ".join(f"{name} {differences.in_words(value)}" for name, value in sorted(row.options.items()))
             or "none"
         )
 
     @admin.display(description="Loaded with")
     def really(self, row: Switch) -> str:
         """What TabbyAPI's card showed in the end; what differs from the options stands among the steps."""
-        return "; ".join(f"{name} {differences.shown(value)}" for name, value in sorted(row.card.items()))
+        return "; ".join(f"{name} {differences.in_words(value)}" for name, value in sorted(row.card.items()))

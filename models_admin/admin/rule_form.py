@@ -47,7 +47,7 @@ class EnabledForms(FormSet):
         enabled = [*(each for each in shown.values() if each.enabled), *rest]
         for form in self.forms:
             rule = form.instance
-            if "enabled" in form.changed_data and rule.enabled and (twin := rules.twin(rule, enabled)):
+            if "enabled" in form.changed_data and rule.enabled and (twin := rules.conflicting(rule, enabled)):
                 form.add_error(None, _due_at_once(twin))
 
 
@@ -161,7 +161,7 @@ class RuleForm(Form):
 
     def _check_twin(self, given: dict[str, Any]) -> None:
         rule = Rule(pk=self.instance.pk, **{name: given[name] for name in ("trigger", "at", "days")})
-        if given.get("enabled") and (twin := rules.twin(rule, Rule.objects.filter(enabled=True))):
+        if given.get("enabled") and (twin := rules.conflicting(rule, Rule.objects.filter(enabled=True))):
             self.add_error(None, _due_at_once(twin))
 
 

@@ -111,7 +111,7 @@ class RuleAdmin(ListPages[Rule]):
                 now = timezone.now()
                 if row.waits_for and now <= (end := rules.deadline(row, row.waits_for)):
                     return format_html("Waiting until it can be done, at most until {}", moment(end))
-                due = rules.following(row, now)
+                due = rules.next_time(row, now)
                 return moment(due) if due else "never: it has no day"
 
     @admin.display(description="Last run")

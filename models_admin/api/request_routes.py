@@ -38,10 +38,10 @@ def overview(request: HttpRequest) -> Overview:
     switches = user.is_staff and may_switch(user)
     return {
         "models": [
-            {**model_cards.shown(model), "switch_url": _switch_url(model) if switches else None}
+            {**model_cards.describe(model), "switch_url": _switch_url(model) if switches else None}
             for model in asking.offered()
         ],
-        "requests": asking.news([user.pk])[user.pk],
+        "requests": asking.notices([user.pk])[user.pk],
     }
 
 
@@ -65,7 +65,7 @@ def ask(request: HttpRequest, body: Ask) -> Answered:
     if asked is None:
         return {"request": None, "detail": f"{name} is loaded already: it answers your messages."}
     detail = f"The administrators see that you ask for {name}. You will be told here what comes of it."
-    return {"request": asking.shown(asked, name), "detail": detail}
+    return {"request": asking.describe(asked, name), "detail": detail}
 
 
 @router.delete(

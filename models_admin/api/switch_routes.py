@@ -120,7 +120,7 @@ def switches(
         rows = rows.filter(target=target)
     if before is not None:
         rows = rows.filter(pk__lt=before)
-    page = waiting.told_all(rows[: limit + 1])
+    page = waiting.describe_all(rows[: limit + 1])
     return {"switches": page[:limit], "next": page[limit - 1]["id"] if len(page) > limit else None}
 
 
@@ -134,7 +134,7 @@ def switches(
 def show(request: HttpRequest, switch_id: int) -> Switch:
     """Show how far a switch is, or how it ended."""
     require(request, *LOOKING)
-    return waiting.told(_found(switch_id).pk)
+    return waiting.describe(_found(switch_id).pk)
 
 
 @router.delete(
@@ -152,7 +152,7 @@ def cancel(request: HttpRequest, switch_id: int) -> Switch:
         transitions.cancel(found, user=request.user)
     except transitions.SwitchRefused as error:
         raise HttpError(409, str(error)) from None
-    return waiting.told(_found(switch_id).pk)
+    return waiting.describe(_found(switch_id).pk)
 
 
 @router.get(
@@ -207,7 +207,7 @@ def _answer(request: HttpRequest, response: HttpResponse, asked: Row, prefer: st
     if re.search(r"(?:^|[,;\s])respond-async(?:$|[,;\s])", prefer, re.IGNORECASE):
         response.headers["Location"] = reverse("api-1:switch", kwargs={"switch_id": asked.pk})
         response.headers["Preference-Applied"] = "respond-async"
-        return Status(202, waiting.told(asked.pk))
+        return Status(202, waiting.describe(asked.pk))
     return Later(request, partial(_outcome, asked.pk))
 
 

@@ -1,4 +1,4 @@
-"""Switches that nobody asks for at the moment: rules, and keeping the model that was chosen.
+"""Switches that no person asks for: automation rules, and the model that is to be kept loaded.
 
 `upkeep` is the one place that acts on what was observed.
 """

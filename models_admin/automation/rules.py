@@ -1,8 +1,8 @@
-"""The automation rules: which is due, and what comes of it.
+"""The automation rules: which is due, and what it does.
 
-Each rule has occasions, moments that it acts upon once: a start of Gantry, its set time on one of its days, the moment
-since which a model has been idle. `handled_until` is the last occasion that is done with, whatever came of it, so a
-switch that failed is not tried again until the next one. Running a rule is one transaction that begins with a guarded
+Each rule has occasions, on each of which it acts once: a start of Gantry, its set time on one of its days, the moment since
+which a model has been idle. `handled_until` is the last occasion that was handled, whatever came of it, so a switch that
+failed is not tried again until the next one. Running a rule is one transaction that begins with a guarded
 UPDATE: of two workers with the same task one does nothing, and a worker that dies has either done all of it or nothing.
 """
 
@@ -43,18 +43,18 @@ class Skip:
 
 
 class Wait:
-    """The occasion has come, but it is not the moment yet."""
+    """The occasion has come, but the switch cannot be made yet."""
 
 
-class NotYet:
-    """There is nothing to do, and nothing to say."""
+class Nothing:
+    """Nothing is due."""
 
 
-Decision = Do | Skip | Wait | NotYet
+Decision = Do | Skip | Wait | Nothing
 
 
 def evaluate(server: int, now: datetime | None = None) -> None:
-    """Do to a server what is due (default: at this moment). An error in one rule does not keep the others from it."""
+    """Ask for the switches of a server that are due at `now` (default: this moment). An error in one rule stops no other."""
     for rule in Rule.objects.filter(enabled=True).select_related("last_switch"):
         try:
             _consider(server, rule, now or timezone.now())
@@ -63,17 +63,17 @@ def evaluate(server: int, now: datetime | None = None) -> None:
 
 
 def arm(rule: Rule) -> list[str]:
-    """Have a rule that is new, changed or enabled again act on what comes from now on; return the fields to save.
+    """Have a rule that is new, changed or enabled again act on occasions from now on; return the fields to save.
 
-    A model that is idle already may be unloaded at once; a start or a set time that has passed is past.
+    A model that is idle already may be unloaded at once. A start or a set time that has passed does not count.
     """
     rule.handled_until = None if rule.trigger == Trigger.IDLE else timezone.now()
     rule.waits_for = None
     return ["handled_until", "waits_for"]
 
 
-def twin(rule: Rule, others: Iterable[Rule]) -> Rule | None:
-    """The first of the others that is due at the same moment as `rule`, if one is: the two would undo each other."""
+def conflicting(rule: Rule, others: Iterable[Rule]) -> Rule | None:
+    """Return the first of `others` that is due at the same moment as `rule`, if there is one: they would undo each other."""
     for each in others:
         same_time = each.at == rule.at and set(each.days) & set(rule.days)
         if (
@@ -86,46 +86,47 @@ def twin(rule: Rule, others: Iterable[Rule]) -> Rule | None:
 
 
 def deadline(rule: Rule, occasion: datetime) -> datetime:
-    """Until when a rule with a set time may still be followed."""
+    """Return until when a rule with a set time may act on `occasion`."""
     waits = timedelta(minutes=rule.wait_minutes) if rule.only_if_idle else timedelta()
     return occasion + max(GRACE, waits)
 
 
-def following(rule: Rule, now: datetime) -> datetime | None:
-    """The next set time of `rule` after `now`; None if it has none."""
-    return next((each for each in _moments(rule, now, range(9)) if each > now), None)
+def next_time(rule: Rule, now: datetime) -> datetime | None:
+    """Return the next set time of `rule` after `now`; None if it has none."""
+    return next((each for each in _set_times(rule, now, range(9)) if each > now), None)
 
 
 def idle_since(server: int) -> datetime | None:
-    """Since when the model of a server has not been used: the last reply's end, or the load; None if none is loaded."""
+    """Return since when a server's model has been idle: the last reply's end, or the load; None if none is loaded."""
     row = state_row.row(server)
     if not row.model or row.loaded_at is None:
         return None
     return max(filter(None, [row.loaded_at, demand.now().last_reply]))
 
 
-def _moments(rule: Rule, now: datetime, days: Iterable[int]) -> Iterable[datetime]:
-    """The set times of the days that are so many away from today. When clocks change, there is still one a day:
+def _set_times(rule: Rule, now: datetime, days: Iterable[int]) -> Iterable[datetime]:
+    """Yield the set times on those of `days` (how many days from today) that the rule has.
 
-    a time that is skipped comes as much later as the clocks jump, one that comes twice counts the first time.
+    There is one a day even when clocks change: a time that is skipped comes as much later as the clocks jump, and one that
+    comes twice counts the first time.
     """
     zone = timezone.get_default_timezone()
     today = now.astimezone(zone).date()
-    for away in days:
-        day: date = today + timedelta(days=away)
+    for offset in days:
+        day: date = today + timedelta(days=offset)
         if rule.at is not None and day.isoweekday() in rule.days:
             yield datetime.combine(day, rule.at, tzinfo=zone).astimezone(UTC)
 
 
 def _occasion(server: int, rule: Rule, now: datetime) -> datetime | None:
-    """The last occasion of `rule` up to now."""
+    """Return the last occasion of `rule` up to now."""
     match rule.trigger:
         case Trigger.START:
             return state_row.row(server).started_at
         case Trigger.IDLE:
             return idle_since(server)
         case _:
-            return next((each for each in _moments(rule, now, range(0, -9, -1)) if each <= now), None)
+            return next((each for each in _set_times(rule, now, range(0, -9, -1)) if each <= now), None)
 
 
 def _consider(server: int, rule: Rule, now: datetime) -> None:
@@ -136,7 +137,7 @@ def _consider(server: int, rule: Rule, now: datetime) -> None:
         case Do(target):
             _run(server, rule, occasion, target)
         case Skip(note):
-            if _claim(rule, occasion, last_switch=None, note=note):
+            if _record(rule, occasion, last_switch=None, note=note):
                 log.info("Rule %s (%s): %s", rule.pk, rule, note)
         case Wait() if rule.waits_for != occasion:
             Rule.objects.filter(pk=rule.pk, handled_until=rule.handled_until).update(waits_for=occasion)
@@ -168,10 +169,10 @@ def _decide(server: int, rule: Rule, occasion: datetime, now: datetime) -> Decis
 
 
 def _at_the_start(server: int, rule: Rule, started: datetime) -> Decision:
-    """Once TabbyAPI is empty for certain. What KEEP_MODEL loads comes first."""
+    """Load once TabbyAPI is certainly empty. What KEEP_MODEL loads comes first."""
     row = state_row.row(server)
-    told = row.seen_at is not None and row.seen_at > started and row.unreachable_since is None
-    if not told or transitions.active(server) is not None:
+    answered = row.seen_at is not None and row.seen_at > started and row.unreachable_since is None
+    if not answered or transitions.active(server) is not None:
         return Wait()
     if row.model:
         return Skip(f"Nothing to do: {row.model} was loaded already.")
@@ -186,8 +187,8 @@ def _when_idle(server: int, rule: Rule, since: datetime, now: datetime) -> Decis
         now < since + timedelta(minutes=rule.idle_minutes)
         or state_row.row(server).unreachable_since is not None
     ):
-        return NotYet()
-    return NotYet() if transitions.active(server) is not None or demand.in_use(server) else Do("")
+        return Nothing()
+    return Nothing() if transitions.active(server) is not None or demand.in_use(server) else Do("")
 
 
 def _at_a_time(server: int, rule: Rule, occasion: datetime, now: datetime) -> Decision:
@@ -201,17 +202,17 @@ def _at_a_time(server: int, rule: Rule, occasion: datetime, now: datetime) -> De
     row = state_row.row(server)
     if row.model == rule.target and row.unreachable_since is None:
         return Skip(f"Nothing to do: {row.model or 'no model'} was loaded already.")
-    return Wait() if rule.only_if_idle and not _quiet(server, rule, now) else Do(rule.target)
+    return Wait() if rule.only_if_idle and not _is_idle(server, rule, now) else Do(rule.target)
 
 
-def _quiet(server: int, rule: Rule, now: datetime) -> bool:
+def _is_idle(server: int, rule: Rule, now: datetime) -> bool:
     last = demand.now().last_reply
     long_ago = last is None or last <= now - timedelta(minutes=rule.idle_minutes)
     return long_ago and not demand.in_use(server)
 
 
-def _claim(rule: Rule, occasion: datetime, **outcome: object) -> bool:
-    """Write that this occasion is done with, and what came of it; False if somebody else did, or changed the rule."""
+def _record(rule: Rule, occasion: datetime, **outcome: object) -> bool:
+    """Write that `occasion` is handled, and its outcome; return False if somebody else did, or changed the rule."""
     same = Rule.objects.filter(
         pk=rule.pk, enabled=True, handled_until=rule.handled_until, last_run=rule.last_run
     )
@@ -222,7 +223,7 @@ def _claim(rule: Rule, occasion: datetime, **outcome: object) -> bool:
 def _run(server: int, rule: Rule, occasion: datetime, target: str) -> None:
     gives_way = rule.trigger == Trigger.IDLE or (rule.trigger == Trigger.TIME and rule.only_if_idle)
     with transaction.atomic():
-        if not _claim(rule, occasion, last_switch=None, note=""):
+        if not _record(rule, occasion, last_switch=None, note=""):
             return
         try:
             switch = transitions.request(

@@ -1,4 +1,4 @@
-"""What is done about what was seen of a TabbyAPI server: after each look, a model that is to be kept is loaded."""
+"""Looks at a TabbyAPI server, and then has the model that is to be kept loaded, where TabbyAPI has lost it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def look_after(server: int) -> None:
-    """See whether a TabbyAPI that was out of reach is back, or its engine has crashed."""
+    """Look whether a TabbyAPI that was out of reach is back, and whether its engine works."""
     row = state_row.row(server)
     busy = transitions.active(server) is not None
     lost = row.unreachable_since is not None and not busy
@@ -28,7 +28,7 @@ def look_after(server: int) -> None:
 
 
 def refresh(server: int, client: TabbyClient | None = None) -> Refreshed:
-    """Ask a server for its models and for what is loaded, write both down, and do what follows."""
+    """Ask a server for its models and for what is loaded, write both down, and keep() the model."""
     found = observation.refresh(server, client)
     if found.error is None:
         keep(server)
@@ -36,7 +36,7 @@ def refresh(server: int, client: TabbyClient | None = None) -> Refreshed:
 
 
 def try_to_refresh(server: int, client: TabbyClient | None = None) -> Refreshed:
-    """Refresh for somebody who only wants to read: a database that cannot be written is no reason to show nothing."""
+    """Refresh for somebody who only reads: where the database cannot be written, return that nothing was found."""
     try:
         return refresh(server, client)
     except OperationalError as error:
@@ -45,7 +45,7 @@ def try_to_refresh(server: int, client: TabbyClient | None = None) -> Refreshed:
 
 
 def look(server: int, client: TabbyClient | None = None) -> bool:
-    """Ask a server only what is loaded, write it down, and do what follows; False if it could not be asked."""
+    """Ask a server only what is loaded, write it down, and keep() the model; return False if it could not be asked."""
     answered = observation.look(server, client)
     if answered:
         keep(server)
@@ -53,9 +53,9 @@ def look(server: int, client: TabbyClient | None = None) -> bool:
 
 
 def keep(server: int) -> None:
-    """Have the model that is to be kept (KEEP_MODEL: a name, or “last”) loaded in a TabbyAPI that has lost its model.
+    """Ask for a switch to the model of KEEP_MODEL (a name, or “last”) where TabbyAPI has lost its model.
 
-    Only where it is empty for certain: a load of somebody else's would be undone by one that waits behind it.
+    That is done only where it is certainly empty: a load that waits behind somebody else's would undo that one.
     """
     if not state_row.row(server).keep_due:
         return

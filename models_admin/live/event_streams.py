@@ -112,7 +112,7 @@ class Stream:
 
     async def _look(self) -> Switch | None:
         try:
-            return await db_threads.read(waiting.told, self.switch_id)
+            return await db_threads.read(waiting.describe, self.switch_id)
         except DatabaseError as error:
             log.warning("Switch %s cannot be followed (%s): trying again", self.switch_id, error)
             return None

@@ -134,7 +134,7 @@ class Hub:
         """Take events from Redis for ever; whatever breaks is tried again."""
         while True:
             try:
-                async with contextlib.aclosing(events.heard()) as heard:
+                async with contextlib.aclosing(events.listen()) as heard:
                     async for event in heard:
                         self._handle(event)
             except Exception as error:  # noqa: BLE001 (Redis may fail in any way; the database is looked at meanwhile)
@@ -204,7 +204,7 @@ class Hub:
         new = set(self._new)
         concerned = [each for each in self.sockets if each in new or each.visit.user in fresh]
         users = {each.visit.user for each in concerned}
-        news = await db_threads.read(asking.news, users) if users else {}
+        news = await db_threads.read(asking.notices, users) if users else {}
         # Known as told only now: if the reading failed, it is done again.
         self._told = {request: changed for request, _, changed in changes}
         self._new -= new

@@ -1,7 +1,7 @@
-"""Requests for a model, as people make and answer them: ask, withdraw, decline, put a notice away.
+"""What people do with requests for a model: ask, withdraw, decline, put a notice away.
 
-A request is open until it ends, once. How it does, and what ends it without anybody's answer (the model was loaded, or is
-gone, or nobody answered) is in model_requests/endings.py.
+A request is open until it ends, once. model_requests/endings.py ends it, also where nobody answers: the model was loaded, or
+has gone, or too much time has passed.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from models_admin.models import ModelRequest, RequestState, TabbyModel
 from models_admin.presentation.switch_text import iso
 from models_admin.servers import state_row
 from models_admin.switching import transitions
+from models_admin.visible import printable
 
 MOST_OPEN = 5  # of one user
 MOST_AN_HOUR = 20  # requests of one user, and changes to them
 HOUR = timedelta(hours=1)
 LONGEST = 300  # characters of a reason, and of an answer
-TOLD_FOR = timedelta(days=14)  # how long the end of a request is news
-MOST_TOLD = 20
+NOTICE_FOR = timedelta(days=14)  # the end of a request is shown to its user
+MOST_NOTICES = 20  # requests that a user is shown
 
 
 class RequestRefused(Exception):
-    """A request that was not taken; str() is a sentence for the person who asked."""
+    """A request was not made or not changed; str() is a sentence for the person who asked."""
 
 
 class NotOffered(RequestRefused):
@@ -45,22 +46,21 @@ class TooLate(RequestRefused):
 
 
 def offered() -> list[TabbyModel]:
-    """The models that may be asked for: those in TabbyAPI that administrators show in the chat."""
+    """Return the models that may be asked for: those in TabbyAPI that administrators show in the chat."""
     return list(TabbyModel.objects.filter(vanished_at=None, visible=True))
 
 
 def ask(server: int, user_id: int, target: str, reason: str = "") -> ModelRequest | None:
-    """Ask for `target`, or change the reason of having asked; return the open request, None if the server has it loaded.
+    """Ask for `target`, or change the reason of an open request; return the request, or None if the model is loaded.
 
-    Raises NotOffered or TooMany. The server row's lock orders this with the switch that may be loading the model: it is
-    either seen as loaded here, or its end finds the request.
+    Raises NotOffered or TooMany. The lock of the server's row orders this with a switch that may be loading the model:
+    either the model is seen as loaded here, or the end of the switch finds the request.
     """
     reason = cleaned(reason)
     with transaction.atomic():
         loaded = state_row.lock(server).model
         if not TabbyModel.objects.filter(name=target, vanished_at=None, visible=True).exists():
-            shown = "".join(c if c.isprintable() else "�" for c in target[:100])
-            raise NotOffered(f"“{shown}” cannot be asked for: no such model is offered.")
+            raise NotOffered(f"“{printable(target)}” cannot be asked for: no such model is offered.")
         if target == loaded and not _leaving(server, target):
             return None
         request = ModelRequest.objects.filter(user_id=user_id, target=target, state=RequestState.OPEN).first()
@@ -96,7 +96,7 @@ def _within_limits(user_id: int, *, new: bool) -> None:
 
 
 def withdraw(user_id: int, request_id: int) -> None:
-    """Take one's own request back; one that was withdrawn is left as it is. Raises ModelRequest.DoesNotExist or TooLate."""
+    """Withdraw a user's own request; one that is withdrawn stays so. Raises ModelRequest.DoesNotExist or TooLate."""
     if endings.end(Q(pk=request_id, user_id=user_id), RequestState.WITHDRAWN, seen_at=timezone.now()):
         return
     request = ModelRequest.objects.get(pk=request_id, user_id=user_id)
@@ -105,7 +105,7 @@ def withdraw(user_id: int, request_id: int) -> None:
 
 
 def decline(request_id: int, *, by: int, answer: str) -> None:
-    """Answer an open request with no, and why. Raises TooLate if it has ended."""
+    """Decline an open request with an `answer` of the user `by`. Raises TooLate if it has ended."""
     if not endings.end(Q(pk=request_id), RequestState.DECLINED, answer=cleaned(answer), answered_by_id=by):
         raise TooLate(
             "This request has ended already: it was answered, withdrawn, or the model has been loaded."
@@ -113,7 +113,7 @@ def decline(request_id: int, *, by: int, answer: str) -> None:
 
 
 def seen(user_id: int, request_id: int) -> None:
-    """Put away the notice of how one's own request ended. Raises ModelRequest.DoesNotExist."""
+    """Put away the notice of how a user's own request ended. Raises ModelRequest.DoesNotExist."""
     now = timezone.now()
     mine = ModelRequest.objects.filter(pk=request_id, user_id=user_id)
     if mine.exclude(state=RequestState.OPEN).filter(seen_at=None).update(seen_at=now, changed_at=now):
@@ -123,34 +123,34 @@ def seen(user_id: int, request_id: int) -> None:
 
 
 def cleaned(text: str) -> str:
-    """One line of text without control characters, at most LONGEST characters."""
+    """Return `text` as one line without control characters, of at most LONGEST characters."""
     words = "".join(c if c.isprintable() or c in "\u200c\u200d" else " " for c in text).split()
     return " ".join(words)[:LONGEST].strip()
 
 
 def unanswered() -> list[ModelRequest]:
-    """The open requests, oldest first, each with its user."""
+    """Return the open requests, oldest first, each with its user."""
     return list(ModelRequest.objects.filter(state=RequestState.OPEN).select_related("user"))
 
 
-def news(users: Iterable[int]) -> dict[int, list[page_schema.ModelRequest]]:
-    """What each of these users is told: open requests, and those whose end they have not put away, oldest first."""
-    told: dict[int, list[page_schema.ModelRequest]] = {user: [] for user in users}
-    recent = Q(seen_at=None, ended_at__gt=timezone.now() - TOLD_FOR)
-    rows = list(ModelRequest.objects.filter(Q(state=RequestState.OPEN) | recent, user_id__in=told))
+def notices(users: Iterable[int]) -> dict[int, list[page_schema.ModelRequest]]:
+    """Return for each of these users the requests to show: open, or ended and not put away, oldest first."""
+    found: dict[int, list[page_schema.ModelRequest]] = {user: [] for user in users}
+    recent = Q(seen_at=None, ended_at__gt=timezone.now() - NOTICE_FOR)
+    rows = list(ModelRequest.objects.filter(Q(state=RequestState.OPEN) | recent, user_id__in=found))
     names = titles({row.target for row in rows})
     for row in rows:
-        told[row.user_id].append(shown(row, names.get(row.target, row.target)))
-    return {user: each[-MOST_TOLD:] for user, each in told.items()}
+        found[row.user_id].append(describe(row, names.get(row.target, row.target)))
+    return {user: each[-MOST_NOTICES:] for user, each in found.items()}
 
 
 def titles(targets: Iterable[str]) -> dict[str, str]:
-    """What models are called, by their ids."""
+    """Return {name: display name} of these models, as far as they are in the catalog."""
     return {each.name: str(each) for each in TabbyModel.objects.filter(name__in=set(targets))}
 
 
-def shown(request: ModelRequest, name: str) -> page_schema.ModelRequest:
-    """Return a request as its user is told of it; `name`: of the model, to read."""
+def describe(request: ModelRequest, name: str) -> page_schema.ModelRequest:
+    """Return a request as its user is shown it; `name` is the model's display name."""
     return {
         "id": request.pk,
         "model": request.target,
@@ -164,6 +164,6 @@ def shown(request: ModelRequest, name: str) -> page_schema.ModelRequest:
 
 
 def changed_since(when: datetime) -> list[tuple[int, int, datetime]]:
-    """Return (request, user, changed at) of what was written since then."""
+    """Return (request, user, changed at) of the requests that were written after `when`, oldest first."""
     changed = ModelRequest.objects.filter(changed_at__gt=when).order_by(F("changed_at"))
     return list(changed.values_list("pk", "user_id", "changed_at"))

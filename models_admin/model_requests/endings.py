@@ -1,4 +1,4 @@
-"""How requests for a model end: each once, by a guarded UPDATE. And what ends them without anybody's answer."""
+"""Ends requests for a model, each once, by a guarded UPDATE; also those that nobody answers."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ GONE_AFTER = timedelta(minutes=10)
 
 
 def end(which: Q, state: RequestState, **fields: Any) -> int:
-    """End the open requests that `which` names, and write `fields`; return how many there were."""
+    """End the open requests that match `which`, and write `fields`; return how many there were."""
     now = timezone.now()
-    open_ones = ModelRequest.objects.filter(which, state=RequestState.OPEN)
-    ended = open_ones.update(**{"state": state, "ended_at": now, "changed_at": now, **fields})
+    open_requests = ModelRequest.objects.filter(which, state=RequestState.OPEN)
+    ended = open_requests.update(**{"state": state, "ended_at": now, "changed_at": now, **fields})
     if ended:
         transaction.on_commit(events.requests_changed)
     return ended
 
 
 def loaded(name: str) -> None:
-    """The model is loaded, whoever had it loaded: grant the requests for it. Call in the transaction that says so."""
+    """Grant the requests for a model, which is loaded. Call it in the transaction that writes that."""
     end(Q(target=name), RequestState.GRANTED)
 
 
@@ -41,22 +41,22 @@ def grant(name: str, **_: object) -> None:
 
 
 def look_after() -> None:
-    """Grant what is loaded, close what is gone or overdue, and forget what ended long ago.
+    """Grant requests for what is loaded, end those for what has gone and those that are too old, delete what ended long ago.
 
     A request for the loaded model is open where a switch was about to take that model away. If the switch is then
     cancelled, nothing is loaded anew: that is seen here.
     """
     now = timezone.now()
-    wanted = set(ModelRequest.objects.filter(state=RequestState.OPEN).values_list("target", flat=True))
-    if wanted:
+    targets = set(ModelRequest.objects.filter(state=RequestState.OPEN).values_list("target", flat=True))
+    if targets:
         for server in known.all_servers():
             model = state_row.stored(server).values_list("model", flat=True).first()
-            if model in wanted and transitions.active(server) is None:
+            if model in targets and transitions.active(server) is None:
                 loaded(model)
-        gone = TabbyModel.objects.filter(name__in=wanted, vanished_at__lt=now - GONE_AFTER)
+        gone = TabbyModel.objects.filter(name__in=targets, vanished_at__lt=now - GONE_AFTER)
         if names := set(gone.values_list("name", flat=True)):
             end(Q(target__in=names), RequestState.GONE)
         end(Q(asked_at__lt=now - timedelta(days=settings.REQUEST_DAYS)), RequestState.EXPIRED)
-    forgotten = ModelRequest.objects.filter(ended_at__lt=now - KEPT)
-    if forgotten.exists():
-        forgotten.delete()
+    outdated = ModelRequest.objects.filter(ended_at__lt=now - KEPT)
+    if outdated.exists():
+        outdated.delete()

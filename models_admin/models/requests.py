@@ -20,7 +20,7 @@ class RequestState(models.TextChoices):
 
 
 class ModelRequest(models.Model):
-    """A user's request for a model, which they may not load themselves. People read “request”."""
+    """A user's request for a model that they may not load themselves. Pages call it “request”."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="model_requests"

@@ -57,17 +57,17 @@ class Server(models.Model):
     trouble = models.TextField(blank=True)
     advice = models.TextField(blank=True)
     catalog_at = models.DateTimeField(null=True)
-    # What is wrong with TabbyAPI or its keys: of page_schema.Finding.
+    # What is wrong with TabbyAPI or its keys: a list of page_schema.Finding.
     findings = models.JSONField(default=list)
-    # Counts changes of what is loaded. Who asked TabbyAPI before the last change must not write what it heard.
+    # Counts changes of what is loaded. An answer that TabbyAPI was asked for before the last change must not be written.
     epoch = models.PositiveBigIntegerField(default=0)
     # The model that somebody last chose, whatever has happened to TabbyAPI since (KEEP_MODEL=last loads it again).
     wanted = models.CharField(max_length=255, blank=True)
-    # Since when TabbyAPI has said that nothing is loaded, at each look; null: it has not, or could not be asked.
+    # Since when TabbyAPI has said at each look that nothing is loaded; null: it names a model, or could not be asked.
     empty_since = models.DateTimeField(null=True)
-    # It was seen not to run, and has said nothing since but that nothing is loaded: no load is under way there.
+    # TabbyAPI was seen not to run, and has named no model since: no load is under way there.
     anew = models.BooleanField(default=False)
-    # It has lost its model, and not by Gantry's doing: KEEP_MODEL is to be loaded when it is empty for certain.
+    # TabbyAPI has lost its model, and not by Gantry's doing: KEEP_MODEL is loaded when it is certainly empty.
     keep_due = models.BooleanField(default=False)
     # When Gantry last started: a worker came, and no other was alive.
     started_at = models.DateTimeField(null=True)
@@ -82,7 +82,7 @@ class Server(models.Model):
 
 
 class Worker(models.Model):
-    """A Celery worker that said recently that it is alive."""
+    """A Celery worker and its last heartbeat."""
 
     name = models.CharField(max_length=128, primary_key=True)
     seen_at = models.DateTimeField(default=timezone.now)

@@ -1,4 +1,4 @@
-"""Changes of the loaded model, and what holds them up: each switch, its loads, each generation in flight."""
+"""Switches, the loads that they asked for, and the leases of generations in flight, for which they wait."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ ENDED = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
 
 class Source(models.TextChoices):
+    """From where a switch was asked for, or what else made its row."""
+
     ADMIN = "admin"
     API = "api", "API"
     COMMAND = "command"
@@ -60,9 +62,9 @@ class Switch(models.Model):
     )
     # The rule that asked for it, as it was called then; the rule itself may be changed or deleted since.
     rule = models.CharField(max_length=255, blank=True)
-    # It gives way to people: not done if, once the gate is closed, a reply is in flight or somebody waits for one.
+    # It is cancelled if, once the gate is closed, a reply is in flight or somebody waits for one.
     only_if_idle = models.BooleanField(default=False)
-    # It gives way to whatever model is loaded meanwhile: somebody has chosen that.
+    # It is cancelled if another model is loaded meanwhile: somebody has chosen that.
     only_if_empty = models.BooleanField(default=False)
     drain_seconds = models.FloatField()
 
@@ -113,6 +115,7 @@ class Switch(models.Model):
 
     @property
     def active(self) -> bool:
+        """Whether it has not ended."""
         return self.state in ACTIVE
 
     def cancel_requested_now(self) -> bool:

@@ -10,7 +10,7 @@ from models_admin.models.switches import Switch
 
 
 class Token(models.Model):
-    """A script's way into the HTTP API, in the name of a user. What is kept is a hash: the token itself is shown once."""
+    """An API token: a script may use the HTTP API with it, in the name of a user. Only its hash is kept."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="tokens")
     name = models.CharField(max_length=100)

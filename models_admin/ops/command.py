@@ -152,7 +152,7 @@ class ChangingCommand(Command):
             time.sleep(0.05)
             switch.refresh_from_db()
         if as_json:
-            Lines(self.stdout).show(waiting.told(switch.pk))
+            Lines(self.stdout).show(waiting.describe(switch.pk))
             return
         what = f"switch to {switch.target}" if switch.target else "unload"
         if switch.state == State.QUEUED and not worker_heartbeats.a_worker_is_alive():

@@ -53,7 +53,7 @@ def everything() -> Iterator[Finding]:
 def _servers(*, with_history: bool = True) -> Iterator[Finding]:
     """What each TabbyAPI says of itself, and the history of it."""
     for server in known.all_servers():
-        yield from diagnosis.examined(server, with_history=with_history)
+        yield from diagnosis.examine(server, with_history=with_history)
 
 
 def readiness() -> dict[str, Finding]:

@@ -1,4 +1,4 @@
-"""The words above the Models page's table: what TabbyAPI runs, since when, and what is wrong."""
+"""The banner of the Models page: what TabbyAPI runs, since when, and what is wrong."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def banner(snapshot: Backend) -> dict[str, Any]:
 
 
 def alarm(server: int) -> str:
-    """What is wrong with a server, in a few words for the top of every page; '' if nothing is."""
+    """Return what is wrong with a server or this machine, in a few words for the top of each page; '' if nothing is."""
     known = row(server)
     titles = [each["title"] for each in [*machine.as_known(), *known.findings] if each["level"] == "error"]
     if known.unreachable_since is not None and not titles:
@@ -54,7 +54,7 @@ def alarm(server: int) -> str:
 
 
 def key(snapshot: Backend) -> str:
-    """Name the state that the banner shows. changes.js does the same with each event, to ask for the page anew."""
+    """Return a name of the state that the banner shows. changes.js makes the same of each event, to reload the page."""
     switch: Mapping[str, Any] = snapshot["switch"] or {}
     last: Mapping[str, Any] = snapshot["last"] or {}
     parts = (
@@ -73,7 +73,7 @@ def key(snapshot: Backend) -> str:
 
 
 def step(snapshot: Backend) -> str:
-    """Name what the rows of a switch's two models say of it, as columns.py words it; '' without a switch. As key()."""
+    """Return what the rows of a switch's two models show of it (columns.py); '' without one. changes.js does the same."""
     match snapshot["switch"] and snapshot["switch"]["state"]:
         case None:
             return ""
@@ -105,7 +105,7 @@ def _headline(snapshot: Backend) -> tuple[str, str]:
 
 
 def _keys_fault(snapshot: Backend) -> str:
-    """What is wrong with the key for TabbyAPI, in a few words; '' if nothing is known to be."""
+    """Return what is wrong with the key for TabbyAPI, in a few words; '' if nothing is."""
     return next((str(each["title"]) for each in snapshot["findings"] if each["id"] == "key"), "")
 
 
@@ -119,7 +119,10 @@ def _under_way(switch: Switch) -> str:
 
 
 def _ended(last: Switch, model: str) -> dict[str, Any]:
-    """A switch that has ended, with its time as a time, and who it was in words; what is said of `model` is left out."""
+    """Return a switch that has ended, with `ended` as a time, and `who` asked in words.
+
+    Notes on `model`, which is loaded, are left out.
+    """
     ended = parse_datetime(last["finished_at"] or "")
     if last["source"] == Source.OUTSIDE:
         again = (
@@ -142,17 +145,17 @@ def _facts(snapshot: Backend) -> list[str]:
         if snapshot["context"]:
             facts.append(f"context {snapshot['context']:,} tokens")
         # The context is what max_seq_len has led to.
-        said = {"max_seq_len"} if snapshot["context"] else set()
-        options = {name: value for name, value in snapshot["options"].items() if name not in said}
+        shown_already = {"max_seq_len"} if snapshot["context"] else set()
+        options = {name: value for name, value in snapshot["options"].items() if name not in shown_already}
         facts += differences.as_loaded(options, snapshot["parameters"], snapshot["differences"])
     return facts
 
 
 def _notes(snapshot: Backend) -> list[str]:
-    """What was asked for the loaded model and is not so; what is not confirmed stands among the facts."""
+    """Return what was asked for the loaded model and is not so; what is not confirmed is among the facts."""
     if snapshot["state"] != "ready":
         return []
-    return differences.told(each for each in snapshot["differences"] if each["kind"] != "unconfirmed")
+    return differences.sentences(each for each in snapshot["differences"] if each["kind"] != "unconfirmed")
 
 
 def _replying(count: int) -> str:

@@ -1,4 +1,4 @@
-"""How long a step takes: the median of a model's own past, or the usual times that users were told."""
+"""Estimates how long a step takes: the median of a model's own past, or the usual times of the published guide."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models_admin.models import State, Switch
 from models_admin.servers import names
 
 PAST = 20  # how many past switches count
-PAST_OF_ALL = 2000  # and of all models together, where each one's are wanted
+PAST_OF_ALL = 2000  # past switches of all models together, for load_medians()
 UNLOAD_SECONDS = 3.5
 # Up to how many billion parameters: the usual seconds (the middle of the ranges in the published guide).
 LOAD_SECONDS = ((4.5, 7.5), (9.5, 20.0), (24.0, 45.0), (float("inf"), 90.0))
@@ -22,25 +22,25 @@ def _past(server: int, step: str) -> QuerySet[Switch]:
 
 
 def load_seconds(server: int, name: str) -> float:
-    """Expected seconds for a server to load the model `name`."""
+    """Return the expected seconds for a server to load the model `name`."""
     past = _past(server, "loading").filter(target=name)
     known = [seconds["loading"] for seconds in past.values_list("seconds", flat=True)[:PAST]]
     return float(median(known)) if known else usual_seconds(name)
 
 
 def usual_seconds(name: str) -> float:
-    """The usual seconds to load a model of the size that `name` tells."""
+    """Return the usual seconds to load a model of the size that `name` shows (7B where it shows none)."""
     size = names.read(name).parameters_b or 7.0
     return next(seconds for limit, seconds in LOAD_SECONDS if size <= limit)
 
 
 def rounded(seconds: float) -> int:
-    """Seconds as they are told: no more exact than an expectation is, whole ones up to half a minute, else by fives."""
+    """Return seconds rounded as an estimate is shown: whole ones up to half a minute, above that by fives; at least 1."""
     return max(1, round(seconds) if seconds <= 30 else 5 * round(seconds / 5))
 
 
 def load_medians(server: int) -> dict[str, tuple[float, int]]:
-    """Of each model that a server has loaded: the median seconds of its last loads, and how many these were."""
+    """Return {model: (median seconds of its last loads, how many these were)} of all that a server has loaded."""
     past = _past(server, "loading")
     known: dict[str, list[float]] = {}
     for target, seconds in past.values_list("target", "seconds")[:PAST_OF_ALL]:
@@ -50,7 +50,7 @@ def load_medians(server: int) -> dict[str, tuple[float, int]]:
 
 
 def unload_seconds(server: int) -> float:
-    """Expected seconds for a server to unload whatever is loaded."""
+    """Return the expected seconds for a server to unload any model."""
     past = _past(server, "unloading")
     known = [seconds["unloading"] for seconds in past.values_list("seconds", flat=True)[:PAST]]
     return float(median(known)) if known else UNLOAD_SECONDS
@@ -70,7 +70,7 @@ def slow(switch: Switch, elapsed_in_state: float) -> bool:
 
 
 def remaining(switch: Switch, elapsed_in_state: float) -> int | None:
-    """Expected seconds until `switch` has ended; None where nobody can tell (queued, rolling back)."""
+    """Return the expected seconds until `switch` has ended; None where that is not known (queued, rolling back)."""
     unload, load = _of(switch.server_id, switch.pk, switch.target)
     if not switch.previous:
         unload = 0.0

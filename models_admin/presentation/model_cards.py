@@ -1,4 +1,4 @@
-"""A model as people who chat are shown it: the words that administrators gave it, and its size."""
+"""A model as people who chat are shown it: its name, tags, notes and size."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from models_admin.models import TabbyModel
 from models_admin.page_schema import About, ModelWords
 
 
-def shown(model: TabbyModel) -> ModelWords:
+def describe(model: TabbyModel) -> ModelWords:
     """Return a model as people who chat are shown it."""
     return {
         "id": model.name,
@@ -18,7 +18,7 @@ def shown(model: TabbyModel) -> ModelWords:
 
 
 def size(model: TabbyModel) -> str:
-    """Parameters and quantization, as far as they are known."""
+    """Return parameters and quantization, such as “7B · Q5”, as far as they are known."""
     parts = []
     if model.parameters_b is not None:
         millions = model.parameters_b < 1
@@ -27,6 +27,6 @@ def size(model: TabbyModel) -> str:
 
 
 def about(name: str) -> About | None:
-    """Return shown() for the model of that name, and whether it is visible in chat; None if the catalog never had it."""
+    """Return describe() for the model of that name, and whether it is visible in chat; None if the catalog never had it."""
     model = TabbyModel.objects.filter(name=name).first() if name else None
-    return {**shown(model), "visible": model.visible} if model else None
+    return {**describe(model), "visible": model.visible} if model else None

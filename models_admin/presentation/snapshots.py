@@ -1,4 +1,4 @@
-"""What TabbyAPI runs and the switch under way as one whole, which every page is shown."""
+"""Snapshots: what TabbyAPI runs and the switch under way, as one whole that each page is sent."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def current(server: int) -> page_schema.Backend:
         "replying": replying,
         "busy_with": loads.busy_with(server),
         "epoch": row.epoch,
-        "switch": switch_text.told(running, worker=worker, replying=replying) if running else None,
-        "last": switch_text.told(ended, worker=worker, replying=0) if ended else None,
+        "switch": switch_text.describe(running, worker=worker, replying=replying) if running else None,
+        "last": switch_text.describe(ended, worker=worker, replying=0) if ended else None,
     }
 
 

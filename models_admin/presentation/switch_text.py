@@ -12,7 +12,7 @@ from models_admin.page_schema import Line, LineState
 from models_admin.presentation import estimates
 from models_admin.servers import differences
 from models_admin.servers.loads import BUSY, JOINED
-from models_admin.switching.transitions import IN_VAIN
+from models_admin.switching.transitions import ROLLBACK_FAILED
 
 SLOW = (
     "Loading takes longer than usual. The model may be too big for the GPU's memory, so that part of it runs on the CPU, "
@@ -27,8 +27,8 @@ def iso(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
 
 
-def told(switch: Switch, *, worker: bool, replying: int) -> page_schema.Switch:
-    """Return `switch` as pages and API show it; `worker`: one is alive, `replying`: generations in flight."""
+def describe(switch: Switch, *, worker: bool, replying: int) -> page_schema.Switch:
+    """Return `switch` as pages and API show it; `worker`: one is alive; `replying`: how many generations are in flight."""
     now = timezone.now()
     in_state = (now - switch.state_since).total_seconds()
     end = switch.finished_at or now
@@ -67,17 +67,17 @@ def told(switch: Switch, *, worker: bool, replying: int) -> page_schema.Switch:
     }
 
 
-def public(told: page_schema.Switch) -> page_schema.Switch:
-    """Return told() as people who only chat are shown it: without who asked for it, and without load options."""
+def public(switch: page_schema.Switch) -> page_schema.Switch:
+    """Return describe() as people who only chat are shown it: without who asked for it, and without load options."""
     return {
-        **told,
+        **switch,
         "by": "",
         "rule": "",
         "advice": "",
         "options": {},
         "parameters": {},
         "differences": [],
-        "lines": [line for line in told["lines"] if line["state"] != "note"],
+        "lines": [line for line in switch["lines"] if line["state"] != "note"],
     }
 
 
@@ -94,14 +94,14 @@ def _lines(switch: Switch, *, worker: bool, replying: int, in_state: float) -> l
         cut = switch.let_go_at is not None
         text = f"Asking {replies} to pause…" if cut else f"Waiting for {replies} to finish ({left} s left)"
         return [_line(text if replying else "Closing the gate…", "waiting")]
-    notes = [_line(text, "note") for text in differences.told(switch.differences)]
+    notes = [_line(text, "note") for text in differences.sentences(switch.differences)]
     silent = switch.active and switch.detail.startswith((JOINED, BUSY))
     waits = [_line(switch.detail, "waiting")] if silent else []
     return [*_steps(switch), *_ending(switch), *waits, *notes]
 
 
 def outside(switch: Switch) -> str:
-    """Return what somebody else did, in words."""
+    """Return in words what somebody else has changed."""
     how = f" with other parameters ({switch.detail})" if switch.detail else ""
     if not switch.target:
         what = f"{switch.previous} was unloaded"
@@ -113,11 +113,11 @@ def outside(switch: Switch) -> str:
 
 
 def _steps(switch: Switch) -> list[Line]:
-    """The lines of the steps begun so far."""
+    """Return the lines of the steps begun so far."""
     at = switch.state if switch.state in WORKING else None
     begun = [step for step in WORKING if step == at or step in switch.seconds]
     cancelled = switch.error_kind == "cancelled"
-    if cancelled:  # what was loaded is not asked any more
+    if cancelled:  # the target is not asked for an answer any more
         begun = [step for step in begun if step != State.VERIFYING]
     ends_badly = at is None and switch.state != State.SUCCEEDED and not cancelled
     failed = begun[-1] if begun and ends_badly else None
@@ -154,8 +154,9 @@ def _ending(switch: Switch) -> list[Line]:
 
 
 def standing(switch: Switch) -> str:
-    """Return in a sentence what was loaded when it ended; '' while it runs. That nothing is, is said only where TabbyAPI has
-    said so.
+    """Return in a sentence what was loaded when the switch ended; '' while it runs.
+
+    “No model is loaded” is said only where TabbyAPI has said so.
     """
     if switch.state not in ENDED:
         return ""
@@ -167,13 +168,13 @@ def standing(switch: Switch) -> str:
 
 
 def _standing(switch: Switch) -> Line:
-    """The same as the last line of a switch that did not succeed."""
+    """Return the same as the last line of a switch that did not succeed."""
     words = standing(switch).removesuffix(".")
     if not words.endswith("now"):
         return _line(words, "waiting")
     if not switch.result:
         return _line(words, "failed")
-    if IN_VAIN in switch.error:
+    if ROLLBACK_FAILED in switch.error:
         return _line(words, "waiting")
     if State.ROLLING_BACK in switch.seconds and switch.result == switch.previous:
         return _line(f"Rolled back: {switch.result} is loaded again", "done")

@@ -1,4 +1,4 @@
-"""Waiting for a switch to end. The database is asked, so that no lost event can make anybody wait for ever."""
+"""Waits for a switch to end. It asks the database, so that no lost event can make anybody wait for ever."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _row(switch_id: int) -> Switch:
 
 
 class NoWorker(Exception):
-    """The switch is queued, and no worker is there to carry it out; it stays queued."""
+    """The switch is queued, and no worker is alive to carry it out; it stays queued."""
 
     def __init__(self, switch_id: int) -> None:
         super().__init__(
@@ -46,26 +46,26 @@ def _look(switch_id: int) -> tuple[Switch, bool]:
     return switch, _abandoned(switch)
 
 
-_watched: dict[int, asyncio.Task[Switch]] = {}
+_waits: dict[int, asyncio.Task[Switch]] = {}
 
 
 async def ended(switch_id: int) -> Switch:
-    """Return the switch once it has ended; raise NoWorker where nobody is there to begin it.
+    """Return the switch once it has ended; raises NoWorker where no worker is alive to begin it.
 
     However many wait for it in this process, the database is asked for all of them together.
     """
-    watch = _watched.get(switch_id)
-    if watch is None or watch.done() or watch.get_loop() is not asyncio.get_running_loop():
-        watch = _watched[switch_id] = asyncio.create_task(_until_ended(switch_id))
-        watch.add_done_callback(lambda done: _forget(switch_id, done))
-    return await asyncio.shield(watch)
+    wait = _waits.get(switch_id)
+    if wait is None or wait.done() or wait.get_loop() is not asyncio.get_running_loop():
+        wait = _waits[switch_id] = asyncio.create_task(_until_ended(switch_id))
+        wait.add_done_callback(lambda done: _forget(switch_id, done))
+    return await asyncio.shield(wait)
 
 
-def _forget(switch_id: int, watch: asyncio.Task[Switch]) -> None:
-    if _watched.get(switch_id) is watch:
-        del _watched[switch_id]
-    if not watch.cancelled():
-        watch.exception()  # those who waited may all have gone
+def _forget(switch_id: int, wait: asyncio.Task[Switch]) -> None:
+    if _waits.get(switch_id) is wait:
+        del _waits[switch_id]
+    if not wait.cancelled():
+        wait.exception()  # those who waited may all have gone
 
 
 async def _until_ended(switch_id: int) -> Switch:
@@ -83,33 +83,33 @@ async def _until_ended(switch_id: int) -> Switch:
         await asyncio.sleep(POLL_SECONDS)
 
 
-def told(switch_id: int) -> page_schema.Switch:
-    """The switch as it is now. Raises Switch.DoesNotExist."""
+def describe(switch_id: int) -> page_schema.Switch:
+    """Return the switch as it is now. Raises Switch.DoesNotExist."""
     switch = _row(switch_id)
-    return switch_text.told(
+    return switch_text.describe(
         switch, worker=worker_heartbeats.a_worker_is_alive(), replying=gate.in_flight(switch.server_id)
     )
 
 
-def told_all(rows: QuerySet[Switch]) -> list[page_schema.Switch]:
-    """These switches as they are now, in their order."""
+def describe_all(rows: QuerySet[Switch]) -> list[page_schema.Switch]:
+    """Return these switches as they are now, in their order."""
     worker = worker_heartbeats.a_worker_is_alive()
     replying = {server: gate.in_flight(server) for server in known.all_servers()}
     return [
-        switch_text.told(switch, worker=worker, replying=replying.get(switch.server_id, 0))
+        switch_text.describe(switch, worker=worker, replying=replying.get(switch.server_id, 0))
         for switch in rows.select_related("requested_by")
     ]
 
 
 def follow(switch_id: int, patience: float | None = None) -> Iterator[page_schema.Switch]:
-    """Yield the switch at every change, the ended one last.
+    """Yield the switch whenever its lines have changed, and last when it has ended, in a thread that may sleep.
 
-    It ends after `patience` seconds even if the switch has not.
+    Without an end, it stops after `patience` seconds (None: never).
     """
     shown: list[page_schema.Line] = []
     end = time.monotonic() + (float("inf") if patience is None else patience)
     while True:
-        switch = told(switch_id)
+        switch = describe(switch_id)
         if switch["lines"] != shown:
             shown = switch["lines"]
             yield switch

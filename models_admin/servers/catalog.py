@@ -1,4 +1,4 @@
-"""TabbyAPI's list of models, kept as rows."""
+"""The catalog: TabbyAPI's list of models, kept as rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ def stale(server: int) -> bool:
 
 
 def gone(client: TabbyClient, listed: list[str]) -> list[str]:
-    """The models that are no longer there. To an API key TabbyAPI lists the loaded one only: that says nothing of others."""
+    """Return the models of the catalog that are not in `listed`, TabbyAPI's list.
+
+    None has gone where the key is an API key: to that, TabbyAPI lists the loaded model only. Raises TabbyError.
+    """
     known = TabbyModel.objects.filter(vanished_at=None).values_list("name", flat=True)
     there = set(listed)
     missing = [name for name in known if name not in there]
@@ -32,10 +35,10 @@ def gone(client: TabbyClient, listed: list[str]) -> list[str]:
 
 
 def write(server: int, listed: list[str], gone: list[str]) -> list[str]:
-    """Write down what there is and what is gone; return what is new, or back.
+    """Write which models are `listed` and which are `gone`; return those that are new, or back.
 
-    A folder may hold many thousands of models, and the lock that orders admissions is not held meanwhile: it is written by
-    the batch, each in a transaction of its own that waits for nobody.
+    A folder may hold many thousands of models. So each batch is written in a transaction of its own, and the lock that
+    orders admissions is not held meanwhile.
     """
     now = timezone.now()
     known = dict(TabbyModel.objects.values_list("name", "vanished_at"))
@@ -51,7 +54,7 @@ def write(server: int, listed: list[str], gone: list[str]) -> list[str]:
 
 
 def _batches(names: Iterable[str]) -> Iterator[list[str]]:
-    """The names in one order, whoever writes them, so that of two who do neither waits for the other in a circle."""
+    """Yield the names in lists, always in the same order, so that two processes that write do not deadlock."""
     ordered = sorted(set(names))
     return (ordered[at : at + BATCH] for at in range(0, len(ordered), BATCH))
 

@@ -1,4 +1,4 @@
-"""Where a TabbyAPI server is, with which keys it is asked, and clients for it."""
+"""The address and the keys of a TabbyAPI server, and clients for it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from models_admin.tabby.client import TabbyClient
 
 
 def access(server: int) -> Access:
-    """The address and the keys of a server."""
+    """Return the address and the keys of a server."""
     return Access(settings.TABBY_HOST, settings.TABBY_ADMIN_KEY, settings.TABBY_API_KEY)
 
 
 def client(server: int, *, patience: float = READ_SECONDS, with_keys: bool = True) -> TabbyClient:
-    """A blocking client, which waits `patience` seconds for an answer; without keys it asks only what needs none."""
+    """Return a blocking client, which waits `patience` seconds for an answer; without keys, for what needs none."""
     its = access(server)
     keys = (its.admin_key, its.api_key) if with_keys else ()
     return TabbyClient(its.host, *keys, switch_timeout=settings.SWITCH_TIMEOUT, read_timeout=patience)
 
 
 def async_client(server: int) -> AsyncTabby:
-    """A client for the event loop, which streams replies."""
+    """Return a client for the event loop, which streams replies."""
     its = access(server)
     return AsyncTabby(
         its.host,

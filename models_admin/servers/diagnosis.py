@@ -1,4 +1,4 @@
-"""What is wrong with TabbyAPI: what it says of itself, and what the history says of it."""
+"""Examines TabbyAPI: what it answers, and what the history of switches shows."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from models_admin.tabby.client import TabbyClient
 from models_admin.tabby.errors import KeyRefused, TabbyError
 
 PATIENCE_SECONDS = 3.0  # for each answer of TabbyAPI
-TOLD_ELSEWHERE = ("tabbyapi", "template")  # by the Models page, of what it knows itself
-LATELY = timedelta(hours=24)
+SHOWN_ELSEWHERE = ("tabbyapi", "template")  # the Models page shows these from the server's row
+RECENT = timedelta(hours=24)
 
 
-def examined(server: int, *, with_history: bool = True) -> Iterator[Finding]:
-    """Ask TabbyAPI itself: is it there, what may the key do, which models are there, who changes them."""
+def examine(server: int, *, with_history: bool = True) -> Iterator[Finding]:
+    """Ask TabbyAPI; yield findings on its engine, the key, the models and (`with_history`) changes from outside."""
     with connections.client(server, patience=PATIENCE_SECONDS) as client:
-        yield from of_tabbyapi(server, client, with_history=with_history)
+        yield from _examine_with(server, client, with_history=with_history)
 
 
-def of_tabbyapi(server: int, client: TabbyClient, *, with_history: bool = True) -> Iterator[Finding]:
-    """What `client` finds of TabbyAPI, and what the history says of it."""
+def _examine_with(server: int, client: TabbyClient, *, with_history: bool = True) -> Iterator[Finding]:
+    """The same with a client that is there already."""
     try:
-        issues = client.healthy()
+        issues = client.health_issues()
         yield Finding("tabbyapi", "ok", "TabbyAPI answers", address(server))
         yield _health(issues)
         for ask in (_key, _folder):
@@ -47,7 +47,7 @@ def of_tabbyapi(server: int, client: TabbyClient, *, with_history: bool = True) 
 
 
 def _health(issues: list[str]) -> Finding:
-    """What /health says of the engine; the card goes on naming the model when it has crashed."""
+    """The finding on /health: when the engine has crashed, TabbyAPI goes on naming the model."""
     if issues:
         hint = "Replies may fail until TabbyAPI is restarted, which also clears this. Its log says more."
         return Finding("health", "error", "TabbyAPI's engine has failed", "; ".join(issues)[:500], hint)
@@ -55,10 +55,10 @@ def _health(issues: list[str]) -> Finding:
 
 
 def look_at_health(server: int) -> bool:
-    """Ask TabbyAPI how its engine is, and write that down for pages and /readyz; False if it could not be asked."""
+    """Ask TabbyAPI how its engine is, and store the finding for pages and /readyz; return False if it could not be asked."""
     with connections.client(server, patience=PATIENCE_SECONDS, with_keys=False) as client:
         try:
-            found = _health(client.healthy())
+            found = _health(client.health_issues())
         except TabbyError:
             return False
     known = [each.as_dict() for each in (found,) if each.level != "ok"]
@@ -68,7 +68,7 @@ def look_at_health(server: int) -> bool:
 
 
 def _loaded(client: TabbyClient) -> Iterator[Finding]:
-    """What is odd about the loaded model, by its card."""
+    """Yield what is wrong with the loaded model, by its card."""
     card = client.current()
     if card is None:
         return
@@ -104,11 +104,11 @@ def _folder(server: int, client: TabbyClient) -> Finding:
 
 
 def changed_by_others(server: int) -> Iterator[Finding]:
-    """Whether something else has changed the loaded model lately: somebody, or TabbyAPI by itself."""
+    """Yield a warning where something other than Gantry has loaded models within the last day."""
     try:
         found = list(
             Switch.objects.filter(
-                server_id=server, source=Source.OUTSIDE, created_at__gt=timezone.now() - LATELY
+                server_id=server, source=Source.OUTSIDE, created_at__gt=timezone.now() - RECENT
             ).values_list("target", flat=True)[:50]
         )
     except DatabaseError:
@@ -140,7 +140,7 @@ def _failed(server: int, error: TabbyError) -> Finding:
 
 
 def address(server: int) -> str:
-    """A server's address without a name or password that may be in it."""
+    """Return a server's address without a user's name and password; “TABBY_HOST” where it is no address."""
     try:
         parts = urlsplit(connections.access(server).host)
         return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
@@ -149,8 +149,8 @@ def address(server: int) -> str:
 
 
 def remember(server: int, client: TabbyClient | None = None) -> None:
-    """Ask TabbyAPI, and write what is wrong with it into the Server row, for pages to show."""
-    found = of_tabbyapi(server, client) if client else examined(server)
-    worth_telling = [each for each in found if each.level != "ok" and each.id not in TOLD_ELSEWHERE]
-    if state_row.set_findings(server, [each.as_dict() for each in worth_telling]):
+    """Ask TabbyAPI, and store what is wrong with it in the server's row, for pages to show."""
+    found = _examine_with(server, client) if client else examine(server)
+    shown = [each for each in found if each.level != "ok" and each.id not in SHOWN_ELSEWHERE]
+    if state_row.set_findings(server, [each.as_dict() for each in shown]):
         events.backend_changed()

@@ -1,12 +1,12 @@
-"""What was asked for a load against what TabbyAPI's card shows of it: the difference, as data and in words.
+"""The differences between the options of a load and what TabbyAPI's card shows of the loaded model.
 
-TabbyAPI drops options that it does not know, falls back silently, and lets a tabby_config.yml in the model's folder win; its
+TabbyAPI drops options that it does not know, falls back silently, and lets a tabby_config.yml in the model's folder win. Its
 card (`GET /v1/model`) shows some of what came of it. A difference is
 
     {"option", "kind", "asked", "found", "text"}
 
-where `kind` is "differs" (the card shows another value), "ignored" (an option without effect), "missing" (what a model needs
-to chat) or "unconfirmed" (the card does not show it, `found` is None); `text` is a sentence for people.
+`kind` is "differs" (the card shows another value), "ignored" (the option has no effect), "missing" (the model lacks what it
+needs to chat) or "unconfirmed" (the card does not show it, `found` is None). `text` is a sentence for people.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SHOWN: Mapping[str, tuple[str, str]] = {
     "vision": ("use_vision", "vision {}"),
     "draft_model": ("draft", "the draft model {}"),
 }
-DECIDES = "the tabby_config.yml in its folder decides"
+CONFIG_DECIDES = "the tabby_config.yml in its folder decides"
 NO_TEMPLATE = (
     "It has no chat template, so it cannot chat. Load it with the option prompt_template set to one of TabbyAPI's "
     "templates, or put a chat_template.jinja into its folder."
@@ -41,40 +41,41 @@ NO_TEMPLATE = (
 
 
 def found(options: Mapping[str, Any], card: ModelCard | None) -> list[Difference]:
-    """Return how what `card` shows differs from the `options` that its model was loaded with; none without a card."""
+    """Return how `card` differs from the `options` that its model was loaded with; [] without a card."""
     if card is None:
         return []
-    told = [each for name in sorted(options) for each in _of_option(name, options, card.parameters)]
+    result = [each for name in sorted(options) for each in _of_option(name, options, card.parameters)]
     if card.parameters.get("prompt_template") == "":
-        told.append(
+        result.append(
             _difference("prompt_template", "missing", options.get("prompt_template"), "", NO_TEMPLATE)
         )
-    return told
+    return result
 
 
 def columns(options: Mapping[str, Any], card: ModelCard | None) -> dict[str, Any]:
-    """Return what a Switch keeps of a load that came to this card."""
+    """Return the columns of a Switch that ended with this card: `card` and `differences`."""
     return {"card": dict(card.parameters) if card else {}, "differences": found(options, card)}
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return {parameter: (before, now)} of what two cards show differently; what only one of them shows says nothing."""
+    """Return {parameter: (before, now)} of what both cards show, and show differently."""
     return {name: (value, now[name]) for name, value in before.items() if name in now and now[name] != value}
 
 
 def changes_in_words(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Return changed() as words, such as “max_seq_len 3,072 instead of 8,192”."""
     return ", ".join(
-        f"{name} {_exact(new)} instead of {_exact(old)}" for name, (old, new) in changed(before, now).items()
+        f"{name} {_with_separators(new)} instead of {_with_separators(old)}"
+        for name, (old, new) in changed(before, now).items()
     )
 
 
-def told(differences: Iterable[Mapping[str, Any]]) -> list[str]:
+def sentences(differences: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return sentences: one for each difference, and one for all that is not confirmed."""
     differences = list(differences)
     lines = [each["text"] for each in differences if each["kind"] != "unconfirmed"]
-    if untold := [each["option"] for each in differences if each["kind"] == "unconfirmed"]:
-        lines.append(f"Not confirmed, because TabbyAPI does not show it: {', '.join(untold)}.")
+    if unconfirmed := [each["option"] for each in differences if each["kind"] == "unconfirmed"]:
+        lines.append(f"Not confirmed, because TabbyAPI does not show it: {', '.join(unconfirmed)}.")
     return lines
 
 
@@ -88,11 +89,11 @@ def as_loaded(
     for name, asked in sorted(options.items()):
         kind = kinds.get(name, "")
         value = card.get(SHOWN[name][0], asked) if kind == "differs" else asked
-        facts.append(f"{name} {shown(value)}{remarks.get(kind, '')}")
+        facts.append(f"{name} {in_words(value)}{remarks.get(kind, '')}")
     return facts
 
 
-def shown(value: Any) -> str:
+def in_words(value: Any) -> str:
     """Return an option's value as people read it."""
     match value:
         case bool():
@@ -100,7 +101,7 @@ def shown(value: Any) -> str:
         case float():
             return f"{value:g}"
         case list():
-            return ", ".join(shown(each) for each in value)
+            return ", ".join(in_words(each) for each in value)
         case dict():
             return str(value.get("draft_model_name", ""))
         case _:
@@ -109,44 +110,44 @@ def shown(value: Any) -> str:
 
 def _of_option(name: str, options: Mapping[str, Any], card: Mapping[str, Any]) -> list[Difference]:
     asked = options[name]
-    told = []
+    result = []
     if name == "draft_model":
         asked = asked.get("draft_model_name", "")
         # Releases that show the draft model on the card used its options.
         effect: DifferenceKind = "unconfirmed" if "draft" in card else "ignored"
-        told = [
+        result = [
             _difference(
                 f"draft_model.{each}", effect, value, None,
-                f"Asked for {each} {shown(value)}: this TabbyAPI ignores the option.",
+                f"Asked for {each} {in_words(value)}: this TabbyAPI ignores the option.",
             )
             for each in IGNORED_OF_DRAFT
             if (value := options[name].get(each)) is not None
         ]  # fmt: skip
-    there = card.get(SHOWN[name][0]) if name in SHOWN else None
-    if there is None:
-        words = f"{name} {shown(asked)}: not confirmed, because TabbyAPI does not show it."
-        return [_difference(name, "unconfirmed", asked, None, words), *told]
-    if _equal(asked, there):
-        return told
+    actual = card.get(SHOWN[name][0]) if name in SHOWN else None
+    if actual is None:
+        words = f"{name} {in_words(asked)}: not confirmed, because TabbyAPI does not show it."
+        return [_difference(name, "unconfirmed", asked, None, words), *result]
+    if _equal(asked, actual):
+        return result
     kind: DifferenceKind = "ignored" if name in IGNORED else "differs"
-    wanted = SHOWN[name][1].format(_exact(asked))
-    words = f"Asked for {wanted}; the server runs {_exact(there)}: {_why(name, options, card)}."
-    return [_difference(name, kind, asked, there, words), *told]
+    request = SHOWN[name][1].format(_with_separators(asked))
+    words = f"Asked for {request}; the server runs {_with_separators(actual)}: {_why(name, options, card)}."
+    return [_difference(name, kind, asked, actual, words), *result]
 
 
-def _difference(option: str, kind: DifferenceKind, asked: Any, there: Any, text: str) -> Difference:
-    return {"option": option, "kind": kind, "asked": asked, "found": there, "text": text}
+def _difference(option: str, kind: DifferenceKind, asked: Any, actual: Any, text: str) -> Difference:
+    return {"option": option, "kind": kind, "asked": asked, "found": actual, "text": text}
 
 
-def _equal(asked: Any, there: Any) -> bool:
-    if isinstance(asked, str) and isinstance(there, str):
-        return asked.replace(" ", "") == there.replace(" ", "")
-    return bool(asked == there)
+def _equal(asked: Any, actual: Any) -> bool:
+    if isinstance(asked, str) and isinstance(actual, str):
+        return asked.replace(" ", "") == actual.replace(" ", "")
+    return bool(asked == actual)
 
 
-def _exact(value: Any) -> str:
-    """A number of tokens with its separators, anything else as shown() says."""
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else shown(value)
+def _with_separators(value: Any) -> str:
+    """A number of tokens with its separators, anything else as in_words() says."""
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else in_words(value)
 
 
 def _why(name: str, options: Mapping[str, Any], card: Mapping[str, Any]) -> str:
@@ -155,7 +156,7 @@ def _why(name: str, options: Mapping[str, Any], card: Mapping[str, Any]) -> str:
     if name == "max_seq_len" and card[name] == options.get("cache_size") == card.get("cache_size"):
         return "it is cut to the cache's size"
     if name == "prompt_template":
-        return f"it has no template of that name, or {DECIDES}"
+        return f"it has no template of that name, or {CONFIG_DECIDES}"
     if name == "vision" and options[name]:
-        return f"the model cannot see, or {DECIDES}"
-    return DECIDES
+        return f"the model cannot see, or {CONFIG_DECIDES}"
+    return CONFIG_DECIDES

@@ -1,4 +1,4 @@
-"""The shape of what an examination finds."""
+"""A finding: what an examination of TabbyAPI or of this machine found."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Level = Literal["ok", "warning", "error"]
 
 @dataclass(frozen=True)
 class Finding:
-    """`id` names the examination; `title` says what was found, `detail` in whose words, `hint` what to do."""
+    """`id` names the examination. `title` says what was found, `detail` how it showed, `hint` what to do."""
 
     id: str
     level: Level
@@ -22,7 +22,7 @@ class Finding:
     hint: str = ""
 
     def __post_init__(self) -> None:
-        if self.level != "ok":  # then it is said in sentences
+        if self.level != "ok":  # which is shown as sentences
             object.__setattr__(self, "detail", sentence(self.detail))
 
     def as_dict(self) -> page_schema.Finding:

@@ -1,4 +1,4 @@
-"""Which TabbyAPI servers there are. Each goes by the id of its row, which everything that speaks of a server takes.
+"""Which TabbyAPI servers there are. Each is named by the id of its row, as the first argument of most functions.
 
 So far there is one, at TABBY_HOST; only this module and connections.py know that.
 """
@@ -9,10 +9,10 @@ _ONLY = 1
 
 
 def default() -> int:
-    """The server that people mean who name none."""
+    """Return the server that is meant where none is named."""
     return _ONLY
 
 
 def all_servers() -> list[int]:
-    """The servers that are looked after."""
+    """Return all servers."""
     return [_ONLY]

@@ -1,8 +1,8 @@
-"""The loads that a TabbyAPI was asked for and that may still be under way there.
+"""The loads that TabbyAPI was asked for, and which of them may still be under way there.
 
-TabbyAPI runs loads one after the other, and nothing stops one: whether or not anybody listens, it takes effect. So each
-is written down before it is sent, and forgotten when its end is known. A later load that shows progress proves that
-those before it are over; so does a TabbyAPI that has started anew.
+TabbyAPI runs loads one after the other, and nothing stops one: it takes effect whether or not anybody listens. So a row is
+written before each is sent, and marked when its end is known. A later load that shows progress proves that those before it
+are over; so does a TabbyAPI that has started anew.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from models_admin.tabby.errors import TabbyError, Unreachable
 # The details of a switch whose load shows no progress, because TabbyAPI sends nothing of one that waits.
 JOINED = "TabbyAPI shows no progress of a load that it was asked for again: it is waited for"
 BUSY = "TabbyAPI is still busy with"
-LASTS = 3  # times SWITCH_MAX_SECONDS: one load behind another, and some more
+LOST_AFTER = 3  # times SWITCH_MAX_SECONDS: enough for one load behind another
 
 
 def send(switch: Switch, *, back: bool) -> tuple[Load, bool]:
-    """Write down that `switch` asks for its target now, or for the model to go `back` to.
+    """Write that `switch` asks for its target now, or for the model to go `back` to. Call it before the request.
 
-    Return the load, and whether it was asked for before and may be under way: TabbyAPI is then silent until that is over.
+    Return the load, and whether it was asked for before and may be under way: TabbyAPI is then silent until that ends.
     """
     model, options = (switch.previous, switch.previous_options) if back else (switch.target, switch.options)
     load, new = Load.objects.get_or_create(
@@ -40,28 +40,34 @@ def send(switch: Switch, *, back: bool) -> tuple[Load, bool]:
 
 
 def under_way(server: int) -> QuerySet[Load]:
-    """A server's loads whose end is not known, in the order in which they take effect. At last they are believed lost."""
-    oldest = timezone.now() - timedelta(seconds=LASTS * settings.SWITCH_MAX_SECONDS)
+    """Return a server's loads whose end is not known, in the order in which they take effect.
+
+    Those that were sent longer ago than LOST_AFTER are taken for lost.
+    """
+    oldest = timezone.now() - timedelta(seconds=LOST_AFTER * settings.SWITCH_MAX_SECONDS)
     return Load.objects.filter(switch__server_id=server, ended_at=None, sent_at__gt=oldest)
 
 
 def before(load: Load) -> QuerySet[Load]:
-    """The loads that TabbyAPI may have to finish before `load`."""
+    """Return the loads that TabbyAPI may have to finish before `load`."""
     return under_way(load.switch.server_id).filter(pk__lt=load.pk)
 
 
-def over(which: QuerySet[Load]) -> None:
-    """Write that these have ended, one way or another."""
+def mark_ended(which: QuerySet[Load]) -> None:
+    """Write that these loads have ended, with or without success."""
     which.filter(ended_at=None).update(ended_at=timezone.now())
 
 
-def end(load: Load, *, well: bool) -> None:
-    """Write that `load` has ended, and whether `well`: with its model loaded, and loaded by it."""
-    Load.objects.filter(pk=load.pk, ended_at=None).update(ended_at=timezone.now(), succeeded=well)
+def end(load: Load, *, succeeded: bool) -> None:
+    """Write that `load` has ended, and whether it `succeeded`: its model is loaded, and was loaded by it."""
+    Load.objects.filter(pk=load.pk, ended_at=None).update(ended_at=timezone.now(), succeeded=succeeded)
 
 
-def made(switch: Switch, *, back: bool) -> bool:
-    """Whether the model that TabbyAPI names comes from this load, if it is the load's model: with its options, then."""
+def loaded_by(switch: Switch, *, back: bool) -> bool:
+    """Whether the target of `switch` (or the model to go `back` to), if TabbyAPI names it, was loaded by this switch.
+
+    Then it has the options of that load.
+    """
     load = (
         Load.objects.filter(switch=switch, back=back).exclude(ended_at__isnull=False, succeeded=False).first()
     )
@@ -71,7 +77,7 @@ def made(switch: Switch, *, back: bool) -> bool:
 
 
 def any_sent(switch: Switch) -> bool:
-    """Whether TabbyAPI was asked for any load by `switch`, there or back."""
+    """Whether TabbyAPI was asked for any load of `switch`: its target, or the model to go back to."""
     return Load.objects.filter(switch=switch).exists()
 
 
@@ -81,7 +87,10 @@ def asked_for(switch: Switch) -> bool:
 
 
 def give_up(switch: Switch) -> None:
-    """Nobody waits for the loads of `switch` any more; while it is under way, still for the one on its way back."""
+    """Write that nobody waits for the loads of `switch` any more.
+
+    While the switch is under way, that is its load of the target only: the load on its way back is still waited for.
+    """
     mine = Load.objects.filter(switch=switch)
     if switch.active:
         mine = mine.filter(back=False)
@@ -91,30 +100,30 @@ def give_up(switch: Switch) -> None:
 
 
 def busy_with(server: int) -> str:
-    """The model of the load that a server still carries out though nobody waits for it; '' if there is none."""
+    """Return the model of the load that was given up and goes on in the server; '' if there is none."""
     busy = under_way(server).exclude(given_up_at=None).values_list("model", flat=True)
     return busy.first() or ""
 
 
-def brought(server: int, model: str) -> Load | None:
-    """The load that has brought `model` late, if one has: those before it are over then too."""
+def finished_late(server: int, model: str) -> Load | None:
+    """Return the load under way that has now loaded `model`, if there is one; mark it and those before it as ended."""
     load = under_way(server).filter(model=model).select_related("switch").first()
     if load is not None:
-        over(under_way(server).filter(pk__lte=load.pk))
+        mark_ended(under_way(server).filter(pk__lte=load.pk))
     return load
 
 
-def has_ended(error: TabbyError) -> bool:
-    """Whether `error` shows that TabbyAPI does not run: nothing listens at its address."""
+def shows_stopped(error: TabbyError) -> bool:
+    """Whether `error` shows that TabbyAPI does not run: its address refused the connection."""
     return isinstance(error, Unreachable) and error.refused
 
 
-def note(server: int, error: TabbyError) -> None:
-    """Where `error` shows that TabbyAPI does not run, its loads have gone with it."""
-    if has_ended(error):
-        over(under_way(server))
+def end_if_stopped(server: int, error: TabbyError) -> None:
+    """Mark all loads of a server as ended where `error` shows that its TabbyAPI does not run."""
+    if shows_stopped(error):
+        mark_ended(under_way(server))
 
 
 def forget(server: int) -> None:
-    """Whatever a server was asked for is over: a model has been loaded there since and has answered."""
+    """Delete the loads of a server: a model has been loaded there since, and has answered."""
     Load.objects.filter(switch__server_id=server).delete()

@@ -1,6 +1,6 @@
-"""What is wrong below Gantry, with the disk or with Redis, as this process saw it within the last seconds.
+"""What is wrong with the disk or with Redis, as this process found within the last seconds.
 
-Pages show it without asking the database, which may be what cannot be written.
+Pages show it without the database, which may be what fails.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _thread: threading.Thread | None = None
 
 
 def as_known() -> list[page_schema.Finding]:
-    """What is wrong; [] where nothing is, or nobody looks."""
+    """Return what is wrong; [] where nothing is, or start() was not called."""
     return list(_known)
 
 
@@ -32,14 +32,14 @@ def is_full() -> bool:
 
 
 def start(examinations: Sequence[Callable[[], Finding]]) -> None:
-    """Look every other second, in a thread; a second call does nothing."""
+    """Run the examinations every LOOK_SECONDS, in a thread; a second call does nothing."""
     global _thread  # noqa: PLW0603 (one a process)
     if _thread is None:
-        _thread = threading.Thread(target=_look_for_ever, args=(examinations,), name="machine", daemon=True)
+        _thread = threading.Thread(target=_look_repeatedly, args=(examinations,), name="machine", daemon=True)
         _thread.start()
 
 
-def _look_for_ever(examinations: Sequence[Callable[[], Finding]]) -> None:
+def _look_repeatedly(examinations: Sequence[Callable[[], Finding]]) -> None:
     pause = threading.Event()
     while True:
         look(examinations)
@@ -47,7 +47,7 @@ def _look_for_ever(examinations: Sequence[Callable[[], Finding]]) -> None:
 
 
 def look(examinations: Sequence[Callable[[], Finding]]) -> None:
-    """Look once. What begins and what ends is logged."""
+    """Run the examinations once; log each error that is new, and each that is over."""
     found = [finding for examine in examinations if (finding := examine()).level == "error"]
     before = {each["title"] for each in _known}
     for finding in found:

@@ -1,4 +1,4 @@
-"""What a model's name tells: size, quantization and family, what it will need, and whether it is a good name.
+"""Reads a model's name: size, quantization, family and tags, the memory it needs, and whether the name is a good one.
 
 Pure functions on names. TabbyAPI's catalog gives nothing but names, so everything here is an estimate.
 """
@@ -69,19 +69,19 @@ FAMILIES = {
 }
 
 TAGS = ("coding", "creative", "general", "analysis")
-_ADVISED = {
+_RECOMMENDED = {
     "qwen2.5-coder-7b-instruct": ("coding",),
     "deepseek-coder-6.7b": ("coding",),
     "llama-3.1-8b-instruct": TAGS,
     "mistral-7b-instruct-v0.3": ("creative",),
     "qwen2.5-7b-instruct": ("general", "analysis"),
 }
-_TELLING = {
+_TAG_PATTERNS = {
     "coding": re.compile(r"cod(?:er?|ing|estral)|devstral|program"),
     "creative": re.compile(rf"writ(?:er|ing)|stor(?:y|ies)|creative|novel|{_START}rp{_END}"),
     "analysis": re.compile(rf"reason|think|math|analy|qwq|{_START}r1{_END}"),
 }
-_CONVERSES = re.compile(rf"instruct|chat|{_START}it{_END}")
+_CHAT = re.compile(rf"instruct|chat|{_START}it{_END}")
 
 _GENERIC_WORD = (
     r"(?:my|new|old|the|latest|final|best|test|tmp|temp|untitled|default|foo|bar|model|llm|ai|copy)"
@@ -131,8 +131,8 @@ def _quantization(name: str) -> tuple[str, float | None]:
 
 
 def _family(lower: str) -> str:
-    """The known family that is named first; else the leading word, where the name looks like a model's."""
-    places = {lower.find(key): family for key, family in FAMILIES.items() if _starts_a_word(lower, key)}
+    """Return the known family that is named first; else the leading word, where a size follows; else ''."""
+    places = {lower.find(key): family for key, family in FAMILIES.items() if _begins_word(lower, key)}
     if places:
         return places[min(places)]
     word = re.match(r"[a-z]{3,}", lower)
@@ -141,7 +141,7 @@ def _family(lower: str) -> str:
     return ""
 
 
-def _starts_a_word(lower: str, key: str) -> bool:
+def _begins_word(lower: str, key: str) -> bool:
     """Whether `key` stands in the name at the start of a word (`Phi-3`, not `Delphi`)."""
     place = lower.find(key)
     return place == 0 or (place > 0 and not lower[place - 1].isalpha())
@@ -151,10 +151,10 @@ def hint(name: str) -> str:
     """Return what could be better about a name, in a sentence or two; '' for a good one."""
     if _GENERIC.fullmatch(name.lower()):
         return f"“{name}” says nothing about the model. {_ADVICE}"
-    odd = ["spaces"] if re.search(r"\s", name) else []
-    odd += ["special characters"] if re.search(r"[^A-Za-z0-9._\s-]", name) else []
-    if odd:
-        return f"The name contains {' and '.join(odd)}. {_ADVICE}"
+    unusual = ["spaces"] if re.search(r"\s", name) else []
+    unusual += ["special characters"] if re.search(r"[^A-Za-z0-9._\s-]", name) else []
+    if unusual:
+        return f"The name contains {' and '.join(unusual)}. {_ADVICE}"
     facts = read(name)
     if facts.parameters_b is None and not facts.quantization:
         return f"The name tells neither size nor quantization. {_ADVICE}"
@@ -177,9 +177,9 @@ def vram_gb(parameters_b: float | None, bits: float | None) -> float | None:
 def suggested_tags(name: str) -> list[str]:
     """Return the tasks that a model of this name is good for, in the order of TAGS."""
     lower = name.lower()
-    tags = {tag for key, advised in _ADVISED.items() if lower.startswith(key) for tag in advised}
+    tags = {tag for key, recommended in _RECOMMENDED.items() if lower.startswith(key) for tag in recommended}
     if not tags:
-        tags = {tag for tag, pattern in _TELLING.items() if pattern.search(lower)}
-    if not tags and _CONVERSES.search(lower):
+        tags = {tag for tag, pattern in _TAG_PATTERNS.items() if pattern.search(lower)}
+    if not tags and _CHAT.search(lower):
         tags = {"general"}
     return [tag for tag in TAGS if tag in tags]

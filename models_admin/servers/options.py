@@ -1,4 +1,4 @@
-"""Load options: which ones TabbyAPI takes, and what each may be. Checked before anything is unloaded.
+"""Load options: which ones TabbyAPI takes, and which values. They are checked before anything is unloaded.
 
 The list and the grammar are TabbyAPI's (its `ModelLoadRequest`).
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 CHUNK = 2048  # TabbyAPI's own chunk_size
-PIECE = 256  # tokens: the cache is given out in pieces of this size
+PAGE = 256  # tokens: TabbyAPI gives out the cache in pages of this size
 MOST_MEMORY = 10_000_000  # GB or MB of a GPU
 CACHE_MODE = re.compile(r"FP16|Q8|Q6|Q4|[2-8],[2-8]")
 TEMPLATE = re.compile(r"[\w.\- ]{1,100}")
@@ -76,8 +76,8 @@ def _draft(value: Any) -> str:
     if unknown := set(value) - set(_DRAFT):
         return f"an object without {', '.join(sorted(unknown))[:60]}"
     for name, each in value.items():
-        if wanted := _DRAFT[name](each):
-            return f"an object whose {name} is {wanted}"
+        if expected := _DRAFT[name](each):
+            return f"an object whose {name} is {expected}"
     return ""
 
 
@@ -101,30 +101,30 @@ CHECKS: Mapping[str, Callable[[Any], str]] = {
 
 
 def impossible(options: Mapping[str, Any]) -> dict[str, str]:
-    """Return {option: why} of what cannot work although each option by itself is right; the words complete “cache_size …”.
+    """Return {option: why} of what cannot work although each option alone is right; `why` completes “cache_size …”.
 
-    TabbyAPI gives a reply its cache by the chunk: a prompt needs its own tokens and chunk_size, in pieces of PIECE.
+    TabbyAPI gives a reply its cache by the chunk: a prompt needs its own tokens and chunk_size, in pages of PAGE tokens.
     """
     name = "cache_size" if options.get("cache_size") is not None else "max_seq_len"
     room, chunk = options.get(name), options.get("chunk_size") or CHUNK
-    if room is None or room >= chunk + PIECE:
+    if room is None or room >= chunk + PAGE:
         return {}
     why = (
-        f"must be at least {chunk + PIECE:,}, not {room:,}: beside the prompt, TabbyAPI needs a chunk (chunk_size, "
+        f"must be at least {chunk + PAGE:,}, not {room:,}: beside the prompt, TabbyAPI needs a chunk (chunk_size, "
         f"{chunk:,} tokens) of the cache for a reply. A smaller chunk_size would do, too"
     )
     return {name: why}
 
 
 def validated(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `options` without those that are None; raise ValueError saying what is wrong with the first bad one."""
+    """Return `options` without those that are None; raises ValueError, whose text says what is wrong with the first."""
     result = {name: value for name, value in options.items() if value is not None}
     for name, value in result.items():
         check = CHECKS.get(name)
         if check is None:
             raise ValueError(f"“{str(name)[:60]}” is no load option. There are: {', '.join(sorted(CHECKS))}.")
-        if wanted := check(value):
-            raise ValueError(f"The load option {name} must be {wanted}, not {str(value)[:60]!r}.")
+        if expected := check(value):
+            raise ValueError(f"The load option {name} must be {expected}, not {str(value)[:60]!r}.")
     for name, why in impossible(result).items():
         raise ValueError(f"The load option {name} {why}.")
     return result

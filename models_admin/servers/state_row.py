@@ -1,4 +1,4 @@
-"""The row that says what a server runs: its lock, and its changes."""
+"""The row that says what a server runs: its lock, and each change of it."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def lock(server: int) -> Server:
 
 
 def stored(server: int) -> QuerySet[Server]:
-    """The row, or nothing where none has been written yet: for those who only look, or change what is there."""
+    """Return a query for the row, which may be empty: for those who only read, or update what is there."""
     return Server.objects.filter(pk=server)
 
 
 def set_loaded(
     server: int, card: ModelCard | None, options: Mapping[str, Any] | None = None, *, wanted: bool = False
 ) -> None:
-    """Write what is loaded now (None: nothing). Call inside a transaction.
+    """Write what is loaded now (None: nothing), and send `model_loaded` for a model. Call inside a transaction.
 
-    `options` are those that the model was loaded with; `wanted` says that somebody chose this model. A model that was loaded
-    all the time, with the same parameters, keeps its options and its time: the epoch counts changes.
+    `options` are those that the model was loaded with; `wanted` says that somebody chose this model, or that none be loaded.
+    A model that the row names already, with the same parameters, keeps its options and its time, and the epoch stays.
     """
     now = timezone.now()
     changes: dict[str, Any] = {
@@ -78,7 +78,7 @@ def set_loaded(
 
 
 def runs(known: Server, card: ModelCard | None) -> bool:
-    """Whether what the row says is loaded is what `card` shows (None: nothing): the same model, with the same parameters."""
+    """Whether the row says the same as `card` (None: nothing loaded): the model, and the parameters that both show."""
     if card is None:
         return not known.model
     return known.model == card.id and not differences.changed(known.parameters, card.parameters)
@@ -91,9 +91,9 @@ def set_reachable(server: int) -> None:
 
 
 def set_findings(server: int, findings: list[Finding], *, about: str = "") -> bool:
-    """Write what is wrong with TabbyAPI; whether that is news.
+    """Write what is wrong with TabbyAPI; return whether anything has changed.
 
-    With `about`, the id of a finding, all others stay as they are.
+    With `about`, the id of a finding, only that one is replaced, by `findings`.
     """
 
     def all_of(known: Server) -> list[Finding]:
@@ -114,49 +114,53 @@ def set_catalog_read(server: int) -> None:
 
 
 def set_trouble(server: int, error: TabbyError) -> None:
-    """Write that TabbyAPI could not be asked, since when, and what it said; what is loaded stays as last seen."""
+    """Write that TabbyAPI could not be asked, since when, and why; what is loaded stays as last seen."""
     with transaction.atomic():
         known = lock(server)
-        loads.note(server, error)
+        loads.end_if_stopped(server, error)
         known.unreachable_since = known.unreachable_since or timezone.now()
         known.trouble, known.advice = str(error), error.advice
-        known.anew = known.anew or loads.has_ended(error)
+        known.anew = known.anew or loads.shows_stopped(error)
         known.empty_since = None
         known.save(update_fields=["unreachable_since", "trouble", "advice", "anew", "empty_since"])
 
 
 def set_keep_due(server: int, due: bool = True) -> None:
-    """Write that TabbyAPI may have lost a model that it had, and not by anybody's choice; or that this is dealt with."""
+    """Write that KEEP_MODEL is `due` to be loaded, because TabbyAPI may have lost its model; or that this is done."""
     stored(row(server).pk).update(keep_due=due)
 
 
 def set_seen_again(server: int) -> None:
-    """Write that TabbyAPI named the model just now that it is known to have."""
+    """Write that TabbyAPI has just named the model of the row."""
     stored(server).update(empty_since=None, anew=False, keep_due=False)
 
 
 def set_seen_empty(before: Server, *, lost: bool) -> None:
-    """Write that TabbyAPI said just now that nothing is loaded; `before` is the row before that, `lost`: it lost a model."""
+    """Write that TabbyAPI has just said that nothing is loaded.
+
+    `before` is the row as it was before that; `lost` says that TabbyAPI has lost a model.
+    """
     stored(before.pk).update(
         empty_since=before.empty_since or timezone.now(), anew=before.anew, keep_due=before.keep_due or lost
     )
 
 
 def set_started(server: int) -> None:
-    """Write that Gantry starts now: what TabbyAPI did meanwhile is not known."""
+    """Write that Gantry starts now: it is not known what TabbyAPI has done meanwhile."""
     stored(server).update(started_at=timezone.now(), empty_since=None, anew=False)
 
 
 def last_model(server: int) -> str:
-    """The model that was chosen last, or else the one that was loaded last; '' if there was none."""
+    """Return the model that was chosen last, or else the one that was loaded last; '' if there was none."""
     loaded = TabbyModel.objects.exclude(last_loaded=None).order_by("-last_loaded")
     return row(server).wanted or loaded.values_list("name", flat=True).first() or ""
 
 
 def vacant(known: Server) -> bool:
-    """Whether nothing is loaded nor being loaded in TabbyAPI, which says all through a load that nothing is loaded.
+    """Whether no model is loaded in TabbyAPI, and none is being loaded there.
 
-    That is so when it has started anew, or says so for longer than any load takes (KEEP_MODEL_AFTER).
+    All through a load TabbyAPI says that nothing is loaded. So this is certain only where it has started anew, or has said
+    so for longer than any load takes (KEEP_MODEL_AFTER).
     """
     if known.model or known.unreachable_since or not (known.seen_at and known.empty_since):
         return False

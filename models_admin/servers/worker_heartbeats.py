@@ -1,4 +1,4 @@
-"""Which Celery workers are alive: each says so in the database every few seconds (ops/worker.py)."""
+"""The heartbeats of Celery workers: each writes one to the database every few seconds (ops/worker.py)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from models_admin.servers import known, state_row
 
 
 def a_worker_is_alive() -> bool:
-    """Whether any worker showed itself within HEARTBEAT_TTL."""
+    """Whether any worker has a heartbeat within HEARTBEAT_TTL."""
     return Worker.objects.filter(seen_at__gte=process.oldest_alive()).exists()
 
 
 def beat() -> None:
-    """Say that this worker is alive, and forget those that have been silent for an hour."""
+    """Write this worker's heartbeat; delete the rows of those that have been silent for an hour."""
     with transaction.atomic():
         list(Worker.objects.select_for_update().filter(name=process.name()))
         # Behind the lock, which may have taken long: a time from before it would be old already.
@@ -27,7 +27,7 @@ def beat() -> None:
 
 
 def begin() -> bool:
-    """Show this worker for the first time: if no other is alive, Gantry starts now. Return whether it does."""
+    """Write this worker's first heartbeat; return whether Gantry starts with it: no other worker is alive."""
     with transaction.atomic():
         servers = known.all_servers()
         for server in servers:
@@ -41,5 +41,5 @@ def begin() -> bool:
 
 
 def leave() -> None:
-    """Say that this worker ends."""
+    """Delete this worker's row: it ends."""
     Worker.objects.filter(name=process.name()).delete()

@@ -1,7 +1,7 @@
-"""Each switch in Django's admin log, once, when it has ended; whoever asked for it, and from wherever.
+"""Writes each switch into Django's admin log, once, when it has ended, whoever asked for it.
 
 An entry needs a user. What nobody with an account asked for (a rule, the command line, somebody outside Gantry) is
-entered under an account of Gantry's own, which is inactive and has no password: nobody can sign in with it.
+entered under an account of Gantry's own. It is inactive and has no password, so that nobody can sign in with it.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ WHERE = {
     Source.KEEP: "kept model",
     Source.RULE: "rule",
 }
-# With characters that no name given in a form can have: it is nobody's.
-ITSELF = "Gantry (by itself)"
+# A name that nobody can have: forms refuse spaces and parentheses.
+GANTRY = "Gantry (by itself)"
 
 
 def write(switch: Switch) -> None:
-    """Enter a switch that has just ended. Called in the transaction that ends it: both happen, or neither."""
+    """Enter a switch that has just ended. Call it in the transaction that ends it: both happen, or neither."""
     LogEntry.objects.log_actions(
-        _asker(switch) or _itself(),
+        _requester(switch) or _gantry_account(),
         Switch.objects.filter(pk=switch.pk),
         CHANGE,
         change_message=_words(switch),
@@ -37,17 +37,17 @@ def write(switch: Switch) -> None:
     )
 
 
-def _asker(switch: Switch) -> int | None:
-    """Who asked for it, held until the transaction's end: an account that is deleted meanwhile must not undo the switch."""
+def _requester(switch: Switch) -> int | None:
+    """Return the id of the account that asked, locked until the transaction ends: its deletion must not undo the switch."""
     if switch.requested_by_id is None:
         return None
     users = get_user_model().objects.select_for_update().filter(pk=switch.requested_by_id)
     return users.values_list("pk", flat=True).first()
 
 
-def _itself() -> int:
+def _gantry_account() -> int:
     account, _ = get_user_model().objects.get_or_create(
-        username=ITSELF, defaults={"is_active": False, "password": make_password(None)}
+        username=GANTRY, defaults={"is_active": False, "password": make_password(None)}
     )
     return int(account.pk)
 

@@ -1,4 +1,4 @@
-"""What TabbyAPI would find out only when the old model has gone: asked before anything is disturbed, and refused by name."""
+"""Checks before the old model is unloaded what TabbyAPI itself would check only afterwards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ OWN_TEMPLATES = ("from_tokenizer_config", "chat_template", "tabby_template")
 
 
 def check(client: TabbyClient, target: str, options: Mapping[str, Any]) -> None:
-    """Raise ModelMissing or Rejected where `target` cannot be loaded with `options`, as far as TabbyAPI can be asked."""
+    """Raise ModelMissing or Rejected where `target` cannot be loaded with `options`, as far as TabbyAPI's lists show.
+
+    Raises TabbyError where TabbyAPI cannot be asked.
+    """
     if target not in client.models():
         raise ModelMissing(f"TabbyAPI no longer lists {target}")
     for name, why in load_options.impossible(options).items():

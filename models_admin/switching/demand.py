@@ -1,7 +1,6 @@
-"""Who wants generations, as far as the engine needs to know: it must not take a model away from people who use it.
+"""The demand for generations: a switch that gives way to people must not take a model away from those who use it.
 
-The engine knows of generations in flight by their leases. Those that wait stand in line for admission, by applications
-that this package does not import.
+Generations in flight have leases. Those that wait are entries of admission, which other applications register.
 """
 
 from __future__ import annotations
@@ -14,8 +13,10 @@ from models_admin.switching import admission, gate
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Messages that wait for a reply, since when the oldest does, how many people have one waiting or being written, and
-    when a reply last ended.
+    """The demand at one moment.
+
+    `waiting`: messages that wait for a reply. `people`: how many have one waiting or being written. `last_reply`: when a
+    reply last ended. `oldest`: since when the oldest message waits.
     """
 
     waiting: int = 0
@@ -31,7 +32,7 @@ def now() -> Demand:
 
 
 def in_use(server: int) -> str:
-    """Say who uses the model of a server or waits for one now, such as “2 replies are being written”; '' if nobody does."""
+    """Return who uses a server's model or waits for one now, such as “2 replies are being written”; '' if nobody does."""
     if replying := gate.remaining(server):
         return "a reply is being written" if replying == 1 else f"{replying} replies are being written"
     if waiting := now().waiting:

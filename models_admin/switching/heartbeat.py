@@ -1,4 +1,4 @@
-"""The heartbeat of a running switch: a thread shows its owner alive, writes progress down, and ends what takes too long."""
+"""The heartbeat of a running switch: a thread writes heartbeats and progress, and ends a load that takes too long."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EVENT_SECONDS = 0.1  # at most about ten progress events a second; the last one 
 
 
 class Heartbeat:
-    """Runs beside the thread that carries `switch` out; that one calls show() and watch()."""
+    """Runs beside the thread that carries `switch` out, which calls all public methods."""
 
     def __init__(self, switch: Switch) -> None:
         self._switch = switch
@@ -34,9 +34,9 @@ class Heartbeat:
         self._limits = (0.0, 0.0)
         self._ended = False
         self._lost = False
-        mine = copy_context().run  # its log lines say for which switch
+        in_this_context = copy_context().run  # its log lines say for which switch
         self._thread = threading.Thread(
-            target=mine, args=(self._run,), name=f"heartbeat of switch {switch.pk}", daemon=True
+            target=in_this_context, args=(self._run,), name=f"heartbeat of switch {switch.pk}", daemon=True
         )
 
     def __enter__(self) -> Self:
@@ -52,18 +52,21 @@ class Heartbeat:
         self._thread.join()
 
     def show(self, percent: int, detail: str) -> None:
-        """Have the progress written down and shown, soon; only the newest counts."""
+        """Have the progress written and shown within EVENT_SECONDS or so; only the newest counts."""
         with self._wake:
             self._progress = {"percent": percent, "detail": detail}
             self._wake.notify()
 
     def clear(self) -> None:
-        """Forget progress that is not written yet: the step that it belongs to is over."""
+        """Drop progress that is not written yet: the step that it belongs to is over."""
         with self._wake:
             self._progress = {}
 
     def watch(self, stream: LoadStream | None, silence: float = 0.0, deadline: float = 0.0) -> None:
-        """End `stream` when it brings no event for `silence` seconds, or at `deadline` (time.monotonic())."""
+        """Have `stream` aborted after `silence` seconds without an event, or at `deadline` (time.monotonic()).
+
+        None: no stream is watched any more.
+        """
         with self._wake:
             self._stream, self._limits = stream, (silence, deadline)
 
@@ -80,7 +83,7 @@ class Heartbeat:
                     if not self._progress and not self._ended:
                         self._wake.wait(EVENT_SECONDS)
                     progress, self._progress = self._progress, {}
-                self._end_what_hangs()
+                self._abort_hung_stream()
                 now = time.monotonic()
                 if progress or now - last_beat >= BEAT_SECONDS:
                     self._beat(progress)
@@ -107,7 +110,7 @@ class Heartbeat:
         if self._stream is not None:
             self._stream.abort(TimedOut("Another worker has taken this switch over"))
 
-    def _end_what_hangs(self) -> None:
+    def _abort_hung_stream(self) -> None:
         with self._wake:
             stream, (silence, deadline) = self._stream, self._limits
         if stream is None:

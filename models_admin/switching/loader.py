@@ -1,4 +1,4 @@
-"""Loading one model and being sure of it: progress as one rising percentage, broken connections joined again."""
+"""Loads one model, and verifies that it is loaded: one rising percentage, across broken connections."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from models_admin.tabby.wire import LoadProgress, ModelCard
 log = logging.getLogger(__name__)
 
 JOINS = 2  # how often a load whose connection broke is asked for again
-KNOCK_SECONDS = 0.5  # between two tries to reach TabbyAPI
-# TabbyAPI's own words that a load has ended, or has not begun. After any other error it may go on.
+RETRY_SECONDS = 0.5  # between two attempts to reach TabbyAPI
+# After these errors, a load has ended or has not begun. After any other error it may go on.
 ENDED = (LoadFailed, Rejected, KeyRefused, Busy, NotLoaded)
 
 
 class Percentage:
     """TabbyAPI's phases as one percentage that never falls.
 
-    Vision and draft models come before the model itself, if at all; nothing tells how many phases there will be. Each early
-    phase has a small share at the start; the model's phase takes what is left.
+    Vision and draft models, where there are any, come before the model itself, and TabbyAPI does not say how many phases
+    there will be. So each early phase has a small share at the start, and the model's phase takes what is left.
     """
 
     SHARE = {"vision": 10, "draft": 25}
@@ -82,30 +82,30 @@ class Loader:
         self._switch = switch
 
     def load(self, deadline: float, *, back: bool = False) -> None:
-        """Load the switch's target, or what it goes `back` to, showing progress; not yet proof of success.
+        """Load the switch's target, or what it goes `back` to; return when the stream has ended without an error.
 
-        Return when the stream has ended without an error. TabbyAPI does not load a model again that it has already, whatever
-        the options: one that comes from elsewhere is unloaded first. Raises TabbyError; `deadline` is in time.monotonic().
+        That is not yet proof of success: see verified(). TabbyAPI does not load a model again that it has already, whatever
+        the options: one that another load brought is unloaded first. Raises TabbyError; `deadline` is in time.monotonic().
         """
         for _ in range(2):
-            if not self._found_loaded(deadline, back):
+            if not self._load_once(deadline, back):
                 return
             log.info("TabbyAPI had the model already, with options that were not asked for: loading it again")
             self.unload()
         raise ChangedOutside("The model is loaded again and again with options that were not asked for")
 
     def unload(self) -> None:
-        """Tell TabbyAPI to unload; that it is told is written down before."""
+        """Write that TabbyAPI is told to unload, and tell it. Raises Lost or TabbyError."""
         self._heartbeat.check()
         if not ownership.beat(self._switch, unload_sent=timezone.now()):
             raise ownership.Lost
         self._client.unload()
 
-    def _found_loaded(self, deadline: float, back: bool) -> bool:
-        """Ask for the load, and follow it to its end; whether TabbyAPI had the model already, from another load.
+    def _load_once(self, deadline: float, back: bool) -> bool:
+        """Ask for the load, and follow it to its end; return whether TabbyAPI had the model already, from another load.
 
-        A connection that breaks is no failure: the load goes on in TabbyAPI, and asking again joins it; if TabbyAPI
-        itself died, asking again starts anew.
+        A broken connection is no failure: the load goes on in TabbyAPI, and asking again joins it. If TabbyAPI itself died,
+        asking again starts the load anew.
         """
         for left in reversed(range(JOINS + 1)):
             self._heartbeat.check()
@@ -115,20 +115,20 @@ class Loader:
                 return self._follow(load, deadline, joins=again, waits=others)
             except (StreamCut, Unreachable) as error:
                 self._heartbeat.check()
-                loads.note(self._switch.server_id, error)
+                loads.end_if_stopped(self._switch.server_id, error)
                 if not left:
                     raise
                 log.warning("The connection broke while %s was loading (%s): asking again", load.model, error)
                 self.wait_until_reachable()
             except ENDED:
-                loads.end(load, well=False)
+                loads.end(load, succeeded=False)
                 raise
         raise AssertionError("the last try returns or raises")
 
     def _follow(self, load: Load, deadline: float, *, joins: bool, waits: list[Load]) -> bool:
-        """One stream, to its end; whether it said that the model was loaded already, by another load.
+        """Follow one stream to its end; return whether it said that the model was loaded already, by another load.
 
-        One that `joins` a load under way, or that `waits` for others, is silent until they are over, however long that is.
+        A stream that `joins` a load under way, or that `waits` for others, is silent until they are over.
         """
         percentage, silent = Percentage(), bool(joins or waits)
         progress = None
@@ -142,7 +142,7 @@ class Loader:
                 for progress in stream:
                     if not percentage.begun:
                         already = progress.finished
-                        loads.over(loads.before(load))
+                        loads.mark_ended(loads.before(load))
                         self._heartbeat.watch(stream, settings.SWITCH_TIMEOUT, deadline)
                     percent = percentage.add(progress)
                     phase = "" if progress.phase == "model" else f"{progress.phase} model: "
@@ -152,13 +152,13 @@ class Loader:
         self._heartbeat.clear()
         elsewhere = already and not (joins and load.model not in {each.model for each in waits})
         if progress is not None and progress.finished and progress.phase == "model":
-            loads.end(load, well=not elsewhere)  # else the stream ended early, and the load goes on
+            loads.end(load, succeeded=not elsewhere)  # else the stream ended early, and the load goes on
         return elsewhere
 
     def verified(self, name: str) -> ModelCard | None:
-        """Return the card of `name`, which TabbyAPI names and which has answered a token (SWITCH_PROBE).
+        """Return the card of the model `name`, which TabbyAPI names and which has answered one token (SWITCH_PROBE).
 
-        '' stands for nothing loaded, and gives None. Raises ChangedOutside, NothingThere, or what the probe raised.
+        Return None for '', where TabbyAPI names none. Raises ChangedOutside, NothingThere, or what the client raised.
         """
         card = self._client.current()
         found = card.id if card else ""
@@ -179,17 +179,17 @@ class Loader:
         return card
 
     def wait_until_reachable(self) -> None:
-        """Wait up to SWITCH_TIMEOUT for TabbyAPI to answer at all; raise Unreachable if it does not."""
+        """Wait up to SWITCH_TIMEOUT seconds for any answer of TabbyAPI; raises Unreachable or TimedOut if none comes."""
         end = time.monotonic() + settings.SWITCH_TIMEOUT
         while True:
             try:
                 self._client.current()
             except (Unreachable, TimedOut) as error:
-                loads.note(self._switch.server_id, error)
+                loads.end_if_stopped(self._switch.server_id, error)
                 if time.monotonic() > end:
                     raise
                 self._heartbeat.check()
-                time.sleep(KNOCK_SECONDS)
+                time.sleep(RETRY_SECONDS)
             except TabbyError:
                 return
             else:

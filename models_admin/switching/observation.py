@@ -1,8 +1,8 @@
-"""What a TabbyAPI server says that it has, written down.
+"""Observes a TabbyAPI server: asks what it has, and writes that down.
 
-Who asks notes the epoch of the server's row first; an answer that was asked for before the last change, or that comes
-while a switch is under way (all through a load TabbyAPI says that nothing is loaded), is not taken for the truth. Nothing
-is done about what was seen: automation/upkeep.py does that.
+Whoever asks notes the epoch of the server's row first. An answer that was asked for before the last change, or that comes
+while a switch changes the model, is not believed: all through a load TabbyAPI says that nothing is loaded. This module does
+nothing about what it saw; automation/upkeep.py does.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from models_admin.tabby.wire import ModelCard
 
 log = logging.getLogger(__name__)
 
-SETTLED = timedelta(seconds=10)  # longer than it takes to unload a model, while it is still named
+SETTLED = timedelta(
+    seconds=10
+)  # longer than an unload takes, all through which TabbyAPI still names the model
 
 
 @dataclass(frozen=True)
 class Refreshed:
-    """What a refresh found: names that are new or back, names that are gone, or why TabbyAPI could not be asked."""
+    """What a refresh found: models that are new or back, models that have gone, or why TabbyAPI could not be asked."""
 
     added: list[str] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
@@ -37,7 +39,7 @@ class Refreshed:
 
 
 def refresh(server: int, client: TabbyClient | None = None) -> Refreshed:
-    """Ask a server for its models and for what is loaded, and write both down; its troubles are written down too."""
+    """Ask a server for its models and for what is loaded, and write both down, or why it could not be asked."""
     client = client or connections.client(server)
     epoch = state_row.row(server).epoch
     try:
@@ -57,7 +59,7 @@ def refresh(server: int, client: TabbyClient | None = None) -> Refreshed:
 
 
 def look(server: int, client: TabbyClient | None = None) -> bool:
-    """Ask a server only what is loaded, and write it down; False if it could not be asked."""
+    """Ask a server only what is loaded, and write it down; return False if it could not be asked."""
     client = client or connections.client(server)
     epoch = state_row.row(server).epoch
     try:
@@ -71,10 +73,9 @@ def look(server: int, client: TabbyClient | None = None) -> bool:
 
 
 def observe(server: int, card: ModelCard | None, epoch: int) -> None:
-    """Take what a server said is loaded for the truth, unless it was asked before the last change or in mid-switch.
+    """Write what a server said is loaded, unless it was asked before the last change (`epoch`) or the gate is closed.
 
-    A model that differs from the one known, or that runs with other parameters, was loaded, unloaded or lost by somebody
-    else: the history says so.
+    Where the model or its parameters differ from the row, somebody else has changed them: that goes into the history.
     """
     found = card.id if card else ""
     with transaction.atomic():
@@ -84,7 +85,7 @@ def observe(server: int, card: ModelCard | None, epoch: int) -> None:
         first_look = row.seen_at is None
         unchanged = state_row.runs(row, card) and not first_look
         if unchanged:
-            _see_again(row, found)
+            _confirm(row, found)
         else:
             _take_over(row, card, first_look=first_look)
         if not found:
@@ -94,18 +95,18 @@ def observe(server: int, card: ModelCard | None, epoch: int) -> None:
         events.backend_changed()
 
 
-def _see_again(row: Server, found: str) -> None:
+def _confirm(row: Server, found: str) -> None:
     """Write that TabbyAPI answered, and that what is loaded is what the row says."""
     state_row.set_reachable(row.pk)
     if found and row.loaded_at and row.loaded_at < timezone.now() - SETTLED:
-        loads.over(loads.under_way(row.pk))  # whatever had waited would have begun by now
+        loads.mark_ended(loads.under_way(row.pk))  # whatever had waited would have begun by now
     if found:
         state_row.set_seen_again(row.pk)
 
 
 def _take_over(row: Server, card: ModelCard | None, *, first_look: bool) -> None:
     """Write down a change that no switch under way has made."""
-    load = loads.brought(row.pk, card.id) if card else None
+    load = loads.finished_late(row.pk, card.id) if card else None
     if load is not None:
         _record_late(row, card, load)
     elif not first_look and (card or not loads.under_way(row.pk).exists()):

@@ -1,6 +1,6 @@
-"""Who carries a switch out: one worker at a time, which shows by a heartbeat that it lives.
+"""The owner of a switch: the one worker that carries it out, and shows by a heartbeat that it lives.
 
-Whoever changes no row has lost the race, as with the transitions.
+As with the transitions, whoever changes no row has lost the race.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from django.utils import timezone
 from models_admin import process
 from models_admin.models import ACTIVE, State, Switch
 
-LAST_WORD_SECONDS = 2.0  # for the owner of a switch to show itself, before another worker takes it over
+OWNER_GRACE_SECONDS = (
+    2.0  # for the owner of a switch to write a heartbeat, before another worker takes it over
+)
 
 
 class Lost(Exception):
@@ -25,11 +27,11 @@ class Lost(Exception):
 
 
 def claim(switch_id: int) -> Switch | None:
-    """Become the owner of a switch that has none, or whose owner is dead; None if it is not to be had.
+    """Become the owner of a switch that has none, or whose owner is dead; return it, or None if neither is so.
 
     Each claim has a token of its own: of two runners in one process, the older one finds that it has lost the switch.
     """
-    free = Q(owner="", state=State.QUEUED) | _left_by_the_dead(switch_id)
+    free = Q(owner="", state=State.QUEUED) | _left_by_dead_owner(switch_id)
     with transaction.atomic():
         Switch.objects.select_for_update().filter(pk=switch_id).first()
         changed = Switch.objects.filter(free, pk=switch_id).update(
@@ -38,11 +40,11 @@ def claim(switch_id: int) -> Switch | None:
     return Switch.objects.get(pk=switch_id) if changed else None
 
 
-def _left_by_the_dead(switch_id: int) -> Q:
-    """Which switch may be taken from its owner: this one, if its heartbeat is old and stays as it is.
+def _left_by_dead_owner(switch_id: int) -> Q:
+    """Return the condition under which the switch may be taken from its owner: an old heartbeat that stays as it is.
 
-    An old heartbeat alone proves no death: while the database was locked, nobody could write one. So its owner is given
-    a moment that begins when the database takes writes.
+    An old heartbeat alone proves no death: while the database was locked, nobody could write one. So the owner gets
+    OWNER_GRACE_SECONDS from the moment that the database takes writes.
     """
     stale = Switch.objects.filter(
         pk=switch_id, state__in=ACTIVE, heartbeat__lt=process.oldest_alive()
@@ -51,12 +53,12 @@ def _left_by_the_dead(switch_id: int) -> Q:
         return Q(pk__in=())
     with transaction.atomic():
         Switch.objects.select_for_update().filter(pk=switch_id).first()
-    time.sleep(LAST_WORD_SECONDS)
+    time.sleep(OWNER_GRACE_SECONDS)
     return Q(owner=stale.owner, heartbeat=stale.heartbeat, state__in=ACTIVE)
 
 
 def orphans(server: int) -> list[int]:
-    """Switches of a server under way that nobody carries out: never claimed within 2 s, or their owner is dead."""
+    """Return the ids of a server's active switches that nobody carries out: unclaimed for 2 s, or their owner is dead."""
     stale = Q(heartbeat__lt=process.oldest_alive())
     unclaimed = Q(owner="", created_at__lt=timezone.now() - timedelta(seconds=2))
     return list(
@@ -67,7 +69,7 @@ def orphans(server: int) -> list[int]:
 
 
 def beat(switch: Switch, **progress: Any) -> bool:
-    """Show that the owner lives, with `percent` and `detail` where they changed; False if it owns it no more."""
+    """Write a heartbeat of the owner, and columns of `progress` with it; return False if it owns the switch no more."""
     mine = Switch.objects.filter(pk=switch.pk, owner=switch.owner, state__in=ACTIVE)
     with transaction.atomic():
         mine.select_for_update().first()  # it may have to wait: the time is taken when it can be written

@@ -1,4 +1,4 @@
-"""A switch carried out: the worker's side. What each state does, and which one it leads to.
+"""Carries a switch out, in a worker: what is done in each state, and which state follows.
 
 The state in the database is the programme counter: a worker that takes a switch over from a dead one enters at the state it
 finds and asks TabbyAPI how far things are. Every step can therefore be done twice.
@@ -26,8 +26,8 @@ from models_admin.switching.transitions import move
 from models_admin.switching.way_back import WayBack
 from models_admin.tabby.client import TabbyClient
 from models_admin.tabby.errors import (
-    Broken,
     ChangedOutside,
+    InternalError,
     KeyRefused,
     Rejected,
     TabbyError,
@@ -44,7 +44,7 @@ UNTOUCHED = (State.QUEUED, State.DRAINING)  # states in which nothing has been c
 
 
 def run(switch_id: int) -> None:
-    """Carry the switch out to its end. Does nothing if it is not to be had: done, cancelled, or in other hands."""
+    """Carry the switch out to its end. Do nothing if it cannot be claimed: it has ended, or another worker has it."""
     switch = ownership.claim(switch_id)
     if switch is None:
         return
@@ -60,7 +60,7 @@ def run(switch_id: int) -> None:
 
 
 class Run:
-    """One worker's hold on one switch."""
+    """One switch, carried out by the worker that claimed it."""
 
     def __init__(self, switch: Switch, client: TabbyClient, heartbeat: Heartbeat) -> None:
         self.switch = switch
@@ -88,14 +88,14 @@ class Run:
                 self.heartbeat.clear()
                 self.fail(error)
             except (Lost, OperationalError, InterfaceError):
-                raise  # in other hands; or the database is away, and whoever adopts the switch goes on
+                raise  # another worker has it; or the database is away, and whoever adopts the switch goes on
             except Exception as error:
                 log.exception("Switch %s met an error of Gantry's own", self.switch.pk)
                 self.heartbeat.clear()
-                self.fail(Broken(f"Gantry itself failed ({type(error).__name__})"))
+                self.fail(InternalError(f"Gantry itself failed ({type(error).__name__})"))
 
     def prepare(self) -> None:
-        """Before anything is disturbed: TabbyAPI answers, the key may switch, the model is there."""
+        """Check before anything is disturbed: TabbyAPI answers, the key may switch, the model is there."""
         if self.client.permission() != "admin":
             raise KeyRefused(
                 "The key that Gantry uses may not switch models", advice=KeyRefused.default_advice
@@ -112,16 +112,16 @@ class Run:
         options = known.options if known.model == found else {}
         changes = {"started_at": now, "previous": found, "previous_options": options}
         if self._gives_way_to(card):
-            move(self.switch, State.CANCELLED, **changes, **_not_done(found))
+            move(self.switch, State.CANCELLED, **changes, **_gave_way(found))
         elif found == target and (not target or (self.switch.options == options and self._answers())):
             move(self.switch, State.VERIFYING, **changes)
         else:
             move(self.switch, State.DRAINING, **changes)
 
     def _answers(self) -> bool:
-        """Whether the target, which is loaded, works: if its engine has crashed, TabbyAPI goes on naming it.
+        """Whether the target, which is loaded, answers: TabbyAPI goes on naming a model whose engine has crashed.
 
-        Raises what a load would not mend: TabbyAPI is out of reach, or refuses the key or the request.
+        Raises the errors that a load would not mend: Unreachable, KeyRefused and Rejected.
         """
         if not settings.SWITCH_PROBE:
             return not any(each["id"] == "health" for each in state_row.row(self.server).findings)
@@ -135,7 +135,7 @@ class Run:
         return True
 
     def drain(self) -> None:
-        """Let replies in flight finish until the deadline, then have them let go; go on when no lease is left."""
+        """Let replies in flight finish until the deadline, then revoke their leases; go on when no lease is left."""
         if self._gives_way():
             return
         deadline = self.switch.state_since + timedelta(seconds=self.switch.drain_seconds)
@@ -147,7 +147,7 @@ class Run:
         move(self.switch, State.UNLOADING)
 
     def _gives_way(self) -> bool:
-        """End a switch that is to be made only if nobody is there, if somebody is. Behind the gate, nobody comes in."""
+        """Cancel a switch that is `only_if_idle` where somebody uses the model or waits; the gate is closed by now."""
         with transaction.atomic():
             known = state_row.lock(self.server)
             if not Switch.objects.filter(pk=self.switch.pk, only_if_idle=True).exists():
@@ -159,13 +159,13 @@ class Run:
         return True
 
     def _gives_way_to(self, card: ModelCard | None) -> bool:
-        """Whether the switch is to be made only if nothing is loaded, and another model is."""
+        """Whether the switch is `only_if_empty`, and a model other than its target is loaded."""
         if card is None or card.id == self.switch.target:
             return False
         return Switch.objects.filter(pk=self.switch.pk, only_if_empty=True).exists()
 
     def _cut(self) -> None:
-        """Tell every holder of a lease to let go, once; leases of processes that do not are dropped in the end."""
+        """Revoke all leases; drop those of processes that still do not let go of theirs."""
         if cut := gate.revoke(self.server):
             self.switch.replies_cut += cut
             self.switch.let_go_at = self.switch.let_go_at or timezone.now()
@@ -181,7 +181,7 @@ class Run:
         epoch = state_row.row(self.server).epoch
         card = self.client.current()
         if self._gives_way_to(card):
-            move(self.switch, State.CANCELLED, **_not_done(card.id if card else ""))
+            move(self.switch, State.CANCELLED, **_gave_way(card.id if card else ""))
             observation.observe(self.server, card, epoch)
             return
         if card is not None:
@@ -189,9 +189,8 @@ class Run:
         if card := self.client.current():
             raise ChangedOutside(f"{card.id} is loaded although TabbyAPI was told to unload")
         with transaction.atomic():
-            state_row.lock(
-                self.server
-            )  # a request to cancel is written behind it: it is seen here, or comes too late
+            # A request to cancel is written under this lock: it is seen here, or comes too late.
+            state_row.lock(self.server)
             if self.switch.cancel_requested_now():
                 state_row.set_loaded(self.server, None)
                 move(self.switch, State.ROLLING_BACK)
@@ -202,16 +201,16 @@ class Run:
                 transitions.succeed(self.switch, card=None)
 
     def load(self) -> None:
-        """Load the target; a load that runs already (of a worker that died) is joined."""
+        """Load the target, unless this switch has loaded it already; a load of a worker that died is joined."""
         card = self.client.current()
-        if card is None or card.id != self.switch.target or not loads.made(self.switch, back=False):
+        if card is None or card.id != self.switch.target or not loads.loaded_by(self.switch, back=False):
             self.loader.load(self._deadline())
         move(self.switch, State.VERIFYING, percent=100)
 
     def _deadline(self) -> float:
-        """When (time.monotonic()) SWITCH_MAX_SECONDS have passed since the end of draining.
+        """Return when (time.monotonic()) SWITCH_MAX_SECONDS have passed since the end of draining.
 
-        A worker that takes the switch over late has time to join the load: SWITCH_TIMEOUT, if that is not more.
+        A worker that takes the switch over late gets SWITCH_TIMEOUT at least (SWITCH_MAX_SECONDS at most) to join the load.
         """
         spent = (timezone.now() - self.switch.state_since).total_seconds()
         spent += float(self.switch.seconds.get(State.UNLOADING, 0))
@@ -219,7 +218,7 @@ class Run:
         return time.monotonic() + max(longest - spent, min(float(settings.SWITCH_TIMEOUT), longest))
 
     def verify(self) -> None:
-        """Success is that TabbyAPI names the target and that it answers; a cancelled switch goes back instead."""
+        """Let the switch succeed if TabbyAPI names the target and it answers; a cancelled switch goes back instead."""
         if self.switch.cancel_requested_now():
             move(self.switch, State.ROLLING_BACK)
             return
@@ -235,7 +234,7 @@ class Run:
                 loads.forget(self.server)
 
     def fail(self, error: TabbyError) -> None:
-        """Write the error down, and go where it leads: back, or to the end where nothing was changed yet."""
+        """Write the error, and go back, or end as failed where nothing was changed yet."""
         state = State(self.switch.state)
         log.warning("Switch %s failed while %s: %s", self.switch.pk, self.switch.get_state_display(), error)
         why = {"error": str(error), "error_kind": error.kind, "advice": error.advice}
@@ -249,11 +248,11 @@ class Run:
             move(self.switch, State.ROLLING_BACK, **why)
 
     def roll_back(self) -> None:
-        """Go the way back."""
+        """Load the previous model again, and end the switch."""
         self.way_back.go()
 
 
-def _not_done(found: str) -> dict[str, Any]:
-    """The columns of a switch that gives way to a model."""
+def _gave_way(found: str) -> dict[str, Any]:
+    """Return the columns of a switch that gave way to the model `found`."""
     why = f"Not done, because {found} has been loaded meanwhile."
     return {"result": found, "error": why, "error_kind": NOT_EMPTY}

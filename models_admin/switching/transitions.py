@@ -1,7 +1,7 @@
-"""What moves a Switch from state to state: asking for one, each step, cancelling, recording.
+"""Moves a switch from state to state: it is asked for, each step, its end; cancelling; recording other changes.
 
-Every transition is one guarded UPDATE: whoever changes no row has lost the race and stops. Those that close or open
-the gate hold the lock on the server's row, as admissions do. The work between them is done in switching/runner.py.
+Each transition is one guarded UPDATE: whoever changes no row has lost the race and stops. Those that close or open the gate
+hold the lock on the server's row, as admissions do. switching/runner.py does the work between them.
 
     queued → draining → unloading → loading → verifying → succeeded
     queued, draining → failed                (nothing had been changed yet)
@@ -29,6 +29,7 @@ from models_admin.models import ACTIVE, ENDED, GATED, Source, State, Switch, Tab
 from models_admin.servers import differences, options, state_row
 from models_admin.switching import admin_log
 from models_admin.switching.ownership import Lost
+from models_admin.visible import printable
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -43,13 +44,13 @@ NEXT: dict[State, tuple[State, ...]] = {
     State.VERIFYING: (State.SUCCEEDED, State.ROLLING_BACK),
     State.ROLLING_BACK: (State.FAILED, State.CANCELLED),
 }
-TRIES = 10  # to become the one switch that is under way, while others begin and end
-IN_VAIN = "failed too:"  # in the error of a switch whose way back failed as well
+ATTEMPTS = 10  # to create a switch while others begin and end
+ROLLBACK_FAILED = "failed too:"  # in the error of a switch whose way back failed as well
 CANCELLABLE_AT_ONCE = (State.QUEUED, State.DRAINING)
 
 
 class SwitchRefused(Exception):
-    """A request that was not taken; str() is a sentence for the person who asked."""
+    """A switch was not begun, or not cancelled; str() is a sentence for the person who asked."""
 
 
 class UnknownModel(SwitchRefused):
@@ -60,11 +61,10 @@ class UnknownModel(SwitchRefused):
         folded = {each.lower(): each for each in names}
         self.name = name
         self.near = [folded[each] for each in difflib.get_close_matches(name.lower(), folded, 3, 0.4)]
-        shown = "".join(c if c.isprintable() else "�" for c in name[:100])
         hint = f" Did you mean {' or '.join(self.near)}?" if self.near else ""
         key = next((each for each in state_row.row(server).findings if each["id"] == "key"), None)
         why = f" {key['title']}, so TabbyAPI may have more. {key['hint']}" if key else ""
-        super().__init__(f"No model named “{shown}” is in TabbyAPI's catalog.{hint}{why}")
+        super().__init__(f"No model named “{printable(name)}” is in TabbyAPI's catalog.{hint}{why}")
 
 
 class Conflict(SwitchRefused):
@@ -102,13 +102,13 @@ def request(
     """Ask for `target` to be loaded by a server ('' = unload), and return the Switch that will do it.
 
     A switch to the same target that is under way is returned instead of a new one. Raises UnknownModel, BadOptions
-    or Conflict. `drain_seconds` is how long replies in flight may take (default DRAIN_TIMEOUT, 0 = none).
-    `rule` names the rule that asks; with `only_if_idle` the switch gives way to replies in flight and messages that wait,
+    or Conflict. `drain_seconds` is how long replies in flight may take (default DRAIN_TIMEOUT, at most an hour).
+    `rule` names the rule that asks. With `only_if_idle` the switch gives way to replies in flight and messages that wait,
     with `only_if_empty` to any model that it finds loaded.
     """
     load_options = _load_options(server, target, options)
     drain = settings.DRAIN_TIMEOUT if drain_seconds is None else max(0.0, min(drain_seconds, 3600.0))
-    tries = 0
+    attempts = 0
     while True:
         try:
             with transaction.atomic():
@@ -127,20 +127,26 @@ def request(
                     only_if_empty=only_if_empty,
                 )
         except IntegrityError:
-            running, tries = active(server), tries + 1
-            if running is None and tries < TRIES:
+            running, attempts = active(server), attempts + 1
+            if running is None and attempts < ATTEMPTS:
                 continue  # it ended between the two statements
             if running is None:
-                raise  # it is something else that the database will not have
-            if running.target != target or running.state == State.ROLLING_BACK or running.cancel_requested:
-                raise Conflict(running) from None
-            given = (("only_if_idle", only_if_idle), ("only_if_empty", only_if_empty))
-            if anyway := {name: False for name, wanted in given if getattr(running, name) and not wanted}:
-                Switch.objects.filter(pk=running.pk).update(**anyway)  # now somebody wants it in any case
-            return running
+                raise  # the database refuses something else
+            return _joined(running, target, only_if_idle=only_if_idle, only_if_empty=only_if_empty)
         log.info("Switch %s: %s asked for %s", switch.pk, source, target or "an unload")
         transaction.on_commit(partial(announce, switch))
         return switch
+
+
+def _joined(running: Switch, target: str, **conditions: bool) -> Switch:
+    """Return the switch under way, without those of its conditions that are not set here; raises Conflict unless it fits."""
+    if running.target != target or running.state == State.ROLLING_BACK or running.cancel_requested:
+        raise Conflict(running) from None
+    if dropped := {
+        name: False for name, is_set in conditions.items() if getattr(running, name) and not is_set
+    }:
+        Switch.objects.filter(pk=running.pk).update(**dropped)
+    return running
 
 
 def _load_options(server: int, target: str, extra: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -156,18 +162,18 @@ def _load_options(server: int, target: str, extra: Mapping[str, Any] | None) -> 
 
 
 def announce(switch: Switch) -> None:
-    """Tell a worker and the pages of a new switch. The row is the truth: if this gets lost, recovery finds it."""
+    """Tell a worker and the pages of a new switch. If this gets lost, a worker finds the row."""
     events.backend_changed()
     events.nudge_worker("models_admin.tasks.run_switch", switch.pk)
 
 
 def active(server: int) -> Switch | None:
-    """The switch of a server that is under way, if there is one."""
+    """Return the switch of a server that is under way, if there is one."""
     return Switch.objects.filter(server_id=server, state__in=ACTIVE).first()
 
 
 def move(switch: Switch, new: State, **fields: Any) -> None:
-    """Move `switch` (owned by this process) on to `new`, and write `fields`; raise Lost if somebody else did.
+    """Move `switch` (owned by this process) on to `new`, and write `fields`; raises Lost if it is not in its state any more.
 
     The time spent in the old state is added to `seconds`. The instance is brought up to date.
     """
@@ -201,9 +207,10 @@ def move(switch: Switch, new: State, **fields: Any) -> None:
 
 
 def succeed(switch: Switch, **loaded: Any) -> None:
-    """End the switch well: what is loaded (`card`, `options`) and the state change in one transaction.
+    """End the switch as succeeded: what is loaded (`card`, `options`) and the state change in one transaction.
 
-    A model is wanted, whoever chose it. That none is, only a person decides: a rule's unload just frees memory.
+    The target becomes the model that is wanted. An unload makes none wanted, unless a rule asked for it: that one just
+    frees memory.
     """
     wanted = bool(switch.target) or switch.source != Source.RULE
     with transaction.atomic():
@@ -215,7 +222,7 @@ def succeed(switch: Switch, **loaded: Any) -> None:
 
 
 def cancel(switch: Switch, *, user: AbstractBaseUser | AnonymousUser | None) -> None:
-    """Stop a switch: at once while it is queued or draining, else when the load at hand ends. Raises TooLate."""
+    """Cancel a switch: at once while it is queued or draining, else when the running step ends. Raises TooLate."""
     who = getattr(user, "username", "") or "somebody"
     with transaction.atomic():
         state_row.lock(switch.server_id)

@@ -1,4 +1,4 @@
-"""The way back of a switch that failed or was cancelled: the model that there was before, with the options that it had."""
+"""The way back of a switch that failed or was cancelled: the previous model is loaded again, with its options."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from models_admin.servers import differences, loads, state_row
 from models_admin.switching import transitions
 from models_admin.switching.heartbeat import Heartbeat
 from models_admin.switching.loader import Loader
-from models_admin.switching.transitions import IN_VAIN, move
+from models_admin.switching.transitions import ROLLBACK_FAILED, move
 from models_admin.tabby.client import TabbyClient
-from models_admin.tabby.errors import Broken, TabbyError
+from models_admin.tabby.errors import InternalError, TabbyError
 from models_admin.tabby.wire import ModelCard
 
 
@@ -31,7 +31,7 @@ class WayBack:
         self.loader = loader
 
     def go(self) -> None:
-        """Load the previous model again, with the options it had; what is loaded in the end is told as it is."""
+        """Load the previous model again, with the options it had, and end the switch. Raises TabbyError where that fails."""
         previous = self.switch.previous
         started = timezone.now()
         loads.give_up(self.switch)
@@ -45,7 +45,7 @@ class WayBack:
                 self.loader.unload()
             self.end(self.client.current(), None)
             return
-        gone = card is None or card.id != previous or not self._as_it_was()
+        gone = card is None or card.id != previous or not self._has_previous_options()
         try:
             if gone:
                 self.loader.load(time.monotonic() + settings.SWITCH_MAX_SECONDS, back=True)
@@ -57,14 +57,14 @@ class WayBack:
             self._record(None, started, card)
         self.end(card, None)
 
-    def _as_it_was(self) -> bool:
-        """Whether the previous model, if it is loaded, has the options that it had: the target may be the same model."""
+    def _has_previous_options(self) -> bool:
+        """Whether the previous model, if it is loaded, has its options of before: the target may be the same model."""
         switch = self.switch
         same = switch.previous == switch.target and switch.previous_options != switch.options
-        return not same or not loads.asked_for(switch) or loads.made(switch, back=True)
+        return not same or not loads.asked_for(switch) or loads.loaded_by(switch, back=True)
 
     def _record(self, error: TabbyError | None, started: object, card: ModelCard | None = None) -> None:
-        """The rollback's own row in the history."""
+        """Write the rollback's own row in the history."""
         self.heartbeat.check()
         seconds = {"loading": round((timezone.now() - self.switch.state_since).total_seconds(), 3)}
         transitions.record(
@@ -85,9 +85,9 @@ class WayBack:
         )
 
     def end(self, card: ModelCard | None, error: TabbyError | None) -> None:
-        """End the way back with what is loaded now; where even that failed, with both errors told."""
+        """End the switch with what is loaded now; after an `error` of the way back, its row gets both errors."""
         # Where Gantry itself failed, asking may be what did: the next look at TabbyAPI finds what is there.
-        unknown: TabbyError | None = error if isinstance(error, Broken) else None
+        unknown: TabbyError | None = error if isinstance(error, InternalError) else None
         if error is not None and unknown is None:
             try:
                 card = self.client.current()
@@ -97,7 +97,7 @@ class WayBack:
         cancelled = self.switch.cancel_requested is not None
         why = self.switch.error
         if error is not None:
-            why = f"{why} Going back to {self.switch.previous} {IN_VAIN} {error}"
+            why = f"{why} Going back to {self.switch.previous} {ROLLBACK_FAILED} {error}"
         found = card.id if card else ""
         options = self._options_of(found)
         with transaction.atomic():
@@ -111,17 +111,20 @@ class WayBack:
             loads.give_up(self.switch)
 
     def _write_unknown(self, error: TabbyError) -> None:
-        """Write that TabbyAPI does not say what is loaded: what was last seen, unless it was told to change that."""
-        told = Switch.objects.filter(pk=self.switch.pk, unload_sent__isnull=False).exists()
-        if told or loads.any_sent(self.switch):
+        """Write that TabbyAPI does not say what is loaded.
+
+        The row keeps the model that was last seen, unless this switch has told TabbyAPI to change that.
+        """
+        unload_sent = Switch.objects.filter(pk=self.switch.pk, unload_sent__isnull=False).exists()
+        if unload_sent or loads.any_sent(self.switch):
             state_row.set_loaded(self.server, None)
         state_row.set_trouble(self.server, error)
         if self.switch.previous:
             state_row.set_keep_due(self.server)
 
     def _options_of(self, found: str) -> dict[str, Any]:
-        """The options of the model that is loaded at the end of the way back, as far as they are known."""
+        """Return the options of the model that is loaded at the end of the way back, as far as they are known."""
         switch = self.switch
-        if found == switch.previous and self._as_it_was():
+        if found == switch.previous and self._has_previous_options():
             return dict(switch.previous_options)
         return dict(switch.options) if found == switch.target and loads.asked_for(switch) else {}

@@ -1,7 +1,8 @@
 """The only code that talks to TabbyAPI.
 
-`client` (blocking, for the worker) and `aclient` (for the event loop) are the doors; `errors` is what they
-raise, `wire` what they return, `sse` how a stream is cut into events.
+`client` (blocking, for the worker) and `aclient` (for the event loop) are the clients; `errors` has what they raise, `wire`
+what they return, and `sse` cuts a stream into events.
 """
 
-OFFERS = ("aclient", "errors", "wire")  # to other applications
+# The modules that other applications may import.
+OFFERS = ("aclient", "errors", "wire")

@@ -1,4 +1,4 @@
-"""Where TabbyAPI is and with which key: what the blocking and the async client share."""
+"""TabbyAPI's address and keys, and the errors of an exchange: what the blocking and the async client share."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ class Access:
 
     @property
     def base(self) -> str:
-        """`scheme://host:port[/prefix]`, without credentials, a trailing slash or `/v1`. Raises Unreachable
-        if it is no address.
+        """Return `scheme://host:port[/prefix]`, without credentials, a trailing slash or `/v1`.
+
+        Raises Unreachable where `host` is no http address.
         """
         try:
             parts = urlsplit(self.host.strip())
@@ -45,8 +46,9 @@ class Access:
         return f"{parts.scheme}://{name}{port}{parts.path.rstrip('/').removesuffix('/v1')}"
 
     def headers(self, *, chat: bool = False) -> dict[str, str]:
-        """The headers that identify Gantry: the admin key, or the other where it is not set; for `chat`, the
-        API key first.
+        """Return the headers of a request, with the admin key, or the API key where that is not set.
+
+        For a `chat`, the API key comes first. Raises KeyRefused where the key has characters that no header takes.
         """
         keys = (self.api_key, self.admin_key) if chat else (self.admin_key, self.api_key)
         key = next((key.strip() for key in keys if key.strip()), "")
@@ -56,26 +58,27 @@ class Access:
         return headers | {"Authorization": f"Bearer {key}"} if key else headers
 
     def clean(self, words: str) -> str:
-        """`words` without the keys, should TabbyAPI repeat one."""
+        """Return `words` without the keys, which TabbyAPI may repeat."""
         for key in (self.admin_key.strip(), self.api_key.strip()):
             if key:
                 words = words.replace(key, "•••")
         return words
 
     def failure(self, status: int, doing: str, body: bytes) -> TabbyError:
-        """The exception for an answer with `status` (not 200) and `body`, to a request that was `doing`
-        something.
+        """Return the exception for an answer with a `status` other than 200.
+
+        `doing` completes “TabbyAPI … while …”, such as “listing the models”.
         """
         words, code = words_of_body(body)
         return status_failure(status, doing, self.clean(words), code=code)
 
     def words(self, event: Any) -> str | None:
-        """The words of an error event without keys, or None where `event` is no error."""
+        """Return the words of an error event without keys; None where `event` is no error."""
         words = error_words(event)
         return None if words is None else self.clean(words)
 
     def unreachable(self, doing: str, cause: BaseException | None = None) -> Unreachable:
-        """The exception for a connection that could not be made, or broke before an answer."""
+        """Return the exception for a connection that could not be made, or broke before an answer."""
         error = Unreachable(f"TabbyAPI at {self.base} cannot be reached while {doing}")
         while cause is not None and not error.refused:
             error.refused = isinstance(cause, ConnectionRefusedError)
@@ -83,7 +86,7 @@ class Access:
         return error
 
     def no_events(self, doing: str, body: bytes) -> Garbled:
-        """The exception for a 200 that should have been a stream of events and is something else."""
+        """Return the exception for a 200 that is no stream of events although it should be."""
         words, _ = words_of_body(body)
         if not words and is_whole_reply(body):
             return Garbled(

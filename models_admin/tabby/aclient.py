@@ -17,11 +17,10 @@ from models_admin.tabby.patience import Patience
 
 
 class AsyncTabby:
-    """TabbyAPI at `host`, for one process: one session, made in the loop that first uses it, ended by
-    `aclose()`.
+    """A client of TabbyAPI at `host`: one session, made in the loop that first uses it, ended by `aclose()`.
 
-    Every method raises TabbyError and nothing else of the network's. Chats use the API key where there is
-    one, else the admin key. The environment's proxies are not used.
+    Of the network's errors, methods raise TabbyError alone. Chats use the API key where there is one, else the admin key.
+    The environment's proxies are not used. All timeouts are in seconds.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class AsyncTabby:
         await self.connections.close()
 
     async def current(self) -> wire.ModelCard | None:
-        """The loaded model; None if there is none, which is also TabbyAPI's answer all through a load."""
+        """Return the loaded model's card; None if no model is loaded, which is also TabbyAPI's answer all through a load."""
         doing = "asking which model is loaded"
         url, headers = self._access.base + "/v1/model", self._access.headers()
         try:
@@ -87,12 +86,11 @@ class AsyncTabby:
         stall: float | None = None,
         first: float | None = None,
     ) -> ChatStream:
-        """The reply to `messages` (`role` and `content` each), going on behind `prefix` without repeating it.
+        """Return the reply to `messages` (`role` and `content` each) as a stream, which goes on behind `prefix`.
 
-        The prefix is a part of the answer, not of the thinking before it: see continuation.py.
-
-        `params` are sampling options, such as `temperature` and `max_tokens`; `stall` and `first` are in
-        seconds, see Patience. Use it so:
+        The prefix is not repeated. It is a part of the answer, not of the thinking before it: see continuation.py.
+        `params` are sampling options, such as `temperature` and `max_tokens`; `stall` and `first` are in seconds, see
+        Patience. Use it so:
 
         async with tabby.stream_chat(messages) as stream: async for delta in stream: ...
         """

@@ -32,11 +32,10 @@ _BLOCK = 65536
 
 
 class TabbyClient:
-    """TabbyAPI at `host` (such as `http://tabbyapi:5000`).
+    """A client of TabbyAPI at `host` (such as `http://tabbyapi:5000`); several threads may use it.
 
-    Every method raises TabbyError and nothing else of the network's. The environment's proxies and .netrc are
-    not used: they would send the admin key elsewhere, or replace it. One client may be used by several
-    threads.
+    Of the network's errors, methods raise TabbyError alone. The environment's proxies and .netrc are not used: they would
+    send the admin key elsewhere, or replace it. Timeouts are in seconds.
     """
 
     def __init__(
@@ -53,10 +52,9 @@ class TabbyClient:
         self._read_timeout = read_timeout
         self._session = requests.Session()
         self._session.trust_env = False
-        if (
-            host.strip().lower().startswith("https:")
-        ):  # to read the system's certificates takes as long as some calls
-            self._session.mount("https://", _SystemTrust())
+        # Reading the system's certificates takes as long as some calls.
+        if host.strip().lower().startswith("https:"):
+            self._session.mount("https://", _SystemCertificates())
 
     def __enter__(self) -> Self:
         return self
@@ -69,24 +67,24 @@ class TabbyClient:
         self._session.close()
 
     def permission(self) -> Literal["admin", "api"]:
-        """What the key may do: only "admin" can switch models."""
+        """Return what the key may do: only "admin" may switch models."""
         answer = self._json("GET", "/v1/auth/permission", "asking what the key may do")
         return cast("Literal['admin', 'api']", wire.read_permission(answer))
 
     def models(self) -> list[str]:
-        """The names of all models in TabbyAPI's model folder (with an API key: of the loaded one), sorted."""
+        """Return the names of all models in TabbyAPI's model folder (with an API key: of the loaded one), sorted."""
         return wire.read_models(self._json("GET", "/v1/models", "listing the models"))
 
     def draft_models(self) -> list[str] | None:
-        """The names of the directories in which TabbyAPI looks for draft models; None if it does not tell."""
+        """Return the names of the draft models in TabbyAPI's folder for these, sorted; None if it does not list them."""
         return self._names("/v1/model/draft/list", "listing the draft models", wire.read_models)
 
     def templates(self) -> list[str] | None:
-        """The names of TabbyAPI's own prompt templates; None if it does not tell."""
+        """Return the names of TabbyAPI's own prompt templates, sorted; None if it does not list them."""
         return self._names("/v1/templates", "listing the prompt templates", wire.read_templates)
 
     def _names(self, path: str, doing: str, read: Callable[[Any], list[str]]) -> list[str] | None:
-        """A list that releases may lack (404), or whose folder may be missing (500)."""
+        """Return a list that a release of TabbyAPI may lack (404, 405), or whose folder may be missing (500): then None."""
         status, body = self._call("GET", path, doing)
         if status in (404, 405, 500):
             return None
@@ -95,21 +93,21 @@ class TabbyClient:
         return read(wire.decode_json(body, doing))
 
     def models_answer(self) -> str:
-        """The first 300 characters of what TabbyAPI answers when it is asked for its models, for a person to look at."""
+        """Return the first 300 characters of TabbyAPI's answer to GET /v1/models, for a person to read."""
         status, body = self._call("GET", "/v1/models", "listing the models")
         if status != 200:
             raise self._access.failure(status, "listing the models", body)
         return self._access.clean(clean_words(body[:1200].decode(errors="replace"))[:300])
 
     def current(self) -> wire.ModelCard | None:
-        """The loaded model; None if there is none, which is also TabbyAPI's answer all through a load."""
+        """Return the loaded model's card; None if no model is loaded, which is also TabbyAPI's answer all through a load."""
         try:
             return wire.read_card(self._json("GET", "/v1/model", "asking which model is loaded"))
         except NotLoaded:
             return None
 
-    def healthy(self) -> list[str]:
-        """The issues that TabbyAPI reports since its start, in words; empty when it is healthy."""
+    def health_issues(self) -> list[str]:
+        """Return the issues that TabbyAPI reports since its start, in words; empty when it is healthy."""
         status, body = self._call("GET", "/health", "asking for its health")
         if status not in (200, 503):
             raise self._access.failure(status, "asking for its health", body)
@@ -119,10 +117,10 @@ class TabbyClient:
     def load(
         self, name: str, options: Mapping[str, Any] | None = None, *, read_seconds: float | None = None
     ) -> LoadStream:
-        """Begin to load `name` with TabbyAPI's load options; returns at once, see LoadStream.
+        """Return a stream that loads `name` with TabbyAPI's load options when it is iterated: see LoadStream.
 
-        `read_seconds` is how long not even a ping may come (default: the client's switch_timeout).
-        A name that could leave the model folder is Rejected here: TabbyAPI would follow it.
+        `read_seconds` is how long not even a ping may come (default: the client's switch_timeout). Raises Rejected for a
+        name that could leave the model folder: TabbyAPI would follow it.
         """
         if not wire.usable_name(name):
             raise Rejected(
@@ -132,7 +130,7 @@ class TabbyClient:
         return LoadStream(self._access, name, options or {}, read_seconds=read)
 
     def unload(self) -> bool:
-        """Unload the model: True if there was one, False if none was loaded (or one is just being loaded).
+        """Unload the model; return False if none was loaded (or one is just being loaded).
 
         It aborts all running replies in a way that leaves their streams hanging.
         """
@@ -145,8 +143,9 @@ class TabbyClient:
         raise error
 
     def probe(self, timeout: float = READ_SECONDS) -> None:
-        """Have the loaded model stream one token, within `timeout` seconds without an event (pings are none); raises if it
-        does not.
+        """Have the loaded model stream one token; raises TabbyError if it does not.
+
+        TimedOut is raised after `timeout` seconds without an event; pings are no events.
         """
         probe = Probe(self._access, timeout)
         status, body = self._call(
@@ -174,9 +173,9 @@ class TabbyClient:
         chat: bool = False,
         enough: Callable[[bytes], bool] | None = None,
     ) -> tuple[int, bytes]:
-        """One request: its status and its whole body (at most 8 MiB), or TabbyError.
+        """Send one request; return its status and its whole body (at most MAX_BODY). Raises TabbyError.
 
-        The body of a 200 is read no further than `enough`, which is given each piece, says.
+        `enough` is given each piece of the body of a 200; reading ends where it returns True. `read` is in seconds.
         """
         read = read or self._read_timeout
         url = self._access.base + path
@@ -248,11 +247,11 @@ class TabbyClient:
 
 
 class _TooLong(Exception):
-    """A body over the bound."""
+    """The body is longer than MAX_BODY."""
 
 
-class _SystemTrust(HTTPAdapter):
-    """HTTPS by the system's certificates (and SSL_CERT_FILE), as the async client does."""
+class _SystemCertificates(HTTPAdapter):
+    """Trusts the system's certificates (and SSL_CERT_FILE), as the async client does."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, ssl_context=ssl.create_default_context(), **kwargs)

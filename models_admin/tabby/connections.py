@@ -16,7 +16,7 @@ _READ_BUFFER = 64 * 1024
 
 
 class Connections:
-    """One session, made in the loop that first uses it, and what is known of the TabbyAPI at its other end."""
+    """One HTTP session, made in the loop that first uses it, and what is known of the TabbyAPI at its other end."""
 
     def __init__(self) -> None:
         self.continues = False  # whether TabbyAPI is known to understand continue_final_message
@@ -30,7 +30,7 @@ class Connections:
             await session.close()
 
     def session(self) -> aiohttp.ClientSession:
-        """The session of the running loop."""
+        """Return the session of the running loop, a new one where it has none."""
         loop = asyncio.get_running_loop()
         if self._session is None or self._session.closed or self._loop is not loop:
             self._loop = loop
@@ -47,14 +47,14 @@ class Connections:
 
 
 def lost(access: Access, doing: str, error: BaseException) -> TabbyError:
-    """What a failure before any answer means: not HTTP, or no connection."""
+    """Return what a failed exchange means: Garbled where the answer is no HTTP or cut off, else Unreachable."""
     if isinstance(error, HttpProcessingError | aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
         return Garbled(f"TabbyAPI's answer while {doing} is not HTTP, or is cut off")
     return access.unreachable(doing)
 
 
 async def bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """The body, or a little more than `limit` bytes of one that is longer."""
+    """Return the body, or a little more than `limit` bytes of one that is longer."""
     body = bytearray()
     async for part in response.content.iter_any():
         body += part

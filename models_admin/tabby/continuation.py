@@ -1,8 +1,8 @@
-"""How a reply that was cut is gone on with, by TabbyAPIs that know how to continue a message, and by older ones.
+"""The requests that continue a reply which was cut, for new and old releases of TabbyAPI.
 
-`response_prefix` is put behind the prompt. Where the model's template ends the prompt with `<think>`, the answer so far is
-then taken for thoughts. `continue_final_message` (TabbyAPI since 2026-07-15) leaves the last message open instead.
-An older TabbyAPI drops fields that it does not know: asked in the new way, it would answer anew behind a finished message.
+An old release puts `response_prefix` behind the prompt. Where the model's template ends the prompt with `<think>`, the
+answer so far is then taken for thoughts. `continue_final_message` (TabbyAPI since 2026-07-15) leaves the last message open
+instead. An old release drops fields that it does not know: asked in the new way, it would begin a new answer.
 """
 
 from __future__ import annotations

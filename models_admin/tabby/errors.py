@@ -17,7 +17,7 @@ TabbyError
 ├── ChangedOutside    changed_outside   somebody else changed what is loaded meanwhile
 ├── ServerFault       server_fault      5xx: TabbyAPI itself failed
 ├── Garbled           garbled           not TabbyAPI's protocol: HTML, no JSON, a wrong shape
-├── Broken            internal          Gantry itself failed while it dealt with TabbyAPI
+├── InternalError     internal          Gantry itself failed while it dealt with TabbyAPI
 └── (a reply that ended badly)
     ├── StreamError   stream_error      an error event
     ├── StreamCut     stream_cut        the connection was lost, or the stream ended too early
@@ -36,21 +36,19 @@ _ENDS = (".", "!", "?", "…")
 
 
 def clean_words(text: str) -> str:
-    """TabbyAPI's words, fit to be shown: a picture for each control character but tab and newline, at most
-    2,000 characters.
-    """
+    """Return at most MAX_WORDS characters of TabbyAPI's words, with visible control characters."""
     return visible(text[: 2 * MAX_WORDS]).strip()[:MAX_WORDS]
 
 
 def sentence(text: str) -> str:
-    """`text` with a full stop at its end, unless it ends like a sentence already; '' stays ''."""
+    """Return `text` with a full stop at its end, unless it ends like a sentence already; '' stays ''."""
     text = text.strip()
     last = text.rstrip("\"'”’)]»")[-1:]
     return text if not text or last in _ENDS else f"{text.removesuffix(':')}."
 
 
 class TabbyError(Exception):
-    """Something that TabbyAPI, or the way to it, did not do.
+    """A call of TabbyAPI failed.
 
     `what` says what happened to what, as a clause without a full stop; `words` are TabbyAPI's own. `kind` is
     a stable code, `advice` a sentence for a person, and `retry` whether the same call may succeed later with
@@ -219,8 +217,8 @@ class Garbled(TabbyError):
     default_advice = "Check that TABBY_HOST is TabbyAPI's own address, and not a proxy or another server."
 
 
-class Broken(TabbyError):
-    """A mistake of Gantry's own. It is told like the others, so that nobody is left without a model by it."""
+class InternalError(TabbyError):
+    """An error of Gantry's own. It ends a switch like the others, so that the model that worked is loaded again."""
 
     kind = "internal"
     default_advice = "This is a mistake in Gantry: the worker's log has more. Switching again may work."

@@ -1,4 +1,4 @@
-"""Which error TabbyAPI's words and status mean."""
+"""Chooses the exception for what TabbyAPI answered: by its status and its words."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _NO_MODEL = re.compile(r"\bno models? (?:(?:is|are) )?(?:currently )?loaded", re
 
 
 def load_failure(model: str, words: str) -> LoadFailed:
-    """The exception for a load of `model` that ended in an error event, chosen by TabbyAPI's words."""
+    """Return the exception for a load of `model` that ended in an error event, chosen by TabbyAPI's words."""
     if _NO_MEMORY.search(words):
         return OutOfMemory(f"{model} does not fit the GPU's memory", words)
     if _BROKEN_FILES.search(words):
@@ -53,7 +53,7 @@ def says_no_model(words: str) -> bool:
 
 
 def status_failure(status: int, doing: str, words: str, *, code: str = "") -> TabbyError:
-    """The exception for an answer with an HTTP status other than 200.
+    """Return the exception for an answer with an HTTP status other than 200.
 
     `doing` completes "TabbyAPI … while …", such as "listing the models"; `code` is the error's own code,
     where it has one.

@@ -1,4 +1,4 @@
-"""A load as it runs: TabbyAPI's stream of progress, readable from one thread and stoppable from another."""
+"""The progress of a load, as TabbyAPI streams it: one thread reads it, and another may stop the reading."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class LoadStream:
         self._lock = threading.Lock()
         self._aborted: TabbyError | None = None
         self._socket: socket.socket | None = None
-        self._last = time.monotonic()
+        self._last_event = time.monotonic()
         self._events = self._run()
 
     def __enter__(self) -> Self:
@@ -69,14 +69,16 @@ class LoadStream:
         self._events.close()
 
     def silence(self) -> float:
-        """Seconds since the last data event, or since the request where none has come; pings do not count.
-        Any thread.
+        """Return the seconds since the last event, or since the request where none has come; pings do not count.
+
+        Any thread may call it.
         """
-        return time.monotonic() - self._last
+        return time.monotonic() - self._last_event
 
     def abort(self, error: TabbyError) -> None:
-        """Make the iteration raise `error` at once, even one that is waiting. Any thread; the first error
-        stays.
+        """Make the iteration raise `error` at once, even while it waits.
+
+        Any thread may call it. The first error stays.
         """
         with self._lock:
             if self._aborted is None:
@@ -114,12 +116,10 @@ class LoadStream:
         return HTTPConnection(host, parts.port, timeout=CONNECT_SECONDS)
 
     def _open(self, connection: HTTPConnection) -> urllib3.BaseHTTPResponse:
-        """Send the request and wait for the headers: an answer 200 of events, or the exception for anything
-        else.
-        """
+        """Send the request; return a 200 that is a stream of events. Raises TabbyError for anything else."""
         headers = self._access.headers() | {"Content-Type": "application/json", "Accept": "text/event-stream"}
         path = urlsplit(self._access.base).path + "/v1/model/load"
-        self._last = time.monotonic()
+        self._last_event = time.monotonic()
         self._raise_if_aborted()
         try:
             connection.connect()
@@ -134,9 +134,9 @@ class LoadStream:
             raise self._lost(error, started=False) from error
         self._raise_if_aborted()
         if response.status != 200:
-            raise self._access.failure(response.status, self._doing, self._some(response))
+            raise self._access.failure(response.status, self._doing, self._error_body(response))
         if "text/event-stream" not in response.headers.get("Content-Type", ""):
-            raise self._access.no_events(self._doing, self._some(response))
+            raise self._access.no_events(self._doing, self._error_body(response))
         return response
 
     def _read(self, response: urllib3.BaseHTTPResponse) -> Iterator[LoadProgress]:
@@ -149,7 +149,7 @@ class LoadStream:
                 raise Garbled(f"TabbyAPI's answer while {self._doing} makes no sense: {error}") from error
             for payload in payloads:
                 self._raise_if_aborted()
-                self._last = time.monotonic()
+                self._last_event = time.monotonic()
                 events += 1
                 yield self._progress(payload)
         if decoder.unfinished:
@@ -158,7 +158,7 @@ class LoadStream:
             raise self._access.no_events(self._doing, b"")
 
     def _receive(self, response: urllib3.BaseHTTPResponse) -> bytes:
-        """Whatever has come, as soon as anything has; b'' at the end."""
+        """Return what has come, as soon as anything has; b'' at the end."""
         try:
             chunk = response.read1(_READ_SIZE)
         except (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException, ValueError) as error:
@@ -172,17 +172,15 @@ class LoadStream:
             raise load_failure(self._name, words)
         return read_progress(event)
 
-    def _some(self, response: urllib3.BaseHTTPResponse) -> bytes:
-        """The beginning of an error's body, or b'' if it does not come."""
+    def _error_body(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        """Return the beginning of an error's body; b'' if it does not come."""
         try:
             return response.read(MAX_ERROR_BODY)
         except (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException):
             return b""
 
     def _lost(self, error: Exception, *, started: bool) -> TabbyError:
-        """What a broken connection means: an abort from another thread, silence, or a loss before or after
-        the start.
-        """
+        """Return what a broken connection means: an abort, silence, or a loss before or after the stream began."""
         if self._aborted is not None:
             return self._aborted
         if isinstance(error, urllib3.exceptions.ConnectTimeoutError):  # also a connection that was refused

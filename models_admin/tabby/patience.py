@@ -1,19 +1,19 @@
 """How long a reply is waited for. Pure: no clock of its own, no socket.
 
-Until the first token comes, TabbyAPI may have the request in its queue, or read a long conversation. Its pings are signs
-of life then, and the wait has a limit of its own. From the first token on a ping is no progress: after an unload, a stream
-hangs for ever and pings on.
+Until the first token, TabbyAPI may have the request in its queue, or read a long conversation. Its pings show then that it
+works, and the wait has a limit of its own. From the first token on, a ping is no progress: after an unload, a stream hangs
+for ever and still pings.
 """
 
 from __future__ import annotations
 
 from models_admin.tabby.errors import Stalled
 
-_HARD_AT_WORK = (
+_STILL_READING = (
     "TabbyAPI is alive: it is still reading the conversation, or has a long queue. Try again, or shorten the conversation; "
     "an administrator can raise FIRST_TOKEN_TIMEOUT."
 )
-_DEAF = (
+_NO_PINGS = (
     "Try again; an administrator can see whether TabbyAPI hangs. Where its pings are off (sse_ping_interval: 0), "
     "REPLY_STALL_TIMEOUT has to be longer than it takes to read the longest conversation."
 )
@@ -21,7 +21,7 @@ _DEAF = (
 
 class Patience:
     """Limits in seconds: `first` from the request to the first token, with at most `stall` of silence meanwhile; then
-    `stall` from one event to the next. `deadline` is when the wait is over, by the clock of whoever calls.
+    `stall` from one event to the next. `deadline` is when the wait is over, by the caller's clock, as is each `now`.
     """
 
     def __init__(self, stall: float, first: float) -> None:
@@ -47,11 +47,11 @@ class Patience:
             self.deadline = now + self._stall
 
     def error(self, now: float, doing: str) -> Stalled:
-        """What it means that the deadline is over."""
+        """Return the error for a wait that is over."""
         if self._begun:
             return Stalled(f"TabbyAPI sent nothing for {self._stall:g} s while {doing}")
         if now >= self._first_by:
-            return Stalled(f"No token came within {self._first:g} s while {doing}", advice=_HARD_AT_WORK)
+            return Stalled(f"No token came within {self._first:g} s while {doing}", advice=_STILL_READING)
         return Stalled(
-            f"TabbyAPI sent nothing, not even a ping, for {self._stall:g} s while {doing}", advice=_DEAF
+            f"TabbyAPI sent nothing, not even a ping, for {self._stall:g} s while {doing}", advice=_NO_PINGS
         )

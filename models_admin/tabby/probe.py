@@ -19,7 +19,7 @@ BODY: Final[dict[str, Any]] = {
 
 
 class Probe:
-    """Fed with what a 200 brings, piece by piece. `silence` is how many seconds it may bring nothing but pings."""
+    """Judges the body of a 200, piece by piece. `silence` is for how many seconds it may bring nothing but pings."""
 
     def __init__(self, access: Access, silence: float) -> None:
         self._access = access
@@ -27,23 +27,23 @@ class Probe:
         self._decoder = SseDecoder()
         self._reader = ReplyReader(access)
         self._answered = self._events = False
-        self._last = time.monotonic()
+        self._last_event = time.monotonic()
 
     def enough(self, part: bytes) -> bool:
-        """Take a piece; whether no more is needed. Raises TimeoutError where pings alone came for too long."""
+        """Take a piece; return whether it was enough. Raises Garbled, or TimeoutError after `silence` seconds of pings."""
         try:
             payloads = self._decoder.feed(part)
         except EventTooLong as error:
             raise Garbled(f"TabbyAPI's answer while {DOING} makes no sense: {error}") from error
         if payloads:
-            self._events, self._last = True, time.monotonic()
+            self._events, self._last_event = True, time.monotonic()
             self._answered = self._reader.read(payloads) is not None or self._answered
-        elif time.monotonic() - self._last > self._silence:
+        elif time.monotonic() - self._last_event > self._silence:
             raise TimeoutError
         return self._reader.done or self._reader.failure is not None
 
     def settle(self, body: bytes) -> None:
-        """Raise what was wrong with the answer, whose bytes were `body`; return where it was one."""
+        """Return where the model has answered; raise TabbyError where it has not. `body` is the whole body."""
         if self._reader.failure is not None:
             raise self._reader.failure
         if not self._events:

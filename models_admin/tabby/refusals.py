@@ -1,4 +1,4 @@
-"""The words of an error, in any form that TabbyAPI, or a server in its place, gives them."""
+"""Reads the words of an error, in each form that TabbyAPI, or another server in its place, sends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_ISSUES = 20
 
 
 def error_words(answer: Any) -> str | None:
-    """The words of an error in any form that TabbyAPI has, or None where `answer` is no error.
+    """Return the words of an error in any form that TabbyAPI has; None where `answer` is no error.
 
     The forms: `{"detail": "…"}`, `{"detail": [{"loc": […], "msg": "…"}, …]}`, `{"error": {"message": "…"}}`,
     `{"error": "…"}`.
@@ -19,15 +19,15 @@ def error_words(answer: Any) -> str | None:
         return None
     error = answer.get("error")
     if error:
-        return said(error.get("message")) if isinstance(error, dict) else said(error)
+        return as_text(error.get("message")) if isinstance(error, dict) else as_text(error)
     detail = answer.get("detail")
     if isinstance(detail, list):
         return "; ".join(_problem(item) for item in detail[:MAX_ISSUES])
-    return None if detail is None else said(detail)
+    return None if detail is None else as_text(detail)
 
 
 def words_of_body(body: bytes) -> tuple[str, str]:
-    """An error answer's (words, code): from JSON, or the plain text itself; ('', '') for HTML and binary."""
+    """Return (words, code) of an error's body: from JSON, or the plain text itself; ('', '') for HTML and binary."""
     try:
         answer = orjson.loads(body)
     except ValueError:
@@ -41,16 +41,18 @@ def words_of_body(body: bytes) -> tuple[str, str]:
 
 def _problem(item: Any) -> str:
     if not isinstance(item, dict):
-        return said(item)
+        return as_text(item)
     loc = item.get("loc")
     where = (
-        ".".join(said(part) for part in loc[:MAX_ISSUES] if part != "body") if isinstance(loc, list) else ""
+        ".".join(as_text(part) for part in loc[:MAX_ISSUES] if part != "body")
+        if isinstance(loc, list)
+        else ""
     )
-    return f"{where}: {said(item.get('msg', ''))}".removeprefix(": ")
+    return f"{where}: {as_text(item.get('msg', ''))}".removeprefix(": ")
 
 
-def said(value: Any) -> str:
-    """A value that should be words, as some: a text as it is, nothing as '', anything else as its JSON."""
+def as_text(value: Any) -> str:
+    """Return a value that should be a text as one: None as '', anything else as its JSON."""
     if isinstance(value, str):
         return value
     try:

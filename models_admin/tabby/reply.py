@@ -1,4 +1,4 @@
-"""A reply's events as deltas. Pure, and fast: this runs for every token of every chat."""
+"""Reads a reply's events as deltas. Pure, and fast: this runs for every token of every chat."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ DOING = "answering a chat"
 class ReplyReader:
     """Turns the data of chat completion events into deltas.
 
-    `done` is set by `[DONE]`; `failure` by an error event, or by one that makes no sense. What came before
-    either in the same read is still returned, what comes after is dropped.
+    `[DONE]` sets `done`. An error event, or one of an unknown shape, sets `failure`. What came before either in the same
+    read is still returned; what comes after is dropped.
     """
 
     def __init__(self, access: Access) -> None:
@@ -28,7 +28,7 @@ class ReplyReader:
         self._model = ""
 
     def read(self, payloads: list[bytes]) -> Delta | None:
-        """The events of one read as one delta, or None where they hold nothing to show."""
+        """Return the events of one read (their data) as one delta; None where they hold nothing to show."""
         texts: list[str] = []
         thoughts: list[str] = []
         finish_reason: Any = None
@@ -40,14 +40,14 @@ class ReplyReader:
             try:
                 event = loads(payload)
             except ValueError:
-                found = self._odd(payload)
+                found = self._not_json(payload)
                 if found is None:
                     break
                 event = found
             try:
                 choice = event["choices"][0]
                 delta = choice["delta"]
-                said = delta.get("content")
+                content = delta.get("content")
                 thought = delta.get("reasoning_content")
                 ended = choice.get("finish_reason")
             except (KeyError, IndexError, TypeError, AttributeError):
@@ -55,11 +55,11 @@ class ReplyReader:
                 if self.failure is not None:
                     break
                 continue
-            if said:
-                texts.append(said)
+            if content:
+                texts.append(content)
             if thought:
                 thoughts.append(thought)
-            if said or thought:
+            if content or thought:
                 pieces += 1
             finish_reason = ended or finish_reason
             if event.get("usage"):
@@ -76,9 +76,10 @@ class ReplyReader:
             return None
         return Delta(written, reasoning, reason or None, usage, self._model, pieces)
 
-    def _odd(self, payload: bytes) -> Any:
-        """An event that is not plain JSON: its value, where only its UTF-8 was broken; else None, with `done`
-        or `failure` set.
+    def _not_json(self, payload: bytes) -> Any:
+        """Return the value of an event that is no plain JSON, such as one with broken UTF-8.
+
+        None: it was `[DONE]`, or no JSON at all; `done` or `failure` is set.
         """
         if payload.strip() == b"[DONE]":
             self.done = True
@@ -90,7 +91,7 @@ class ReplyReader:
             return None
 
     def _without_choice(self, event: Any) -> Usage | None:
-        """An event without a choice: an error, or (as other servers do) only the usage."""
+        """Return the usage of an event without a choice, as other servers send it; set `failure` for an error event."""
         words = self._access.words(event)
         if words is not None:
             self.failure = self._error(words, event)

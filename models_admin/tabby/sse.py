@@ -1,4 +1,4 @@
-"""Server-sent events: bytes in, the events' data out. Pure: no clock, no socket.
+"""Decodes server-sent events: bytes in, the events' data out. Pure: no clock, no socket.
 
 The format is the HTML standard's "text/event-stream". Only `data` is kept: TabbyAPI sends nothing else but
 comments (pings).
@@ -13,16 +13,18 @@ MAX_KEPT = 4 * 1024 * 1024
 _SLICE = 2048  # bytes: as many lines at most, and about a millisecond
 _USUAL_LINE = 32  # bytes; TabbyAPI's are longer
 _BREAK = re.compile(rb"\r\n|\n|\r")
-# Empty lines and comments where no event has begun: nothing, however many there are.
-_NOTHING = re.compile(rb"(?:(?::[^\r\n]*+)?(?:\r\n|\n|\r))++")
+# Any number of empty lines and comments where no event has begun.
+_SKIPPED = re.compile(rb"(?:(?::[^\r\n]*+)?(?:\r\n|\n|\r))++")
 _COMMENT = re.compile(rb"(?:\A|[\r\n]):")
 _BOM = b"\xef\xbb\xbf"
 _FIELDS = (b"event", b"id", b"retry")
 
 
 def slices(chunk: bytes) -> Iterator[bytes]:
-    """`chunk` in pieces that each are little work to decode: whole where it looks like events, cut where it is mostly
-    line breaks. Megabytes of those would otherwise hold the loop for seconds.
+    """Yield `chunk` in pieces that each take little time to decode.
+
+    It stays whole where it looks like events. Where it is mostly line breaks, it is cut: megabytes of these would hold the
+    event loop for seconds.
     """
     if max(chunk.count(b"\n"), chunk.count(b"\r")) * _USUAL_LINE <= len(chunk) + _SLICE:
         yield chunk
@@ -32,7 +34,7 @@ def slices(chunk: bytes) -> Iterator[bytes]:
 
 
 class EventTooLong(ValueError):
-    """An event that does not end within the decoder's bound."""
+    """An event does not end within the decoder's limit."""
 
 
 class SseDecoder:
@@ -60,7 +62,7 @@ class SseDecoder:
         return bool(self._data) or self._held_size > 0
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The data of every event that `chunk` completes, in order; data lines are joined by a line feed.
+        """Return the data of every event that `chunk` completes, in order; data lines are joined by a line feed.
 
         Raises EventTooLong when more than the limit would have to be kept.
         """
@@ -87,10 +89,9 @@ class SseDecoder:
         return events
 
     def _bulk(self, head: bytes, events: list[bytes]) -> bool:
-        """Take `head` (whole events) at once, if each is one `data: ` line ended by CRLF CRLF; else leave it
-        and say False.
+        """Append the data of `head` (whole events) to `events` if each is one `data: ` line ended by CRLF CRLF.
 
-        This is what TabbyAPI sends, and it costs a tenth of going line by line.
+        Return whether it is. TabbyAPI sends this form, and taking it at once costs a tenth of going line by line.
         """
         if not head.startswith(b"data: "):
             return False
@@ -104,14 +105,12 @@ class SseDecoder:
         return True
 
     def _lines(self, chunk: bytes, start: int, events: list[bytes], *, one: bool = False) -> int:
-        """Take line by line from `start` on, to the last break or (`one`) the end of the first event; the new
-        start.
-        """
+        """Take lines from `start` on, to the last break or (`one`) the end of the first event; return the new start."""
         while True:
-            if not self._data and (nothing := _NOTHING.match(chunk, start)):
-                self.comments += len(_COMMENT.findall(nothing[0]))
+            if not self._data and (skipped := _SKIPPED.match(chunk, start)):
+                self.comments += len(_COMMENT.findall(skipped[0]))
                 self._first = False
-                start = nothing.end()
+                start = skipped.end()
             match = _BREAK.search(chunk, start)
             if match is None:
                 break

@@ -1,8 +1,7 @@
-"""TabbyAPI's answers as frozen values. Every parser is strict: a shape that TabbyAPI does not send raises
-Garbled.
+"""TabbyAPI's answers as frozen values. Every parser is strict: it raises Garbled for a shape that TabbyAPI does not send.
 
-Each value is bounded here, once: `word`, `text`, `count` and `number` give what any database column, JSON and any
-page take, whatever was sent. What goes on from here needs no second look.
+Each value is bounded here, once: `word`, `text`, `count` and `number` return what any database column, JSON and any page
+take, whatever was sent. No code behind this module checks again.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from typing import Any
 import orjson
 
 from models_admin.tabby.errors import MAX_WORDS, Garbled
-from models_admin.tabby.refusals import MAX_ISSUES, said
+from models_admin.tabby.refusals import MAX_ISSUES, as_text
 from models_admin.visible import CONTROLS, visible
 
 MAX_NAME = 255
-# Listed and no model: what file systems keep in a folder, and what use_dummy_models pretends by default. So are hidden ones.
+# Names that TabbyAPI lists and that are no models: folders of file systems, and the name that use_dummy_models adds.
 NO_MODELS = ("lost+found", "System Volume Information", "$RECYCLE.BIN", "gpt-3.5-turbo")
 MAX_WORD = 32  # characters of a finish reason, and of a load's phase
-MAX_COUNT = 2**31 - 1  # of tokens, modules: what an integer column takes, and a counter many times
+MAX_COUNT = 2**31 - 1  # tokens or modules: what an integer column takes
 MAX_NUMBER = 1e9  # seconds, or tokens a second
 # What is kept of a card's parameters.
 PARAMETERS = (
@@ -33,9 +32,7 @@ PARAMETERS = (
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """The loaded model: its directory name, and the parameters that TabbyAPI runs it with (`max_seq_len`,
-    `cache_mode`, …).
-    """
+    """The loaded model: its directory's name, and the parameters that TabbyAPI runs it with, of PARAMETERS."""
 
     id: str
     parameters: Mapping[str, Any]
@@ -45,8 +42,7 @@ class ModelCard:
 class LoadProgress:
     """One step of a load: `module` of `modules` (both 0 or more) of the phase are done.
 
-    `phase` is "vision", "draft" or "model", in this order, whichever apply. `finished` ends a phase, not the
-    load.
+    `phase` is "vision", "draft" or "model"; those that apply come in this order. `finished` ends a phase, not the load.
     """
 
     phase: str
@@ -57,7 +53,7 @@ class LoadProgress:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a reply took. None: TabbyAPI did not say, or called it "Indeterminate"."""
+    """What a reply took. None: TabbyAPI did not say, or said "Indeterminate"."""
 
     prompt_tokens: int | None
     completion_tokens: int | None
@@ -67,7 +63,7 @@ class Usage:
 
     @classmethod
     def read(cls, kept: Mapping[str, Any]) -> Usage:
-        """What as_dict() gave once, each value bounded anew: rows from before there were bounds hold anything."""
+        """Return the usage that as_dict() wrote, each value bounded anew: older rows hold any value."""
         return cls(
             count(kept.get("prompt_tokens")),
             count(kept.get("completion_tokens")),
@@ -77,7 +73,7 @@ class Usage:
         )
 
     def as_dict(self) -> dict[str, int | float | None]:
-        """The fields by name, ready for JSON."""
+        """Return the fields by name, ready for JSON."""
         return {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
@@ -91,8 +87,7 @@ class Usage:
 class Delta:
     """All that one read brought of a reply; `text` and `reasoning` go on where the last delta ended.
 
-    `pieces` is how many events with text or reasoning it came from, `model` the name that TabbyAPI gave (''
-    if none).
+    `pieces` is the number of events with text or reasoning in it; `model` is the name that TabbyAPI gave ('': none).
     """
 
     text: str
@@ -104,31 +99,29 @@ class Delta:
 
 
 def word(value: object, most: int) -> str:
-    """`value` as a text of at most `most` characters, its control characters shown; '' where it is no text."""
+    """Return `value` as a text of at most `most` characters, its control characters visible; '' where it is no text."""
     return visible(value[: 2 * most])[:most].strip() if isinstance(value, str) else ""
 
 
 def text(value: str) -> str:
-    """A reply's own text, of any length, without what no database (NUL) or no encoding (half a surrogate pair) takes."""
+    """Return a reply's text without NUL, which no database takes, and with `?` for each half of a surrogate pair."""
     value = value.replace("\x00", "")
-    # Nothing but the lenient parser of decode_json lets halves through; for ASCII the question costs nothing.
+    # Only the lenient parser of decode_json lets halves through. For ASCII text the check costs nothing.
     return value if value.isascii() else value.encode("utf-8", "replace").decode()
 
 
 def count(value: object) -> int | None:
-    """`value` if it can be a number of tokens or modules, else None."""
+    """Return `value` if it can be a number of tokens or modules, else None."""
     return value if type(value) is int and 0 <= value <= MAX_COUNT else None
 
 
 def number(value: object) -> float | None:
-    """`value` if it can be a time or a rate, else None; NaN and infinity cannot."""
+    """Return `value` if it can be a time or a rate, else None: so for NaN and infinity."""
     return float(value) if type(value) in (int, float) and 0 <= value <= MAX_NUMBER else None  # type: ignore[operator, arg-type]
 
 
 def usable_name(name: object) -> bool:
-    """Whether `name` can be one directory in TabbyAPI's model folder. TabbyAPI itself does not keep names
-    inside it.
-    """
+    """Whether `name` can be one directory in TabbyAPI's model folder. TabbyAPI would follow one that leaves it."""
     return (
         isinstance(name, str)
         and 0 < len(name) <= MAX_NAME
@@ -144,9 +137,10 @@ def _is_no_model(name: str) -> bool:
 
 
 def decode_json(data: bytes, what: str) -> Any:
-    """`data` as JSON; else Garbled. Bytes that are not UTF-8 are replaced, so that one bad byte does not end a reply,
-    and what other servers' JSON may hold (NaN, numbers of any length, half a surrogate pair) is read: the values are
-    bounded one by one.
+    """Return the value of the JSON `data`; raises Garbled, which names `what` was asked for, where it is none.
+
+    Bytes that are not UTF-8 are replaced, so that one bad byte does not end a reply. NaN, numbers of any length and halves
+    of surrogate pairs are read: the values are bounded one by one.
     """
     try:
         return orjson.loads(data)
@@ -171,9 +165,7 @@ def read_permission(answer: Any) -> str:
 
 
 def read_models(answer: Any) -> list[str]:
-    """The list of models → their names, sorted, each once, without those that cannot be a directory's
-    name and those that are no model (see NO_MODELS).
-    """
+    """`{"data": [{"id": NAME}, …]}` → the names, sorted, each once, without those of NO_MODELS, hidden and unusable ones."""
     entries = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(entries, list):
         raise _shape("the list of models")
@@ -184,7 +176,7 @@ def read_models(answer: Any) -> list[str]:
 
 
 def read_templates(answer: Any) -> list[str]:
-    """The list of prompt templates → their names, sorted."""
+    """`{"data": [NAME, …]}` → the names, sorted, each once."""
     names = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise _shape("the list of prompt templates")
@@ -192,20 +184,21 @@ def read_templates(answer: Any) -> list[str]:
 
 
 def read_card(answer: Any) -> ModelCard:
-    """The card of the loaded model; `parameters` may be null. What is long or odd in them (a template's text,
-    which comes with the model's files) is left out. A `prompt_template` of '' says that it has none; `draft` is the
-    draft model's name.
+    """`{"id", "parameters": {…} | null}` → the loaded model's card, with those of PARAMETERS that are short facts.
+
+    A template's text, which comes with the model's files, is left out. A `prompt_template` of '' says that the model has
+    none; `draft` is the draft model's name.
     """
     if not isinstance(answer, dict):
         raise _shape("the loaded model")
     name, parameters = answer.get("id"), answer.get("parameters")
     if not usable_name(name) or not isinstance(parameters, dict | None):
         raise _shape("the loaded model")
-    told = parameters or {}
-    draft = told.get("draft")
-    told = {**told, "draft": draft.get("id") if isinstance(draft, dict) else None}
-    read = {key: value for key in PARAMETERS if _is_fact(value := told.get(key))}
-    if "prompt_template" in told and not told["prompt_template"]:
+    sent = parameters or {}
+    draft = sent.get("draft")
+    sent = {**sent, "draft": draft.get("id") if isinstance(draft, dict) else None}
+    read = {key: value for key in PARAMETERS if _is_fact(value := sent.get(key))}
+    if "prompt_template" in sent and not sent["prompt_template"]:
         read["prompt_template"] = ""
     if count(read.get("max_seq_len", 0)) is None:
         raise _shape("the loaded model")
@@ -213,9 +206,7 @@ def read_card(answer: Any) -> ModelCard:
 
 
 def read_issues(answer: Any) -> list[str]:
-    """`{"status", "issues": [...]}` → the issues in words; an issue is a string, or an object with a
-    `description`.
-    """
+    """`{"status", "issues": […]}` → the issues in words; an issue is a string, or an object with a `description`."""
     if not isinstance(answer, dict) or not isinstance(answer.get("status"), str):
         raise _shape("its health")
     issues = answer.get("issues") or []
@@ -224,11 +215,11 @@ def read_issues(answer: Any) -> list[str]:
     words = [
         issue.get("description", "") if isinstance(issue, dict) else issue for issue in issues[:MAX_ISSUES]
     ]
-    return [word(said(each), MAX_WORDS) for each in words]
+    return [word(as_text(each), MAX_WORDS) for each in words]
 
 
 def read_progress(event: Any) -> LoadProgress:
-    """One progress event of a load."""
+    """`{"model_type", "module", "modules", "status"}`, an event of a load → the progress."""
     if not isinstance(event, dict):
         raise _shape("a load")
     phase = word(event.get("model_type"), MAX_WORD)
@@ -239,7 +230,7 @@ def read_progress(event: Any) -> LoadProgress:
 
 
 def read_usage(usage: Any) -> Usage:
-    """The `usage` object of a reply's last event."""
+    """The `usage` object of a reply's last event → the usage."""
     if not isinstance(usage, dict):
         raise _shape("the usage of a reply")
     return Usage(
@@ -252,7 +243,7 @@ def read_usage(usage: Any) -> Usage:
 
 
 def is_whole_reply(body: bytes) -> bool:
-    """Whether it is a chat completion in one piece."""
+    """Whether `body` is a chat completion in one piece, which a stream should have been."""
     try:
         answer = orjson.loads(body)
     except ValueError:

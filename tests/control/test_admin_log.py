@@ -38,7 +38,7 @@ def test_a_failure_says_why_and_what_is_loaded(catalog: Catalog) -> None:
     words = entry.get_change_message()
     assert "rule “mornings”" in words
     assert words.endswith(f": Out of memory. Loaded now: {LLAMA}.")
-    assert entry.user.username == admin_log.ITSELF
+    assert entry.user.username == admin_log.GANTRY
 
 
 def test_a_cancelled_one_is_entered_too(catalog: Catalog, make_user: MakeUser) -> None:
@@ -67,7 +67,7 @@ def test_an_account_that_was_deleted_meanwhile_undoes_nothing(catalog: Catalog, 
     User.objects.get(username="alice").delete()
     transitions.move(switch, State.SUCCEEDED, result=QWEN)
     (entry,) = entries(switch)
-    assert entry.user.username == admin_log.ITSELF
+    assert entry.user.username == admin_log.GANTRY
 
 
 def test_the_history_page_shows_it(admin_client: Client, catalog: Catalog) -> None:

@@ -274,7 +274,7 @@ def test_the_notice_of_an_end_is_told_until_it_is_put_away(catalog: Catalog, ann
 def test_the_notice_of_an_end_is_no_news_after_two_weeks(catalog: Catalog, ann: Client) -> None:
     ask(ann)
     load(QWEN)
-    ModelRequest.objects.update(ended_at=timezone.now() - asking.TOLD_FOR)
+    ModelRequest.objects.update(ended_at=timezone.now() - asking.NOTICE_FOR)
     assert told(ann) == []
 
 

@@ -123,7 +123,7 @@ def test_a_request_is_declined_with_a_few_words(asked: ModelRequest, admin_clien
     response = admin_client.post(page, {"answer": f"Not today.\n{SCRIPT}"}, follow=True)
     assert response.redirect_chain == [(PAGE, 302)]
     assert "Declined. ann is told." in response.content.decode()
-    [told] = asking.news([ann.pk])[ann.pk]
+    [told] = asking.notices([ann.pk])[ann.pk]
     assert (told["state"], told["answer"]) == ("declined", f"Not today. {SCRIPT}")
     entry = LogEntry.objects.get()
     assert (entry.get_change_message(), entry.user.username) == ("Declined.", "admin")

@@ -260,7 +260,7 @@ def test_a_new_name_is_no_new_rule(admin_client: Client, catalog: Catalog) -> No
 
 def test_the_next_run_is_told(admin_client: Client, catalog: Catalog) -> None:
     rule = add(admin_client, TIMED)
-    due = rules.following(rule, timezone.now())
+    due = rules.next_time(rule, timezone.now())
     assert due is not None
     assert due.strftime("%Y-%m-%dT08:00:00+00:00") in line(html(admin_client))
     Rule.objects.update(waits_for=timezone.now())

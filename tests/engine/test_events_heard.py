@@ -43,7 +43,7 @@ async def test_an_event_wakes_who_listens_and_a_lost_redis_does(
 
     monkeypatch.setattr(PubSub, "get_message", counted)
     sender = events._Sender()
-    async with contextlib.aclosing(events.heard()) as heard:
+    async with contextlib.aclosing(events.listen()) as heard:
         assert await anext(heard) == {"kind": "backend"}
         for number in range(3):
             sender.put({"kind": "stop", "message": number})

@@ -40,11 +40,11 @@ def sender(taken: Taken, monkeypatch: pytest.MonkeyPatch) -> Iterator[events._Se
     made.loop.call_soon_threadsafe(go.set)
     made.thread.join(30)
     made.loop.close()
-    assert made.waiting == 0
+    assert made.queued_chars == 0
 
 
 async def waits(sender: events._Sender) -> tuple[int, int]:
-    return sender.queue.qsize(), sender.waiting
+    return sender.queue.qsize(), sender.queued_chars
 
 
 def look(sender: events._Sender) -> tuple[int, int]:

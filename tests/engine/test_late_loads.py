@@ -95,7 +95,7 @@ def test_a_tabbyapi_that_does_not_listen_has_no_loads(failed: Switch, refused: b
 
 
 def test_one_that_is_never_heard_of_again_is_forgotten_in_the_end(failed: Switch, settings: Any) -> None:
-    long_ago = timezone.now() - timedelta(seconds=loads.LASTS * settings.SWITCH_MAX_SECONDS + 1)
+    long_ago = timezone.now() - timedelta(seconds=loads.LOST_AFTER * settings.SWITCH_MAX_SECONDS + 1)
     Load.objects.update(sent_at=long_ago)
     assert loads.busy_with(SERVER) == ""
     observe("new")

@@ -23,7 +23,7 @@ LONG_AGO = timedelta(hours=1)
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
-    monkeypatch.setattr(ownership, "LAST_WORD_SECONDS", 0)
+    monkeypatch.setattr(ownership, "OWNER_GRACE_SECONDS", 0)
 
 
 @pytest.fixture

@@ -183,7 +183,7 @@ def test_when_clocks_change_a_rule_is_still_due_once_a_day(
     before = datetime.fromisoformat(f"{day}T00:00+01:00") - timedelta(hours=1)
     rule = timed(at=at, days=[1, 2, 3, 4, 5, 6, 7], handled_until=before)
     expected = datetime.fromisoformat(due).replace(tzinfo=UTC)
-    assert rules.following(rule, before) == expected
+    assert rules.next_time(rule, before) == expected
     rules.evaluate(SERVER, expected - MINUTE)
     assert asked() == []
     for minutes in range(0, 180, 5):

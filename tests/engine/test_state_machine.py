@@ -139,7 +139,7 @@ class Stream:
 def _impatient(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.SWITCH_TIMEOUT = 0
     settings.DRAIN_TIMEOUT = 0
-    monkeypatch.setattr(loader, "KNOCK_SECONDS", 0)
+    monkeypatch.setattr(loader, "RETRY_SECONDS", 0)
     monkeypatch.setattr(runner, "DRAIN_POLL", 0)
     monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
 

@@ -29,7 +29,7 @@ def row(state: State, **facts: Any) -> Switch:
 
 
 def lines(switch: Switch, *, worker: bool = True, replying: int = 0) -> list[str]:
-    return [line["text"] for line in switch_text.told(switch, worker=worker, replying=replying)["lines"]]
+    return [line["text"] for line in switch_text.describe(switch, worker=worker, replying=replying)["lines"]]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_change_from_outside_is_not_told_as_a_success_of_gantry() -> None:
 
 
 def test_a_way_back_that_failed_is_not_told_as_one_that_worked() -> None:
-    error = f"It does not fit. Going back to old-7B {transitions.IN_VAIN} it does not answer."
+    error = f"It does not fit. Going back to old-7B {transitions.ROLLBACK_FAILED} it does not answer."
     facts = {"seconds": {"unloading": 1, "loading": 2, "rolling_back": 3}, "result": "old-7B", "error": error}
     assert lines(row(State.FAILED, **facts))[-1] == "old-7B is loaded now"
     Switch.objects.all().delete()
@@ -132,7 +132,7 @@ def test_that_nothing_is_loaded_is_said_only_where_tabbyapi_has_said_so() -> Non
 def test_a_cancelled_load_shows_no_check_that_was_not_made() -> None:
     seconds = {"unloading": 1, "loading": 2, "verifying": 0.01}
     facts = {"error": "Cancelled by ann.", "error_kind": "cancelled", "percent": 40, "seconds": seconds}
-    told = switch_text.told(row(State.ROLLING_BACK, **facts), worker=True, replying=0)["lines"]
+    told = switch_text.describe(row(State.ROLLING_BACK, **facts), worker=True, replying=0)["lines"]
     assert [(each["text"], each["state"]) for each in told] == [
         ("Step 1: Unloading current model… 100%", "done"),
         ("Step 2: Loading new-7B… 100%", "done"),

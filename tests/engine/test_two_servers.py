@@ -142,8 +142,8 @@ def test_loads_under_way_are_those_of_one_server() -> None:
     assert not loads.before(loads.under_way(OTHER).get()).exists(), "the other's is no load before it"
     loads.forget(SERVER)
     assert (loads.busy_with(SERVER), loads.busy_with(OTHER)) == ("", "new")
-    assert loads.brought(SERVER, "new") is None
-    assert loads.brought(OTHER, "new") is not None
+    assert loads.finished_late(SERVER, "new") is None
+    assert loads.finished_late(OTHER, "new") is not None
 
 
 def test_the_snapshot_is_of_one_server() -> None:
@@ -152,7 +152,7 @@ def test_the_snapshot_is_of_one_server() -> None:
     one, other = snapshots.current(SERVER), snapshots.current(OTHER)
     assert (one["state"], one["switch"]["id"], one["replying"]) == ("switching", switch.pk, 0)
     assert (other["state"], other["switch"], other["last"], other["replying"]) == ("ready", None, None, 1)
-    assert "Closing the gate" in waiting.told(switch.pk)["lines"][0]["text"], (
+    assert "Closing the gate" in waiting.describe(switch.pk)["lines"][0]["text"], (
         "no reply of its own is waited for"
     )
 

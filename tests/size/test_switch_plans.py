@@ -57,7 +57,7 @@ ASKED: dict[str, Callable[[User], Any]] = {
     "metrics": lambda reader: metrics_of_new_switches(),
     "idle": lambda reader: rules.idle_since(SERVER),
     "requests that changed": lambda reader: asking.changed_since(timezone.now() - HOUR),
-    "requests of a page": lambda reader: asking.news([reader.pk]),
+    "requests of a page": lambda reader: asking.notices([reader.pk]),
     "open requests": an_open_request,
     "ends of requests": lambda reader: endings.look_after(),
     "token": a_token,

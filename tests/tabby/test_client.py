@@ -188,7 +188,7 @@ def test_another_503_is_no_unloaded_model(tabby, mocked):
 )
 def test_health(tabby, mocked, status, answer, issues):
     mocked.get(f"{HOST}/health", status=status, json=answer)
-    assert tabby.healthy() == issues
+    assert tabby.health_issues() == issues
 
 
 def test_unload(tabby, mocked):
@@ -277,7 +277,7 @@ CALLS = [
     ("GET", "/v1/auth/permission", TabbyClient.permission),
     ("GET", "/v1/models", TabbyClient.models),
     ("GET", "/v1/model", TabbyClient.current),
-    ("GET", "/health", TabbyClient.healthy),
+    ("GET", "/health", TabbyClient.health_issues),
     ("POST", "/v1/chat/completions", TabbyClient.probe),
 ]
 
