@@ -11,4 +11,4 @@ class GantrySiteConfig(AppConfig):
         from gantry_site import checks, refusals  # noqa: F401, PLC0415 (registers them; needs models)
         from models_admin.ops import diagnostics  # noqa: PLC0415
 
-        diagnostics.others.append(refusals.findings)
+        diagnostics.further_examinations.append(refusals.findings)

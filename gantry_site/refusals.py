@@ -128,7 +128,7 @@ def keep(fault: ProxyFault, request: HttpRequest) -> ProxyFault:
     What a request of somebody who has not signed in shows is kept without the addresses in it.
     """
     now = timezone.now()
-    public = shown = proxy_faults.by_anybody(fault)
+    public = shown = proxy_faults.without_addresses(fault)
     try:
         if request.user.is_authenticated:
             shown = fault

@@ -1,4 +1,4 @@
-"""The HTTP API: who asks, what may be asked, and how it is answered.
+"""The HTTP API: who may ask what, and how it is answered.
 
 `app` puts the groups of routes together, `base` answers in the documented shapes, `auth` and `tokens` say who asks.
 """

@@ -1,7 +1,7 @@
-"""The HTTP API: its routers, and a sentence for whatever goes wrong.
+"""The HTTP API: its routers, and its answers to errors.
 
-Errors are `{"detail": "…"}` with one string for people. What each module declares of its answers becomes the OpenAPI
-document at /api/openapi.json, and from it the pages at /api/docs.
+Errors are `{"detail": "…"}` with one string for people. The answers that each module declares become the OpenAPI document at
+/api/openapi.json, and that the page at /api/docs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja.errors import ValidationError
 
 from models_admin.api.auth import signed_in
-from models_admin.api.base import Api, broken
+from models_admin.api.base import Api, server_error
 from models_admin.api.model_routes import router as models
 from models_admin.api.switch_routes import router as switches
 from models_admin.tabby.errors import sentence
@@ -52,4 +52,4 @@ def _too_big(request: HttpRequest, error: Exception) -> HttpResponse:
     return api.create_response(request, {"detail": "The body is too big."}, status=413)
 
 
-api.exception_handler(Exception)(broken)
+api.exception_handler(Exception)(server_error)

@@ -1,8 +1,8 @@
-"""Who may call the HTTP API: a signed-in user, from a page of this site or from no browser at all; or a user's token.
+"""Who may call the HTTP API: a signed-in user, from a page of this site or without a browser; or a script with a token.
 
-Requests with the session's cookie need no CSRF token, so that curl can make them. What keeps other sites out is what
-browsers say by themselves: the headers `Origin` and `Sec-Fetch-Site`, which no script can change. A token needs neither:
-no browser sends it by itself. Where both come along, the token alone counts, also where it is wrong.
+Requests with the session's cookie need no CSRF token, so that curl can make them. Other sites are kept out by headers that
+browsers send and no script can change: `Origin` and `Sec-Fetch-Site`. A token needs neither, because no browser sends it by
+itself. Where a request has both cookie and token, the token alone counts, also where it is wrong.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from models_admin.api.origins import is_ours
 from models_admin.models import Token
 from models_admin.permissions import has_any
 
-# Our own pages say whose they are: a cookie may have become somebody else's while a page was open.
+# Gantry's pages send the id of their user: somebody else may have signed in while a page was open.
 ACCOUNT = "X-Gantry-Account"
 
 
 def from_elsewhere(request: HttpRequest) -> bool:
-    """Whether a browser says that a page of another site made this request."""
+    """Whether a browser says that a page of another site sent this request."""
     origin = request.headers.get("Origin")
     if origin is not None:
         return not is_ours(origin, request.get_host(), secure=request.is_secure())
@@ -36,7 +36,10 @@ def from_elsewhere(request: HttpRequest) -> bool:
 
 
 class SessionCookie(APIKeyCookie):
-    """The user of the session whose cookie came along: 401 without one, 403 from a page of another site."""
+    """Authenticates by the session's cookie: 401 without a user, 403 from another site, 409 from another user's page.
+
+    `otherwise` says in the 401 what else could be sent.
+    """
 
     param_name = settings.SESSION_COOKIE_NAME
     openapi_description = (
@@ -71,7 +74,7 @@ class SessionCookie(APIKeyCookie):
 
 
 class BearerToken(HttpAuthBase):
-    """The user of the token in `Authorization: Bearer …`: 401 where it does not count, 403 without the scope."""
+    """Authenticates by the token in `Authorization: Bearer …`: 401 where it is not valid, 403 without the scope."""
 
     openapi_scheme = "bearer"
     openapi_description = (
@@ -106,9 +109,9 @@ to_switch = [BearerToken(tokens.Scope.SWITCH), _or_token]
 
 
 def require(request: HttpRequest, *permissions: str) -> None:
-    """Raise 403 unless the user has one of these permissions of models_admin (such as "switch").
+    """Raise HttpError(403) unless the user has one of these permissions of models_admin (such as "switch").
 
-    Asks the database: call it from a thread.
+    It reads the database: call it from a thread.
     """
     if not has_any(request.user, *permissions):
         needed = " or ".join(f"“{permission}”" for permission in permissions)
@@ -116,10 +119,10 @@ def require(request: HttpRequest, *permissions: str) -> None:
 
 
 def still_may(request: HttpRequest, *permissions: str) -> bool:
-    """Whether whoever made this request, which has been let in, would be let in now. Asks the database."""
-    proof: Any = getattr(request, "auth", None)
-    if isinstance(proof, Token):
-        token = tokens.valid(proof.pk).select_related("user").first()
+    """Whether the sender of this request, which was let in, would be let in now. It reads the database."""
+    credential: Any = getattr(request, "auth", None)
+    if isinstance(credential, Token):
+        token = tokens.valid(credential.pk).select_related("user").first()
         return token is not None and has_any(token.user, *permissions)
     session = type(request.session)(request.session.session_key)
     return has_any(get_user(SimpleNamespace(session=session)), *permissions)  # type: ignore[arg-type]

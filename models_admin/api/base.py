@@ -1,7 +1,7 @@
-"""The manners that every address under /api/ has: JSON for whatever goes wrong, HEAD and OPTIONS answered, one schema.
+"""What all addresses under /api/ share: errors as JSON, answers to HEAD and OPTIONS, one OpenAPI document.
 
-An answer that has to be waited for is a `Later`: the view returns it at once, and the outermost middleware waits, in the
-event loop. So whoever waits for a switch holds no thread and no database connection.
+A response that takes time is a `Later`: the view returns it at once, and an outer middleware waits for it in the event
+loop. So a request that waits for a switch holds no thread and no database connection.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def _dumped(body: Any) -> bytes:
-    """JSON in UTF-8. Half a character, which JSON can bring and an error may repeat, becomes a question mark."""
+    """Return JSON in UTF-8, with a question mark for each half of a surrogate pair that an error repeats."""
     text = json.dumps(body, cls=NinjaJSONEncoder, separators=(",", ":"), ensure_ascii=False)
     return text.encode("utf-8", "replace")
 
@@ -41,12 +41,12 @@ class _Compact(JSONRenderer):
 
 
 def answer(status: int, body: dict[str, Any]) -> HttpResponse:
-    """Return a response as the API's views make them."""
+    """Return a JSON response, encoded as the API's views do."""
     return HttpResponse(_dumped(body), content_type="application/json; charset=utf-8", status=status)
 
 
-def broken(request: HttpRequest, error: Exception) -> HttpResponse:
-    """Answer a request that met an error of our own, or a database that is away or full, and write that down."""
+def server_error(request: HttpRequest, error: Exception) -> HttpResponse:
+    """Answer and log an error: 507 or 503 where the database is full or away, else 500."""
     if why := saving.refusal(error):
         status, detail = why
         log.warning("%s %s was refused (%s)", request.method, request.path, error)
@@ -56,7 +56,7 @@ def broken(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 class Later(HttpResponse):
-    """Stands for a response that takes time: `work` returns it, or raises HttpError. It never leaves this server."""
+    """Stands for a response that takes time: `work` returns it, or raises HttpError. It is never sent itself."""
 
     def __init__(self, request: HttpRequest, work: Callable[[], Awaitable[HttpResponseBase]]) -> None:
         super().__init__()
@@ -64,13 +64,13 @@ class Later(HttpResponse):
         self.work = work
 
     async def result(self) -> HttpResponseBase:
-        """Return the real response, with the headers and cookies that this one was given on its way."""
+        """Return the real response, with the headers and cookies that middleware gave this one."""
         try:
             response = await self.work()
         except HttpError as error:
             response = answer(error.status_code, {"detail": str(error)})
         except Exception as error:  # noqa: BLE001 (no view's handlers are around it any more)
-            response = broken(self.request, error)
+            response = server_error(self.request, error)
         for name, value in self.items():
             if name not in ("Content-Type", "Content-Length"):
                 response.headers.setdefault(name, value)
@@ -79,7 +79,7 @@ class Later(HttpResponse):
 
 
 class Api(NinjaAPI):
-    """A NinjaAPI whose refusals are all `{"detail": "…"}`, also for unknown addresses and methods."""
+    """A NinjaAPI whose errors are all `{"detail": "…"}`, also for unknown addresses and methods."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(renderer=_Compact(), **settings)
@@ -95,12 +95,14 @@ class Api(NinjaAPI):
         urls = super()._get_urls()
         for pattern in urls:
             if isinstance(pattern, URLPattern):
-                pattern.callback = _unknown if pattern.name == "api-root" else _mannered(pattern.callback)
+                pattern.callback = (
+                    _unknown if pattern.name == "api-root" else _with_head_and_options(pattern.callback)
+                )
         return [*urls, re_path(r"", _unknown)]
 
 
 class _Document(OpenAPISchema):
-    """The OpenAPI document, with what ninja leaves to be said."""
+    """The OpenAPI document, with summaries, sentences on statuses, and the scopes of tokens."""
 
     def operation_details(self, operation: Operation) -> dict[str, Any]:
         """Take the docstring's first sentence for the summary."""
@@ -130,7 +132,7 @@ def _unknown(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"detail": detail}, status=404)
 
 
-def _mannered(view: Callable[..., Any]) -> Callable[..., Any]:
+def _with_head_and_options(view: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a view of ninja's, which knows no HEAD and no OPTIONS and refuses methods in plain text."""
     if iscoroutinefunction(view):
 

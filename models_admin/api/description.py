@@ -1,6 +1,6 @@
-"""/api/docs: the HTTP API for people, made from the same schema that /api/openapi.json gives to programs.
+"""/api/docs: the HTTP API for people, made from the schema at /api/openapi.json.
 
-A page of our own, because the usual viewers are megabytes of script that want to be let through the Content-Security-Policy.
+Gantry has its own page, because the usual viewers are megabytes of script that the Content-Security-Policy forbids.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ def view(api: Api) -> Any:
 
 
 def _prose(text: str) -> str:
-    return mark_safe(comrak.render_markdown(text, render_options=_RENDERING))  # noqa: S308 (our own words, and HTML in them is escaped)
+    return mark_safe(comrak.render_markdown(text, render_options=_RENDERING))  # noqa: S308 (Gantry's own text, in which HTML is escaped)
 
 
 def _groups(document: dict[str, Any], host: str) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The operations as the page shows them, by tag, in the order of the document."""
+    """Return the operations as the page shows them, by tag, in the order of the document."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
@@ -119,8 +119,8 @@ def _object(schema: dict[str, Any], shapes: dict[str, Any], indent: str) -> str:
     lines = []
     for name, facts in schema["properties"].items():
         optional = "" if name in schema.get("required", []) or "default" not in facts else "optional. "
-        said = optional + facts.get("description", "")
-        comment = f"  // {said.strip()}" if said else ""
+        description = optional + facts.get("description", "")
+        comment = f"  // {description.strip()}" if description else ""
         lines.append(f'{inner}"{name}": {sketch(facts, shapes, inner)},{comment}')
     return "\n".join(["{", *lines, indent + "}"])
 
@@ -148,7 +148,7 @@ def _curl(
 
 
 def _example(schema: dict[str, Any], shapes: dict[str, Any]) -> Any:
-    """A small value of this shape: what is required, by its examples where it has some."""
+    """Return a small value of this schema: required fields, with the examples of the schema where it has some."""
     if "$ref" in schema:
         return _example(shapes[schema["$ref"].rpartition("/")[2]], shapes)
     if "examples" in schema:

@@ -1,4 +1,4 @@
-"""Requests that may come twice: a script whose connection died sends it again, with the same Idempotency-Key.
+"""Idempotency-Keys: a script whose connection died sends its request again, with the same key.
 
 The key is written in the transaction that writes the switch, behind the lock that orders all requests. So there is never a
 key without its switch, and of two requests with one key at the same instant the second finds the first.
@@ -33,16 +33,16 @@ class Reused(Exception):
 def once(server: int, user_id: int, key: str, asked: dict[str, Any], ask: Callable[[], Switch]) -> Switch:
     """Return the switch of a server that the user's first request with `key` led to, or what `ask()` returns now.
 
-    `asked` is what is asked for, as plain data: with other data the key is Reused. A request that is refused (`ask`
-    raises) leaves no key behind. Keys count for KEPT.
+    `asked` is what the request asks for, as plain data; raises Reused where the key came with other data. A request that is
+    refused (`ask` raises) leaves no key behind. Keys count for KEPT.
     """
-    words = json.dumps(asked, sort_keys=True).encode()
-    request = hashlib.sha256(words).hexdigest()
+    document = json.dumps(asked, sort_keys=True).encode()
+    request = hashlib.sha256(document).hexdigest()
     with transaction.atomic():
         state_row.lock(server)
-        mine = RepeatKey.objects.filter(user_id=user_id, key=key)
-        mine.filter(created_at__lt=timezone.now() - KEPT).delete()
-        first = mine.select_related("switch").first()
+        same_key = RepeatKey.objects.filter(user_id=user_id, key=key)
+        same_key.filter(created_at__lt=timezone.now() - KEPT).delete()
+        first = same_key.select_related("switch").first()
         if first is None:
             switch = ask()
             RepeatKey.objects.create(user_id=user_id, key=key, request=request, switch=switch)
@@ -53,5 +53,5 @@ def once(server: int, user_id: int, key: str, asked: dict[str, Any], ask: Callab
 
 
 def forget() -> int:
-    """Delete the keys that count no more; return how many rows went."""
+    """Delete the keys that are older than KEPT; return how many."""
     return RepeatKey.objects.filter(created_at__lt=timezone.now() - KEPT).delete()[0]

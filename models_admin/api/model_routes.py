@@ -1,4 +1,4 @@
-"""/api/models for everybody, /api/admin/models for administrators: what there is, and what is loaded."""
+"""/api/models for everybody, /api/admin/models for administrators: which models there are, and which is loaded."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from models_admin.servers import catalog, known, state_row
 router = Router()
 
 
-def shown_to(user: Any) -> QuerySet[TabbyModel]:
-    """The models that a user is shown: those in the catalog, without a permission only those visible in chat."""
+def visible_to(user: Any) -> QuerySet[TabbyModel]:
+    """Return the models in TabbyAPI that a user may see: all, or without a permission those visible in chat."""
     present = TabbyModel.objects.filter(vanished_at=None)
     return present if may_see_history(user) else present.filter(visible=True)
 
@@ -45,7 +45,7 @@ def _facts(row: TabbyModel, active: str) -> dict[str, Any]:
 def in_chat(request: HttpRequest) -> dict[str, Any]:
     """List the models that you are shown in chat, with what is noted about each. Any user may."""
     active = state_row.row(known.default()).model
-    return {"models": [_facts(each, active) for each in shown_to(request.user)]}
+    return {"models": [_facts(each, active) for each in visible_to(request.user)]}
 
 
 @router.get(
@@ -54,20 +54,20 @@ def in_chat(request: HttpRequest) -> dict[str, Any]:
 def active(request: HttpRequest) -> dict[str, Any]:
     """Show which model is loaded. Any user may."""
     now = snapshots.current(known.default())
-    row = shown_to(request.user).filter(name=now["model"]).first()
+    row = visible_to(request.user).filter(name=now["model"]).first()
     facts = _facts(row, now["model"]) if row else None
     return {
         "state": now["state"],
         "model": facts,
         "loaded_at": now["loaded_at"] if facts else None,
         "context": now["context"] if facts else None,
-        "busy_with": _shown(request.user, now["busy_with"]),
+        "busy_with": _visible_name(request.user, now["busy_with"]),
     }
 
 
-def _shown(user: Any, name: str) -> str | None:
-    """The name of a model, if this user is shown it."""
-    return name if name and shown_to(user).filter(name=name).exists() else None
+def _visible_name(user: Any, name: str) -> str | None:
+    """Return the name of a model, if this user may see it."""
+    return name if name and visible_to(user).filter(name=name).exists() else None
 
 
 @router.get("/admin/models", auth=to_read, response={200: Models, **problems()}, operation_id="list_models")

@@ -1,4 +1,4 @@
-"""Which pages are Gantry's own, by what a browser says of the page that asks: the rule for the API and for sockets."""
+"""Which pages are Gantry's own, by the Origin that a browser sends: the rule for the API and for sockets."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 def is_ours(origin: str, host: str, *, secure: bool) -> bool:
     """Whether a page from `origin` (scheme://host[:port]) may ask a Gantry that it knows as `host` (host[:port]).
 
-    Scheme, host and port count: a page that came by plain HTTP may be anybody's on the way, and another program on the same
-    machine is another site, although cookies do not tell the ports apart. `secure` says that the request came by TLS; with
-    HTTPS=true, a proxy has ended that.
+    Scheme, host and port must agree. A page that came by plain HTTP may have been changed on its way. Another program on the
+    same machine is another site, although cookies do not tell ports apart. `secure` says that the request came by TLS; with
+    HTTPS=true it did, as far as the proxy.
     """
     if origin in settings.CSRF_TRUSTED_ORIGINS:
         return True
@@ -24,7 +24,7 @@ def is_ours(origin: str, host: str, *, secure: bool) -> bool:
 
 
 def _address(origin: str, scheme: str) -> str | None:
-    """`host:port` of an origin of this scheme; None for anything else."""
+    """Return `host:port` of an origin of this scheme; None for anything else."""
     try:
         parts = urlsplit(origin)
     except ValueError:  # such as "http://["

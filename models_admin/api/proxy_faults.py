@@ -1,7 +1,7 @@
-"""What requests show of the reverse proxy in front: that it leaves out what Gantry needs, and which header or setting helps.
+"""Faults of the reverse proxy in front that requests show: which header it leaves out, and which setting helps.
 
-A page says where it was opened (Origin, or Referer), the proxy says what it passed on (Host, the scheme). Where the two
-differ, forms and sockets are refused; where both agree and sockets still do not come, Upgrade is what is missing.
+A page's Origin or Referer says where it was opened; Host and the scheme are what the proxy passed on. Where the two differ,
+forms and sockets are refused. Where both agree and sockets still do not come, the Upgrade header is missing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class ProxyFault:
-    """`kind` is "https", "host" or "upgrade"; `title` says what was seen, `hint` what to change."""
+    """A fault: `kind` is "https", "host" or "upgrade"; `title` says what a request showed, `hint` what to change."""
 
     kind: str
     title: str
@@ -34,8 +34,8 @@ NO_UPGRADE = ProxyFault(
 )
 
 
-def by_anybody(fault: ProxyFault) -> ProxyFault:
-    """The same fault, told without the addresses in it: what to keep of a request that anybody may have made up."""
+def without_addresses(fault: ProxyFault) -> ProxyFault:
+    """Return the fault without the addresses in it, as it is kept of a request that anybody may have made up."""
     if fault.kind == "https":
         return ProxyFault(
             "https",
@@ -53,7 +53,7 @@ def by_anybody(fault: ProxyFault) -> ProxyFault:
 
 
 def of_page(origin: str, host: str, *, secure: bool) -> ProxyFault | None:
-    """What differs between a page's `origin` (scheme://host[:port]) and what Gantry was asked for; None if nothing does.
+    """Return the fault where a page's `origin` (scheme://host[:port]) differs from what Gantry was asked for, else None.
 
     host: the Host header as it arrived; secure: whether the request counts as HTTPS.
     """

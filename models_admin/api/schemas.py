@@ -1,4 +1,4 @@
-"""What the HTTP API takes and gives, as the schema declares it."""
+"""The schemas of what the HTTP API takes and returns."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""/api/admin/models/switch and /unload, and /api/admin/switches: ask for a change, follow it, look back.
+"""/api/admin/models/switch and /unload, and /api/admin/switches: ask for a change, follow it, read the history.
 
-A request is answered when the work is done, or at once where that is preferred. Who waits, waits in the event loop.
+A request is answered when the switch has ended, or at once where that is preferred. It waits in the event loop.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def events(
 
 
 def _ask(request: HttpRequest, key: str | None, target: str, **how: Any) -> Row:
-    """Ask for a switch, once for each key."""
+    """Ask for a switch, once for each key. Raises HttpError where it is refused."""
     server = known.default()
     ask = partial(transitions.request, server, target, source=Source.API, user=request.user, **how)
     try:
@@ -212,7 +212,7 @@ def _answer(request: HttpRequest, response: HttpResponse, asked: Row, prefer: st
 
 
 async def _outcome(switch_id: int) -> HttpResponse:
-    """Wait for a switch to end, and say how it did."""
+    """Wait for a switch to end; return the answer, or raise HttpError where it did not succeed."""
     try:
         ended = await waiting.ended(switch_id)
     except waiting.NoWorker as error:
@@ -225,7 +225,7 @@ async def _outcome(switch_id: int) -> HttpResponse:
 
 
 def _refuse(ended: Row) -> NoReturn:
-    """Say why a switch did not come to its end: 409 when somebody cancelled it, else 502."""
+    """Raise the error of a switch that did not succeed: 409 where somebody cancelled it, else 502."""
     words = [sentence(ended.error), sentence(ended.advice), switch_text.standing(ended)]
     if ended.state == State.CANCELLED:
         raise HttpError(409, " ".join(filter(None, words)))

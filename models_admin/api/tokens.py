@@ -1,7 +1,7 @@
-"""Tokens for scripts: made, found again, revoked. Only this module writes them.
+"""Makes, finds and revokes API tokens. Only this module writes them.
 
-A token is `gantry_` and 32 random bytes; the database keeps its SHA-256. A slow hash would add nothing: no list of likely
-tokens exists that somebody could try.
+A token is `gantry_` and 32 random bytes; the database keeps its SHA-256. A slow hash would add nothing, because there is no
+list of likely tokens to try.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from models_admin.models import Token
 
 PREFIX = "gantry_"
 LONGEST = 200  # characters; what is longer is no token, and not worth hashing
-USE_IS_NOTED_AFTER = timedelta(minutes=1)
+USE_WRITTEN_EVERY = timedelta(minutes=1)
 
 
 class Scope(models.TextChoices):
@@ -32,13 +32,13 @@ class Scope(models.TextChoices):
 
 
 class Invalid(Exception):
-    """No token that counts; str() is a sentence for whoever sent it, and never has the token in it."""
+    """The token is not valid; str() is a sentence for whoever sent it, without the token."""
 
 
 def make(
     user: AbstractBaseUser, name: str, scopes: Iterable[str], expires_at: datetime | None = None
 ) -> tuple[Token, str]:
-    """Make a token of `user`; return its row, and the token itself, which nobody can ask for again."""
+    """Make a token of `user`; return its row, and the token itself, which is not kept."""
     token = PREFIX + secrets.token_urlsafe(32)
     row = Token.objects.create(
         user_id=user.pk,
@@ -55,7 +55,7 @@ def _digest(token: str) -> str:
 
 
 def find(token: str) -> Token:
-    """Return the row of a token that counts now, with its user, and note that it was used. Raises Invalid."""
+    """Return the row of a valid token, with its user, and write that it was used. Raises Invalid."""
     known = token.startswith(PREFIX) and len(token) <= LONGEST
     row = Token.objects.select_related("user").filter(digest=_digest(token)).first() if known else None
     if row is None:
@@ -66,30 +66,30 @@ def find(token: str) -> Token:
         raise Invalid(f"The token “{row}” has expired. Make a new one in the admin site.")
     if not row.user.is_active:
         raise Invalid(f"The user of the token “{row}” is no longer active.")
-    _note_use(row)
+    _write_use(row)
     return row
 
 
 def own(user: AbstractBaseUser | AnonymousUser, token: str) -> Token | None:
-    """Return the row of this token if it is the user's. Looking is no use of it."""
+    """Return the row of this token if it is the user's, valid or not. This does not count as its use."""
     if user.pk is None or not token.startswith(PREFIX) or len(token) > LONGEST:
         return None
     return Token.objects.filter(digest=_digest(token), user_id=user.pk).first()
 
 
 def valid(pk: int) -> QuerySet[Token]:
-    """The token with this number, if it counts now."""
+    """Return a query for the token with this primary key, if it is valid now."""
     unexpired = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
     return Token.objects.filter(unexpired, pk=pk, revoked_at=None, user__is_active=True)
 
 
-def _note_use(row: Token) -> None:
+def _write_use(row: Token) -> None:
     now = timezone.now()
-    if row.last_used is None or row.last_used <= now - USE_IS_NOTED_AFTER:
-        unnoted = Q(last_used=None) | Q(last_used__lte=now - USE_IS_NOTED_AFTER)
-        Token.objects.filter(unnoted, pk=row.pk).update(last_used=now)
+    if row.last_used is None or row.last_used <= now - USE_WRITTEN_EVERY:
+        outdated = Q(last_used=None) | Q(last_used__lte=now - USE_WRITTEN_EVERY)
+        Token.objects.filter(outdated, pk=row.pk).update(last_used=now)
 
 
 def revoke(rows: QuerySet[Token]) -> int:
-    """Make these tokens count no more, at once and for good; return how many did until now."""
+    """Revoke these tokens, at once and for good; return how many were not revoked yet."""
     return rows.filter(revoked_at=None).update(revoked_at=timezone.now())

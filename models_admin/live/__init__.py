@@ -1,6 +1,6 @@
-"""What pages are told while they are open: one subscription for each process, and sockets that never wait.
+"""The events that open pages are sent: one subscription for each process, and sockets that never wait.
 
-`hub` knows the sockets and the picture, `consumers` speaks with one page, `outgoing` sends within bounds.
+`hub` has the sockets and the newest snapshot, `consumers` serves one page, `outgoing` sends within bounds.
 """
 
 # The modules that other applications may import.

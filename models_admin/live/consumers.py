@@ -1,4 +1,4 @@
-"""/ws/models/: what TabbyAPI runs and how a switch goes, for any signed-in page. It takes nothing but a `ping`."""
+"""/ws/models/: what TabbyAPI runs and how a switch goes, for any signed-in page. It takes only a `ping`."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ TOO_FAST = "Too many messages at once. Wait a moment, then try again."
 
 
 class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
-    """A socket that is told of the backend's state as long as it is open.
+    """A socket that is sent the state of the backend as long as it is open.
 
     It takes one message after the other in the task that serves the socket. Channels would begin a task for each, and have a
-    thread tidy up its database connections: for channel layers and queries, which no consumer here has.
+    thread close its database connections. That serves channel layers and queries, which no consumer here has.
     """
 
     _flooded = False
@@ -40,7 +40,7 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
         receive: Callable[[], Awaitable[dict[str, Any]]],
         send: Callable[[dict[str, Any]], Awaitable[None]],
     ) -> None:
-        """Serve a socket, whose `scope` has the way out and the key of the session that opens it."""
+        """Serve a socket. Its `scope` has `outgoing` and `session_key` (see gantry_site/routing.py)."""
         self.scope, self.base_send = scope, send
         with contextlib.suppress(StopConsumer):
             while True:
@@ -48,11 +48,11 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
                 await getattr(self, message["type"].replace(".", "_"))(message)
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:
-        """Accept; close with 4401 where nobody is signed in; else send `hello` and go on telling."""
-        # What the page is told goes past the layers around this consumer: they have no say in it.
+        """Accept the socket; send `hello` and join the hub, or close with 4401 where nobody is signed in."""
+        # Events go past the layers around this consumer, which have no part in them.
         self._outgoing: Outgoing = self.scope["outgoing"]
         self._allowance = Allowance()
-        visitor = await db_threads.read(sessions.opened, self.scope["session_key"])
+        visitor = await db_threads.read(sessions.visit_of, self.scope["session_key"])
         await self.accept()
         if visitor is None:
             await self.close(NOT_SIGNED_IN)
@@ -67,7 +67,7 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
 
     @property
     def insider(self) -> bool:
-        """Whether it shows what is for administrators, too: to whoever sees it in the admin site."""
+        """Whether the page shows what is for administrators: it does to whoever may enter the admin site."""
         return self.staff
 
     async def welcome(self) -> None:
@@ -77,7 +77,7 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
         self.say({"type": "hello", "account": self.visit.user, "backend": hub.shown_to(self)})
 
     async def sign_out(self) -> None:
-        """End the socket: the session that opened it holds no longer. A page that has just gone is no error."""
+        """Close the socket with 4401: its session is no longer valid. A page that has just gone is no error."""
         try:
             await self.close(NOT_SIGNED_IN)
         except Exception as error:  # noqa: BLE001 (each server has its own exception for a socket that is closed)
@@ -87,7 +87,7 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
         hub.leave(self)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Answer a `ping` with a `pong`, the sign of life that a page looks for; nothing else is taken here."""
+        """Answer a `ping` with a `pong`, by which a page sees that its connection works; refuse anything else."""
         if not await self.allowed():
             return
         if text_data == PING:
@@ -96,7 +96,10 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
             self.refuse("unknown_type", "This socket takes only a “ping”.")
 
     async def allowed(self) -> bool:
-        """Count a frame. One too many is answered with an error, and after many of those the socket is closed."""
+        """Count a frame; return whether it is allowed.
+
+        A frame too many is answered with an error; after many of those the socket is closed with FLOODED.
+        """
         if self._flooded:
             return False
         if self._allowance.take():

@@ -1,7 +1,7 @@
-"""A switch as server-sent events: for scripts and pages that follow it without asking again and again.
+"""A switch as server-sent events, for scripts and pages that follow it without polling.
 
-An open stream is a coroutine and nothing else: no thread, and no database connection but for the moment of a look. It looks
-when the hub says that something has changed, and once a second in any case.
+An open stream is a coroutine: it has no thread, and a database connection only while it reads. It reads when the hub says
+that something has changed, and once a second in any case.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ import orjson
 from django.db import DatabaseError
 
 from models_admin import db_threads
-from models_admin.live.hub import hub, without_clockwork
+from models_admin.live.hub import hub, without_clock
 from models_admin.page_schema import Backend, Switch
 from models_admin.presentation import waiting
 
 log = logging.getLogger(__name__)
 
-PER_USER = 8  # in one web process
+PER_USER = 8  # streams in one web process
 LOOK_SECONDS = 1.0
 PING_SECONDS = 15.0
-ALLOWED_SECONDS = 2.0  # between two looks whether the reader may still look
+ALLOWED_SECONDS = 2.0  # between two checks of the reader's permission
 LAST = "ended"  # the id of the last event
 ABOUT = (
     "Server-sent events. The `data` of each is the whole switch, as `GET /api/admin/switches/{switch_id}` shows it, so that "
@@ -51,14 +51,14 @@ class TooMany(Exception):
 
 
 class Stream:
-    """The events of one switch, in bytes, for one client; counted for its user from the beginning to the end."""
+    """The events of one switch, in bytes, for one client; an open stream counts against its user's PER_USER."""
 
-    # Weak, because a client can go before its stream has begun: then nobody says that it has ended.
+    # Weak, because a client can go before its stream has begun, and then nothing removes it.
     _open: defaultdict[int, weakref.WeakSet[Stream]] = defaultdict(weakref.WeakSet)
     _opening = threading.Lock()
 
     def __init__(self, switch_id: int, user_id: int, allowed: Callable[[], bool]) -> None:
-        """`allowed` is asked every ALLOWED_SECONDS, in a thread, whether the user may still look. Raises TooMany."""
+        """`allowed` is called every ALLOWED_SECONDS, in a thread: whether the user may still follow. Raises TooMany."""
         self.switch_id = switch_id
         self.user_id = user_id
         self.allowed = allowed
@@ -84,21 +84,21 @@ class Stream:
     async def _events(self, changed: asyncio.Event) -> AsyncIterator[bytes]:
         clock = asyncio.get_running_loop().time
         shown: dict[str, Any] | None = None
-        said_at = asked_at = clock()
+        sent_at = checked_at = clock()
         while True:
             changed.clear()
-            if clock() - asked_at >= ALLOWED_SECONDS:
-                asked_at = clock()
+            if clock() - checked_at >= ALLOWED_SECONDS:
+                checked_at = clock()
                 if not await self._may_go_on():
                     return
             switch = await self._look()
-            if switch and (essence := without_clockwork(switch)) != shown:
-                shown, said_at = essence, clock()
+            if switch and (essence := without_clock(switch)) != shown:
+                shown, sent_at = essence, clock()
                 yield _event(switch)
                 if switch["finished_at"]:
                     return
-            elif clock() - said_at >= PING_SECONDS:
-                said_at = clock()
+            elif clock() - sent_at >= PING_SECONDS:
+                sent_at = clock()
                 yield b": still there\n\n"
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), LOOK_SECONDS)
@@ -106,7 +106,7 @@ class Stream:
     async def _may_go_on(self) -> bool:
         try:
             return await db_threads.read(self.allowed)
-        except DatabaseError as error:  # then there is nothing to see either
+        except DatabaseError as error:  # then nothing can be read either
             log.warning("Whether a stream may go on cannot be looked up (%s): trying again", error)
             return True
 

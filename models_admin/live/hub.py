@@ -1,11 +1,11 @@
-"""All sockets of a web process, its one subscription to the events, and its one look at the database.
+"""The hub of a web process: all its sockets, its one subscription to the events, and its one reader of the database.
 
-The look is taken when an event says that something has changed, and once a second in any case, so that pages follow the
-truth even while Redis is down. One task takes it, and tells what it has found before it looks again: sockets are told
-everything in order. A change during a look leads to one more look, which is all the throttling there is to do.
+The database is read when an event says that something has changed, and once a second in any case, so that pages follow the
+truth even while Redis is down. One task reads, and sends what it has found before it reads again, so that sockets get
+everything in order. A change while it reads leads to one more reading: no other throttling is needed.
 
-Pages are told of TabbyAPI and the switch under way (the `backend` snapshot), and of requests for models: users of their own,
-staff that there is something to look at. What a page is told is the whole state, and replaces what it had.
+Pages are sent the `backend` snapshot (TabbyAPI and the switch under way), and events about requests for models: users get
+their own requests, staff a note that one has changed. Each event has the whole state, and replaces what a page had.
 """
 
 from __future__ import annotations
@@ -33,41 +33,44 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 RETRY_SECONDS = 0.5
 SESSION_SECONDS = 1.5
-# What was written longer ago is known: pages were told, or have come since.
-LATELY = timedelta(minutes=1)
-# What moves by itself with the clock, and is no reason to send a snapshot.
-CLOCKWORK = ("elapsed_seconds", "eta_seconds")
+# Requests that were written longer ago are known to all pages: they were sent, or the pages have come since.
+RECENT = timedelta(minutes=1)
+# Fields that change with the clock alone, which is no reason to send a snapshot.
+CLOCK_FIELDS = ("elapsed_seconds", "eta_seconds")
 
 
 class Socket(Protocol):
-    """What the hub needs of a consumer."""
+    """A page's consumer, as far as the hub needs it."""
 
     visit: sessions.Visit
     staff: bool
 
     @property
     def insider(self) -> bool:
-        """Whether it shows what is for administrators, too."""
+        """Whether the page shows what is for administrators."""
 
     async def sign_out(self) -> None:
-        """End the socket: its session holds no longer."""
+        """Close the socket: its session is no longer valid."""
 
     def tell(self, text: str) -> None:
         """Send one JSON text to the page; never waits, and never raises for a page that has gone."""
 
 
 class Hub:
-    """All sockets of this process, and what they were told last."""
+    """All sockets of this process, and the newest state that they were sent.
+
+    `handlers`: by an event's kind, what to do upon it. `listeners`: called with each new snapshot.
+    """
 
     def __init__(self) -> None:
         self.sockets: set[Socket] = set()
         self._snapshot: Backend | None = None
         self._public: Backend | None = None
-        self._new: set[Socket] = set()  # they have not been told of their users' requests yet
-        self._told: dict[int, datetime] = {}  # which requests, as of when, pages have been told of
+        self._new: set[Socket] = set()  # they have not been sent their users' requests yet
+        self._sent: dict[int, datetime] = {}  # the requests that pages were sent, and as of when
         self.handlers: dict[str, Callable[[dict[str, Any]], object]] = {
-            "backend": self._nudge,
-            "requests": self._nudge,
+            "backend": self._wake,
+            "requests": self._wake,
             "catalog": self._catalog,
         }
         self.listeners: list[Callable[[Backend], None]] = []
@@ -78,11 +81,11 @@ class Hub:
     def start(self) -> None:
         """Begin to listen, in the running loop; a second call does nothing."""
         if not self._tasks:
-            work = (self._listen(), self._look(), self._see_who_has_gone())
+            work = (self._listen(), self._look(), self._end_invalid_sessions())
             self._tasks = [asyncio.create_task(each) for each in work]
 
     async def current(self) -> Backend:
-        """The snapshot, read now if there is none yet."""
+        """Return the snapshot; read it now if there is none yet."""
         if self._snapshot is None:
             self._take(await db_threads.read(snapshots.current, known.default()))
         return self.snapshot
@@ -92,22 +95,22 @@ class Hub:
 
     @property
     def snapshot(self) -> Backend:
-        """The newest one; current() has been waited for once."""
+        """The newest snapshot; call current() once before."""
         assert self._snapshot is not None  # noqa: S101
         return self._snapshot
 
     @property
     def public(self) -> Backend:
-        """Of the snapshot, what is for everybody; current() has been waited for once."""
+        """The part of the snapshot that is for everybody; call current() once before."""
         assert self._public is not None  # noqa: S101
         return self._public
 
     def shown_to(self, socket: Socket) -> Backend:
-        """The snapshot as the person behind the socket may see it."""
+        """Return the snapshot as the person behind the socket may see it."""
         return self.snapshot if socket.insider else self.public
 
     def join(self, socket: Socket) -> None:
-        """Tell this socket from now on, of its user's requests soon; its hello comes first."""
+        """Send this socket events from now on, its user's requests soon. The caller sends `hello` at once."""
         self.sockets.add(socket)
         self._new.add(socket)
         self._changed.set()
@@ -118,20 +121,20 @@ class Hub:
         self._new.discard(socket)
 
     def broadcast(self, event: ModelsEvent, insider: bool | None = None) -> None:
-        """Send one event to every socket of this process, or only to those of insiders, or of others."""
+        """Send one event to every socket of this process, or only to those of insiders (True) or of others (False)."""
         text = orjson.dumps(event).decode()
         for socket in list(self.sockets):
             if insider in (None, socket.insider):
                 socket.tell(text)
 
-    def _nudge(self, event: dict[str, Any]) -> None:
+    def _wake(self, event: dict[str, Any]) -> None:
         self._changed.set()
 
     def _catalog(self, event: dict[str, Any]) -> None:
         self.broadcast({"type": "catalog"})
 
     async def _listen(self) -> None:
-        """Take events from Redis for ever; whatever breaks is tried again."""
+        """Take events from Redis for ever; after an error, subscribe again."""
         while True:
             try:
                 async with contextlib.aclosing(events.listen()) as heard:
@@ -147,30 +150,30 @@ class Hub:
             handler(event)
 
     async def _look(self) -> None:
-        """Look, and tell what has changed, for ever; whatever breaks is tried again."""
+        """Read the state and send what has changed, for ever; after an error, try again."""
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), LOOK_SECONDS)
             self._changed.clear()
             try:
-                self._tell(await db_threads.read(snapshots.current, known.default()))
+                self._publish(await db_threads.read(snapshots.current, known.default()))
                 if self.sockets:
-                    await self._tell_of_requests()
+                    await self._publish_requests()
             except DatabaseError as error:
                 log.warning("The database cannot be read (%s): trying again", error)
                 await asyncio.sleep(RETRY_SECONDS)
-            except Exception:  # whatever it was, pages must go on being told
+            except Exception:  # whatever it was, pages must go on getting events
                 log.exception("Pages could not be told: trying again")
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _see_who_has_gone(self) -> None:
-        """End the sockets whose session has ended, wherever that happened."""
+    async def _end_invalid_sessions(self) -> None:
+        """Close the sockets whose session is no longer valid, whichever process ended it; note who is staff."""
         while True:
             await asyncio.sleep(SESSION_SECONDS)
             here = {socket: socket.visit for socket in self.sockets}
             try:
                 ended, staff = (
-                    await db_threads.read(sessions.looked_at, here.values()) if here else (set(), set())
+                    await db_threads.read(sessions.check, here.values()) if here else (set(), set())
                 )
                 for socket, visit in here.items():
                     socket.staff = visit.user in staff
@@ -186,10 +189,10 @@ class Hub:
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
-    def _tell(self, snapshot: Backend) -> None:
-        known, told = self._snapshot, self._public
+    def _publish(self, snapshot: Backend) -> None:
+        known, before = self._snapshot, self._public
         self._take(snapshot)
-        if told is None or _essence(self.public) != _essence(told):
+        if before is None or _essence(self.public) != _essence(before):
             self.broadcast(self.public, insider=False)
         if known is not None and _essence(snapshot) == _essence(known):
             return
@@ -197,29 +200,29 @@ class Hub:
         for listener in self.listeners:
             listener(snapshot)
 
-    async def _tell_of_requests(self) -> None:
-        """Tell users whose requests have changed, and pages that have just come; the database is asked for all at once."""
-        changes = await db_threads.read(asking.changed_since, timezone.now() - LATELY)
-        fresh = {user for request, user, changed in changes if self._told.get(request) != changed}
+    async def _publish_requests(self) -> None:
+        """Send requests to users whose requests have changed and to new pages; one query reads them for all."""
+        changes = await db_threads.read(asking.changed_since, timezone.now() - RECENT)
+        fresh = {user for request, user, changed in changes if self._sent.get(request) != changed}
         new = set(self._new)
         concerned = [each for each in self.sockets if each in new or each.visit.user in fresh]
         users = {each.visit.user for each in concerned}
-        news = await db_threads.read(asking.notices, users) if users else {}
-        # Known as told only now: if the reading failed, it is done again.
-        self._told = {request: changed for request, _, changed in changes}
+        notices = await db_threads.read(asking.notices, users) if users else {}
+        # Only now they count as sent: if the reading failed, it is done again.
+        self._sent = {request: changed for request, _, changed in changes}
         self._new -= new
         events: dict[int, RequestsEvent] = {
-            user: {"type": "requests", "requests": requests} for user, requests in news.items()
+            user: {"type": "requests", "requests": requests} for user, requests in notices.items()
         }
         texts = {user: orjson.dumps(event).decode() for user, event in events.items()}
         for socket in concerned:
             if socket in self.sockets:  # and has not left meanwhile
                 socket.tell(texts[socket.visit.user])
         if fresh:
-            self._tell_staff()
+            self._notify_staff()
 
-    def _tell_staff(self) -> None:
-        """Have the Models pages look: what they show takes permissions, which their own requests are checked for."""
+    def _notify_staff(self) -> None:
+        """Have the Models pages reload: what they show takes permissions, which their own requests are checked for."""
         asked: AskedEvent = {"type": "asked"}
         text = orjson.dumps(asked).decode()
         for socket in list(self.sockets):
@@ -228,17 +231,17 @@ class Hub:
 
 
 def _essence(snapshot: Backend) -> dict[str, Any]:
-    """The snapshot without what the clock alone changes."""
+    """Return the snapshot without what the clock alone changes."""
     return {
         **snapshot,
-        "switch": without_clockwork(snapshot["switch"]),
-        "last": without_clockwork(snapshot["last"]),
+        "switch": without_clock(snapshot["switch"]),
+        "last": without_clock(snapshot["last"]),
     }
 
 
-def without_clockwork(switch: Switch | None) -> dict[str, Any]:
-    """A switch without what the clock alone changes."""
-    return {name: value for name, value in (switch or {}).items() if name not in CLOCKWORK}
+def without_clock(switch: Switch | None) -> dict[str, Any]:
+    """Return a switch without what the clock alone changes."""
+    return {name: value for name, value in (switch or {}).items() if name not in CLOCK_FIELDS}
 
 
 hub = Hub()

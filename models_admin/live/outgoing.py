@@ -1,9 +1,9 @@
-"""The way out to one page: what is put on it arrives in order, and whoever puts it never waits.
+"""Sends to one page: texts arrive in order, and the sender never waits.
 
-A server may make the sender wait until the reader has taken something (uvicorn does, Daphne does not). One reader who
-takes nothing must hold up neither the reply that streams nor the other pages: then the rest of the sending goes on in a task
-of its own, and what comes meanwhile waits in memory, up to a bound. Beyond that the page is cut off; one that is still there
-connects again, and is told everything as it is by then.
+An ASGI server may make the sender wait until the reader has taken something (uvicorn does, Daphne does not). A reader that
+takes nothing must hold up neither the reply that streams nor the other pages. So the rest of the sending goes on in a task
+of its own, and what comes meanwhile waits in memory, up to MOST_WAITING. Beyond that the page is cut off. A page that is
+still there connects again, and gets the state of that moment.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
 
-MOST_WAITING = 8 * 1024 * 1024  # characters; a page's greatest greeting is a few millions
+MOST_WAITING = 8 * 1024 * 1024  # characters; the largest `hello` has a few million
 TRY_AGAIN_LATER = 1013
 
 Send = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
 
 
 class Outgoing:
-    """`send` is what the ASGI server gave; the texts are JSON."""
+    """The queue of one page's socket. `send` is the ASGI server's; the texts are JSON."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -31,23 +31,23 @@ class Outgoing:
         self._cut = False
 
     def put(self, text: str) -> None:
-        """Send `text` now, or as soon as the reader takes it. Raises what the server does for a socket that is closed."""
+        """Send `text` now, or as soon as the reader takes it. Raises what the server raises for a closed socket."""
         if self._cut:
             return
         if self._task is None:
-            rest = _begun(self._send({"type": "websocket.send", "text": text}))
+            rest = _started(self._send({"type": "websocket.send", "text": text}))
             if rest is not None:
-                self._task = asyncio.create_task(self._go_on(rest))
-                self._task.add_done_callback(_looked_at)
+                self._task = asyncio.create_task(self._send_rest(rest))
+                self._task.add_done_callback(_ignore_failure)
             return
         if self._waiting is None:
             self._waiting = deque()
         self._waiting.append(text)
         self._size += len(text)
         if self._size > MOST_WAITING:
-            self._hang_up()
+            self._cut_off()
 
-    async def _go_on(self, rest: Awaitable[None]) -> None:
+    async def _send_rest(self, rest: Awaitable[None]) -> None:
         try:
             await rest
             while self._waiting:
@@ -57,19 +57,19 @@ class Outgoing:
         finally:
             self._task = self._waiting = None
 
-    def _hang_up(self) -> None:
+    def _cut_off(self) -> None:
         self._cut = True
         self._waiting = None
         if self._task is not None:
             self._task.cancel()
         self._task = asyncio.create_task(self._send({"type": "websocket.close", "code": TRY_AGAIN_LATER}))
-        self._task.add_done_callback(_looked_at)
+        self._task.add_done_callback(_ignore_failure)
 
 
-def _begun(work: Coroutine[Any, Any, None]) -> Awaitable[None] | None:
+def _started(work: Coroutine[Any, Any, None]) -> Awaitable[None] | None:
     """Run a coroutine up to where it waits; return the rest of it, or None if it did not wait at all.
 
-    Most sending never waits, and a task for each would cost more than the sending.
+    Most sending never waits, and a task for each text would cost more than sending it.
     """
     try:
         waits_for = work.send(None)
@@ -80,7 +80,7 @@ def _begun(work: Coroutine[Any, Any, None]) -> Awaitable[None] | None:
 
 @types.coroutine
 def _rest(work: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
-    """What is left of a coroutine that waits for `waits_for` already."""
+    """Run the rest of a coroutine that already waits for `waits_for`."""
     step: Callable[[Any], Any]
     while True:
         try:
@@ -95,7 +95,7 @@ def _rest(work: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any
             return
 
 
-def _looked_at(task: asyncio.Task[None]) -> None:
-    """A page that has gone while it was sent something is no error."""
+def _ignore_failure(task: asyncio.Task[None]) -> None:
+    """Take the exception of a finished task: a page that has gone meanwhile is no error."""
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""What operators are told and do: diagnostics, metrics, checks, and the frame of the commands."""
+"""For operators: diagnostics, metrics, checks, what management commands share, and the worker's own threads."""
 
 # The modules that other applications may import.
 OFFERS = (

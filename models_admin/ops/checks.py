@@ -1,7 +1,7 @@
-"""Django's system checks: settings that cannot work, told with a hint at every start; and what is known of TabbyAPI.
+"""Django's system checks: settings that cannot work, reported at every start, and what is known of TabbyAPI.
 
-None of them needs the network. `manage.py check --database default` says what the workers last saw of TabbyAPI; `manage.py
-doctor` asks it, and everything else.
+None of them needs the network. `manage.py check --database default` reports what the workers last saw of TabbyAPI;
+`manage.py doctor` asks TabbyAPI itself, and everything else.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ POSITIVE = (
 
 
 @register()
-def the_settings(app_configs: Any, **_: Any) -> list[CheckMessage]:
-    """Settings that cannot work."""
+def settings_that_cannot_work(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    """Report settings that cannot work: gantry.E001 to E004, and W001 for a missing key."""
     found: list[CheckMessage] = []
     for server in known.all_servers():
-        found += _of_access(connections.access(server))
+        found += _access_problems(connections.access(server))
     found += [
         Error(f"{name} must be more than 0", hint="It is in seconds; see .env.example.", id="gantry.E003")
         for name in POSITIVE
@@ -44,8 +44,8 @@ def the_settings(app_configs: Any, **_: Any) -> list[CheckMessage]:
     return found
 
 
-def _of_access(access: Access) -> list[CheckMessage]:
-    """Settings with which a server cannot be asked."""
+def _access_problems(access: Access) -> list[CheckMessage]:
+    """Report an address or keys with which a server cannot be asked."""
     found: list[CheckMessage] = []
     try:
         access.base  # noqa: B018 (raises)
@@ -68,7 +68,7 @@ def _of_access(access: Access) -> list[CheckMessage]:
 
 @register(Tags.database)
 def tabbyapi_as_last_seen(app_configs: Any, databases: Any = None, **_: Any) -> list[CheckMessage]:
-    """What the workers last saw of TabbyAPI, by the database; only where one is named (`check --database default`)."""
+    """Report what the workers last saw of TabbyAPI, where a database is named (`check --database default`)."""
     if not databases:
         return []
     try:

@@ -1,4 +1,4 @@
-"""What the commands share: asking for a change of the model, watching it on a terminal or in a pipe, listing models."""
+"""What management commands share: asking for a switch, watching it on a terminal or in a pipe, listing models."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ exit status:
 """
 
 
-class Shown(OutputWrapper):
-    """Writes to people: control characters in what others have named or said are shown, and not sent to their terminal."""
+class VisibleOutput(OutputWrapper):
+    """Output for people: control characters in names and messages are made visible, not sent to the terminal."""
 
     def write(  # type: ignore[override]  # as Django's own
         self, msg: str = "", style_func: Callable[[str], str] | None = None, ending: str | None = None
@@ -46,12 +46,12 @@ class Shown(OutputWrapper):
         super().write(visible(msg), style_func, ending)
 
     def control(self, codes: str) -> None:
-        """Send control characters of our own."""
+        """Send Gantry's own control characters."""
         self.writelines([codes])  # which the stream itself does
 
 
 class Command(BaseCommand):
-    """A command with examples and exit status in its help, and without a log between its lines."""
+    """A command with examples and exit status in its help, and without log lines between its own."""
 
     epilog = ""
 
@@ -60,7 +60,7 @@ class Command(BaseCommand):
         return super().create_parser(prog_name, subcommand, epilog=self.epilog, formatter_class=raw, **kwargs)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout, self.stderr = _shown(self.stdout), _shown(self.stderr)
+        self.stdout, self.stderr = _visible_output(self.stdout), _visible_output(self.stderr)
         log = logging.getLogger("models_admin")
         level = log.level
         log.setLevel(logging.ERROR)  # what it would say is shown anyway
@@ -73,18 +73,18 @@ class Command(BaseCommand):
             log.setLevel(level)
 
     def act(self, options: dict[str, Any]) -> None:
-        """Do it."""
+        """Run the command; raises CommandError. `options` are the parsed arguments."""
         raise NotImplementedError
 
 
-def _shown(out: OutputWrapper) -> Shown:
-    shown = Shown(vars(out)["_out"])
+def _visible_output(out: OutputWrapper) -> VisibleOutput:
+    shown = VisibleOutput(vars(out)["_out"])
     shown.style_func = out.style_func
     return shown
 
 
 class ChangingCommand(Command):
-    """A command that has the loaded model changed, and watches that."""
+    """A command that asks for a switch, and watches it."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--no-wait", action="store_true", help="end as soon as the request is taken")
@@ -108,7 +108,7 @@ class ChangingCommand(Command):
     def change(
         self, target: str, options: dict[str, Any], load_options: Mapping[str, Any] | None = None
     ) -> None:
-        """Have `target` loaded ('' = unload), and watch it as far as `options` say."""
+        """Have `target` loaded ('' = unload), and watch it as far as `options` say. Raises CommandError."""
         if options["direct"] and worker_heartbeats.a_worker_is_alive():
             raise CommandError("A worker is alive, and will do it: leave out --direct.", returncode=2)
         if target and not TabbyModel.objects.filter(name=target, vanished_at=None).exists():
@@ -131,14 +131,14 @@ class ChangingCommand(Command):
             self.watch(switch, options)
 
     def watch(self, switch: Switch, options: dict[str, Any]) -> None:
-        """Show a switch until it has ended; CommandError where it did not succeed."""
+        """Show a switch until it has ended. Raises CommandError where it did not succeed."""
         screen: Screen | Lines = (
             Lines(self.stdout)
             if options["json"]
             else Screen(self.stdout, self.stderr, rewrite=self.stdout.isatty())
         )
         try:
-            last = self._followed(switch, screen, options["timeout"])
+            last = self._follow(switch, screen, options["timeout"])
         except KeyboardInterrupt:
             screen.finish()
             last = self._interrupted(switch, screen)
@@ -146,7 +146,7 @@ class ChangingCommand(Command):
             raise CommandError(f"{last['advice']} {last['standing']}".strip())
 
     def _hand_over(self, switch: Switch, *, as_json: bool) -> None:
-        """Say that it was asked for, once a worker has it or none answers; this process must not end before that."""
+        """Wait until a worker has claimed the switch, HANDOVER_SECONDS at most; then write that it was asked for."""
         deadline = time.monotonic() + HANDOVER_SECONDS
         while switch.state == State.QUEUED and not switch.owner and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -160,27 +160,27 @@ class ChangingCommand(Command):
         else:
             self.stdout.write(f"The {what} is under way (number {switch.pk}).")
 
-    def _followed(
+    def _follow(
         self, switch: Switch, screen: Screen | Lines, patience: float | None = None
     ) -> page_schema.Switch:
-        for told in waiting.follow(switch.pk, patience):  # at least once
-            screen.show(told)
+        for state in waiting.follow(switch.pk, patience):  # at least once
+            screen.show(state)
         screen.finish()
-        if not told["finished_at"]:
+        if not state["finished_at"]:
             words = f"Not ended within {patience:g} s: it goes on (number {switch.pk})."
             raise CommandError(words, returncode=TIMED_OUT)
-        return told
+        return state
 
     def _interrupted(self, switch: Switch, screen: Screen | Lines) -> page_schema.Switch:
-        """After Ctrl-C: leave it running, which ends the command, or cancel it and see it end."""
+        """After Ctrl-C, cancel the switch and return it when it has ended, or leave it running and end the command."""
         try:
             cancel = sys.stdin.isatty() and input("Cancel the switch? [y/N] ").strip().lower().startswith("y")
             if cancel:
                 transitions.cancel(switch, user=None)
-                return self._followed(switch, screen)
+                return self._follow(switch, screen)
         except transitions.SwitchRefused as error:
             self.stderr.write(str(error))
-            return self._followed(switch, screen)
+            return self._follow(switch, screen)
         except (KeyboardInterrupt, EOFError):
             pass
         raise CommandError(f"Left running: the switch goes on (number {switch.pk}).", returncode=INTERRUPTED)
@@ -194,9 +194,9 @@ def _carry_out(switch_id: int) -> None:
 
 
 def rows() -> list[dict[str, Any]]:
-    """The catalog as the commands list it.
+    """Return the catalog as the commands list it.
 
-    Each {"id", "name", "active", "parameters_b", "quantization", "vram_gb", "tags"}; what is not known is null or "".
+    Each row is {"id", "name", "active", "parameters_b", "quantization", "vram_gb", "tags"}; what is not known is null or "".
     """
     active = state_row.row(known.default()).model
     return [
@@ -214,7 +214,7 @@ def rows() -> list[dict[str, Any]]:
 
 
 def table(models: list[dict[str, Any]]) -> Iterator[str]:
-    """rows() as lines for people: ✓ marks the loaded one."""
+    """Yield the models of rows() as lines for people; ✓ marks the loaded one."""
     width = max((len(each["id"]) for each in models), default=0)
     for each in models:
         size = f"{each['parameters_b']:g}B" if each["parameters_b"] else ""
@@ -224,7 +224,7 @@ def table(models: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def list_models(command: BaseCommand, *, as_json: bool = False) -> None:
-    """Write the catalog, asked for anew where it is old."""
+    """Write the catalog, after a refresh where it is old."""
     if catalog.stale(known.default()) and (error := upkeep.refresh(known.default()).error):
         command.stderr.write(f"The list is as it was last seen. {error} {error.advice}")
     models = rows()
@@ -238,7 +238,7 @@ def list_models(command: BaseCommand, *, as_json: bool = False) -> None:
 
 
 def seconds(text: str) -> float:
-    """An argument: seconds, from 0 to 3600."""
+    """Return an argument in seconds; raises ArgumentTypeError unless it is from 0 to 3600."""
     seconds = float(text)
     if not 0 <= seconds <= 3600:
         raise argparse.ArgumentTypeError("seconds from 0 to 3600")

@@ -1,4 +1,4 @@
-"""Shows a switch that a command watches: rewritten on a terminal, in lines in a pipe, as JSON for programs."""
+"""Shows a switch that a command watches: on a terminal, in a pipe, or as JSON for programs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Lines:
     def __init__(self, out: Any) -> None:
         self.out = out
 
-    def show(self, told: Switch) -> None:
+    def show(self, switch: Switch) -> None:
         """Write the state of a switch."""
-        self.out.write(json.dumps(told))
+        self.out.write(json.dumps(switch))
         self.out.flush()
 
     def finish(self) -> None:
@@ -29,7 +29,7 @@ class Lines:
 
 
 class Screen:
-    """Shows a switch: on a terminal the line at hand is rewritten, elsewhere each line is written once.
+    """Shows a switch: on a terminal (`rewrite`) the last line is rewritten, elsewhere each line is written once.
 
     Errors go to `err`.
     """
@@ -41,9 +41,9 @@ class Screen:
         self.written: set[str] = set()
         self.open = False  # whether the cursor stands behind an unfinished line
 
-    def show(self, told: Switch) -> None:
+    def show(self, switch: Switch) -> None:
         """Show the state of a switch."""
-        for text, state in _lines(told):
+        for text, state in _lines(switch):
             settled = state in ("done", "failed", "note")
             if settled and text not in self.written:
                 self._clear()
@@ -51,7 +51,7 @@ class Screen:
                 self.written.add(text)
             elif not settled and self.rewrite:
                 self._clear()
-                self.out.write(f"{text}{_bar(told)}", ending="")
+                self.out.write(f"{text}{_bar(switch)}", ending="")
                 self.out.flush()
                 self.open = True
             elif not settled and (kind := re.sub(r"\d+", "#", text)) not in self.written:
@@ -71,15 +71,15 @@ class Screen:
             self.open = False
 
 
-def _lines(told: Switch) -> Iterator[tuple[str, str]]:
-    for line in told["lines"]:
+def _lines(switch: Switch) -> Iterator[tuple[str, str]]:
+    for line in switch["lines"]:
         text = "queued: no worker is answering" if "no worker" in line["text"] else line["text"]
         yield text, line["state"]
 
 
-def _bar(told: Switch) -> str:
-    if told["state"] not in (State.LOADING, State.ROLLING_BACK):
+def _bar(switch: Switch) -> str:
+    if switch["state"] not in (State.LOADING, State.ROLLING_BACK):
         return ""
-    filled = round(BAR * told["percent"] / 100)
-    left = f" about {told['eta_seconds']} s left" if told["eta_seconds"] else ""
+    filled = round(BAR * switch["percent"] / 100)
+    left = f" about {switch['eta_seconds']} s left" if switch["eta_seconds"] else ""
     return f" [{'█' * filled}{'·' * (BAR - filled)}]{left}"

@@ -1,7 +1,7 @@
-"""What is wrong with an installation, or may become so: for `manage.py doctor`, checks, /readyz and the Models page.
+"""Examines an installation: what is wrong, or may become so. For `manage.py doctor` and /readyz.
 
-Each examination asks one thing and says what it saw, in the system's own words, and what to do. None of them changes
-anything, none waits for more than some seconds, and none shows a key. They may be made while everything is down.
+Each examination asks one thing. Its finding says what it saw, in the system's own words, and what to do. None changes
+anything, waits for more than some seconds, or shows a key. They work while everything else is down.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from models_admin.ops.foundations import (
 from models_admin.servers import diagnosis, known, machine, state_row, worker_heartbeats
 from models_admin.servers.finding import Finding
 
-others: list[Callable[[], Iterator[Finding]]] = []  # examinations of rooms above; they may ask the database
+further_examinations: list[Callable[[], Iterator[Finding]]] = []  # of rooms above; they may read the database
 
 
-def everything() -> Iterator[Finding]:
-    """Examine all there is, one finding at least for each subject; what cannot be asked is said to be so."""
+def examine_all() -> Iterator[Finding]:
+    """Make all examinations; yield at least one finding for each subject, also for what cannot be asked."""
     yield disk()
     of_database = list(database())
     yield from of_database
     yield redis_server()
-    if of_database[0].level == "error":  # each question more would wait for it in vain
+    if of_database[0].level == "error":  # each further examination of it would wait in vain
         yield from clocks(with_database=False)
         yield from (_unknown("worker", "a worker"), _unknown("beat", "beat"))
         yield from _servers(with_history=False)
@@ -45,19 +45,22 @@ def everything() -> Iterator[Finding]:
     yield from clocks()
     yield workers()
     yield beat()
-    for examine in others:
+    for examine in further_examinations:
         yield from examine()
     yield from _servers()
 
 
 def _servers(*, with_history: bool = True) -> Iterator[Finding]:
-    """What each TabbyAPI says of itself, and the history of it."""
+    """Yield the findings on each TabbyAPI and on the history of its switches."""
     for server in known.all_servers():
         yield from diagnosis.examine(server, with_history=with_history)
 
 
 def readiness() -> dict[str, Finding]:
-    """What a running Gantry needs, by name, without asking TabbyAPI: what the workers heard of it is in the database."""
+    """Return the findings on database, disk, redis, worker and tabbyapi, by these names.
+
+    TabbyAPI is not asked: what the workers last heard of it is in the database.
+    """
     room = disk()
     if room.level == "warning":
         room = Finding("disk", "ok", room.title, room.detail)
@@ -88,7 +91,7 @@ def _unknown(name: str, what: str) -> Finding:
 
 
 def workers() -> Finding:
-    """Whether a worker has shown that it is alive."""
+    """Examine whether a worker has a heartbeat within HEARTBEAT_TTL."""
     try:
         count = Worker.objects.filter(seen_at__gte=process.oldest_alive()).count()
         last = Worker.objects.order_by("-seen_at").first()
@@ -102,7 +105,7 @@ def workers() -> Finding:
 
 
 def beat() -> Finding:
-    """Whether what is to be done regularly is done: the catalog is read every REFRESH_INTERVAL."""
+    """Examine whether the regular tasks run: the catalog is read every REFRESH_INTERVAL."""
     try:
         row = state_row.row(known.default())
         judged = row.unreachable_since is None and worker_heartbeats.a_worker_is_alive()

@@ -1,4 +1,4 @@
-"""Examinations of what Gantry stands on: its data folder, the database, Redis, and the clocks of all three."""
+"""Examines what Gantry runs on: its data folder, the database, Redis, and whether their clocks agree."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from models_admin.servers import machine
 from models_admin.servers.finding import Finding, Level
 
 PATIENCE_SECONDS = 3.0  # for each answer of Redis
-LITTLE_SPACE, HARDLY_SPACE = 2 * 1024**3, 200 * 1024**2  # bytes
+LOW_SPACE, CRITICAL_SPACE = 2 * 1024**3, 200 * 1024**2  # bytes
 PROBE = b"\0" * 64 * 1024  # what a disk must take to count as one with room
 FULL = (errno.ENOSPC, errno.EDQUOT)
 REFUSED = "Redis answers but refuses writes"
-# What Redis calls it when it refuses to write, and what to do.
+# {Redis' code for a refused write: what to do}
 REFUSALS = {
     "OOM": "It has reached its maxmemory: give it more, or empty it of what other programs keep there.",
     "READONLY": "REDIS_URL leads to a replica: let it lead to the primary.",
@@ -36,7 +36,7 @@ CLOCK_SECONDS = 2.0
 
 
 def disk() -> Finding:
-    """Whether GANTRY_DATA_DIR can be written, is nobody else's to read, and has space left."""
+    """Examine whether GANTRY_DATA_DIR can be written, is private, and has space left."""
     folder = Path(settings.DATA_DIR)
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -55,8 +55,8 @@ def disk() -> Finding:
         hint = "Let it belong to that user, or set GANTRY_DATA_DIR to another folder."
         return Finding("disk", level, title, words_of(error), hint)
     left = f"{free / 1024**3:.1f} GB free in {folder}"
-    if free < LITTLE_SPACE:
-        level = "error" if free < HARDLY_SPACE else "warning"
+    if free < LOW_SPACE:
+        level = "error" if free < CRITICAL_SPACE else "warning"
         hint = "Make room: without it, messages cannot be saved."
         return Finding("disk", level, "Little space is left", left, hint)
     if open_to_others := [each.name for each in _private_files() if each.stat().st_mode & 0o077]:
@@ -67,12 +67,12 @@ def disk() -> Finding:
 
 
 def database_is_in_folder() -> bool:
-    """Whether the database is a file."""
+    """Whether the database is SQLite's file, which is in the data folder by default."""
     return bool(settings.DATABASES[DEFAULT_DB_ALIAS]["ENGINE"] == "django.db.backends.sqlite3")
 
 
 def _private_files() -> list[Path]:
-    """The files that only Gantry's user may read, where its folder does not keep others out already."""
+    """Return the files that only Gantry's user should read; [] where the folder keeps others out already."""
     folder = Path(settings.DATA_DIR)
     if not folder.stat().st_mode & 0o077:
         return []
@@ -81,7 +81,7 @@ def _private_files() -> list[Path]:
 
 
 def database() -> Iterator[Finding]:
-    """Whether the database answers, has all migrations, and an administrator."""
+    """Examine whether the database answers, has all migrations, and has an administrator."""
     found = database_answers()
     yield found
     if found.level == "error":
@@ -106,6 +106,7 @@ def database() -> Iterator[Finding]:
 
 
 def database_answers() -> Finding:
+    """Examine whether the database answers a query."""
     engine = settings.DATABASES[DEFAULT_DB_ALIAS]["ENGINE"].rpartition(".")[2]
     try:
         with connection.cursor() as cursor:
@@ -117,11 +118,11 @@ def database_answers() -> Finding:
 
 
 def redis_server() -> Finding:
-    """Whether Redis answers, and takes what is written to it."""
+    """Examine whether Redis answers, and takes a write."""
     try:
         _redis(settings.REDIS_URL).set("gantry:probe", 1, ex=60)
     except redis.ResponseError as error:
-        # The client takes the error's code away from those that it has a class for.
+        # The client removes the code from errors that it has a class for.
         code = {redis.exceptions.OutOfMemoryError: "OOM", redis.exceptions.ReadOnlyError: "READONLY"}.get(
             type(error), ""
         )
@@ -144,25 +145,25 @@ def redis_server() -> Finding:
 
 @cache
 def _redis(url: str) -> redis.Redis:
-    """The client, which keeps its connection: a web process asks every other second."""
+    """Return the client, which keeps its connection: a web process asks every other second."""
     return redis.Redis.from_url(url, socket_timeout=PATIENCE_SECONDS, socket_connect_timeout=PATIENCE_SECONDS)
 
 
 def clocks(*, with_database: bool = True) -> Iterator[Finding]:
-    """Whether the clocks of this machine, Redis and the database agree: heartbeats are compared across machines."""
+    """Examine whether the clocks of this machine, Redis and PostgreSQL agree: heartbeats are compared across machines."""
     apart: dict[str, float] = {}
     try:
         seconds, micro = _redis(settings.REDIS_URL).time()
         apart["Redis"] = seconds + micro / 1e6 - time.time()
     except (redis.RedisError, OSError):
-        pass  # said elsewhere
+        pass  # another finding reports it
     if with_database and connection.vendor == "postgresql":
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
                 apart["the database"] = float(cursor.fetchone()[0]) - time.time()
         except DatabaseError:
-            pass  # said elsewhere
+            pass  # another finding reports it
     for name, difference in apart.items():
         if abs(difference) > CLOCK_SECONDS:
             where = "ahead" if difference > 0 else "behind"
@@ -176,7 +177,7 @@ def clocks(*, with_database: bool = True) -> Iterator[Finding]:
 
 
 def words_of(error: Exception) -> str:
-    """The first line of an error's own words, without what a URL may carry."""
+    """Return the first line of an error's own words, without Redis' address and the database's password."""
     words = str(error).strip().split("\n")[0][:300] or type(error).__name__
     for url in (settings.REDIS_URL, str(settings.DATABASES[DEFAULT_DB_ALIAS].get("PASSWORD") or "")):
         if url:

@@ -1,6 +1,6 @@
-"""What /metrics tells Prometheus. Any web process answers for all: rows come from the database, the rest from counters.py.
+"""The metrics of /metrics. Any web process answers for all: they come from the database and from counters.py.
 
-Switches that have ended never change, so each process adds those up once and reads only new ones at the next scrape.
+Switches that have ended never change, so each process counts each of them once and reads only new ones at the next scrape.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ STEP_BOUNDS = (0.1, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 900)
 
 
 def exposition() -> tuple[bytes, str]:
-    """Return the metrics as text, and its content type. Never raises for a database or Redis that is down: it says so."""
-    return generate_latest(_Everything()), CONTENT_TYPE_LATEST
+    """Return the metrics in Prometheus' text format, and its content type; a database or Redis that is down is a metric."""
+    return generate_latest(_Registry()), CONTENT_TYPE_LATEST
 
 
-class _Everything:
-    """What prometheus_client takes for a registry."""
+class _Registry:
+    """All metrics, as prometheus_client's registry."""
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics, each once."""
@@ -101,9 +101,9 @@ def _of_database() -> Iterator[Metric]:
     yield _gauge("workers", "Celery workers that are alive.", alive)
     replying = sum(gate.in_flight(row.pk) for row in rows)
     yield _gauge("replies_in_flight", "Replies that are being written (leases).", replying)
-    wanted = demand.now()
-    yield _gauge("queue_length", "Messages that wait for a reply.", wanted.waiting)
-    age = (now - wanted.oldest).total_seconds() if wanted.oldest else 0.0
+    waiting = demand.now()
+    yield _gauge("queue_length", "Messages that wait for a reply.", waiting.waiting)
+    age = (now - waiting.oldest).total_seconds() if waiting.oldest else 0.0
     yield _gauge("queue_oldest_seconds", "How long the oldest of them has waited.", max(0.0, age))
     asked = ModelRequest.objects.filter(state=RequestState.OPEN).count()
     yield _gauge("model_requests_open", "Users' requests for a model that nobody has answered.", asked)
@@ -111,7 +111,7 @@ def _of_database() -> Iterator[Metric]:
 
 
 class _Switches:
-    """The history, added up."""
+    """The counts of all switches that have ended."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -119,7 +119,7 @@ class _Switches:
 
     def _forget(self) -> None:
         self._seen = 0
-        # All that may come stand there from the beginning, as 0: else nobody would see the first one as an increase.
+        # Every label begins with 0: else Prometheus would not see the first switch as an increase.
         self._ended: Counter[tuple[str, str, str]] = Counter(
             {(kind, state.value, source.value): 0 for kind, source in _KINDS for state in ENDED}
         )
@@ -127,7 +127,7 @@ class _Switches:
         self._drift = self._cut = 0
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what has ended, with what is new since the last time."""
+        """Add what has ended since the last time; yield the metrics."""
         running = Switch.objects.filter(state__in=ACTIVE)
         with self._lock:
             # In this order: a switch that comes between the two is not among those that have ended.

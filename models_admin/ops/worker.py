@@ -1,8 +1,8 @@
-"""What each worker does by itself, whether Redis brings it tasks or not. The database says what is to be done.
+"""The threads of each worker, which work from the database, whether or not Redis brings tasks.
 
-Celery's tasks make it quicker: a switch begins at once instead of within some seconds. Three threads of the worker's
-process show that it is alive, carry out the switches that nobody carries out, and do the regular tasks where beat's do
-not come. Several workers may see the same switch: the claim, one guarded UPDATE, lets one of them have it.
+Celery's tasks make things quicker: a switch begins at once instead of within some seconds. Three threads of the worker's
+process write its heartbeat, carry out the switches that nobody carries out, and run the regular tasks that beat does not
+bring. Several workers may see the same switch: the claim, one guarded UPDATE, lets one of them have it.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from models_admin.switching import ownership, runner
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS, LOOK_SECONDS = 2.0, 1.0
-# A regular task is taken for lost after so many of its periods, and so many seconds at least: other workers get some.
+# A regular task is taken for missed after so many of its periods, and so many seconds at least: other workers get some.
 PERIODS, LEAST_SECONDS = 3.0, 15.0
-# How long an end waits for switches that end just now; whatever is left undone is taken up by another worker.
+# How long stop() waits for switches that are about to end; another worker adopts the others.
 FINISH_SECONDS = 3.0
 
 
 class _Loop(threading.Thread):
-    """Does `work` every few seconds until stopped; what goes wrong is tried again."""
+    """A thread that runs `work` every few seconds until `ended` is set; an error is logged, and `work` is tried again."""
 
     def __init__(self, name: str, work: Callable[[], None], seconds: float) -> None:
         super().__init__(name=name, daemon=True)
@@ -54,60 +54,62 @@ class WorkerLoop:
     """The threads of one worker's process."""
 
     def __init__(self) -> None:
-        self._shown = False
-        self._at_work: dict[int, threading.Thread] = {}
+        self._announced = False
+        self._running: dict[int, threading.Thread] = {}
         now = time.monotonic()
-        self._came = dict.fromkeys((each["task"] for each in settings.CELERY_BEAT_SCHEDULE.values()), now)
-        self._by_itself: set[str] = set()
+        self._last_came = dict.fromkeys(
+            (each["task"] for each in settings.CELERY_BEAT_SCHEDULE.values()), now
+        )
+        self._without_beat: set[str] = set()
         self._loops = [
-            _Loop("heartbeat", self._show, BEAT_SECONDS),
-            _Loop("look for switches", self._take_up, LOOK_SECONDS),
-            _Loop("look at regular tasks", self._make_up, LOOK_SECONDS),
+            _Loop("heartbeat", self._beat, BEAT_SECONDS),
+            _Loop("look for switches", self._adopt_orphans, LOOK_SECONDS),
+            _Loop("look at regular tasks", self._run_missed_tasks, LOOK_SECONDS),
         ]
 
     def start(self) -> None:
-        """Begin."""
+        """Start the threads."""
         for loop in self._loops:
             loop.start()
 
     def stop(self) -> None:
-        """End, and take this worker's name off the list."""
+        """Stop the threads, and delete this worker's heartbeat."""
         for loop in self._loops[1:]:
             loop.ended.set()
         ends = time.monotonic() + FINISH_SECONDS
-        self._loops[1].join(FINISH_SECONDS)  # it begins no other
-        for thread in list(self._at_work.values()):
+        self._loops[1].join(FINISH_SECONDS)  # from now on it adopts no switch
+        for thread in list(self._running.values()):
             thread.join(max(0.0, ends - time.monotonic()))
-        self._loops[0].ended.set()  # shown to be alive until then
+        self._loops[0].ended.set()  # the heartbeat goes on until then
         self._loops[0].join(timeout=5)
         worker_heartbeats.leave()
         connection.close()
 
-    def came(self, task: str) -> None:
-        """Note that Celery brought a regular task."""
-        if task in self._came:
-            self._came[task] = time.monotonic()
-            self._by_itself.discard(task)
+    def task_came(self, task: str) -> None:
+        """Note that Celery brought the task of this name, if it is a regular one."""
+        if task in self._last_came:
+            self._last_came[task] = time.monotonic()
+            self._without_beat.discard(task)
 
-    def _show(self) -> None:
-        """Say that this worker lives; at first also that it comes. The first of all asks TabbyAPI what there is."""
-        if self._shown:
+    def _beat(self) -> None:
+        """Write the heartbeat. With the first, look_after is due at once, and in Gantry's first worker the catalog too."""
+        if self._announced:
             worker_heartbeats.beat()
             return
         starts = worker_heartbeats.begin()
-        self._shown = True
-        self._came["models_admin.tasks.look_after"] = -math.inf
+        self._announced = True
+        self._last_came["models_admin.tasks.look_after"] = -math.inf
         if starts:
-            self._came["models_admin.tasks.refresh_catalog"] = -math.inf
+            self._last_came["models_admin.tasks.refresh_catalog"] = -math.inf
 
-    def _take_up(self) -> None:
+    def _adopt_orphans(self) -> None:
         """Carry out the switches that nobody carries out."""
         orphans = [each for server in known.all_servers() for each in ownership.orphans(server)]
         for switch_id in orphans:
-            if switch_id not in self._at_work:
+            if switch_id not in self._running:
                 name = f"switch {switch_id}"
                 thread = threading.Thread(target=self._carry_out, args=(switch_id,), name=name, daemon=True)
-                self._at_work[switch_id] = thread
+                self._running[switch_id] = thread
                 thread.start()
 
     def _carry_out(self, switch_id: int) -> None:
@@ -117,17 +119,17 @@ class WorkerLoop:
         except Exception as error:
             log.warning("Switch %s could not be carried out (%s)", switch_id, error, exc_info=error)
         finally:
-            self._at_work.pop(switch_id, None)
+            self._running.pop(switch_id, None)
             connection.close()
 
-    def _make_up(self) -> None:
-        """Do the regular tasks that Celery has not brought for a while, and go on with them until it brings them again."""
+    def _run_missed_tasks(self) -> None:
+        """Run the regular tasks that Celery has not brought for a while, each period until it brings them again."""
         for entry in settings.CELERY_BEAT_SCHEDULE.values():
             name, period = entry["task"], float(entry["schedule"])
-            patience = period if name in self._by_itself else max(PERIODS * period, LEAST_SECONDS)
-            if time.monotonic() - self._came[name] > patience:
-                self._came[name] = time.monotonic()
-                self._by_itself.add(name)
+            patience = period if name in self._without_beat else max(PERIODS * period, LEAST_SECONDS)
+            if time.monotonic() - self._last_came[name] > patience:
+                self._last_came[name] = time.monotonic()
+                self._without_beat.add(name)
                 current_app.tasks[name]()
 
 
@@ -136,21 +138,21 @@ _loop: WorkerLoop | None = None
 
 @signals.worker_init.connect
 def start(**_: object) -> None:
-    """Begin with the process, whether Redis can be reached or not."""
-    global _loop  # noqa: PLW0603 (one worker a process, told by signals)
+    """Start the threads with the worker's process, whether or not Redis can be reached."""
+    global _loop  # noqa: PLW0603 (one worker a process; Celery's signals start it)
     _loop = WorkerLoop()
     _loop.start()
 
 
 @signals.task_prerun.connect
 def note(sender: Any = None, **_: object) -> None:
-    """Celery brought a task."""
+    """Note that Celery brought a task."""
     if _loop is not None and sender is not None:
-        _loop.came(sender.name)
+        _loop.task_came(sender.name)
 
 
 @signals.worker_shutting_down.connect
 def stop(**_: object) -> None:
-    """End with the process."""
+    """Stop the threads with the process."""
     if _loop is not None:
         _loop.stop()

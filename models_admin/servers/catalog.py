@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from models_admin.downloads import batches
 from models_admin.models import TabbyModel
 from models_admin.servers import names, state_row
 from models_admin.tabby.client import TabbyClient
@@ -53,13 +54,12 @@ def write(server: int, listed: list[str], gone: list[str]) -> list[str]:
     return added
 
 
-def _batches(names: Iterable[str]) -> Iterator[list[str]]:
+def _batches(names: Iterable[str]) -> Iterator[Sequence[str]]:
     """Yield the names in lists, always in the same order, so that two processes that write do not deadlock."""
-    ordered = sorted(set(names))
-    return (ordered[at : at + BATCH] for at in range(0, len(ordered), BATCH))
+    return batches(sorted(set(names)), BATCH)
 
 
-def _mark(names: list[str], **fields: Any) -> None:
+def _mark(names: Sequence[str], **fields: Any) -> None:
     with transaction.atomic():
         rows = TabbyModel.objects.filter(name__in=names).order_by("name").select_for_update()
         TabbyModel.objects.filter(pk__in=list(rows.values_list("pk", flat=True))).update(**fields)

@@ -11,7 +11,7 @@ from control_rows import LLAMA, MISTRAL, QWEN, Worked, running
 from django.core.management import CommandError, call_command
 
 from models_admin.models import Server, Source, State, Switch, TabbyModel, Worker
-from models_admin.ops.command import Screen, Shown
+from models_admin.ops.command import Screen, VisibleOutput
 
 Catalog = dict[str, TabbyModel]
 Start = Callable[..., Worked]
@@ -161,7 +161,7 @@ STEPS = [
 
 def shown(*steps: dict[str, Any], rewrite: bool) -> str:
     out = io.StringIO()
-    screen = Screen(Shown(out), Shown(out), rewrite=rewrite)
+    screen = Screen(VisibleOutput(out), VisibleOutput(out), rewrite=rewrite)
     for step in steps or STEPS:
         screen.show(step)
     screen.finish()

@@ -14,8 +14,8 @@ from models_admin.ops.worker import WorkerLoop
 def left(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Set when the worker takes its name off the list. One switch is carried out by nobody."""
     left = threading.Event()
-    monkeypatch.setattr(WorkerLoop, "_show", lambda self: None)
-    monkeypatch.setattr(WorkerLoop, "_make_up", lambda self: None)
+    monkeypatch.setattr(WorkerLoop, "_beat", lambda self: None)
+    monkeypatch.setattr(WorkerLoop, "_run_missed_tasks", lambda self: None)
     monkeypatch.setattr(worker.ownership, "orphans", lambda server: [7])
     monkeypatch.setattr(worker.worker_heartbeats, "leave", left.set)
     return left

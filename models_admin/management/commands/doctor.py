@@ -1,4 +1,4 @@
-"""`manage.py doctor`: examine this installation, and say what is wrong and what to do."""
+"""`manage.py doctor`: examines this installation, and writes what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Command(command.Command):
         parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
 
     def act(self, options: dict[str, Any]) -> None:
-        logging.disable(logging.WARNING)  # what would be logged is said anyway
+        logging.disable(logging.WARNING)  # the findings say it anyway
         try:
             broken = self._as_json() if options["json"] else self._as_lines()
         finally:
@@ -41,7 +41,7 @@ class Command(command.Command):
             raise SystemExit(1)
 
     def _as_json(self) -> bool:
-        found = list(diagnostics.everything())
+        found = list(diagnostics.examine_all())
         broken = any(each.level == "error" for each in found)
         self.stdout.write(
             json.dumps({"ok": not broken, "findings": [each.as_dict() for each in found]}, indent=2)
@@ -50,7 +50,7 @@ class Command(command.Command):
 
     def _as_lines(self) -> bool:
         counts = dict.fromkeys(MARKS, 0)
-        for each in diagnostics.everything():
+        for each in diagnostics.examine_all():
             counts[each.level] += 1
             self.stdout.write(
                 f"{MARKS[each.level]} {each.title}{f' ({each.detail})' if each.level == 'ok' and each.detail else ''}"

@@ -1,4 +1,4 @@
-"""`manage.py models`: list TabbyAPI's models."""
+"""`manage.py models`: lists TabbyAPI's models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`manage.py refresh_models`: ask TabbyAPI for its models now."""
+"""`manage.py refresh_models`: asks TabbyAPI for its models now."""
 
 from __future__ import annotations
 

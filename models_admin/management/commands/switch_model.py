@@ -1,4 +1,4 @@
-"""`manage.py switch_model NAME`: have a worker load another model, and watch it."""
+"""`manage.py switch_model NAME`: has a worker load another model, and watches it."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ examples:
         if options["list"]:
             command.list_models(self, as_json=options["json"])
         elif options["watch"]:
-            self._join(options)
+            self._watch_running(options)
         else:
             self.change(options["name"], options, _load_options(options["options"]))
 
-    def _join(self, options: dict[str, Any]) -> None:
+    def _watch_running(self, options: dict[str, Any]) -> None:
         switch = transitions.active(known.default())
         if switch is None:
             self.stderr.write("No switch is under way.")
@@ -66,7 +66,7 @@ examples:
 
 
 def _load_options(words: list[str]) -> dict[str, Any]:
-    """`['{"vision": true}']` or `["vision=true", "cache_mode=Q8"]` → the options; what they mean is checked later."""
+    """`['{"vision": true}']` or `["vision=true", "cache_mode=Q8"]` → the options, unchecked. Raises CommandError."""
     found: dict[str, Any] = {}
     for word in words:
         name, given, value = word.partition("=")
@@ -90,7 +90,7 @@ def _json(text: str) -> dict[str, Any]:
 
 
 def _value(text: str) -> Any:
-    """A number, truth value, list or object where it is one in JSON, else the words themselves (`Q8`)."""
+    """Return the value of `text` as JSON, or the text itself where it is none (`Q8`)."""
     try:
         return json.loads(text)
     except ValueError:

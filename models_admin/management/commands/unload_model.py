@@ -1,4 +1,4 @@
-"""`manage.py unload_model`: have a worker unload the model, and watch it."""
+"""`manage.py unload_model`: has a worker unload the model, and watches it."""
 
 from __future__ import annotations
 
