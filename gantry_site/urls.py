@@ -9,7 +9,7 @@ from django.urls import include, path
 from chat.api import router
 from gantry_site import refusals
 from gantry_site.sign_in_pages import AdminSignInForm, SignInForm
-from models_admin.admin.request_pages import moved as requests_before
+from models_admin.admin.request_pages import redirect_former as former_requests
 from models_admin.api import description
 from models_admin.api.app import api
 from models_admin.api.request_routes import router as requests_router
@@ -32,8 +32,8 @@ urlpatterns = [
     path("accounts/login/", sign_in, name="login"),
     path("accounts/signed-out/", signed_out, name="signed-out"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
-    path("admin/models_admin/wish/<path:rest>", requests_before),
-    path("admin/models_admin/wish/", requests_before),
+    path("admin/models_admin/wish/<path:rest>", former_requests),
+    path("admin/models_admin/wish/", former_requests),
     path("admin/", admin.site.urls),
     path("api/docs", description.view(api), name="api-docs"),
     path("api/", api.urls),

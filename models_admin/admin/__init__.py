@@ -1,6 +1,7 @@
-"""The pages of the admin site: a module for each. Django looks here for them; `model_list` brings the others along."""
+"""The pages of the admin site: a module for each. Django imports this one; `model_list` imports the others."""
 
 from models_admin.admin import model_list
 
 __all__ = ["model_list"]
-OFFERS = ("request_pages",)  # to other applications
+# The modules that other applications may import.
+OFFERS = ("request_pages",)

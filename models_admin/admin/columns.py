@@ -1,4 +1,4 @@
-"""The columns of the Models page, for one request: a row's cells depend on what runs and on who looks."""
+"""The columns of the Models page, for one request: cells depend on what is loaded and on the user's permissions."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Column = Callable[[TabbyModel], str | bool]
 
 
 def moment(when: datetime) -> SafeString:
-    """Return a time as an element that the page's script puts into the reader's own time zone."""
+    """Return a time as a <time> element, which the page's script puts into the reader's own time zone."""
     local = timezone.localtime(when)
     return format_html('<time datetime="{}">{}</time>', local.isoformat(), date_format(local, "j M Y, H:i"))
 
 
 class Columns:
-    """Reads what runs once; then one method a column."""
+    """The columns of one page: what is loaded is read once, and each column is a method."""
 
     def __init__(self, server: int, request: HttpRequest) -> None:
         row = state_row.row(server)
@@ -41,7 +41,7 @@ class Columns:
         self.may_unload = permissions.may_unload(request.user)
 
     def shown(self) -> list[str | Column]:
-        """The columns, in their order; without the buttons for who may press none."""
+        """Return the columns in their order, without the buttons for users who may press none."""
         columns: list[str | Column] = [self.model, self.status, self.size, self.usual, self.last_loaded]
         return [*columns, self.control] if self.may_switch or self.may_unload else columns
 

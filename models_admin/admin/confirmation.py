@@ -1,4 +1,4 @@
-"""What a change of the loaded model would mean, in words: for the page, and the dialog, that asks before it."""
+"""What a switch or unload would mean, in words: for the page or dialog that asks for confirmation."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ from models_admin.switching import demand
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """GB that a model probably needs (None: not known), what its name then does not tell, GB there are (0: not known)."""
+    """GPU memory: GB that a model needs, as estimated by its name, and GB that there are (GANTRY_VRAM_GB).
+
+    `needed` is None where the name lacks `missing`, such as “the size”; `available` is 0 where it is not known.
+    """
 
     needed: float | None
-    untold: str
-    there: float
+    missing: str
+    available: float
 
     @property
     def too_big(self) -> bool:
         """Whether it probably does not fit."""
-        return self.needed is not None and 0 < self.there < self.needed
+        return self.needed is not None and 0 < self.available < self.needed
 
 
 def of_switch(server: int, snapshot: Backend, model: TabbyModel) -> dict[str, Any]:
-    """What a switch to `model` would mean for a server, by its snapshot: facts that the confirmation's template shows."""
+    """Return what the confirmation's template shows of a switch to `model`, by a server's snapshot."""
     unload = estimates.unload_seconds(server) if snapshot["model"] else 0.0
     known = Switch.objects.filter(server_id=server, target=model.name, state=State.SUCCEEDED).exists()
     basis = "going by its past loads" if known else "usual for its size"
@@ -47,7 +50,7 @@ def of_switch(server: int, snapshot: Backend, model: TabbyModel) -> dict[str, An
 
 
 def of_unload(server: int, snapshot: Backend) -> dict[str, Any]:
-    """The same of an unload."""
+    """Return what the confirmation's template shows of an unload."""
     return {
         "title": f"Unload {snapshot['model']}?" if snapshot["model"] else "Unload?",
         "button": "Unload",
@@ -58,7 +61,7 @@ def of_unload(server: int, snapshot: Backend) -> dict[str, Any]:
 
 
 def takes(seconds: float, basis: str, replying: int) -> str:
-    """How long the change takes, what that is known from, and what replies in flight may add."""
+    """Return how long it takes, such as “about 20 s (usual for its size), after up to 20 s for the reply in flight”."""
     words = f"about {estimates.rounded(seconds)} s"
     if basis:
         words += f" ({basis})"
@@ -69,7 +72,7 @@ def takes(seconds: float, basis: str, replying: int) -> str:
 
 
 def in_use(*, loaded: bool, replying: int, waiting: int, people: int) -> str:
-    """Who uses the model or waits for one, such as “1 reply in flight, 3 messages waiting (2 people)”."""
+    """Return who uses the model or waits for one, such as “1 reply in flight, 3 messages waiting (2 people)”."""
     parts = []
     if replying or loaded:
         parts.append(_count(replying, "reply in flight", "replies in flight"))
@@ -80,7 +83,7 @@ def in_use(*, loaded: bool, replying: int, waiting: int, people: int) -> str:
 
 
 def obstacle(snapshot: Backend, model: TabbyModel | None) -> str:
-    """Why the change (None: an unload) cannot be made now; '' if it can."""
+    """Return why a switch to `model` (None: an unload) cannot be made now; '' if it can."""
     running = snapshot["switch"]
     if running:
         what = f"a switch to {running['target']}" if running["target"] else "an unload"
@@ -110,9 +113,9 @@ def _demand(snapshot: Backend) -> dict[str, Any]:
 def _memory(model: TabbyModel) -> Memory:
     match model.parameters_b is None, model.bits is None:
         case True, True:
-            untold = "size and quantization"
+            missing = "size and quantization"
         case True, False:
-            untold = "the size"
+            missing = "the size"
         case _:
-            untold = "the quantization"
-    return Memory(names.vram_gb(model.parameters_b, model.bits), untold, settings.GANTRY_VRAM_GB)
+            missing = "the quantization"
+    return Memory(names.vram_gb(model.parameters_b, model.bits), missing, settings.GANTRY_VRAM_GB)

@@ -1,4 +1,4 @@
-"""The history of switches as CSV: a line for each, the newest first."""
+"""The history of switches as CSV: a line for each switch."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ COLUMNS = (
     "number", "asked", "started", "ended", "by", "source", "rule", "from", "to", "outcome", "loaded after it",
     "replies cut", "options", "differences", *(f"seconds {step.label.lower()}" for step in STEPS), "error",
 )  # fmt: skip
-# A formula begins with one of these, also in full width. Blanks, line feeds and what is not seen may stand before it: some
-# spreadsheets drop those. A tab or a return at the beginning is never harmless.
+# A formula begins with = + - or @, also in full width. Blanks, line feeds and invisible characters may stand before it: some
+# spreadsheets drop those. A tab or a carriage return at the beginning is always dangerous.
 _FORMULA = re.compile(
     r"[\t\r\n]|[\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]*[=+\-@＝＋－＠]"
 )
 
 
-def written(rows: QuerySet[Switch]) -> Iterator[str]:
-    """Yield the first MOST of `rows` as CSV, times in ISO 8601, some lines at a time. Which rows these are, and in which
-    order, is asked first.
+def csv_parts(rows: QuerySet[Switch]) -> Iterator[str]:
+    """Yield the first MOST of `rows`, in their order, as CSV with a header, some lines at a time; times are in ISO 8601.
+
+    The ids of all rows are read first, so that the order does not change meanwhile.
     """
     yield _lines([COLUMNS])
     for batch in batches(rows.values_list("pk", flat=True)[:MOST]):
         found = Switch.objects.select_related("requested_by").in_bulk(batch)
-        yield _lines(map(_disarmed, _line(found[pk])) for pk in batch if pk in found)
+        yield _lines(map(_without_formula, _line(found[pk])) for pk in batch if pk in found)
 
 
 def _lines(rows: Iterable[Iterable[Any]]) -> str:
@@ -67,6 +68,6 @@ def _line(row: Switch) -> tuple[Any, ...]:
     )
 
 
-def _disarmed(value: T) -> T | str:
-    """Return `value`, a text that could be a formula with an apostrophe before it, which spreadsheets do not show."""
+def _without_formula(value: T) -> T | str:
+    """Return `value`; a text that could be a formula gets an apostrophe in front, which spreadsheets do not show."""
     return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value

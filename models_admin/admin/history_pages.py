@@ -1,4 +1,4 @@
-"""The history of switches in the admin site: to read, to take along as CSV, and as pictures."""
+"""The history of switches in the admin site: a list, a CSV download, and plots."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from models_admin.switching.admin_log import WHERE
 
 
 class ByState(admin.ChoicesFieldListFilter):
-    """The states, each with a capital."""
+    """Filters by state; each label begins with a capital."""
 
     def choices(self, changelist: Any) -> Any:
         return [
@@ -38,19 +38,19 @@ class ByState(admin.ChoicesFieldListFilter):
         ]
 
     def words(self, label: str) -> str:
-        """What is read for a choice's own label."""
+        """Return what is shown for a choice's own label."""
         return label
 
 
 class BySource(ByState):
-    """Where a switch was asked for, in the words of the other pages."""
+    """Filters by where a switch was asked for, in the words of the other pages."""
 
     def words(self, label: str) -> str:
         return {source.label: WHERE[source] for source in Source}.get(label, label)
 
 
 class ByDate(admin.DateFieldListFilter):
-    """When it was asked for."""
+    """Filters by when a switch was asked for."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -58,7 +58,7 @@ class ByDate(admin.DateFieldListFilter):
 
 
 class ByModel(admin.SimpleListFilter):
-    """The models that were switched to."""
+    """Filters by the model that was switched to."""
 
     title = "model"
     parameter_name = "target"
@@ -99,13 +99,13 @@ class SwitchAdmin(ReadOnlyPages[Switch]):
         return [*own, *super().get_urls()]
 
     def get_fields(self, request: HttpRequest, obj: Switch | None = None) -> tuple[str, ...]:
-        """Leave out what there is not."""
-        said = {
+        """Leave out the fields that this switch has no value for."""
+        present = {
             "cause": bool(obj and obj.cause_id),
             "really": bool(obj and obj.card),
             "advice": bool(obj and obj.advice),
         }
-        return tuple(name for name in self.fields if said.get(name, True))
+        return tuple(name for name in self.fields if present.get(name, True))
 
     def change_view(
         self,
@@ -118,7 +118,7 @@ class SwitchAdmin(ReadOnlyPages[Switch]):
         return super().change_view(request, object_id, form_url, more)
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
-        """The history as CSV, filtered and searched as the list is."""
+        """Download the history as CSV, filtered and searched as the list is."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         try:
@@ -126,10 +126,10 @@ class SwitchAdmin(ReadOnlyPages[Switch]):
         except IncorrectLookupParameters:  # as the list itself does it
             return HttpResponseRedirect(f"{reverse('admin:models_admin_switch_changelist')}?{ERROR_FLAG}=1")
         name = f"switches-{timezone.now():%Y-%m-%d}.csv"
-        return Download(name, history_csv.written(rows), "text/csv")
+        return Download(name, history_csv.csv_parts(rows), "text/csv")
 
     def plots_view(self, request: HttpRequest) -> HttpResponse:
-        """Load times per model, and what was loaded when."""
+        """Show plots: load times per model, and what was loaded when."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         loads, load_axis = plots.load_times(known.default())

@@ -1,4 +1,4 @@
-"""What the admin site's lists have in common: a title of their own, and some that are read and not edited."""
+"""What the admin site's lists share: a title of their own, and a base for lists that are read only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ else:  # at run time it takes no parameter
 
 
 class ListPages(_Base[M]):
-    """A list, headed by `listed_as`; where it is empty, its template says `empty_words`."""
+    """A list with the title `listed_as`; where it is empty, its template shows `empty_words`."""
 
     listed_as = ""
     empty_words = ""

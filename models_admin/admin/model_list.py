@@ -1,4 +1,4 @@
-"""The admin site's pages for models and switches: what is listed, shown and editable, and who may see it."""
+"""The admin site's list and form of models: what is shown and editable, and who may see it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from models_admin.admin import history_pages, load_times, request_pages, rule_pages, token_pages
+from models_admin.admin import history_pages, request_pages, rule_pages, size_guide, token_pages
 from models_admin.admin.columns import Column, Columns
 from models_admin.admin.models_page import ModelPages
 from models_admin.admin.option_fields import OptionFields, offered
@@ -32,7 +32,7 @@ admin.site.index_title = "Administration"
 
 
 class InTabby(admin.SimpleListFilter):
-    """Models that have gone leave the list; they are kept, and can be asked for."""
+    """Filters out models that have gone from TabbyAPI, unless they are asked for."""
 
     title = "status"
     parameter_name = "status"
@@ -57,7 +57,7 @@ class InTabby(admin.SimpleListFilter):
 
 
 class ByFamily(admin.SimpleListFilter):
-    """The values that there are; without the empty one, whose link would have no words."""
+    """Filters by the families in the catalog."""
 
     title = parameter_name = "family"
 
@@ -70,13 +70,13 @@ class ByFamily(admin.SimpleListFilter):
 
 
 class ByQuantization(ByFamily):
-    """The same by quantization."""
+    """Filters by the quantizations in the catalog."""
 
     title = parameter_name = "quantization"
 
 
 class ByTag(admin.SimpleListFilter):
-    """The tags that there are. They are words in a list, which not every database can search: the catalog is small."""
+    """Filters by tag, in Python: not every database can search a JSON list, and the catalog is small."""
 
     title = parameter_name = "tag"
 
@@ -92,7 +92,7 @@ class ByTag(admin.SimpleListFilter):
 
 
 class ModelForm(OptionFields, Form):
-    """What an administrator adds to what TabbyAPI tells."""
+    """What an administrator notes about a model, and its load options."""
 
     tags = forms.CharField(
         required=False,
@@ -119,7 +119,7 @@ class ModelForm(OptionFields, Form):
         return visible(self.cleaned_data["display_name"])
 
     def clean_tags(self) -> list[str]:
-        """Split the words at the commas."""
+        """Return the tags, each once."""
         tags = [word.strip() for word in self.cleaned_data["tags"].split(",")]
         return list(dict.fromkeys(filter(None, tags)))
 
@@ -177,7 +177,7 @@ class TabbyModelAdmin(ModelPages):
         return False
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whoever may enter the admin site sees the state; the history takes a permission."""
+        """Whoever may enter the admin site sees the models; the history takes a permission."""
         return self.admin_site.has_permission(request)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
@@ -188,14 +188,14 @@ class TabbyModelAdmin(ModelPages):
 
     @admin.display(description="About")
     def about(self, row: TabbyModel) -> str:
-        """What the name tells, and what is usual for such a model."""
+        """What the name shows, and what is usual for such a model."""
         parts = [
             row.family,
             f"{row.parameters_b:g} billion parameters" if row.parameters_b else "",
             row.quantization,
         ]
         known = ", ".join(filter(None, parts)) or "The name tells nothing about it"
-        return " ".join([f"{known}.", *load_times.usual(row.parameters_b, row.quantization, row.bits)])
+        return " ".join([f"{known}.", *size_guide.usual(row.parameters_b, row.quantization, row.bits)])
 
     @admin.display(description="Hint on its name")
     def poor_name(self, row: TabbyModel) -> str:
@@ -204,7 +204,7 @@ class TabbyModelAdmin(ModelPages):
 
     @admin.action(description="Switch to selected model", permissions=["switch"])
     def switch_to_selected(self, request: HttpRequest, queryset: QuerySet[TabbyModel]) -> HttpResponse | None:
-        """Go on to the confirmation, if exactly one model was selected."""
+        """Lead to the confirmation, if exactly one model was selected."""
         chosen = list(queryset.values_list("pk", flat=True)[:2])
         if len(chosen) != 1:
             messages.error(

@@ -1,7 +1,7 @@
-"""What the Models page has beyond the stock admin: the banner, Refresh, and the pages behind its buttons.
+"""The Models page beyond Django's list: the banner, Refresh, and the pages behind its buttons.
 
-Each change is a page of its own: GET shows what would happen, POST does it. So it works without scripts; the
-Models page's script shows the same content in a dialog. Nothing here moves a switch: switching does.
+Each change is a page of its own: GET shows what would happen, POST asks for it. So it works without scripts; the Models
+page's script shows the same content in a dialog. The room `switching` carries changes out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from models_admin import permissions
 from models_admin.admin import confirmation
-from models_admin.admin.option_fields import NAMES, Once
+from models_admin.admin.option_fields import NAMES, OneTimeOptions
 from models_admin.automation import upkeep
 from models_admin.models import Source, Switch, TabbyModel
 from models_admin.page_schema import Backend
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 else:
     ModelAdmin = admin.ModelAdmin  # which takes no parameter at run time
 
-# Opening the page asks TabbyAPI first, so that a reload shows a model that was just copied there. An answer
-# this young (seconds) is taken for good, and TabbyAPI is not waited for longer than a reader would.
+# Opening the page asks TabbyAPI first, so that a reload shows a model that was just copied there. It does not where the
+# last answer is younger than FRESH_SECONDS, and it waits no longer than PATIENCE_SECONDS for each answer.
 FRESH_SECONDS = 5.0
 PATIENCE_SECONDS = 2.0
 MOST_NAMED = 10  # models, in the message after a refresh
@@ -122,19 +122,19 @@ class ModelPages(ModelAdmin):
     # The steps that change what is loaded
 
     def switch_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """GET: what a switch to this model would mean. POST: ask for it."""
+        """GET: show what a switch to this model would mean. POST: ask for it."""
         _require(allowed=self.has_switch_permission(request))
         model = get_object_or_404(TabbyModel, pk=pk)
-        chosen = Once(request.POST if request.method == "POST" else None, stored=model.load_options)
+        chosen = OneTimeOptions(request.POST if request.method == "POST" else None, stored=model.load_options)
         if request.method == "POST" and chosen.is_valid():
-            return self._ask(request, model.name, model, _once(chosen))
+            return self._ask(request, model.name, model, _request_arguments(chosen))
         snapshot = snapshots.current(known.default())
         return self._confirm(
             request, snapshot, form=chosen, **confirmation.of_switch(known.default(), snapshot, model)
         )
 
     def unload_view(self, request: HttpRequest) -> HttpResponse:
-        """GET: what an unload would mean. POST: ask for it."""
+        """GET: show what an unload would mean. POST: ask for it."""
         _require(allowed=self.has_unload_permission(request))
         snapshot = snapshots.current(known.default())
         if request.method == "POST":
@@ -162,12 +162,16 @@ class ModelPages(ModelAdmin):
         return self._back()
 
     def _ask(
-        self, request: HttpRequest, target: str, model: TabbyModel | None, once: dict[str, Any] | None = None
+        self,
+        request: HttpRequest,
+        target: str,
+        model: TabbyModel | None,
+        arguments: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Ask for a switch, and go back to the Models page, which shows it."""
         try:
             switch = transitions.request(
-                known.default(), target, source=Source.ADMIN, user=request.user, **(once or {})
+                known.default(), target, source=Source.ADMIN, user=request.user, **(arguments or {})
             )
         except transitions.SwitchRefused as error:
             messages.error(request, str(error))
@@ -200,14 +204,14 @@ class ModelPages(ModelAdmin):
         return HttpResponseRedirect(reverse("admin:models_admin_tabbymodel_changelist"))
 
 
-def _once(form: Once) -> dict[str, Any]:
-    """What request() is to be given of a form: options that were emptied are left out this time."""
+def _request_arguments(form: OneTimeOptions) -> dict[str, Any]:
+    """Return the arguments for transitions.request(); options that were emptied in the form are left out this time."""
     emptied = {name: None for name in NAMES if name in form.data}
     return {"options": {**emptied, **form.options}, "drain_seconds": form.cleaned_data["drain_seconds"]}
 
 
 def _some(found: list[str]) -> str:
-    """The first names, and how many more there are."""
+    """Return the first names, and how many more there are."""
     more = len(found) - MOST_NAMED
     return ", ".join(found[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
@@ -218,7 +222,7 @@ def _require(*, allowed: bool) -> None:
 
 
 def _refresh_quickly(server: int) -> None:
-    """Ask a server for its models, unless that was done just now, or would make the reader wait in vain."""
+    """Ask a server for its models, unless that was done just now, it is out of reach, or a switch is under way."""
     row = state_row.row(server)
     age = (timezone.now() - row.catalog_at).total_seconds() if row.catalog_at else FRESH_SECONDS
     if age < FRESH_SECONDS or row.unreachable_since is not None or transitions.active(server) is not None:

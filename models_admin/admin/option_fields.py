@@ -1,4 +1,4 @@
-"""Load options as fields of a form: on a model's page, and for once on the page that asks before a switch."""
+"""Load options as form fields: on a model's page, and on the page that asks before a switch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AUTOMATIC = [("", "as TabbyAPI has it"), ("true", "yes"), ("false", "no")]
 
 
 class Flag(forms.TypedChoiceField):
-    """Yes, no, or neither said."""
+    """Yes, no, or not set."""
 
     def __init__(self, **settings: Any) -> None:
         coerce = {"true": True, "false": False}.__getitem__
@@ -40,12 +40,12 @@ class Numbers(forms.CharField):
         try:
             return [float(word) for word in words if word.strip()] or None
         except ValueError:
-            wanted = f"a list of numbers, one for each GPU, such as {self.example}"
-            raise forms.ValidationError(f"This must be {wanted}.") from None
+            expected = f"a list of numbers, one for each GPU, such as {self.example}"
+            raise forms.ValidationError(f"This must be {expected}.") from None
 
 
 class Draft(forms.CharField):
-    """The directory of a draft model; what else is set for it is kept."""
+    """The directory of a draft model; `kept` has what else is stored for it."""
 
     kept: Mapping[str, Any] = {}
 
@@ -69,7 +69,7 @@ class Alpha(forms.CharField):
 
 
 class OptionFields(forms.Form):
-    """TabbyAPI's load options, each with its own check. `options` has those that were given, once the form is valid."""
+    """TabbyAPI's load options, each with its own check. Once the form is valid, `options` has those that were given."""
 
     max_seq_len = forms.IntegerField(
         label="Context length",
@@ -121,14 +121,14 @@ class OptionFields(forms.Form):
             draft.kept = kept
 
     def clean(self) -> dict[str, Any]:
-        """Check each option that was given, and say what is wrong beside its field."""
+        """Check each option that was given; an error stands beside its field."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         given = {name: cleaned.get(name) for name in CHECKS if name in self.fields}
         for name, value in given.items():
             if value in (None, "") or name in self.errors:
                 continue
-            if wanted := CHECKS[name](value):
-                self.add_error(name, f"This must be {wanted}.")
+            if expected := CHECKS[name](value):
+                self.add_error(name, f"This must be {expected}.")
             self.options[name] = value
         for name, why in impossible(self.options).items():
             if not self.errors:
@@ -136,7 +136,7 @@ class OptionFields(forms.Form):
         return cleaned
 
     def option_fields(self) -> list[forms.BoundField]:
-        """The fields of the options, as a template shows them."""
+        """Return the fields of the options, for a template."""
         return [self[name] for name in self.fields if name in CHECKS]
 
 
@@ -148,8 +148,8 @@ def offered(stored: Mapping[str, Any]) -> tuple[str, ...]:
 NAMES = tuple(name for name in OptionFields.base_fields if name in CHECKS)
 
 
-class Once(OptionFields):
-    """What may be chosen before a switch, for this once."""
+class OneTimeOptions(OptionFields):
+    """What may be chosen for one switch: load options, and how long replies in flight may take."""
 
     field_order = ("drain_seconds",)  # as the page shows them
     drain_seconds = forms.FloatField(
@@ -158,7 +158,7 @@ class Once(OptionFields):
     )  # fmt: skip
 
     def full_clean(self) -> None:
-        """Check all fields; the page then opens with the focus on the first that is wrong."""
+        """Check all fields; give the focus to the first that is wrong."""
         super().full_clean()
         for name in self.fields:
             if name in self.errors:

@@ -1,7 +1,7 @@
-"""Two pictures of the history, as figures ready to be drawn: how long models take to load, and what was loaded when.
+"""The data of two plots of the history: how long models take to load, and what was loaded when.
 
-Both are bounded: the newest switches, the models loaded last. A picture is a row of SVG for each model, as wide as the
-window allows: places and widths are percentages of it, such as "12.5%".
+Both are bounded: the newest switches, the models loaded last. A plot is a row of SVG for each model, as wide as the window
+allows. Positions and widths are percentages of it, such as "12.5%".
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from models_admin.models import Source, State, Switch
 from models_admin.servers import state_row
 
 MOST_SWITCHES, MOST_MODELS, DAYS = 1000, 15, 14
-NARROWEST = 0.4  # percent: a stay of a second is to be seen, too
-# Between two marks of the timeline: the first with which there are few.
+NARROWEST = 0.4  # percent: a stay of a second must be visible, too
+# Steps between two marks of the timeline: the first with which there are MOST_MARKS or so is taken.
 STEPS = [timedelta(minutes=each) for each in (5, 10, 30, 60, 180, 360, 720, 1440, 2880)]
 MOST_MARKS = 7
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A label or a tick at a part (0…1) of the picture's width."""
+    """A label or a tick at a part (0…1) of the plot's width."""
 
     text: str
     part: float
@@ -38,13 +38,13 @@ class Mark:
 
     @property
     def anchor(self) -> str:
-        """SVG's text-anchor with which the words stay within the picture."""
+        """SVG's text-anchor with which the text stays within the plot."""
         return "start" if self.part < 0.04 else "end" if self.part > 0.96 else "middle"
 
 
 @dataclass(frozen=True)
 class Loads:
-    """One model's loads: `dots` and `middle` (the median) are places, `seconds` the figures."""
+    """One model's loads: `dots` and `middle` (the median) are positions, `seconds` the durations."""
 
     model: str
     dots: list[str]
@@ -53,7 +53,7 @@ class Loads:
 
     @property
     def drawn(self) -> str:
-        """The dots as SVG: those at the same place are one."""
+        """The dots as SVG: those at the same position are one."""
         dots = ((dot,) for dot in dict.fromkeys(self.dots))
         return format_html_join("", '<circle class="gantry-dot" cx="{}" cy="13" r="4"/>', dots)
 
@@ -107,7 +107,7 @@ class Stay:
 
 @dataclass(frozen=True)
 class Timeline:
-    """What was loaded since `start`: all stays, newest first, and the same by model, in the rows of the picture."""
+    """What was loaded since `start`: all stays, newest first, and the same by model in `rows`."""
 
     start: datetime
     stays: list[Stay]
@@ -125,7 +125,7 @@ def _percent(part: float) -> str:
 
 
 def load_times(server: int) -> tuple[list[Loads], list[Mark]]:
-    """Return the loads by a server, the newest model first, and the marks of the axis."""
+    """Return a server's loads, the model that was loaded last first, and the marks of the axis."""
     past = Switch.objects.filter(server_id=server, state=State.SUCCEEDED, seconds__has_key="loading").exclude(
         target=""
     )
@@ -149,7 +149,7 @@ def load_times(server: int) -> tuple[list[Loads], list[Mark]]:
 
 
 def _step(longest: float) -> float:
-    """A round distance between the marks of an axis that has at most five of them behind the first."""
+    """Return a round distance between the marks of an axis: at most five of them follow the first."""
     size = 10.0 ** math.floor(math.log10(longest / 5))
     return next(round(size * times, 9) for times in (1, 2, 5, 10) if longest / (size * times) <= 5)
 
@@ -164,7 +164,7 @@ class _Change:
 
 
 def timeline(server: int) -> Timeline:
-    """Return what a server had loaded when, and what failed. It goes back DAYS, or to the first change if that is later."""
+    """Return what a server had loaded when, and what failed, for DAYS or since the first change if that is later."""
     now = timezone.now()
     start = now - timedelta(days=DAYS)
     ended = [
@@ -203,7 +203,7 @@ def timeline(server: int) -> Timeline:
 def _stays(
     changes: list[_Change], loaded: str, start: datetime, now: datetime, part: Callable[[datetime], float]
 ) -> list[Stay]:
-    """The stays that end after `start`, newest first; `loaded` is the model that is loaded now."""
+    """Return the stays that end after `start`, newest first; `loaded` is the model that is loaded now."""
     stays: list[Stay] = []
     until = now
     for number, change in enumerate(changes):
@@ -220,7 +220,7 @@ def _stays(
 
 
 def _moments(start: datetime, now: datetime) -> list[tuple[datetime, str]]:
-    """Moments between the two, newest first, evenly apart, in words."""
+    """Return moments between the two, newest first and evenly apart, each with its label."""
     step = next((each for each in STEPS if (now - start) / each <= MOST_MARKS), STEPS[-1])
     words = "%d %b" if step >= timedelta(days=1) else "%H:%M"
     moments = [now - number * step for number in range(int((now - start) / step) + 1)]

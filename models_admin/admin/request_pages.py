@@ -1,7 +1,7 @@
 """Users' requests for a model in the admin site: the box on the Models page, their list, and the page to decline one.
 
-A request is granted by loading its model, whoever does that. Its button asks for the switch at once, by the ordinary way;
-what that would mean is behind a link.
+A request is granted when its model is loaded, whoever asked for that. The button of a request asks for the switch at once; a
+link leads to the page that shows what the switch would mean.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TONES = {RequestState.OPEN: "busy", RequestState.GRANTED: "good", RequestState.D
 
 @dataclass(frozen=True, slots=True)
 class RequestRow:
-    """A request and what can be done about it; the addresses are '' where they lead nowhere for this user."""
+    """A request, the model's display name, and the addresses of its buttons; '' where this user has no such button."""
 
     asked: ModelRequest
     name: str
@@ -59,7 +59,7 @@ class Box:
 
 
 def box(request: HttpRequest) -> Box | None:
-    """What the Models page shows of the open requests; None for who may not see them."""
+    """Return what the Models page shows of the open requests; None for users who may not see them."""
     if not may_answer_requests(request.user):
         return None
     rows = asking.unanswered()
@@ -84,8 +84,8 @@ def _row(request: HttpRequest, row: ModelRequest, models: dict[str, TabbyModel])
     )
 
 
-class ByState(admin.SimpleListFilter):
-    """Open requests, unless others are asked for."""
+class ByRequestState(admin.SimpleListFilter):
+    """Filters by state; without a choice, the list shows open requests."""
 
     title = parameter_name = "state"
 
@@ -107,7 +107,7 @@ class ByState(admin.SimpleListFilter):
 
 
 class Decline(forms.Form):
-    """A few words for the user."""
+    """The form that declines a request: an answer for the user."""
 
     answer = forms.CharField(
         label="Why",
@@ -120,13 +120,13 @@ class Decline(forms.Form):
 
 @admin.register(ModelRequest)
 class RequestAdmin(ReadOnlyPages[ModelRequest]):
-    """Who may switch or manage models sees requests; they are answered, not edited."""
+    """The list of requests, for users who may switch or manage models. Requests are answered, not edited."""
 
     listed_as = "Requests for models"
     empty_words = "No request is open. What people ask for, in the chat's list of models, stands here until it is answered."
     list_display = ("asked", "who", "wanted", "why", "outcome")
     list_display_links = None
-    list_filter = (ByState,)
+    list_filter = (ByRequestState,)
     search_fields = ("target", "reason", "answer", "user__username")
     list_select_related = ("user", "answered_by")
     list_per_page = 50
@@ -164,7 +164,7 @@ class RequestAdmin(ReadOnlyPages[ModelRequest]):
         return columns
 
     def decline_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """GET: ask for a few words. POST: decline the request with them."""
+        """GET: ask for an answer. POST: decline the request with it."""
         if not may_answer_requests(request.user):
             raise PermissionDenied
         asked = get_object_or_404(ModelRequest.objects.select_related("user"), pk=pk)
@@ -220,8 +220,8 @@ class RequestAdmin(ReadOnlyPages[ModelRequest]):
         return format_html("{} <bdi>{}</bdi>", badge, words) if words else badge
 
 
-def moved(request: HttpRequest, rest: str = "") -> HttpResponse:
-    """Lead from an address of these pages as it was before to the one that it is now, with whatever is sent there."""
+def redirect_former(request: HttpRequest, rest: str = "") -> HttpResponse:
+    """Redirect from a former address of these pages to the present one, with the method, body and query."""
     query = f"?{request.META['QUERY_STRING']}" if request.META["QUERY_STRING"] else ""
     return HttpResponsePermanentRedirect(f"{reverse(LIST)}{quote(rest)}{query}", preserve_request=True)
 

@@ -1,4 +1,4 @@
-"""The form of an automation rule: what each trigger needs, and what is wrong with what was given."""
+"""The form of an automation rule: which fields each trigger needs, and the errors in them."""
 
 from __future__ import annotations
 
@@ -20,16 +20,13 @@ else:  # which take no parameter at run time
     Form = forms.ModelForm
     FormSet = forms.BaseModelFormSet
 
-LAST, UNLOAD, MODEL = (
-    "last",
-    "unload",
-    "model:",
-)  # values of the form's “what”; a model's name follows the last one
+# Values of the form's “what”; a model's name follows MODEL.
+LAST, UNLOAD, MODEL = "last", "unload", "model:"
 SHORTEST = 0.05  # idle minutes
 
 
 class EnabledForm(Form):
-    """A row of the list: whether the rule is followed."""
+    """A row of the list: whether the rule is enabled."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -37,22 +34,26 @@ class EnabledForm(Form):
 
 
 class EnabledForms(FormSet):
-    """The rows of the list."""
+    """All rows of the list."""
 
     def clean(self) -> None:
-        """Have no second rule for the same moment enabled, as it will be with all rows saved."""
+        """Refuse to enable a second rule for the same moment, as the rules will be when all rows are saved."""
         super().clean()
         shown = {form.instance.pk: form.instance for form in self.forms}
         rest = Rule.objects.filter(enabled=True).exclude(pk__in=shown)
         enabled = [*(each for each in shown.values() if each.enabled), *rest]
         for form in self.forms:
             rule = form.instance
-            if "enabled" in form.changed_data and rule.enabled and (twin := rules.conflicting(rule, enabled)):
-                form.add_error(None, _due_at_once(twin))
+            if (
+                "enabled" in form.changed_data
+                and rule.enabled
+                and (other := rules.conflicting(rule, enabled))
+            ):
+                form.add_error(None, _conflict_message(other))
 
 
 def _choices(current: str) -> list[tuple[str, Any]]:
-    """What a rule can do: the present models, and the one that the rule names already."""
+    """Return what a rule can do: its choices, with the present models and the one that it names already."""
     names = list(TabbyModel.objects.filter(vanished_at=None).values_list("name", flat=True))
     models = [(f"{MODEL}{name}", name) for name in names]
     if current and current not in names:
@@ -66,7 +67,7 @@ def _choices(current: str) -> list[tuple[str, Any]]:
 
 
 class RuleForm(Form):
-    """When, what, and under which condition. Fields that the trigger does not use are left alone."""
+    """When, what, and under which condition. Fields that the trigger does not use are not checked."""
 
     what = forms.ChoiceField(
         required=False,
@@ -122,7 +123,7 @@ class RuleForm(Form):
         return visible(self.cleaned_data["name"])
 
     def clean(self) -> dict[str, Any]:
-        """Have what the trigger needs, and no second rule for the same moment."""
+        """Check what the trigger needs, and that no second rule is due at the same moment."""
         given: dict[str, Any] = super().clean() or self.cleaned_data
         check = {
             Trigger.START: self._check_start, Trigger.IDLE: self._check_idle, Trigger.TIME: self._check_time
@@ -132,7 +133,7 @@ class RuleForm(Form):
         if not self.errors:
             what = given["what"]
             self.instance.target = what.removeprefix(MODEL) if what.startswith(MODEL) else ""
-            self._check_twin(given)
+            self._check_conflict(given)
         return given
 
     def _check_start(self, given: dict[str, Any]) -> None:
@@ -159,11 +160,11 @@ class RuleForm(Form):
         if minutes is not None and not 0 <= minutes <= 100_000:
             self.add_error("idle_minutes", "Give minutes; 0 asks only whether it is idle at that moment.")
 
-    def _check_twin(self, given: dict[str, Any]) -> None:
+    def _check_conflict(self, given: dict[str, Any]) -> None:
         rule = Rule(pk=self.instance.pk, **{name: given[name] for name in ("trigger", "at", "days")})
-        if given.get("enabled") and (twin := rules.conflicting(rule, Rule.objects.filter(enabled=True))):
-            self.add_error(None, _due_at_once(twin))
+        if given.get("enabled") and (other := rules.conflicting(rule, Rule.objects.filter(enabled=True))):
+            self.add_error(None, _conflict_message(other))
 
 
-def _due_at_once(twin: Rule) -> str:
-    return f"“{twin}” is due at the same time. Change that one or disable it, or disable this one."
+def _conflict_message(other: Rule) -> str:
+    return f"“{other}” is due at the same time. Change that one or disable it, or disable this one."

@@ -1,4 +1,4 @@
-"""The automation rules in the admin site: their list, and what came of each. The form is in admin/rule_form.py."""
+"""The automation rules in the admin site: their list, with the next and the last run of each. rule_form.py has the form."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @admin.register(Rule)
 class RuleAdmin(ListPages[Rule]):
-    """Who may manage, switch and unload may change rules; who may see the history sees them."""
+    """The list of rules, for users who may see the history. To change one takes all of permissions.OWN."""
 
     form = RuleForm
     listed_as = "Automation rules"
@@ -68,7 +68,7 @@ class RuleAdmin(ListPages[Rule]):
         return may_see_history(request.user)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """A rule switches and unloads in nobody's name: who writes it must be allowed to do that."""
+        """A rule switches and unloads in nobody's name: whoever writes it must be allowed to do both."""
         return may_write_rules(request.user)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -78,7 +78,7 @@ class RuleAdmin(ListPages[Rule]):
         return self.has_add_permission(request)
 
     def save_model(self, request: HttpRequest, obj: Rule, form: AnyForm, change: bool) -> None:
-        """Write what was changed and nothing else: a worker may be writing what came of the rule."""
+        """Write only what was changed: a worker may be writing what came of the rule."""
         changed = ["target" if name == "what" else name for name in form.changed_data]
         if set(changed) - {"name"}:
             changed += rules.arm(obj)
@@ -95,7 +95,7 @@ class RuleAdmin(ListPages[Rule]):
 
     @admin.display(description="Next run")
     def next_run(self, row: Rule) -> str:
-        """When it will be followed, as far as can be told."""
+        """When it is due next, as far as that is known."""
         if not row.enabled:
             return format_html('<span class="gantry-quiet">{}</span>', "disabled")
         match row.trigger:
@@ -116,7 +116,7 @@ class RuleAdmin(ListPages[Rule]):
 
     @admin.display(description="Last run")
     def last_outcome(self, row: Rule) -> str:
-        """When it was last followed, and what came of it."""
+        """When it last ran, and what came of it."""
         if row.last_run is None:
             return "never"
         if row.last_switch is None:
@@ -142,7 +142,7 @@ def _next_unload(rule: Rule) -> str:
 
 
 def _outcome(switch: Switch) -> SafeString:
-    """How a rule's switch ended, in a few words."""
+    """Return in a few words how a rule's switch ended."""
     what = f"switch to {switch.target}" if switch.target else f"unload of {switch.previous or 'the model'}"
     match switch.state:
         case State.SUCCEEDED:

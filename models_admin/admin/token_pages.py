@@ -1,7 +1,7 @@
 """API tokens in the admin site: everybody who may enter it makes and revokes their own; a superuser sees all.
 
-A token is shown once, on the page to which the form that made it leads. On its way there it is in a cookie for that page
-alone, which ends with it or after a minute: in no address, message or session, which all would keep it somewhere.
+A token is shown once, on the page to which its form leads. On its way there it is in a cookie for that page alone, which
+the page deletes and which expires after a minute. An address, a message or a session would keep the token somewhere.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class TokenForm(Form):
         return visible(self.cleaned_data["name"])
 
     def clean_expires_at(self) -> Any:
-        """Refuse a token that would be dead at birth."""
+        """Refuse a time that has passed."""
         expires = self.cleaned_data["expires_at"]
         if expires is not None and expires <= timezone.now():
             raise forms.ValidationError("This is over already. Choose a time in the future.")
@@ -68,7 +68,7 @@ class TokenForm(Form):
 
 @admin.register(Token)
 class TokenAdmin(ListPages[Token]):
-    """Made, looked at and revoked; never changed, and kept when revoked, so that it can be said what was used when."""
+    """Tokens are made, shown and revoked, never changed. A revoked one is kept, to know what was used when."""
 
     form = TokenForm
     listed_as = "API tokens"
@@ -126,7 +126,7 @@ class TokenAdmin(ListPages[Token]):
         return [*own, *super().get_urls()]
 
     def save_model(self, request: HttpRequest, obj: Token, form: Form, change: bool) -> None:
-        """Make the token, for the user who asks; hand it to response_add."""
+        """Make the token, for the user who asks; leave it for response_add() in the request."""
         given = form.cleaned_data
         if request.user.pk is None:
             raise PermissionDenied
@@ -137,7 +137,7 @@ class TokenAdmin(ListPages[Token]):
     def response_add(
         self, request: HttpRequest, obj: Token, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """Lead to the page that shows the token: loaded anew, it makes no other."""
+        """Redirect to the page that shows the token, so that a reload makes no other."""
         page = reverse(MADE)
         response = HttpResponseRedirect(page)
         response.set_cookie(
@@ -183,7 +183,7 @@ class TokenAdmin(ListPages[Token]):
 
     @admin.action(description="Revoke selected tokens", permissions=["revoke"])
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[Token]) -> None:
-        """Revoke what was selected."""
+        """Revoke the selected tokens."""
         self._revoke(request, queryset)
 
     def _revoke(self, request: HttpRequest, rows: QuerySet[Token]) -> None:

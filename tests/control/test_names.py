@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models_admin.admin import load_times
+from models_admin.admin import size_guide
 from models_admin.servers import names
 from models_admin.servers.names import Facts
 
@@ -130,5 +130,5 @@ def test_tags_follow_the_guide(name: str, tags: list[str]) -> None:
 )
 def test_the_usual_is_told_as_the_guide_has_it(name: str, told: str) -> None:
     facts = names.read(name)
-    assert told in " ".join(load_times.usual(facts.parameters_b, facts.quantization, facts.bits))
-    assert load_times.usual(None, "", None) == []
+    assert told in " ".join(size_guide.usual(facts.parameters_b, facts.quantization, facts.bits))
+    assert size_guide.usual(None, "", None) == []

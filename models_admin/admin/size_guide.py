@@ -1,4 +1,4 @@
-"""What the published guide says of a model by its size and quantization. It is about the usual, not about this model."""
+"""What the published guide says of models of a size and quantization: usual speed and quality."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ BALANCE = "Q5 or Q6 is the recommended balance."
 
 def usual(parameters_b: float | None, quantization: str, bits: float | None) -> list[str]:
     """Return sentences on a model of this size (billions of parameters) and quantization; none where both are unknown."""
-    told = []
+    sentences = []
     if parameters_b is not None:
         speed, character = next((speed, like) for most, speed, like in SIZES if parameters_b <= most)
-        told.append(f"Usual for its size: {speed}; {character}.")
+        sentences.append(f"Usual for its size: {speed}; {character}.")
     if bits is not None:
-        told.append(f"{quantization}: {next(cost for least, cost in QUALITIES if bits >= least)}.")
+        sentences.append(f"{quantization}: {next(cost for least, cost in QUALITIES if bits >= least)}.")
         if not BALANCED[0] <= bits < BALANCED[1]:
-            told.append(BALANCE)
-    return told
+            sentences.append(BALANCE)
+    return sentences
