@@ -151,7 +151,7 @@ def _ready(field: Any, value: Any) -> Any:
 def _terms(text: str) -> str:
     """What the index has of a text, but for its owner."""
     if connection.vendor == "sqlite":
-        return words.row(text)
+        return words.index_terms(text)
     return " ".join(sorted({f"'{term.upper()}'" for term in words.terms(text)}))
 
 

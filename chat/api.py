@@ -1,4 +1,4 @@
-"""The HTTP API of the conversation list. Errors are {"detail": "…"}; somebody else's are not found."""
+"""The HTTP API of conversations. Errors are {"detail": "…"}; other people's conversations are answered with 404."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class New(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    # The caller's to choose: sent again, it makes no second conversation.
+    # The caller may choose it: sent again, it makes no second conversation.
     id: uuid.UUID | None = None
     title: Title | None = None
     system_prompt: Prompt = ""
@@ -66,7 +66,7 @@ def _own(request: HttpRequest, conversation_id: uuid.UUID) -> Conversation:
 
 def _details(conversation: Conversation) -> Details:
     return {
-        **conversations.shown(conversation),
+        **conversations.describe(conversation),
         "system_prompt": conversation.system_prompt,
         "temperature": conversation.temperature,
         "max_tokens": conversation.max_tokens,

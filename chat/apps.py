@@ -7,7 +7,7 @@ class ChatConfig(AppConfig):
     name = "chat"
 
     def ready(self) -> None:
-        """Have replies stand in line, which the control plane must not import; keep the index of words."""
+        """Register replies for admission, which must not import the chat; keep the index of words current."""
         from chat import queue, word_index  # noqa: PLC0415 (models can be imported from here on)
         from models_admin.switching import admission  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""A person's conversations as a list: paged, searched, exported. Every query begins with the owner."""
+"""A person's conversations: listed, searched, exported, deleted with the account. Every query begins with the owner."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ User = AbstractBaseUser | AnonymousUser
 
 PAGE = 60
 RESULTS = 40
-CANDIDATES = 4000  # messages, the newest, in which a search may find something
-PLACED = 1000  # of them are looked up at once
-LOOKED_INTO = 100  # of those at once
+CANDIDATES = 4000  # messages, the newest of those that the index gives a search
+CANDIDATES_AT_ONCE = 1000  # messages whose conversations are read at once
+TEXTS_AT_ONCE = 100  # messages whose texts are read at once
 EARLIER = 100  # messages
 READ_AT_ONCE = 20  # messages of an export: each may be as long as a message can be
-FORGOTTEN_AT_ONCE = 1000  # messages
+DELETED_AT_ONCE = 1000  # messages
 AROUND = 60  # characters of context on each side of what a search found
 
 
 def owned(user: User) -> QuerySet[Conversation]:
-    """The user's conversations that are not deleted."""
+    """Return the user's conversations that are not deleted."""
     return Conversation.objects.filter(owner_id=user.pk, deleted_at=None)
 
 
-def shown(conversation: Conversation) -> page_schema.Listed:
-    """What lists show of a conversation."""
+def describe(conversation: Conversation) -> page_schema.Listed:
+    """Return what lists show of a conversation."""
     return {
         "id": str(conversation.pk),
         "title": str(conversation),
@@ -50,7 +50,7 @@ def shown(conversation: Conversation) -> page_schema.Listed:
 def page(user: User, before: str = "", limit: int = PAGE) -> page_schema.ConversationList:
     """Return a page of the list: newest first, the pinned ones all on the first page.
 
-    `before` is the `next` of the page before, which is null on the last one; ValueError if it is anything else.
+    `before` is the `next` of the page before; `next` is null on the last page. Raises ValueError for any other `before`.
     """
     rows = owned(user).filter(pinned=False).order_by("-updated_at", "-pk")
     if before:
@@ -63,7 +63,7 @@ def page(user: User, before: str = "", limit: int = PAGE) -> page_schema.Convers
     more = len(found) > limit
     last_row = found[limit - 1] if more else None
     return {
-        "conversations": [shown(each) for each in [*pinned, *found[:limit]]],
+        "conversations": [describe(each) for each in [*pinned, *found[:limit]]],
         "next": f"{last_row.updated_at.isoformat()},{last_row.pk}" if last_row else None,
     }
 
@@ -80,61 +80,62 @@ def _read_cursor(before: str) -> tuple[datetime.datetime, uuid.UUID]:
 
 
 def search(user: User, query: str) -> list[page_schema.Found]:
-    """Return the conversations where all words of `query` stand in the title or in one message, newest first.
+    """Return the conversations in which the title or one message has all words of `query`, the newest first.
 
-    The snippet is around the first word in a message. Capitals do not count. In a title a word is found anywhere, in a
-    message by its beginning.
+    The snippet is around the first word in a message. Case does not matter. A title is searched for the words anywhere, the
+    index of messages for words that begin with them.
     """
     asked = [word.casefold() for word in query.split()[:8]]
     if not asked:
         return []
     titles = dict(owned(user).values_list("pk", "title"))
     titled = [pk for pk, title in titles.items() if _has_all(title, asked)][:RESULTS]
-    said = _said(user, asked, titles.keys())
-    rows = owned(user).filter(pk__in=[*titled, *said]).order_by("-updated_at")[:RESULTS]
+    matches = _matches(user, asked, titles.keys())
+    rows = owned(user).filter(pk__in=[*titled, *matches]).order_by("-updated_at")[:RESULTS]
     return [
-        {**shown(row), "snippet": _snippet(said.get(row.pk, ""), query.split(maxsplit=1)[0])} for row in rows
+        {**describe(row), "snippet": _snippet(matches.get(row.pk, ""), query.split(maxsplit=1)[0])}
+        for row in rows
     ]
 
 
-def _said(user: User, asked: list[str], mine: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
-    """The newest of the conversations `mine` in which one message has all of the words, with that message's text."""
-    said: dict[uuid.UUID, str] = {}
-    for placed in _candidates(user, asked, mine):
-        left = [(pk, where) for pk, where in placed if where in mine and where not in said]
+def _matches(user: User, asked: list[str], mine: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Return the newest of the conversations `mine` in which one message has all the words, with that message's text."""
+    matches: dict[uuid.UUID, str] = {}
+    for candidates in _candidates(user, asked, mine):
+        left = [(pk, where) for pk, where in candidates if where in mine and where not in matches]
         each = 1
         while left:
-            looked_into = _newest(left, each)
-            texts = Message.objects.filter(pk__in=looked_into).order_by("-pk")
+            tried = _newest(left, each)
+            texts = Message.objects.filter(pk__in=tried).order_by("-pk")
             for where, text in texts.values_list("conversation_id", "text"):
-                if where not in said and _has_all(text, asked):
-                    said[where] = text
-            left = [(pk, where) for pk, where in left if pk not in looked_into and where not in said]
+                if where not in matches and _has_all(text, asked):
+                    matches[where] = text
+            left = [(pk, where) for pk, where in left if pk not in tried and where not in matches]
             each *= 2
-        if len(said) >= RESULTS:
+        if len(matches) >= RESULTS:
             break
-    return said
+    return matches
 
 
 def _candidates(
     user: User, asked: list[str], mine: Collection[uuid.UUID]
 ) -> Iterator[list[tuple[int, uuid.UUID]]]:
-    """Messages that may have all of the words, with their conversations, some at a time and the newest first."""
+    """Yield messages that may have all the words, with their conversations, in lists and the newest first."""
     opened = Message.objects.filter(status__in=OPEN, conversation__owner_id=user.pk).order_by("-pk")
     yield list(opened.values_list("pk", "conversation_id"))
     owner = user.pk or 0
-    if (yield from words.often(owner, asked, mine, CANDIDATES)):
-        for some in batches(words.matching(owner, asked, CANDIDATES), PLACED):
-            placed = Message.objects.filter(pk__in=some).order_by("-pk")
-            yield list(placed.values_list("pk", "conversation_id"))
+    if (yield from words.frequent(owner, asked, mine, CANDIDATES)):
+        for some in batches(words.matching(owner, asked, CANDIDATES), CANDIDATES_AT_ONCE):
+            candidates = Message.objects.filter(pk__in=some).order_by("-pk")
+            yield list(candidates.values_list("pk", "conversation_id"))
 
 
 def _newest(messages: list[tuple[int, uuid.UUID]], each: int) -> set[int]:
-    """Of the newest messages, with their conversations, LOOKED_INTO at most, and `each` of a conversation."""
+    """Return the newest of the messages: TEXTS_AT_ONCE at most, and `each` at most of a conversation."""
     found: set[int] = set()
     taken: Counter[uuid.UUID] = Counter()
     for pk, where in messages:
-        if taken[where] < each and len(found) < LOOKED_INTO:
+        if taken[where] < each and len(found) < TEXTS_AT_ONCE:
             taken[where] += 1
             found.add(pk)
     return found
@@ -158,7 +159,7 @@ def _snippet(text: str, word: str) -> page_schema.Snippet | None:
 
 
 def earlier(conversation: Conversation, before: int, limit: int = EARLIER) -> page_schema.Earlier:
-    """Return the messages that led to the message `before`; LookupError where the conversation has no such message."""
+    """Return the `limit` last messages that led to the message `before`. Raises LookupError for one that is not there."""
     parents = dict(conversation.messages.values_list("pk", "parent_id"))
     at = parents[before]
     path: list[int] = []
@@ -170,7 +171,7 @@ def earlier(conversation: Conversation, before: int, limit: int = EARLIER) -> pa
 
 
 def branch(conversation: Conversation) -> list[int]:
-    """The ids of the messages of the branch that is shown, oldest first."""
+    """Return the ids of the messages of the shown branch, oldest first."""
     parents = dict(conversation.messages.values_list("pk", "parent_id"))
     path: list[int] = []
     at = conversation.head_id
@@ -181,7 +182,7 @@ def branch(conversation: Conversation) -> list[int]:
 
 
 def markdown(conversation: Conversation) -> Iterator[str]:
-    """The shown branch as one Markdown document, in parts."""
+    """Yield the shown branch as one Markdown document, in parts."""
     head = [f"# {conversation}"]
     if conversation.system_prompt:
         head.append(f"> {conversation.system_prompt}".replace("\n", "\n> "))
@@ -204,9 +205,9 @@ EXPORTED = (
 
 
 def document(conversation: Conversation) -> Iterator[str]:
-    """The whole conversation, every version of every message, as JSON, in parts."""
+    """Yield the whole conversation, every version of every message, as one JSON document, in parts."""
     facts = {
-        **shown(conversation),
+        **describe(conversation),
         "created_at": conversation.created_at,
         "system_prompt": conversation.system_prompt,
         "temperature": conversation.temperature,
@@ -229,10 +230,10 @@ def _as_json(facts: dict[str, Any]) -> str:
     return json.dumps(facts, cls=DjangoJSONEncoder)
 
 
-def forget(user_id: int) -> None:
-    """Close an account and delete all its conversations for good, in small transactions: between them others get to write.
+def delete_all(user_id: int) -> None:
+    """Close an account, and delete all its conversations for good, in small transactions, between which others can write.
 
-    What runs for it is stopped first, and again each time, as its sockets may go on for a moment.
+    Its open replies are stopped first, and again before each transaction, as its sockets may go on for a moment.
     """
     get_user_model().objects.filter(pk=user_id).update(is_active=False)
     opened = Message.objects.filter(status__in=OPEN, conversation__owner_id=user_id).order_by()
@@ -244,16 +245,16 @@ def forget(user_id: int) -> None:
 
 
 def _delete_some(some: Collection[uuid.UUID]) -> int:
-    """Delete the newest messages of these conversations, at most FORGOTTEN_AT_ONCE, and return how many; if there are none,
-    the conversations.
+    """Delete the newest messages of these conversations, DELETED_AT_ONCE at most; return how many.
 
-    Conversations are locked before messages, each in the order of their ids, as by everybody else.
+    If there are none left, delete the conversations, and return 0. Conversations are locked before messages, each in the
+    order of their ids, as in all other code.
     """
     with transaction.atomic():
         list(Conversation.objects.select_for_update().filter(pk__in=some).order_by("pk").values_list("pk"))
-        # The newest first: what hangs behind a message goes before it.
+        # The newest first: a message goes before its parent.
         ids = Message.objects.filter(conversation__in=some).order_by("-pk").values_list("pk", flat=True)
-        newest = Message.objects.filter(pk__in=list(ids[:FORGOTTEN_AT_ONCE]))
+        newest = Message.objects.filter(pk__in=list(ids[:DELETED_AT_ONCE]))
         if not (locked := newest.select_for_update().order_by("pk").values_list("pk", flat=True)):
             Conversation.objects.filter(pk__in=some).delete()
             return 0

@@ -1,4 +1,4 @@
-"""Fences of code, one within another, and formulas over several lines."""
+"""Reads fenced code, also fences within fences, and formulas over several lines, before CommonMark does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MARKDOWN = {"markdown", "md", "mdx"}
 
 
 class Fence:
-    """An open fence. In one that says it holds Markdown, inner fences with a language are closed before it is."""
+    """An open fence. Where its language is Markdown, inner fences with a language must close before it can."""
 
     def __init__(self, run: str, info: str, indent: int = 0) -> None:
         self.run, self.indent = run, indent
@@ -36,7 +36,7 @@ class Fence:
         return cls(match["run"], match["info"], len(match["lead"]))
 
     def ends_at(self, line: str, *, anywhere: bool = False) -> bool:
-        """Whether `line`, the next within it, closes it; `anywhere`: however far it is indented."""
+        """Take `line`, the next within the fence; return whether it closes it. `anywhere`: however far it is indented."""
         match = (_RUN_IN_BLOCK if anywhere else _RUN).match(line)
         if match is None or not match["run"].startswith(self.run):
             return False
@@ -54,13 +54,13 @@ class Fence:
 
 
 def below_markers(line: str) -> str:
-    """Return `line` without what makes it an item or a quotation."""
+    """Return `line` without the markers of items and quotations in front."""
     match = _MARKERS.match(line)
     return line[match.end() :] if match else line
 
 
 def open_formula(line: str) -> str:
-    """Return what ends the formula that `line` begins with, and does not end; else nothing."""
+    """Return the mark that ends the formula which `line` begins with and does not end; else ''."""
     match = _FORMULA.match(line) if "$$" in line or "\\[" in line else None
     if match is None:
         return ""
@@ -68,18 +68,18 @@ def open_formula(line: str) -> str:
     return "" if close in line[match.end() :] else close
 
 
-def mended(source: str) -> str:
-    """Return `source` so that CommonMark reads it as it was meant.
+def normalized(source: str) -> str:
+    """Return `source` so that CommonMark reads its fences and formulas as they were meant.
 
-    A fence that holds Markdown with fences is made longer than those; a formula over several lines becomes one line, which
-    no `-` or `+` at the beginning of one can take for a list.
+    A fence that holds Markdown with fences is made longer than those. A formula over several lines becomes one line, so
+    that a `-` or `+` at the beginning of a line makes no list of it.
     """
     formulas = "$$" in source or "\\[" in source
     if not formulas and "md" not in source and "markdown" not in source:
         return source
     lines = source.split("\n")
     fence: Fence | None = None
-    opened = at = hopeless = 0
+    opened = at = no_end_before = 0
     while at < len(lines):
         line = lines[at]
         if fence is not None:
@@ -88,8 +88,8 @@ def mended(source: str) -> str:
                 fence = None
         elif (match := _RUN_IN_BLOCK.match(line)) is not None:
             fence, opened = Fence._of(match), at
-        elif formulas and at >= hopeless and (close := open_formula(line)):
-            hopeless = _join(lines, at, close)
+        elif formulas and at >= no_end_before and (close := open_formula(line)):
+            no_end_before = _join(lines, at, close)
         at += 1
     return "\n".join(lines)
 

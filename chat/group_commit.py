@@ -1,4 +1,4 @@
-"""Messages that come while others are written wait here, and are then written together: one transaction for all of them."""
+"""Group commit: messages that come while others are written wait here, and are then written in one transaction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOGETHER = 64  # messages in one transaction
 
 
 class GroupCommit:
-    """What people send through this process, whose replies `dispatcher` begins."""
+    """The messages that people send through this process; `dispatcher` begins their replies."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
@@ -23,11 +23,11 @@ class GroupCommit:
         self._writing: asyncio.Task[None] | None = None
 
     async def send(self, send: Send) -> None:
-        """Have a message written, its pages told and its reply begun, if that may start; raises what refused it."""
+        """Have a message written, its pages sent the events, and its reply begun if it may start; raises what refused it."""
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((send, written))
         if self._writing is None or self._writing.done():
-            # In a context of its own: what it logs is of many.
+            # In a context of its own, because its log lines are about many requests.
             self._writing = asyncio.get_running_loop().create_task(self._write(), context=Context())
         await written
 
@@ -45,9 +45,9 @@ class GroupCommit:
                         written.set_exception(error)
 
     def _answer(self, send: Send, written: asyncio.Future[None], sent: Sent | Exception) -> None:
-        """Tell what has come of it; whoever sent it may have gone meanwhile."""
+        """Send the events, begin the reply, and end the sender's wait; the sender may have gone meanwhile."""
         if isinstance(sent, Sent):
-            for event in sent.told:
+            for event in sent.events:
                 rooms.tell(send.conversation, event)
             if sent.work is not None:
                 self._dispatcher.begin(sent.work)
@@ -61,7 +61,7 @@ class GroupCommit:
             written.set_exception(sent)
 
     def _take(self) -> list[tuple[Send, asyncio.Future[None]]]:
-        """The next ones, in their order, one of each conversation: the second of one comes after what came of the first."""
+        """Take the next messages, in their order and TOGETHER at most, but only the first of each conversation."""
         taken: dict[object, tuple[Send, asyncio.Future[None]]] = {}
         left = []
         for each in self._waiting:

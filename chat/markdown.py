@@ -1,12 +1,11 @@
-"""The Markdown that chat speaks, and what of it may become HTML.
+"""Renders the chat's Markdown to sanitized HTML.
 
 CommonMark by comrak, with tables, strikethrough, task lists, bare links, line breaks that are kept, emphasis beside CJK
 punctuation and mathematics. Raw HTML is not markup but text, except for `<br>`; links lead to http, https and
-mailto only, and images, which would have to come from elsewhere, are links. All of it goes through nh3, but for HTML
-that has nothing but `_PLAIN_TAGS` and plain links.
+mailto only, and images, which would have to come from elsewhere, are links. All HTML goes through nh3, except where it
+has only `_PLAIN_TAGS` and plain links.
 
-Here one source is rendered, of a size that `chat/rendering.py` bounds. What takes longest after that, a formula,
-is a step of its own.
+One call renders one source, whose size `chat/rendering.py` bounds. Each formula, which takes longest, is a step of its own.
 """
 
 from __future__ import annotations
@@ -20,19 +19,18 @@ import comrak
 import nh3
 
 from chat import mathematics
-from chat.fences import MARKER, mended
+from chat.fences import MARKER, normalized
 
 log = logging.getLogger(__name__)
 
-# Characters that stand for nothing (Unicode keeps them for programs' own use) take the place of what must not be
-# markup: a `<`, and a `~` that stands alone (ranges are written with it: 3~5). A formula has one in its place, too, until
-# what stands around it is fit for a page.
-_LESS, _TILDE, _PLACE = "\ufdd0", "\ufdd1", "\ufdd2"
-_RESERVED = re.compile(f"[{_LESS}{_TILDE}{_PLACE}]")
+# Noncharacters, which Unicode keeps for programs' own use, stand in for what must not be markup: a `<`, and a single `~`
+# (ranges are written with it: 3~5). One stands in for each formula, too, until the HTML around it is sanitized.
+_LESS_THAN, _TILDE, _FORMULA = "\ufdd0", "\ufdd1", "\ufdd2"
+_RESERVED = re.compile(f"[{_LESS_THAN}{_TILDE}{_FORMULA}]")
 _NO_MARKUP = re.compile(r"<(?!(?:https?://|mailto:)[^\s<>]*>|[^\s<>@]+@[^\s<>@]+>|br ?/?>)", re.IGNORECASE)
 _LONE_BREAK = re.compile(rf"^({MARKER})<br ?/?>[ \t\f\v]*$", re.IGNORECASE | re.MULTILINE)
 _ONE_TILDE = re.compile(r"(?<!~)~(?!~)")
-# A letter, and then nothing that means anything to Markdown or HTML: much prose, and neither parsed nor cleaned.
+# A letter, and then no character that means anything to Markdown or HTML: such prose is neither parsed nor sanitized.
 _PROSE = re.compile(r"[A-Za-z][^*_~`\[\]\\&<>|$@:\x00-\x1f\xa0\ufdd0-\ufdd2]*")
 _DEEP = re.compile(r"^[ \t]*(?:(?:>|[-+*]|\d{1,9}[.)])[ \t]*){40}", re.MULTILINE)
 
@@ -79,8 +77,8 @@ _CLEANER = nh3.Cleaner(
     url_relative="deny",
 )
 
-# comrak's tags that the page writes otherwise, and those that are as harmless as they stand. What else is in HTML that has
-# a `<` nowhere but at the beginning of one of these, or of a plain link, is text: there is nothing to judge.
+# comrak's tags that the page writes differently, and those that are harmless as they are. Where each `<` begins one of these
+# or a plain link, all else is text, and nothing is left to sanitize.
 _PAGE_TAGS = {
     **{f"<{tag}>": f'<{tag} dir="auto">' for tag in ("p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol")},
     **{
@@ -93,14 +91,13 @@ _PAGE_TAGS = {
 }
 _PLAIN_TAGS = frozenset(
     [
-        *("", *_PAGE_TAGS),  # nothing is what _TAG finds of a plain link
+        *("", *_PAGE_TAGS),  # _TAG finds '' for a plain link
         *(f"<{tag}>" for tag in ("em", "strong", "del", "li", "thead", "tbody", "tr", "th", "td")),
         *(f"</{tag}>" for tag in ("p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li")),
         *(f"</{tag}>" for tag in ("em", "strong", "del", "code", "thead", "tbody", "tr", "th", "td")),
     ]
 )
-# A plain link leads to a name whose last part is letters (what else looks like a name may be no address), by words that
-# are no address.
+# A plain link leads to a host whose last part is letters (others may be no valid address), and its text is no address.
 _URL = r"https?://(?:[A-Za-z0-9]+[.-])+[A-Za-z]{2,}(?:[/?#](?:[\w./?#=%+~:,;!()-]|&amp;)*)?"
 _TAG = re.compile(rf'<a href="{_URL}">(?!http)[^<]*</a>|(<[^>]*>?)', re.ASCII)
 _HREF = re.compile(r'<a href="[^"]*"')
@@ -112,7 +109,7 @@ def _options() -> tuple[comrak.ExtensionOptions, comrak.ParseOptions, comrak.Ren
         setattr(extensions, name, True)
     extensions.math_dollars = extensions.math_latex = True
     rendering.hardbreaks = True
-    rendering.unsafe_ = True  # for <br>: every other `<` has been taken out, and nh3 judges the result
+    rendering.unsafe_ = True  # for <br>: every other `<` has been replaced, and nh3 sanitizes the result
     return extensions, comrak.ParseOptions(), rendering
 
 
@@ -120,20 +117,20 @@ _EXTENSIONS, _PARSING, _RENDERING = _options()
 
 
 def parse(source: str) -> str:
-    """Return comrak's HTML for `source`, which is not fit for a page yet."""
+    """Return comrak's HTML for `source`, which is not sanitized yet."""
     return comrak.render_markdown(source, _EXTENSIONS, _PARSING, _RENDERING)
 
 
 def steps(
     source: str, definitions: Iterable[str] = (), *, mathematical: bool = True
 ) -> Generator[bool, None, str]:
-    """Render `source`, with these definitions of references, to sanitized HTML; pause (yield False) after each formula.
+    """Render `source`, with these definitions of references; return sanitized HTML; pause (yield False) after each formula.
 
-    Not `mathematical`: formulas stay as they were written.
+    Unless `mathematical`, formulas stay as they were written.
     """
     if _PROSE.fullmatch(source) and "www." not in source:
         return f'<p dir="auto">{source.rstrip(" ")}</p>\n'
-    if _DEEP.search(source):  # no parser and no sanitizer is made for that
+    if _DEEP.search(source):  # parser and sanitizer cannot take such nesting
         return plain(source)
     definitions = "\n".join(definitions)
     try:
@@ -145,26 +142,24 @@ def steps(
         return plain(source)
     if "<span data-math" not in html:
         return _finished(html)
-    # A reference to the character (`&#xfdd2;`) is no formula's place. comrak escapes what stands in attributes: no formula
-    # is found there, and each place is one in a text.
-    html = html.replace(_PLACE, "\ufffd")
+    # A character reference (`&#xfdd2;`) is no formula's place. comrak escapes attributes, so that no formula is found there:
+    # each place is in a text.
+    html = html.replace(_FORMULA, "\ufffd")
     parts, formulas, at = [], [], 0
     for match in _MATH.finditer(html):
         made = _formula(match, source, mathematical=mathematical)
         if made.startswith("<math"):
             formulas.append(_cleaned(made))
-            made = _PLACE
+            made = _FORMULA
         parts += [html[at : match.start()], made]
         at = match.end()
         yield False
-    first, *others = _finished("".join(parts) + html[at:]).split(_PLACE)
+    first, *others = _finished("".join(parts) + html[at:]).split(_FORMULA)
     return "".join([first, *(part for each in zip(formulas, others, strict=True) for part in each)])
 
 
 def _finished(html: str) -> str:
-    """comrak's `html` in the page's shape, and only what may be on a page. Where its tags are plain it needs no sanitizer:
-    it comes out as it would of nh3, which takes longer.
-    """
+    """Return comrak's `html` in the page's form, sanitized. Plain tags need no nh3: the result is the same, and sooner."""
     if not (tags := set(_TAG.findall(html))) <= _PLAIN_TAGS:
         return _cleaned(_restored(_shaped(html)))
     for tag in tags & _PAGE_TAGS.keys():
@@ -183,21 +178,21 @@ def _cleaned(html: str) -> str:
 
 
 def _restored(html: str) -> str:
-    """`html` with the characters that _prepared() took out."""
+    """Return `html` with the characters that _prepared() replaced."""
     if not html.isascii():
-        html = html.replace(_LESS, "&lt;").replace(_TILDE, "~")
+        html = html.replace(_LESS_THAN, "&lt;").replace(_TILDE, "~")
     if "%EF%B7%9" in html:
         html = html.replace("%EF%B7%90", "%3C").replace("%EF%B7%91", "~")
     return html
 
 
 def plain(text: str) -> str:
-    """Return `text` as a paragraph, to the letter."""
+    """Return `text` as a paragraph of HTML, with nothing in it taken for markup."""
     return f'<p dir="auto">{escape(text.strip(), quote=False).replace(chr(10), "<br>")}</p>\n'
 
 
 def code(text: str, language: str) -> str:
-    """Return a code block: its language, a button that the page gives its meaning, and `text`, which is only escaped."""
+    """Return a code block as HTML: its language, a Copy button for the page's script, and `text`, escaped."""
     return _box(escape(text, quote=False), escape(language[:40]))
 
 
@@ -211,21 +206,21 @@ def _box(escaped: str, language: str) -> str:
 
 
 def _prepared(source: str) -> str:
-    """`source` with what comrak would take for something else put out of its way."""
+    """Return `source` with characters replaced that comrak would wrongly take for markup."""
     if not source.isascii():
         source = _RESERVED.sub("\ufffd", source)
-    source = mended(source)
+    source = normalized(source)
     if "<" in source:
         if "<br" in source or "<BR" in source:
             source = _LONE_BREAK.sub(r"\1&nbsp;", source)
-        source = _NO_MARKUP.sub(_LESS, source)
+        source = _NO_MARKUP.sub(_LESS_THAN, source)
     if "~" in source:
         source = _ONE_TILDE.sub(_TILDE, source)
     return source
 
 
 def _formula(match: re.Match[str], source: str, *, mathematical: bool) -> str:
-    tex = unescape(match[2]).replace(_LESS, "<").replace(_TILDE, "~")
+    tex = unescape(match[2]).replace(_LESS_THAN, "<").replace(_TILDE, "~")
     before, after = (
         match.string[match.start() - 1 : match.start()],
         match.string[match.end() : match.end() + 1],
@@ -238,7 +233,7 @@ def _formula(match: re.Match[str], source: str, *, mathematical: bool) -> str:
 
 
 def _shaped(html: str) -> str:
-    """comrak's HTML in the page's shape."""
+    """Return comrak's HTML in the page's form."""
     if "<pre>" in html:
         html = _CODE.sub(lambda found: _box(found[2], (found[1] or "")[:40]), html)
     if "<table>" in html:
@@ -268,13 +263,13 @@ def _without_images(html: str) -> str:
 
 
 def _cut_link(match: re.Match[str]) -> str:
-    """A bare address ends where CJK punctuation begins: nothing else parts it from the sentence."""
+    """End a bare address where CJK punctuation begins, which nothing else separates from it."""
     address, rest = match[2], match[3]
     return f'<a href="{address}">{address}</a>{rest}'
 
 
 def _with_direction(match: re.Match[str]) -> str:
-    """Blocks find their direction themselves. The first words of a list or quotation decide for it, so they have none."""
+    """Give a block dir="auto". The first paragraph of an item or quotation has none: the list or quotation has it."""
     outer, tag = _OUTER[match[1]], match[2]
     opened = f"{outer}<{tag}>" if outer and tag == "p" else f'{outer}<{tag} dir="auto">'
     return f'<div class="table" tabindex="0">{opened}' if tag == "table" else opened

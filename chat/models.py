@@ -1,5 +1,7 @@
-"""Conversations and their messages. What people ask for (replies.py) and what processes do (claims.py, progress.py) moves a
-message from state to state, and nothing else does.
+"""Conversations and their messages.
+
+Only four modules move a message from state to state: sends.py and replies.py do what people ask for, claims.py and
+progress.py what processes do.
 """
 
 from __future__ import annotations
@@ -38,6 +40,8 @@ class Conversation(models.Model):
 
 
 class Role(models.TextChoices):
+    """Who wrote a message: a person or a model."""
+
     USER = "user"
     ASSISTANT = "assistant"
 
@@ -56,6 +60,8 @@ OPEN = (Status.QUEUED, Status.STREAMING)
 
 
 class Message(models.Model):
+    """A person's message, or a reply to one. Messages with the same parent are versions of each other."""
+
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
     parent = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="children")
     role = models.CharField(max_length=16, choices=Role)
@@ -81,10 +87,9 @@ class Message(models.Model):
     claim = models.UUIDField(null=True)
     lease = models.PositiveBigIntegerField(null=True)
     left_out = models.PositiveIntegerField(default=0)  # oldest messages that the context had no room for
-    attempts = models.PositiveSmallIntegerField(default=0)  # that failed; being cut by a switch is no failure
-    revivals = models.PositiveSmallIntegerField(
-        default=0
-    )  # since its text last grew: its process died or froze
+    attempts = models.PositiveSmallIntegerField(default=0)  # failed attempts; being cut by a switch is none
+    # How often it was put back since its text last grew, because its process died or froze.
+    revivals = models.PositiveSmallIntegerField(default=0)
     not_before = models.DateTimeField(null=True)
     stop_requested = models.DateTimeField(null=True)
 
@@ -117,9 +122,9 @@ class Message(models.Model):
 
     @property
     def continuable(self) -> bool:
-        """Whether a model could go on with it: a reply with text that was stopped, failed, or came to its length limit.
+        """Whether a model can continue it: a reply with text that was stopped, failed, or reached its length limit.
 
-        Not one that came to REPLY_MAX_CHARS: that is the most that a reply may have.
+        A reply that reached REPLY_MAX_CHARS cannot be continued: no reply may be longer.
         """
         cut = self.status in (Status.STOPPED, Status.FAILED)
         limited = self.status == Status.COMPLETE and self.finish_reason == "length"

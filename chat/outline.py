@@ -1,8 +1,8 @@
-"""Where a block of Markdown ends, by a look at each of its lines, taken once.
+"""Finds where a block of Markdown ends, looking once at each line.
 
-A blank line ends whatever stands at the margin, but for three kinds: a fence ends at its closing line, a list at a line
-after a blank one that is not indented to it, indented code at a line that is not indented. What CommonMark lets end earlier
-does so here: a paragraph at a heading, a fence, an item or a quotation below it.
+A blank line ends a block, except for three kinds: a fence ends at its closing line, a list at a line after a blank one that
+is not indented to its text, indented code at an unindented line. A paragraph also ends where CommonMark ends it: at a
+heading, a fence, an item or a quotation below it.
 """
 
 from __future__ import annotations
@@ -12,16 +12,12 @@ from enum import Enum
 
 from chat.fences import Fence, below_markers, open_formula
 
-LINE_WEIGHT, CELL_WEIGHT = (
-    2,
-    4,
-)  # characters that a line's end and a table's cell stand for: they take as long
+# A line's end and a table's cell take as long to render as so many characters.
+LINE_WEIGHT, CELL_WEIGHT = 2, 4
 COLUMNS_MAX = 100  # of a table; a wider one is shown as it was written
-SPARSE = (
-    8,
-    1_000,
-)  # times its characters, and so much more, a block may weigh: more is the cells that short rows lack
-NOTHING = 1_000  # is indented as far
+# A block may weigh so many times its characters, and so much more. A heavier one is a table whose short rows lack cells.
+SPARSE = 8, 1_000
+UNREACHABLE = 1_000  # an indentation that no line has
 NO_FENCE = Fence("", "")
 
 _ITEM = re.compile(r"(?P<marker>[-+*]|(?P<number>\d{1,9})[.)])(?P<space>[ \t]+|$)(?P<rest>.*)")
@@ -43,7 +39,7 @@ class Kind(Enum):
 
 
 class Outline:
-    """An open block: its lines, and which line ends it."""
+    """An open block: its lines, its kind and its weight."""
 
     __slots__ = (
         *("_blank", "_formula", "_indent", "_inner", "_lazy", "_pipes", "_size", "_wide"),
@@ -67,9 +63,9 @@ class Outline:
         self._blank = False  # whether the last line was blank
 
     def take(self, lines: list[str], at: int, end: int, longest: int) -> int:
-        """Take lines from number `at` to `end`, for as long as each of them plainly goes on with the block.
+        """Take lines[at:end], for as long as each of them plainly continues the block, up to the weight `longest`.
 
-        Return the number of the first that is not taken: ends_before(), is_long() and add() decide about that.
+        Return the number of the first line that is not taken: ends_before(), is_long() and add() decide about it.
         """
         if not self.lines:
             while at < end and not lines[at]:
@@ -111,12 +107,12 @@ class Outline:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is to be shown as it was written: a table in it has too many cells for what was written."""
+        """Whether the block is to be shown as it was written: a table in it has far more cells than characters."""
         times, more = SPARSE
         return self._wide or self.weight > times * self._size + more
 
     def head(self) -> list[str]:
-        """The lines that a table's next part needs to be a table."""
+        """Return the lines that a table's next part must begin with; [] where the block is no table."""
         return self.lines[:2] if self._is_table() and not self.is_plain else []
 
     def _weigh(self, line: str) -> None:
@@ -150,13 +146,13 @@ class Outline:
     def _ends_list(self, line: str, words: str, indent: int) -> bool:
         if indent > 3:
             return self._blank
-        if _RULE.match(words) or _begins_anew(line, words) or words[0] == ">":
+        if _RULE.match(words) or _begins_block(line, words) or words[0] == ">":
             return True
         return (self._blank or not self._lazy) and not _ITEM.match(words)
 
     def _ends_text(self, line: str, words: str) -> bool:
         quoted = self.kind is Kind.QUOTE
-        if _begins_anew(line, words):
+        if _begins_block(line, words):
             return True
         if self._formula:
             return False
@@ -206,7 +202,7 @@ class Outline:
         if self.kind in (Kind.TEXT, Kind.QUOTE):
             return True
         if not self._blank and not below_markers(self.lines[-1]):
-            self._indent = NOTHING  # an item may begin with one blank line, not with two
+            self._indent = UNREACHABLE  # an item may begin with one blank line, not with two
         self.lines.append(line)
         self.weight += len(line) + LINE_WEIGHT
         self._size += len(line) + 1
@@ -214,7 +210,7 @@ class Outline:
         return False
 
     def _begin(self, line: str, words: str, indent: int) -> None:
-        """See what the first line begins."""
+        """Set the kind of the block by its first line."""
         fence = Fence.opened(line) if words[0] in "`~" else None
         if indent > 3:
             self.kind = Kind.CODE
@@ -230,7 +226,7 @@ class Outline:
             self._formula = open_formula(line)
 
     def _note_item(self, words: str, indent: int, *, first: bool) -> None:
-        """Note where the text of an item begins, whose line this may be."""
+        """Note where an item's text begins, if this line begins an item."""
         item = _ITEM.match(words) if indent < 4 and (first or indent < self._indent) else None
         if item is not None:
             space = len(item["space"].expandtabs(4))
@@ -257,7 +253,7 @@ def _indent(line: str, words: str) -> int:
     return len(space.expandtabs(4)) if "\t" in space else len(space)
 
 
-def _begins_anew(line: str, words: str) -> bool:
+def _begins_block(line: str, words: str) -> bool:
     if words[0] == "#":
         return _HEADING.match(words) is not None
     return words[0] in "`~" and Fence.opened(line) is not None

@@ -1,4 +1,4 @@
-"""What chat pages are told and what they send, field by field. What all pages share is in models_admin/page_schema.py."""
+"""The events that chat pages are sent, and the frames that they send; models_admin/page_schema.py has what pages share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chat's open replies, as they stand in line with what other applications have generated."""
+"""The chat's open replies as entries of admission, where they wait together with those of other applications."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ WHERE message.status IN ('queued', 'streaming')
 
 
 def waiting() -> QuerySet[Message]:
-    """All replies that wait."""
+    """Return all replies that wait."""
     return Message.objects.filter(status=Status.QUEUED, role=Role.ASSISTANT)
 
 
 def places(messages: Iterable[Message]) -> dict[int, int]:
-    """Where those of the messages that wait stand in line (1: it is the next), by their ids."""
+    """Return {id: place} (1: the next) of those of the messages that are queued."""
     return admission.places(KIND, [each.pk for each in messages if each.status == Status.QUEUED])
 
 

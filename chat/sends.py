@@ -1,8 +1,8 @@
-"""What people send at the same moment, in one transaction: messages, their replies, and the claims of those that may start.
+"""Writes what people send at the same moment in one transaction: messages, their replies, and claims.
 
-It takes five statements, however many there are. What these do not cover is done by replies.send, for one message alone: one
-that is here already, one in a conversation that somebody else changes just now, and each of them where the database refuses
-any. So nobody gets an error that is somebody else's.
+It takes five statements, however many messages there are. What these do not cover is done by replies.send(), for one message
+alone: a message that is there already, one in a conversation that somebody else is changing, and each of them where the
+database refuses any. So nobody gets an error that is somebody else's.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What has come of it: what pages are to be told, in this order, and its reply if that is claimed."""
+    """A message that was written: the events for pages, in this order, and its reply if that is claimed."""
 
-    told: list[ChatEvent]
+    events: list[ChatEvent]
     work: ClaimedReply | None = None
 
 
 def send(sends: Sequence[Send], *, claiming: bool) -> list[Sent | Exception]:
-    """Write these, no two of one conversation, durable when this returns; return what has come of each.
+    """Write messages, no two of one conversation; return for each that it was written, or what refused it.
 
-    `claiming` says whether replies are to be claimed for this process, which then begins them.
+    They are durable when this returns. `claiming`: replies that may start are claimed for this process, which begins them.
     """
     try:
         together = _together(sends, claiming=claiming)
-    except Exception as error:  # noqa: BLE001 (whose it is shows when each is tried alone)
+    except Exception as error:  # noqa: BLE001 (each is tried alone, which shows whose it is)
         if db_threads.away(error):
             return [error] * len(sends)
         log.info("Messages of %s people are written one by one: %s", len(sends), type(error).__name__)
@@ -66,13 +66,13 @@ def send(sends: Sequence[Send], *, claiming: bool) -> list[Sent | Exception]:
 def _alone(send: Send) -> Sent | Exception:
     try:
         return Sent(replies.obey(replies.send, send.conversation, send.client_id, send.text)[1])
-    except Exception as error:  # noqa: BLE001 (it is told to the sender)
+    except Exception as error:  # noqa: BLE001 (the sender gets it)
         return error
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A conversation that is locked: how many replies its owner waits for, and two ids that no message has."""
+    """A locked conversation, how many replies its owner waits for, and two new ids for messages."""
 
     conversation: Conversation
     waiting: int
@@ -81,7 +81,7 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """A message and its reply."""
+    """A message and its reply; `titled`: the message gave its conversation a title."""
 
     message: Message
     reply: Message
@@ -89,7 +89,7 @@ class _Pair:
 
 
 def _together(sends: Sequence[Send], *, claiming: bool) -> Mapping[uuid.UUID, Sent | Exception]:
-    """Write those that nothing speaks against; what has come of those and of the refused ones, by their conversations."""
+    """Write the messages that can be written together; return their outcomes and those of refused ones, by conversation."""
     found: dict[uuid.UUID, Sent | Exception] = {}
     begun: dict[int, dict[int, prompts.Turn]] = {}
     with transaction.atomic():
@@ -106,14 +106,14 @@ def _together(sends: Sequence[Send], *, claiming: bool) -> Mapping[uuid.UUID, Se
     in_line = queue.places(pair.reply for pair in pairs)
     for pair in pairs:
         try:
-            sent: Sent | Exception = _told(pair, begun.get(pair.reply.pk), epoch, in_line)
-        except Exception as error:  # noqa: BLE001 (it is told to the sender; others' messages are not touched by it)
+            sent: Sent | Exception = _sent(pair, begun.get(pair.reply.pk), epoch, in_line)
+        except Exception as error:  # noqa: BLE001 (the sender gets it; other messages are not affected)
             sent = error
         found[pair.message.conversation_id] = sent
     return found
 
 
-# Whoever is about to commit in one of the conversations is not waited for, because all others would wait too.
+# A conversation that somebody else has locked is skipped: all others would have to wait, too.
 LOCK = """
 WITH server AS ({server})
 SELECT server.model, server.epoch, server.unreachable_since, talk.id, {facts}, talk.head_id,
@@ -164,7 +164,7 @@ def _lock(sends: Sequence[Send]) -> tuple[str, int, dict[uuid.UUID, _Place]]:
             own = dict(zip(FACTS, columns, strict=True))
             conversation = Conversation(id=uuid.UUID(str(pk)), head_id=head, **own)
             ids = min(first, second), max(first, second)
-            if head is None or head < ids[0]:  # else somebody has added to it since the ids were taken
+            if head is None or head < ids[0]:  # else somebody has added a message since the ids were taken
                 places[conversation.pk] = _Place(conversation, waiting, ids)
     return model, epoch, places
 
@@ -176,7 +176,7 @@ def _key(given: uuid.UUID) -> Any:
 def _pairs(
     sends: Sequence[Send], places: Mapping[uuid.UUID, _Place], refused: dict[uuid.UUID, Sent | Exception]
 ) -> list[_Pair]:
-    """What is to be written, with ids; who sends what may not be written has that in `refused`."""
+    """Return what is to be written, with ids; put what refuses a message into `refused`."""
     pairs: list[_Pair] = []
     added: Counter[int] = Counter()
     for send in sends:
@@ -223,7 +223,7 @@ def _pair(send: Send, place: _Place) -> _Pair:
 
 
 def _startable(pairs: Sequence[_Pair]) -> dict[int, dict[int, prompts.Turn]]:
-    """The replies that may start at once, each with all that has been said in its conversation."""
+    """Return the replies that may start at once, each with the turns of its conversation by message id."""
     entries = [
         admission.Entry(
             id=pair.reply.pk,
@@ -234,9 +234,11 @@ def _startable(pairs: Sequence[_Pair]) -> dict[int, dict[int, prompts.Turn]]:
         )
         for pair in pairs
     ]
-    told = prompts.said_before()
+    history = prompts.said_before()
     begun: dict[int, dict[int, prompts.Turn]] = {}
-    for reply, pk, *turn in admission.startable(queue.KIND, process.name(), entries, known.default(), told):
+    for reply, pk, *turn in admission.startable(
+        queue.KIND, process.name(), entries, known.default(), history
+    ):
         said = begun.setdefault(reply, {})
         if pk is not None:
             said[pk] = (turn[0], turn[1], turn[2])
@@ -281,15 +283,15 @@ def _set_heads(pairs: Sequence[_Pair]) -> None:
         cursor.executemany(SET_HEAD, rows)
 
 
-def _told(pair: _Pair, said: dict[int, prompts.Turn] | None, epoch: int, in_line: Mapping[int, int]) -> Sent:
-    """What pages are to be told. Of a reply that is claimed, they are told when it is begun."""
-    told: list[ChatEvent] = []
+def _sent(pair: _Pair, said: dict[int, prompts.Turn] | None, epoch: int, in_line: Mapping[int, int]) -> Sent:
+    """Return the outcome of a message. The event of a claimed reply is sent when it is begun."""
+    events: list[ChatEvent] = []
     if pair.titled:
-        told.append({"type": "conversation", "conversation": wire.conversation(pair.reply.conversation)})
-    told.append(_shown(pair.message, None))
+        events.append({"type": "conversation", "conversation": wire.conversation(pair.reply.conversation)})
+    events.append(_shown(pair.message, None))
     if said is not None:
-        return Sent(told, replace(claims.work(pair.reply, epoch, said), asked=None))
-    return Sent([*told, _shown(pair.reply, in_line.get(pair.reply.pk))])
+        return Sent(events, replace(claims.work(pair.reply, epoch, said), asked=None))
+    return Sent([*events, _shown(pair.reply, in_line.get(pair.reply.pk))])
 
 
 def _shown(message: Message, position: int | None) -> MessageEvent:

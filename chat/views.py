@@ -21,7 +21,7 @@ from models_admin.permissions import may_switch
 @never_cache
 @login_required
 def chat(request: HttpRequest, conversation_id: uuid.UUID | None = None) -> HttpResponse:
-    """The page of one of the user's conversations, or of one about to begin; 404 for anybody else's."""
+    """Return the page of one of the user's conversations, or of a new one; 404 for other people's."""
     conversation = None
     if conversation_id is not None:
         conversation = conversations.owned(request.user).filter(pk=conversation_id).first()
@@ -30,7 +30,7 @@ def chat(request: HttpRequest, conversation_id: uuid.UUID | None = None) -> Http
     person = _person(request.user)
     boot: Boot = {
         "user": person,
-        "conversation": conversations.shown(conversation) if conversation else None,
+        "conversation": conversations.describe(conversation) if conversation else None,
         "list": conversations.page(request.user),
         "may_switch": may_switch(request.user),
         "max_chars": settings.MESSAGE_MAX_CHARS,
@@ -39,7 +39,7 @@ def chat(request: HttpRequest, conversation_id: uuid.UUID | None = None) -> Http
 
 
 def _person(user: AbstractBaseUser | AnonymousUser) -> Person:
-    """Who is signed in, as the page shows it."""
+    """Return who is signed in, as the page shows it."""
     full = user.get_full_name() if hasattr(user, "get_full_name") else ""
     name = full or user.get_username()
     words = name.replace(".", " ").replace("_", " ").replace("-", " ").split() or ["?"]

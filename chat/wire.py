@@ -1,4 +1,4 @@
-"""Messages and conversations as the page is told of them."""
+"""Messages and conversations as pages are sent them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ SHOWN = 200  # messages of a branch that a page is given at first
 
 
 def shown(message: Message, *, versions: list[int], position: int | None) -> page_schema.Message:
-    """Return the whole row for the page; `versions`: the messages with the same parent, oldest first."""
+    """Return the whole row as pages are sent it.
+
+    `versions`: the ids of the messages with the same parent, oldest first. `position`: the place in the queue, if it waits.
+    """
     html, upto = _html(message)
     return {
         "id": message.pk,
@@ -49,12 +52,12 @@ def shown(message: Message, *, versions: list[int], position: int | None) -> pag
 
 
 def usage(kept: object) -> page_schema.Usage | None:
-    """What a reply took, from its row, as far as JSON and a page can tell it."""
+    """Return a reply's usage from its row, each value bounded; None where there is none."""
     return cast("page_schema.Usage", Usage.read(kept).as_dict()) if isinstance(kept, dict) else None
 
 
 def _html(message: Message) -> tuple[str, int]:
-    """A reply's HTML and how much of its text it covers; a person's message is shown as it was typed."""
+    """Return a reply's HTML, and how many characters of its text it covers; a person's message is shown as it was typed."""
     if message.role != Role.ASSISTANT or not message.text:
         return "", 0
     if message.html:
@@ -94,7 +97,7 @@ def messages(ids: Iterable[int], within: uuid.UUID | None = None) -> list[page_s
 
 
 def _siblings(rows: list[Message]) -> dict[tuple[uuid.UUID, int | None], list[int]]:
-    """The versions beside each of the rows, itself included, oldest first: by conversation and parent."""
+    """Return {(conversation, parent): ids} of the rows' versions, themselves included, oldest first."""
     first = {row.conversation_id for row in rows if row.parent_id is None}
     parents = {row.parent_id for row in rows if row.parent_id is not None}
     found: dict[tuple[uuid.UUID, int | None], list[int]] = defaultdict(list)

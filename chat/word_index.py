@@ -1,6 +1,8 @@
-"""The index of words: SQLite keeps it in an FTS5 table beside the messages, PostgreSQL in a column of theirs,
-there each term with its owner in front, so that what others write makes no search longer. Triggers keep both current,
-whoever writes a message, in the transaction that does so. An open reply is not in it.
+"""The index of words in messages that have ended.
+
+SQLite keeps it in an FTS5 table beside the messages, PostgreSQL in a column of theirs. There each term has its owner in
+front, so that other people's messages make no search longer. Triggers keep both current, in the transaction that writes a
+message.
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate, pre_migrate
 
-from chat.words import LONGEST, MOST_TERMS, UNSPACED, row
+from chat.words import LONGEST, MOST_TERMS, UNSPACED, index_terms
 
 # In SQLite ------------------------------------------------------------------------------------------------------
 
-# The owner's mark, "_o" and a number, begins like no word, and no spelling of a term has an "o" behind its "_".
+# A row has its owner's mark, "_o" and a number: no word begins with "_", and no spelling of a term has an "o" behind it.
 _FTS = """CREATE VIRTUAL TABLE chat_words
   USING fts5(terms, tokenize="ascii tokenchars '_'", prefix='1 2 3', detail=none, columnsize=0)"""
 _PUT = """INSERT INTO chat_words(rowid, terms) SELECT NEW.id, gantry_terms(NEW.text) || ' _o' || owner_id
@@ -74,7 +76,7 @@ _INDEX = "CREATE INDEX chat_message_words ON chat_message USING gin (words)"
 
 
 def create(to: BaseDatabaseWrapper) -> None:
-    """Make the index of all messages that there are, in the database `to`."""
+    """Make the index in the database `to`, and fill it with all messages that have ended."""
     with to.cursor() as cursor:
         if to.vendor == "sqlite":
             cursor.execute(_FTS)
@@ -88,7 +90,7 @@ def create(to: BaseDatabaseWrapper) -> None:
 
 
 def mark_owners(to: BaseDatabaseWrapper) -> None:
-    """Put their owner in front of PostgreSQL's terms: in an older database it was a term by itself."""
+    """Put the owner in front of each of PostgreSQL's terms: in an older database the owner was a term of its own."""
     if to.vendor == "postgresql":
         with to.cursor() as cursor:
             cursor.execute(_functions(cursor))
@@ -99,7 +101,7 @@ def mark_owners(to: BaseDatabaseWrapper) -> None:
 
 
 def drop(to: BaseDatabaseWrapper) -> None:
-    """Take the index away again."""
+    """Remove the index from the database `to`."""
     with to.cursor() as cursor:
         if to.vendor == "sqlite":
             drop_triggers(cursor)
@@ -115,20 +117,20 @@ def drop(to: BaseDatabaseWrapper) -> None:
 
 
 def _functions(cursor: Any) -> str:
-    """The functions, with a collation that knows the capitals of all languages, where PostgreSQL was built with it."""
+    """Return the SQL of the functions, with the ICU collation, which knows the case of all languages, if it is there."""
     cursor.execute("SELECT 1 FROM pg_collation WHERE collname = 'und-x-icu'")
     collation = '"und-x-icu"' if cursor.fetchone() else '"default"'
     return _FUNCTIONS.format(collation=collation, longest=LONGEST, most=MOST_TERMS, unspaced=UNSPACED)
 
 
 def drop_triggers(cursor: Any) -> None:
-    """Have SQLite keep the index no longer, until make_triggers."""
+    """Drop SQLite's triggers: the index is not kept current until make_triggers()."""
     for name in _TRIGGERS:
         cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
 
 
-# When SQLite changes a table, it makes another one and drops the old one with its triggers, and it refuses where a trigger
-# elsewhere names that table. So they are gone while migrations run.
+# To change a table, SQLite makes another one and drops the old one with its triggers, and it refuses where a trigger of
+# another table names it. So the triggers are dropped while migrations run.
 
 
 def _before_migrations(*, using: str, plan: list[Any], **_: Any) -> None:
@@ -138,7 +140,7 @@ def _before_migrations(*, using: str, plan: list[Any], **_: Any) -> None:
 
 
 def make_triggers(to: BaseDatabaseWrapper) -> None:
-    """Have SQLite keep the index from now on, where there is one."""
+    """Make SQLite's triggers, which keep the index current, where there is an index."""
     if "chat_words" in to.introspection.table_names():
         with to.cursor() as cursor:
             for name, what in _TRIGGERS.items():
@@ -152,11 +154,11 @@ def _after_migrations(*, using: str, **_: Any) -> None:
 
 def _connected(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
     if connection.vendor == "sqlite":
-        connection.connection.create_function("gantry_terms", 1, row, deterministic=True)
+        connection.connection.create_function("gantry_terms", 1, index_terms, deterministic=True)
 
 
 def start() -> None:
-    """Have each connection know the function that the triggers call, and the triggers made after migrations."""
+    """Give each connection the function that the triggers call, and make the triggers after migrations."""
     connection_created.connect(_connected, dispatch_uid="chat.word_index")
     pre_migrate.connect(
         _before_migrations, sender=apps.get_app_config("chat"), dispatch_uid="chat.word_index"

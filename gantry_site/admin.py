@@ -55,5 +55,5 @@ class Accounts(Base):
 
 
 def _delete(user: User) -> None:
-    conversations.forget(user.pk)
+    conversations.delete_all(user.pk)
     user.delete()

@@ -135,7 +135,7 @@ def test_an_account_goes_in_the_order_in_which_others_lock(
     with transaction.atomic():  # an end or a save, half way
         key = conversation.pk if locked_first is Conversation else first
         locked_first._default_manager.select_for_update().get(pk=key)
-        ended = kept_waiting(partial(conversations.forget, owner.pk))
+        ended = kept_waiting(partial(conversations.delete_all, owner.pk))
         Message.objects.select_for_update(nowait=True).get(pk=second)
     ended()
     assert not Message.objects.exists()

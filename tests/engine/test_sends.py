@@ -90,7 +90,9 @@ def said(where: Send) -> list[tuple[str, str, str]]:
 
 def told(one: Sent) -> list[tuple[str, str]]:
     return [
-        (each["message"]["role"], each["message"]["status"]) for each in one.told if each["type"] == "message"
+        (each["message"]["role"], each["message"]["status"])
+        for each in one.events
+        if each["type"] == "message"
     ]
 
 
@@ -129,10 +131,10 @@ def test_what_is_sent_is_what_the_database_has() -> None:
     assert row.updated_at > where.updated_at
     lease = Lease.objects.get()
     assert (lease.pk, lease.subject) == (work.lease, f"reply {reply.pk}")
-    assert [each for each in one.told if each["type"] == "conversation"] == [
+    assert [each for each in one.events if each["type"] == "conversation"] == [
         {"type": "conversation", "conversation": wire.conversation(row)}
     ]
-    shown = {each["message"]["id"]: each["message"] for each in one.told if each["type"] == "message"}
+    shown = {each["message"]["id"]: each["message"] for each in one.events if each["type"] == "message"}
     assert [shown[message.pk], work.row] == wire.messages([message.pk, reply.pk])
     assert work.params == {"temperature": 0.5, "max_tokens": 7}
     assert work.prompt == [
@@ -228,7 +230,9 @@ def test_who_came_first_begins_first(settings: Any, limit: str) -> None:
     assert [bool(each.work) for each in found] == [False, False, True, True]
     assert [told(each)[1:] for each in found] == [[("assistant", "queued")]] * 2 + [[]] * 2
     places = [
-        each.told[-1]["message"]["queue_position"] for each in found[:2] if each.told[-1]["type"] == "message"
+        each.events[-1]["message"]["queue_position"]
+        for each in found[:2]
+        if each.events[-1]["type"] == "message"
     ]
     assert places == [2, 1]
 

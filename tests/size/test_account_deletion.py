@@ -55,7 +55,7 @@ def test_no_transaction_deletes_more_than_some_messages(admin_client: Client, le
 
 
 def test_deleting_walks_through_nothing(leaver: User) -> None:
-    found = walks(lambda: conversations.forget(leaver.pk))
+    found = walks(lambda: conversations.delete_all(leaver.pk))
     assert not found, "\n".join(found)
 
 
@@ -116,6 +116,6 @@ def test_what_runs_for_an_account_is_stopped_before_its_messages_go(
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(look):
-        conversations.forget(leaver.pk)
+        conversations.delete_all(leaver.pk)
     stop = ("stop", {"message": running.pk})
     assert before == [True, [stop], False]

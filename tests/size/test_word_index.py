@@ -139,12 +139,12 @@ def test_a_search_walks_through_nothing_and_looks_into_few_messages(reader: User
         assert walks(partial(conversations.search, reader, query)) == []
 
 
-@pytest.mark.parametrize("seldom", [0, 0.01, 0.02, words.SELDOM])
+@pytest.mark.parametrize("seldom", [0, 0.01, 0.02, words.RARE])
 def test_a_long_beginning_finds_the_same_however_often_its_first_letters_do(
     ada: User, talk: Conversation, monkeypatch: pytest.MonkeyPatch, seldom: float
 ) -> None:
     """In SQLite the newest ones are asked for by these: as many as that pays."""
-    monkeypatch.setattr(words, "SELDOM", seldom)
+    monkeypatch.setattr(words, "RARE", seldom)
     said = [say(talk, text).pk for text in ("glob", "glocke", "foo_glob", "Glockenspiel", "grün") * 6]
     bells = [pk for number, pk in enumerate(said) if number % 5 in (1, 3)][::-1]
     for most in (1, 7, 12, 99):
@@ -181,8 +181,8 @@ def test_postgresql_looks_through_the_newest_messages_for_a_word_that_many_have(
 def test_a_search_finds_the_same_however_much_is_looked_through(
     ada: User, monkeypatch: pytest.MonkeyPatch, seldom: int, at_once: int, of_each: int
 ) -> None:
-    monkeypatch.setattr(words, "SELDOM", seldom)
-    monkeypatch.setattr(words, "LOOKED_THROUGH", at_once)
+    monkeypatch.setattr(words, "RARE", seldom)
+    monkeypatch.setattr(words, "SCANNED_AT_ONCE", at_once)
     monkeypatch.setattr(words, "NEWEST_OF_EACH", of_each)
     for said in (["bell", "none", "none", "none"], ["none", "bell"], ["bell"] * 5, ["none"] * 4, []):
         talk = Conversation.objects.create(owner=ada, title=f"{said.count('bell')} of {len(said)}")
