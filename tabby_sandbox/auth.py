@@ -1,4 +1,4 @@
-"""Which key opens what. The order in which TabbyAPI looks at the headers is kept, oddities included."""
+"""Which key may do what. The headers are read in TabbyAPI's order, with its peculiarities."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .wire import Refusal, crash
 
 
 def require_api(auth: Auth, headers: Mapping[str, str]) -> None:
-    """Let a read request through, or raise the 401. `x-admin-key` counts for nothing here."""
+    """Raise Refusal(401) unless the headers have either key. `x-admin-key` is not read here."""
     if auth.disable_auth:
         return
     if key := headers.get("x-api-key"):
@@ -25,7 +25,7 @@ def require_api(auth: Auth, headers: Mapping[str, str]) -> None:
 
 
 def require_admin(auth: Auth, headers: Mapping[str, str]) -> None:
-    """Let a load or unload through, or raise the 401. `x-api-key` counts for nothing here."""
+    """Raise Refusal(401) unless the headers have the admin key. `x-api-key` is not read here."""
     if auth.disable_auth:
         return
     if key := headers.get("x-admin-key"):
@@ -39,7 +39,7 @@ def require_admin(auth: Auth, headers: Mapping[str, str]) -> None:
 
 
 def permission(auth: Auth, headers: Mapping[str, str]) -> str | None:
-    """ "admin", "api", or None for a key that is neither. The first of the three headers decides alone."""
+    """Return "admin", "api", or None for a key that is neither. The first of the three headers decides alone."""
     if auth.disable_auth:
         return "admin"
     key = headers.get("x-admin-key") or headers.get("x-api-key") or _bearer(headers.get("authorization", ""))
@@ -49,7 +49,7 @@ def permission(auth: Auth, headers: Mapping[str, str]) -> str | None:
 
 
 def require_permission(auth: Auth, headers: Mapping[str, str]) -> str:
-    """The permission, where TabbyAPI trips over a key that is neither (a plain-text 500)."""
+    """Return the permission; raises Refusal for a key that is neither, over which TabbyAPI fails (a plain-text 500)."""
     granted = permission(auth, headers)
     if granted is None:
         raise crash()

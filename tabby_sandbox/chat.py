@@ -12,14 +12,13 @@ from aiohttp import web
 
 from .auth import permission as permission_of
 from .auth import require_api, require_permission
-from .engine import Busy, Generation
+from .fault_effects import BREAKS, GARBAGE, break_stream, garbage_event
 from .faults import ABORTED, Fault
 from .frames import Frames, document, error_event
 from .pace import play
 from .replies import Reply, Token, compose, text_of
 from .sandbox import CALL, Call
 from .sse import EventStream, event
-from .trouble import BREAKS, GARBAGE, break_stream, garbage_event
 from .wire import (
     NO_TEMPLATE,
     NOTHING_LOADED,
@@ -30,21 +29,22 @@ from .wire import (
     json_response,
     require_messages,
 )
+from .work import Busy, Generation
 
 _ERRORS = {"error", "error_event", "oom", "corrupted"}
 
 
 async def completions(request: web.Request) -> web.StreamResponse:
-    """A reply by the loaded model, streamed or whole."""
+    """Answer with a reply by the loaded model, streamed or whole."""
     call = request[CALL]
     call.require_json()
     auth = call.sandbox.config.auth
     require_api(auth, request.headers)
     call.record.permission = permission_of(auth, request.headers)
     body = call.body()
-    messages, prefix = _prompt(body, knows=call.sandbox.config.server.continue_final_message)
+    messages, prefix = _prompt(body, continues=call.sandbox.config.server.continue_final_message)
     max_tokens = _max_tokens(body)
-    await _settle_model(call, body.get("model"))
+    await _switch_inline(call, body.get("model"))
     engine = call.sandbox.engine
     model, shown = engine.loaded, engine.parameters
     if model is None or shown is None:
@@ -62,8 +62,8 @@ async def completions(request: web.Request) -> web.StreamResponse:
     return await _whole(call, reply, usage=_wants_usage(body))
 
 
-def _prompt(body: dict[str, Any], *, knows: bool) -> tuple[list[dict[str, Any]], str]:
-    """The messages to answer, and the text that the reply goes on from.
+def _prompt(body: dict[str, Any], *, continues: bool) -> tuple[list[dict[str, Any]], str]:
+    """Return the messages to answer, and the text that the reply continues.
 
     A TabbyAPI that does not know `continue_final_message` drops it like any other field that it does not know.
     """
@@ -72,7 +72,7 @@ def _prompt(body: dict[str, Any], *, knows: bool) -> tuple[list[dict[str, Any]],
     if not isinstance(prefix, str):
         raise invalid("string_type", ["response_prefix"], "Input should be a valid string", prefix)
     generates = body.get("add_generation_prompt", True)
-    if not (knows and body.get("continue_final_message")):
+    if not (continues and body.get("continue_final_message")):
         return messages, prefix if generates else ""
     if generates:
         raise Refusal(422, "continue_final_message requires add_generation_prompt to be false")
@@ -95,8 +95,8 @@ def _wants_usage(body: dict[str, Any]) -> bool:
     return isinstance(options, dict) and bool(options.get("include_usage"))
 
 
-async def _settle_model(call: Call, name: Any) -> None:
-    """What a request that sets `model` brings about: nothing, a switch, or a crash."""
+async def _switch_inline(call: Call, name: Any) -> None:
+    """Do what TabbyAPI does with the field `model`: nothing, an inline switch, or a crash."""
     if not name:
         return
     engine, options = call.sandbox.engine, call.sandbox.config.server
@@ -116,14 +116,14 @@ async def _settle_model(call: Call, name: Any) -> None:
         raise crash()
 
 
-async def _for_ever() -> NoReturn:
-    """Until the client goes (or the sandbox is reset)."""
+async def _hang() -> NoReturn:
+    """Wait until the client goes (or the sandbox is reset)."""
     while True:
         await asyncio.get_running_loop().create_future()
 
 
 class _Streamed:
-    """One streamed reply, with whatever fault hits it."""
+    """One streamed reply, with the fault that hits it."""
 
     def __init__(self, call: Call, reply: Reply, *, usage: bool) -> None:
         self._call, self._reply, self._usage = call, reply, usage
@@ -151,20 +151,20 @@ class _Streamed:
     async def _reply_with(self, generation: Generation) -> web.StreamResponse:
         record, fault, stream = self._call.record, self._call.fault, self._stream
         frames = Frames(generation.model.name, self._reply)
-        await self._call.sandbox.engine.turn(generation)
+        await self._call.sandbox.engine.wait_for_turn(generation)
         if self._reply.prefill > 0:
             await asyncio.wait((generation.aborted,), timeout=self._reply.prefill)
         record.first_token_at = time.time()
         if fault is not None:
-            broken = await self._suffer(fault, generation, frames)
+            broken = await self._apply_fault(fault, generation, frames)
             if broken is not None:
                 return broken
         await play(stream, generation, self._tokens, frames.token, self._rate)
         if generation.aborted.done():
-            # The trap of an unload: no error, no end, only pings.
+            # As after TabbyAPI's unload: no error, no end, only pings.
             record.tokens = generation.tokens
             record.end("aborted")
-            await _for_ever()
+            await _hang()
         stream.write(frames.finish(generation.tokens, usage=self._usage))
         record.finish_reason = self._reply.finish_reason
         if fault and fault.kind == "finished_then_error":
@@ -174,10 +174,10 @@ class _Streamed:
         record.end("no_done" if fault and fault.kind == "no_done" else "completed")
         return await stream.end()
 
-    async def _suffer(
+    async def _apply_fault(
         self, fault: Fault, generation: Generation, frames: Frames
     ) -> web.StreamResponse | None:
-        """The part of the reply up to the fault, and the fault; None if the reply goes on after it."""
+        """Send the reply up to the fault, and the fault; return None if the reply goes on after it."""
         if fault.kind in {"slow", "empty", "no_done", "finished_then_error"}:
             self._rate = 1 / (fault.seconds or 1.0) if fault.kind == "slow" else self._rate
             self._tokens = iter(()) if fault.kind == "empty" else self._tokens
@@ -216,7 +216,7 @@ class _Streamed:
 
 
 async def _whole(call: Call, reply: Reply, *, usage: bool) -> web.Response:
-    """The reply in one piece, after the time that it takes. Content of nothing but space is null."""
+    """Answer with the reply in one piece, after the time that it takes."""
     engine, record = call.sandbox.engine, call.record
     refused = f"Chat completion {uuid.uuid4().hex} aborted. Maybe the model was unloaded? " + (
         "Please check the server console."
@@ -236,7 +236,7 @@ async def _whole(call: Call, reply: Reply, *, usage: bool) -> web.Response:
         await asyncio.wait((generation.aborted,), timeout=seconds)
         if generation.aborted.done():
             record.end("aborted")
-            await _for_ever()
+            await _hang()
         generation.tokens = record.tokens = len(tokens)
         record.finish_reason = reply.finish_reason
         spent = time.monotonic() - started

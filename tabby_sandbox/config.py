@@ -1,4 +1,4 @@
-"""The sandbox's TOML file: which models there are, how they behave, which keys open what."""
+"""The sandbox's TOML file: its models, how they behave, and its keys."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One pretend model. Seconds are wall seconds; `*_at` counts modules over all phases of a load."""
+    """One pretend model. `*_at` counts modules over all phases of a load."""
 
     name: str
     modules: int = 33
@@ -30,7 +30,7 @@ class ModelSpec:
     draft: bool = False
     draft_modules: int = 6
     reasoning: bool = False
-    # The template ends the prompt of a new reply with `<think>`: what stands behind it is taken for thoughts.
+    # The template ends the prompt of a new reply with `<think>`: a continued answer is then taken for thoughts.
     opens_think: bool = False
     tool_format: bool = False
     tokens_per_second: float = 40.0
@@ -40,7 +40,7 @@ class ModelSpec:
     hang_at: int | None = None
     reply: str | None = None
     unload_seconds: float = 0.0
-    # What a tabby_config.yml in the model's folder would say: it wins over the options of a load.
+    # The model's own tabby_config.yml: it wins over the options of a load.
     overrides: dict[str, Any] = field(default_factory=dict)
     # The chat template of its own; '' is none: chats are refused.
     prompt_template: str = "from_tokenizer_config"
@@ -48,7 +48,7 @@ class ModelSpec:
     link: str | None = None
 
     def phases(self, *, vision: bool, draft: bool) -> list[tuple[str, int]]:
-        """The phases of a load in TabbyAPI's order, as (model_type, modules)."""
+        """Return the phases of a load in TabbyAPI's order, as (model_type, modules)."""
         phases = []
         if vision:
             phases.append(("vision", self.vision_modules))
@@ -84,6 +84,8 @@ class Auth:
 
 @dataclass(frozen=True)
 class Config:
+    """The whole configuration."""
+
     models: tuple[ModelSpec, ...]
     server: ServerOptions
     auth: Auth
@@ -136,7 +138,7 @@ def _auth(table: dict[str, Any], environ: Mapping[str, str]) -> Auth:
     for key, variable in (("admin_key", "SANDBOX_ADMIN_KEY"), ("api_key", "SANDBOX_API_KEY")):
         if environ.get(variable):
             table[key] = environ[variable]
-    # Keys are meant to be asked for; without any, a newcomer's demo just works.
+    # Where keys are given they are required; without any, the demo just works.
     table.setdefault("disable_auth", not (table.get("admin_key") or table.get("api_key")))
     _check("[auth]", table, Auth)
     return Auth(**table)

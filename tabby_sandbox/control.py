@@ -1,4 +1,4 @@
-"""/sandbox/: what a test or a benchmark tells the sandbox, and what it can ask. Loopback only, no key."""
+"""/sandbox/: tests and benchmarks control the sandbox here, and read its state. Loopback only, no key."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ from .faults import FaultError, parse_fault
 from .sandbox import SANDBOX, Sandbox
 from .wire import Refusal, json_response
 
+STATE_KEYS = {
+    *("models", "add_models", "remove_models", "token_rate", "at_once", "seconds_per_module"),
+    *("issues", "disable_request_streaming", "loaded", "options"),
+}
+
 
 async def add_fault(request: web.Request) -> web.Response:
-    """One fault, or a list of them."""
+    """Queue one fault, or a list of them."""
     data = await _json(request)
     faults = request.app[SANDBOX].faults
     try:
@@ -57,16 +62,13 @@ async def reset(request: web.Request) -> web.Response:
 
 
 async def change_state(request: web.Request) -> web.Response:
-    """Change what is given, in this order: models, rates, issues, loaded, restart."""
+    """Change what the body has, in this order: models, rates, issues, streaming, restart, loaded."""
     sandbox = request.app[SANDBOX]
     data = await _json(request)
     if not isinstance(data, dict):
         raise Refusal(400, "The state is an object.")
-    known = {"models", "add_models", "remove_models", "token_rate", "seconds_per_module", "issues", "loaded"}
-    known |= {"at_once", "options", "disable_request_streaming"}
-    unknown = set(data) - known - {"restart"}
-    if unknown:
-        raise Refusal(400, f"Unknown key {sorted(unknown)[0]}. Known: {', '.join(sorted(known))}, restart.")
+    if unknown := set(data) - STATE_KEYS - {"restart"}:
+        raise Refusal(400, f"Unknown key {min(unknown)}. Known: {', '.join(sorted(STATE_KEYS))}, restart.")
     try:
         _change_models(sandbox, data)
     except ConfigError as error:
@@ -81,33 +83,33 @@ async def change_state(request: web.Request) -> web.Response:
         given: dict[str, float] = (
             seconds if isinstance(seconds, dict) else dict.fromkeys(engine.models, float(seconds))
         )
-        engine.set_module_seconds({_known(sandbox, name).name: value for name, value in given.items()})
+        engine.set_module_seconds({_find_model(sandbox, name).name: value for name, value in given.items()})
     if "issues" in data:
         engine.issues = [str(issue) for issue in data["issues"]]
     if "disable_request_streaming" in data:
         engine.streams = not data["disable_request_streaming"]
     if data.get("restart"):
         sandbox.hang_up_all()
-        engine.put(None)
+        engine.replace_loaded(None)
     if "loaded" in data:
-        model = _known(sandbox, data["loaded"]) if data["loaded"] is not None else None
-        engine.put(model, data.get("options"))
+        model = _find_model(sandbox, data["loaded"]) if data["loaded"] is not None else None
+        engine.replace_loaded(model, data.get("options"))
     return json_response(_state(sandbox))
 
 
 def _change_models(sandbox: Sandbox, data: dict[str, Any]) -> None:
     models = sandbox.engine.models
     if "models" in data:
-        kept = [_spec(models, item) for item in data["models"]]
+        specs = [_spec(models, item) for item in data["models"]]
         models.clear()
-        models.update({spec.name: spec for spec in kept})
+        models.update({spec.name: spec for spec in specs})
     models.update({spec.name: spec for spec in (_spec(models, item) for item in data.get("add_models", []))})
     for name in data.get("remove_models", []):
         models.pop(name, None)
 
 
 def _spec(models: dict[str, ModelSpec], item: Any) -> ModelSpec:
-    """A name keeps the model of that name (or makes a plain one); an object describes one as in the TOML."""
+    """Return the model that `item` names (a new, plain one if there is none), or describes as in the TOML."""
     if isinstance(item, str):
         return models.get(item) or parse_model({"name": item})
     if isinstance(item, dict):
@@ -115,7 +117,7 @@ def _spec(models: dict[str, ModelSpec], item: Any) -> ModelSpec:
     raise ConfigError("A model is a name or an object.")
 
 
-def _known(sandbox: Sandbox, name: Any) -> ModelSpec:
+def _find_model(sandbox: Sandbox, name: Any) -> ModelSpec:
     model = sandbox.engine.models.get(name)
     if model is None:
         raise Refusal(400, f"There is no model {name!r}. There are: {', '.join(sandbox.engine.models)}.")

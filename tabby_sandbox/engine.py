@@ -1,75 +1,24 @@
-"""The pretend GPU: one model at a time, loads in a row, generations that a load waits for."""
+"""The pretend server's engine: one model at a time, one load after the other, generations that a load waits for."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from .config import Config, ModelSpec
 from .faults import CORRUPTED, OOM, Fault, FaultQueue
-from .parameters import Parameters, draft_of, sees, settled
+from .parameters import Parameters, draft_of, has_vision, parameters_of
+from .work import Busy, Generation, Load, LoadFailed, Phase
 
 LOAD_FAULTS = {"error", "error_event", "oom", "corrupted", "finished_then_error"}
 
 
-class Phase(StrEnum):
-    """What the engine is busy with, as far as admission cares."""
-
-    IDLE = "idle"
-    WAITING = "waiting"  # a load waits for the running generations
-    UNLOADING = "unloading"
-    LOADING = "loading"
-
-
-class Busy(Exception):
-    """The engine cannot take this now; `status` is what TabbyAPI answers."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
-
-
-class LoadFailed(Exception):
-    """A load broke; the message is TabbyAPI's."""
-
-
-@dataclass(eq=False)
-class Generation:
-    """A reply in the making. `aborted` is done when an unload has pulled the model away; until it is `running` it waits in
-    the server's own queue.
-    """
-
-    model: ModelSpec
-    aborted: asyncio.Future[None]
-    started_at: float = field(default_factory=time.time)
-    tokens: int = 0
-    running: bool = False
-
-
-@dataclass(eq=False)
-class Load:
-    """One asked-for load. `events` yields JSON payloads and then None; it fills whether or not it is read."""
-
-    model: ModelSpec
-    options: dict[str, Any]
-    fault: Fault | None = None
-    history: list[dict[str, Any]] = field(default_factory=list)
-    events: asyncio.Queue[dict[str, Any] | None] = field(default_factory=asyncio.Queue)
-    failed: bool = False
-
-    def emit(self, data: dict[str, Any]) -> None:
-        self.history.append({"at": time.time(), "data": data})
-        self.events.put_nowait(data)
-
-
 class Engine:
-    """All state of the pretend server that a real one would have."""
+    """The state that a real server would have: its models, what is loaded, loads and generations."""
 
     def __init__(self, config: Config, faults: FaultQueue) -> None:
         self._config = config
@@ -99,15 +48,15 @@ class Engine:
         self.loaded = model
         self.options = options if model else {}
         templates = self._config.server.templates
-        self.parameters: Parameters | None = settled(model, options, templates) if model else None
+        self.parameters: Parameters | None = parameters_of(model, options, templates) if model else None
 
     def set_template(self, name: str) -> None:
-        """Another template for what is loaded; '' is none."""
+        """Give the loaded model another template; '' is none."""
         if self.parameters is not None:
             self.parameters = replace(self.parameters, prompt_template=name)
 
     def reset(self) -> None:
-        """Back to the configuration, as a fresh process would be."""
+        """Go back to the configuration, as a new process would begin."""
         self.stop()
         self._restore()
 
@@ -119,13 +68,14 @@ class Engine:
     # -- the catalog ---------------------------------------------------------------------------------------
 
     def names(self) -> list[str]:
+        """Return the names of all models, in the configured order."""
         names = list(self.models)
         if self._config.server.order == "random":
             random.shuffle(names)
         return names
 
     def find(self, name: str) -> ModelSpec | None:
-        """The model that a load of `name` would reach, as a path below the model folder.
+        """Return the model at the path `name` below the model folder, which a load would reach; None if there is none.
 
         A path that leaves the folder is taken to exist: TabbyAPI does not keep names inside it.
         """
@@ -135,7 +85,7 @@ class Engine:
         return self.models.get(str(path))
 
     def drafts(self) -> list[str]:
-        """The directories in which draft models are looked for."""
+        """Return the names of the draft models that a load can find."""
         return list(self._config.server.draft_models or self.models)
 
     # -- generations ---------------------------------------------------------------------------------------
@@ -149,8 +99,8 @@ class Engine:
         self._idle.clear()
         return generation
 
-    async def turn(self, generation: Generation) -> None:
-        """Wait in line while `at_once` others run: the stream is open, and nothing but pings comes."""
+    async def wait_for_turn(self, generation: Generation) -> None:
+        """Wait while `at_once` others run; the stream is open, and only pings come. Return at once when it is aborted."""
         while self.at_once is not None and sum(each.running for each in self.generations) >= self.at_once:
             freed = asyncio.ensure_future(self._freed.wait())
             try:
@@ -162,6 +112,7 @@ class Engine:
         generation.running = True
 
     def finish(self, generation: Generation) -> None:
+        """Take a generation out; the next one that waits may run."""
         self.generations.discard(generation)
         self._freed.set()
         self._freed = asyncio.Event()
@@ -169,6 +120,7 @@ class Engine:
             self._idle.set()
 
     def abort_generations(self) -> None:
+        """Abort and take out all generations."""
         for generation in list(self.generations):
             if not generation.aborted.done():
                 generation.aborted.set_result(None)
@@ -177,13 +129,13 @@ class Engine:
     # -- load and unload -----------------------------------------------------------------------------------
 
     def start_load(self, model: ModelSpec, options: dict[str, Any], fault: Fault | None = None) -> Load:
-        """Begin a load that nothing but the process's end can stop; its events come from `Load.events`."""
+        """Begin a load, which only the end of the process can stop; return it at once."""
         load = Load(model, options, fault)
         self._spawn(self._run_load(load))
         return load
 
     async def unload(self) -> None:
-        """Pull the model away from whoever uses it.
+        """Unload the model, and abort the generations that use it.
 
         Raises Busy: 503 with nothing loaded or during a load, 500 while a load waits for generations.
         """
@@ -194,8 +146,8 @@ class Engine:
         task = self._spawn(self._run_unload())
         await asyncio.shield(task)
 
-    def put(self, model: ModelSpec | None, options: dict[str, Any] | None = None) -> None:
-        """Another hand changes what is loaded: running work ends, generations hang as after an unload."""
+    def replace_loaded(self, model: ModelSpec | None, options: dict[str, Any] | None = None) -> None:
+        """Change what is loaded, as if somebody else did: running work ends, generations hang as after an unload."""
         self.stop()
         self.abort_generations()
         self._set_loaded(model, options or {})
@@ -211,10 +163,10 @@ class Engine:
     async def _run_unload(self) -> None:
         async with self._lock:
             self.abort_generations()
-            await self._free()
+            await self._unload_now()
             self.phase = Phase.IDLE
 
-    async def _free(self) -> None:
+    async def _unload_now(self) -> None:
         self.phase = Phase.UNLOADING
         if self.loaded is not None:
             await asyncio.sleep(self.loaded.unload_seconds)
@@ -246,7 +198,7 @@ class Engine:
                     self.abort_generations()
                 self.phase = Phase.WAITING
                 await self._idle.wait()
-                await self._free()
+                await self._unload_now()
             self.phase = Phase.LOADING
             async for data in self._modules(load):
                 load.emit(data)
@@ -261,20 +213,20 @@ class Engine:
     async def _modules(self, load: Load) -> AsyncIterator[dict[str, Any]]:
         done = 0
         draft = draft_of(load.model, load.options)
-        if draft and draft not in self.drafts():  # it is looked for now, with the old model gone
+        if draft and draft not in self.drafts():  # TabbyAPI looks for it only now, with the old model gone
             raise LoadFailed(f"[Errno 2] No such file or directory: 'models/{draft}/config.json'")
-        phases = load.model.phases(vision=sees(load.model, load.options), draft=draft is not None)
+        phases = load.model.phases(vision=has_vision(load.model, load.options), draft=draft is not None)
         last = sum(modules for _, modules in phases) - 1
         for kind, modules in phases:
             for module in range(1, modules + 1):
-                await self._trouble(load, done, last)
+                await self._apply_fault(load, done, last)
                 await asyncio.sleep(self._module_seconds(load))
                 yield _progress(kind, module, modules, "processing")
                 done += 1
             yield _progress(kind, modules, modules, "finished")
 
-    async def _trouble(self, load: Load, done: int, last: int) -> None:
-        """Fail or hang here, after `done` modules, if model or fault says so; at `last` if they say more."""
+    async def _apply_fault(self, load: Load, done: int, last: int) -> None:
+        """Fail or hang after `done` modules, if the model or the fault says so; after `last` where they say more."""
         fault, model = load.fault, load.model
         if fault and min(fault.at, last) == done:
             if fault.kind == "hang":
@@ -291,10 +243,11 @@ class Engine:
     def _module_seconds(self, load: Load) -> float:
         if load.fault and load.fault.kind == "slow" and load.fault.seconds is not None:
             return load.fault.seconds
-        # Asked of the catalog each time, so that a test can speed up a load that runs.
+        # Read from the catalog each time, so that a test can speed up a running load.
         return self.models.get(load.model.name, load.model).seconds_per_module
 
     def set_module_seconds(self, seconds: dict[str, float]) -> None:
+        """Set the seconds per module of models, by their names."""
         for name, value in seconds.items():
             self.models[name] = replace(self.models[name], seconds_per_module=value)
 

@@ -1,4 +1,4 @@
-"""Scripted trouble: a queue of faults, each taken by the next request that it fits."""
+"""Scripted faults: a queue, from which the next request that a fault fits takes it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class FaultError(ValueError):
 
 @dataclass
 class Fault:
-    """What goes wrong next. `at`: so many modules, tokens or events arrive before it does.
+    """What goes wrong next. `at`: after so many modules, tokens or events.
 
     `times`: how many requests it hits (-1: every one until cleared). `seconds`: how long a hang lasts
     (None: until released), a slow answer waits, or a slow module or token takes.
@@ -55,7 +55,7 @@ class Fault:
     model: str | None = None
 
     def words(self) -> str:
-        """The error text that the fault puts on the wire."""
+        """Return the error text that the fault sends."""
         if self.message:
             return self.message
         return {"oom": OOM, "corrupted": CORRUPTED}.get(
@@ -83,7 +83,7 @@ def parse_fault(data: Any) -> Fault:
 
 
 class FaultQueue:
-    """The faults still to come, in order, and the gate on which hanging requests wait."""
+    """The faults still to come, in order, and the event for which hanging requests wait."""
 
     def __init__(self) -> None:
         self._queue: list[Fault] = []
@@ -93,7 +93,7 @@ class FaultQueue:
         self._queue.append(fault)
 
     def take(self, endpoint: str, model: str | None = None) -> Fault | None:
-        """The first fault for this endpoint (and model, where the fault names one), counted as used."""
+        """Return the first fault for this endpoint (and model, where the fault names one), and count it as used."""
         for fault in self._queue:
             if fault.on not in {endpoint, "any"} or (fault.model and fault.model != model):
                 continue
@@ -104,7 +104,7 @@ class FaultQueue:
         return None
 
     def clear(self) -> None:
-        """Forget what is queued, and let everything that hangs go on."""
+        """Drop all queued faults, and let everything that hangs go on."""
         self._queue.clear()
         self._released.set()
         self._released = asyncio.Event()

@@ -13,7 +13,7 @@ from .sse import json_event
 
 
 class Frames:
-    """The events of one streamed reply. Everything but a token's text is encoded once."""
+    """Makes the events of one streamed reply. Everything but a token's text is encoded once."""
 
     def __init__(self, model: str, reply: Reply) -> None:
         self._head = {
@@ -29,13 +29,14 @@ class Frames:
         self._started = time.monotonic()
 
     def token(self, token: Token) -> bytes:
+        """Return the event of one token."""
         if token.tool:
             return self._chunk({"tool_calls": [{**_called(token), "index": 0}]}, None)
         start = self._reasoning if token.reasoning else self._content
         return start + orjson.dumps(token.text) + self._rest
 
     def finish(self, count: int, *, usage: bool) -> bytes:
-        """The last chunk. With usage it carries that too; its `choices` is never empty."""
+        """Return the last chunk, with usage where it is wanted; its `choices` is never empty."""
         spent = usage_of(self._reply, count, time.monotonic() - self._started)
         return self._chunk({}, self._reply.finish_reason, **({"usage": spent} if usage else {}))
 
@@ -45,13 +46,13 @@ class Frames:
 
 
 def _called(token: Token) -> dict[str, Any]:
-    """A tool call as TabbyAPI shapes it; arguments are JSON in a string."""
+    """Return a tool call in TabbyAPI's form; arguments are JSON in a string."""
     function = {"name": token.text, "arguments": "{}"}
     return {"id": f"call_{uuid.uuid4().hex[:24]}", "function": function, "type": "function"}
 
 
 def usage_of(reply: Reply, count: int, seconds: float) -> dict[str, Any]:
-    """TabbyAPI's usage. A rate over no time at all is the word "Indeterminate"."""
+    """Return TabbyAPI's usage object. A rate over no time at all is the word "Indeterminate"."""
     spent = max(seconds - reply.prefill, 0.0)
     return {
         "prompt_tokens": reply.prompt_tokens,
@@ -70,12 +71,12 @@ def _per_second(count: int, seconds: float) -> float | str:
 
 
 def error_event(message: str) -> bytes:
-    """Trouble in a stream, in the shape that loads use too."""
+    """Return the event of an error in a stream, in the form that loads use too."""
     return json_event({"error": {"message": message, "trace": None}})
 
 
 def document(model: str, reply: Reply, tokens: list[Token], seconds: float | None) -> dict[str, Any]:
-    """A reply that is not streamed. Content of nothing but space is null; `seconds` None leaves usage out."""
+    """Return a reply that is not streamed. Blank content is null; without `seconds` usage is left out."""
     content = "".join(token.text for token in tokens if not (token.reasoning or token.tool))
     reasoning = "".join(token.text for token in tokens if token.reasoning)
     message = {

@@ -1,4 +1,4 @@
-"""What was asked of the sandbox, and how it ended. Key values are never kept."""
+"""The journal of requests, and how each ended. The values of keys are never kept."""
 
 from __future__ import annotations
 
@@ -38,12 +38,13 @@ class Record:
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def end(self, outcome: str) -> None:
-        """Fix the outcome; the first one told stays."""
+        """Set the outcome, unless it is set already."""
         if self.outcome == "running":
             self.outcome = outcome
             self.ended_at = time.time()
 
     def as_json(self) -> dict[str, Any]:
+        """Return the fields by name."""
         return asdict(self)
 
 
@@ -55,6 +56,7 @@ class Journal:
         self._ids = itertools.count(1)
 
     def open(self, method: str, path: str, headers: list[str], body: Any) -> Record:
+        """Add and return the record of a request; `headers` are names, `body` is the parsed JSON."""
         names = sorted({name.lower() for name in headers})
         keys = [_KEY_HEADERS[name] for name in names if name in _KEY_HEADERS]
         record = Record(next(self._ids), time.time(), method, path, names, keys, body)
@@ -65,5 +67,5 @@ class Journal:
         self._records.clear()
 
     def as_json(self, path: str | None) -> list[dict[str, Any]]:
-        """All records, or those of one path."""
+        """Return all records, or those of one path."""
         return [record.as_json() for record in self._records if path in {None, record.path}]

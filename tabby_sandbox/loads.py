@@ -5,15 +5,15 @@ from __future__ import annotations
 from aiohttp import web
 
 from .auth import require_admin
-from .engine import Busy, Load
+from .fault_effects import BREAKS, break_stream, garbage_event
 from .sandbox import CALL, Call
 from .sse import json_event
-from .trouble import BREAKS, break_stream, garbage_event
 from .wire import NOTHING_LOADED, Refusal, crash, invalid, json_response, require_load_options
+from .work import Busy, Load
 
 
 async def load(request: web.Request) -> web.StreamResponse:
-    """200 and a stream of progress, even when the load fails; refused only for what is wrong beforehand."""
+    """Answer with 200 and a stream of progress, even when the load fails. Raises Refusal for what is wrong before it."""
     call = request[CALL]
     call.require_json()
     require_admin(call.sandbox.config.auth, request.headers)
@@ -60,7 +60,7 @@ async def _stream(call: Call, running: Load) -> web.StreamResponse:
 
 
 async def unload(request: web.Request) -> web.Response:
-    """200 `null` once the memory is free; 503 with nothing loaded or during a load, 500 while one waits."""
+    """Answer with 200 `null` after the unload. Refusal: 503 with nothing loaded or during a load, 500 while one waits."""
     call = request[CALL]
     require_admin(call.sandbox.config.auth, request.headers)
     call.record.permission = "admin"

@@ -1,4 +1,4 @@
-"""Tokens onto a stream: at a rate, each at its own absolute time, or as fast as the reader takes them."""
+"""Writes tokens to a stream: at a rate, each at its own absolute time, or as fast as the reader takes them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from .engine import Generation
 from .replies import Token
 from .sse import EventStream
+from .work import Generation
 
 # A flood is written in pieces of so many events: large enough to be fast, small enough to be fair.
 _PIECE = 64
@@ -66,7 +66,7 @@ class _Paced:
                 self._timer.cancel()
 
     def _tick(self) -> None:
-        """Write what is due by now. After a late wake-up that is more than one, so that the rate holds."""
+        """Write the tokens that are due by now: several after a late wake-up, so that the rate holds."""
         due = int((self._loop.time() - self._start) * self._rate) + 1 - self._sent
         piece = [self._encode(token) for token in islice(self._source, max(due, 1))]
         self._stream.write(b"".join(piece))

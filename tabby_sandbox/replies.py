@@ -1,4 +1,4 @@
-"""What the pretend models say: the same words for the same model and message, token by token.
+"""Composes the replies of the pretend models: the same for the same model and message, token by token.
 
 A reply begins at the end of a given prefix. The model that wrote the prefix goes on exactly where it was cut;
 another goes on in its own words.
@@ -22,11 +22,13 @@ _ITEM = r"(?:echo|stamp|tool|(?:tokens|rate|size|reasoning|prefill|repeat)=[\d.]
 _DIRECTIVE = re.compile(rf"\s*\[\[\s*({_ITEM}(?:\s+{_ITEM})*)\s*\]\]")
 _STAMPED = re.compile(r" w(\d+)@\d+")
 _ECHO_MAX = 1_000_000  # characters
-_THINK, _THOUGHT = "<think>", "</think>"
+_THINK, _THINK_END = "<think>", "</think>"
 
 
 @dataclass(frozen=True)
 class Token:
+    """A piece of a reply: text, reasoning or a tool call."""
+
     text: str
     reasoning: bool = False
     tool: bool = False  # `text` is a tool's name, which is called
@@ -81,14 +83,14 @@ def parse_directive(message: str) -> Directive | None:
 
 
 def _echo(text: str, times: float) -> str:
-    """`text` as often as was asked for, and no longer than a reply can sensibly be."""
+    """Return `text` `times` times, as far as _ECHO_MAX allows, at least once."""
     return text * int(max(1, min(times, _ECHO_MAX // max(1, len(text)))))
 
 
 def compose(
     model: ModelSpec, messages: list[dict[str, Any]], prefix: str, max_tokens: int | None, rate: float | None
 ) -> Reply:
-    """The reply of `model` to `messages`, from where `prefix` ends, `max_tokens` at most.
+    """Return the reply of `model` to `messages`, from where `prefix` ends, with `max_tokens` at most.
 
     `rate` (tokens/s) replaces the model's own; a directive in the last user message replaces both.
     """
@@ -103,7 +105,7 @@ def compose(
     if directive is not None and directive.tokens is not None:
         tokens, count = _words(directive, prefix)
     else:
-        tokens, count = _spoken(
+        tokens, count = _prose(
             model, message if directive is None else directive.echo or "", prefix, directive
         )
     if tool:
@@ -120,7 +122,7 @@ def compose(
 
 
 def _tool_call(model: ModelSpec) -> Token:
-    """A call of a tool: parsed and whole where the server knows the model's format, else as the model writes it."""
+    """Return a tool call: parsed where the server knows the model's format, else as the model writes it."""
     if model.tool_format:
         return Token("get_time", tool=True)
     return Token('<tool_call>{"name": "get_time", "arguments": {}}</tool_call>')
@@ -134,7 +136,7 @@ def last_user_text(messages: list[dict[str, Any]]) -> str:
 
 
 def text_of(message: dict[str, Any]) -> str:
-    """The text of a message whose content is a string or a list of parts."""
+    """Return the text of a message whose content is a string or a list of parts."""
     content = message.get("content")
     if isinstance(content, str):
         return content
@@ -143,19 +145,19 @@ def text_of(message: dict[str, Any]) -> str:
 
 
 def prompt_size(messages: list[dict[str, Any]]) -> int:
-    """Tokens in a prompt, by the rule of thumb of four characters each, and four for each message's frame."""
+    """Return the tokens of a prompt: one for four characters, and four more for each message."""
     return sum(len(text_of(message)) // 4 + 4 for message in messages)
 
 
 def _words(directive: Directive, prefix: str) -> tuple[Iterator[Token], int]:
-    """Numbered words ` w1 w2 …`, each at least `size` characters; the first ones are reasoning."""
+    """Return numbered words ` w1 w2 …`, each of `size` characters at least, and their count; the first are reasoning."""
     count, width = directive.tokens or 0, max(directive.size - 2, 0)
     if prefix.startswith(_THINK):
-        prefix = prefix.partition(_THOUGHT)[2].lstrip("\n")
+        prefix = prefix.partition(_THINK_END)[2].lstrip("\n")
     thoughts = min(directive.reasoning, count)
     if directive.stamp:
-        said = max((int(number) for number in _STAMPED.findall(prefix)), default=0)
-        return _stamped(range(said + 1, count + 1)), max(count - said, 0)
+        written = max((int(number) for number in _STAMPED.findall(prefix)), default=0)
+        return _stamped(range(written + 1, count + 1)), max(count - written, 0)
     if prefix:
         whole = "".join(f" w{number:0{width}d}" for number in range(thoughts + 1, count + 1))
         rest = whole[len(prefix) :] if whole.startswith(prefix) else ""
@@ -166,27 +168,27 @@ def _words(directive: Directive, prefix: str) -> tuple[Iterator[Token], int]:
 
 
 def _stamped(numbers: Iterable[int]) -> Iterator[Token]:
-    """Words ` w1@T` whose T is the time of sending in microseconds since 1970, so that a reader sees delays."""
+    """Yield words ` w1@T`, where T is the time of sending in microseconds since 1970, so that a reader sees delays."""
     for number in numbers:
         yield Token(f" w{number}@{time.time_ns() // 1000}")
 
 
-def _spoken(
+def _prose(
     model: ModelSpec, message: str, prefix: str, directive: Directive | None
 ) -> tuple[Iterator[Token], int]:
-    thought = ""
+    reasoning = ""
     if model.reasoning and directive is None:
-        thought, prefix = _thought(model, message, prefix)
+        reasoning, prefix = _reasoning(model, message, prefix)
     whole = message if directive is not None else full_reply(model, message)
     rest = whole[len(prefix) :] if whole.startswith(prefix) else _continuation(model, message, prefix)
     # Made one by one as they are sent: other streams would wait for all of a long reply's.
-    thoughts, words = _TOKEN.findall(thought), _TOKEN.findall(rest)
+    thoughts, words = _TOKEN.findall(reasoning), _TOKEN.findall(rest)
     tokens = chain((Token(text, reasoning=True) for text in thoughts), (Token(text) for text in words))
     return tokens, len(thoughts) + len(words)
 
 
-def _thought(model: ModelSpec, message: str, prefix: str) -> tuple[str, str]:
-    """The reasoning still to be said, and the prefix of the answer.
+def _reasoning(model: ModelSpec, message: str, prefix: str) -> tuple[str, str]:
+    """Return the reasoning still to be written, and the prefix of the answer.
 
     A prefix without `<think>` is taken for a part of the answer.
     """
@@ -198,15 +200,15 @@ def _thought(model: ModelSpec, message: str, prefix: str) -> tuple[str, str]:
         return whole, ""
     if not prefix.startswith(_THINK):
         return "", prefix
-    said, closed, answer = prefix.removeprefix(_THINK).partition(_THOUGHT)
+    written, closed, answer = prefix.removeprefix(_THINK).partition(_THINK_END)
     if closed:
         return "", answer.lstrip("\n")
-    said = said.lstrip("\n")
-    return (whole[len(said) :] if whole.startswith(said) else whole), ""
+    written = written.lstrip("\n")
+    return (whole[len(written) :] if whole.startswith(written) else whole), ""
 
 
 def _continuation(model: ModelSpec, message: str, prefix: str) -> str:
-    """Another model's reply taken over: own words, from where its own part of the prefix ends."""
+    """Return how a model continues another model's reply, from where its own part of the prefix ends."""
     core = (
         f"\n\nFrom here on, **{model.name}** continues: the model was switched in the middle of this reply, "
         f"and what stands above was written by another one.\n\n{_closing(model, message)}"
@@ -218,7 +220,7 @@ def _continuation(model: ModelSpec, message: str, prefix: str) -> str:
 
 
 def full_reply(model: ModelSpec, message: str) -> str:
-    """The whole Markdown reply of a model to a message: the same each time."""
+    """Return the whole Markdown reply of a model to a message, which is the same each time."""
     if model.reply is not None:
         return model.reply.replace("{model}", model.name).replace("{message}", message)
     opening = _OPENINGS[_pick(model, message, len(_OPENINGS))].format(model=model.name, quote=_quote(message))
@@ -275,7 +277,7 @@ def _closing(model: ModelSpec, message: str) -> str:
 
 
 def _quote(message: str) -> str:
-    """A bit of the message that is safe inside a sentence of Markdown."""
+    """Return a part of the message that is safe inside a sentence of Markdown."""
     words = re.sub(r"[^\w\s.,:;?!'’-]", "", message.replace("_", " "))
     short = " ".join(words.split())
     return short if len(short) <= 60 else short[:57].rsplit(" ", 1)[0] + " …"

@@ -33,7 +33,7 @@ class Sandbox:
             hang_up(call.request, reset=True)
 
     def reset(self) -> None:
-        """Back to the configuration: nothing runs, hangs, is queued or remembered."""
+        """Go back to the configuration: nothing runs, hangs, is queued or recorded."""
         self.hang_up_all()
         self.engine.reset()
         self.faults.clear()
@@ -51,7 +51,7 @@ class Call:
     fault: Fault | None
 
     def require_json(self) -> None:
-        """FastAPI reads the JSON before it asks for a key, so this comes first."""
+        """Raise Refusal(422) unless the body is JSON. FastAPI reads it before it asks for a key, so this comes first."""
         if self.raw_body is NOT_JSON:
             detail = {"type": "json_invalid", "loc": ["body", 0], "msg": "JSON decode error", "input": {}}
             raise Refusal(422, [{**detail, "ctx": {"error": "Expecting value"}}])

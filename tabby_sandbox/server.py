@@ -1,4 +1,4 @@
-"""The aiohttp application: routes, the frame around every request, and the endpoints that only read."""
+"""The aiohttp application: its routes, its middleware, and the endpoints that only read or change templates."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from aiohttp.typedefs import Handler
 from . import chat, control, loads
 from .auth import permission, require_admin, require_api, require_permission
 from .config import Config
+from .fault_effects import fault_response
 from .faults import ENDPOINTS
 from .sandbox import CALL, NOT_JSON, SANDBOX, Call, Sandbox
-from .trouble import instead
 from .wire import NOTHING_LOADED, Refusal, card, crash, json_response, loaded_card
 
 _LOOPBACK = {"127.0.0.1", "::1"}
@@ -23,8 +23,8 @@ _STREAMS = {"load", "chat"}
 
 
 def build(config: Config) -> web.Application:
-    """The application; run it with `handler_cancellation=True`, or it never learns that a client has gone."""
-    app = web.Application(middlewares=[_frame], client_max_size=64 << 20)
+    """Return the application; run it with `handler_cancellation=True`, or it never learns that a client has gone."""
+    app = web.Application(middlewares=[_handle_request], client_max_size=64 << 20)
     app[SANDBOX] = Sandbox(config)
     app.add_routes(
         [
@@ -55,7 +55,8 @@ def build(config: Config) -> web.Application:
 
 
 @web.middleware
-async def _frame(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _handle_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Record each request, and answer it with its fault or by its handler."""
     if request.path.startswith("/sandbox/"):
         if request.remote not in _LOOPBACK:
             return json_response({"detail": "The control endpoints answer to this machine only."}, 403)
@@ -73,7 +74,7 @@ async def _frame(request: web.Request, handler: Handler) -> web.StreamResponse:
     request[CALL] = call
     sandbox.calls.add(call)
     try:
-        response: web.StreamResponse | None = await instead(call, streams=endpoint in _STREAMS)
+        response: web.StreamResponse | None = await fault_response(call, streams=endpoint in _STREAMS)
         response = response if response is not None else await _answer(request, handler)
     except asyncio.CancelledError:
         record.end("disconnected")
@@ -102,7 +103,7 @@ def _parse(body: bytes) -> Any:
 
 
 async def health(request: web.Request) -> web.Response:
-    """Asks for no key. Issues never clear; a failed load is none."""
+    """Answer with the issues; this takes no key. Issues never clear; a failed load is none."""
     issues = request.app[SANDBOX].engine.issues
     now = datetime.now(UTC).isoformat()
     listed = [{"time": now, "description": issue} for issue in issues]
@@ -119,7 +120,7 @@ async def key_permission(request: web.Request) -> web.Response:
 
 
 async def models(request: web.Request) -> web.Response:
-    """Everything in the folder for an administrator; only the loaded model for an API key."""
+    """List all models for an administrator, only the loaded one for an API key."""
     call = _read(request)
     engine = call.sandbox.engine
     if require_permission(call.sandbox.config.auth, request.headers) == "admin":
@@ -139,7 +140,7 @@ async def current(request: web.Request) -> web.Response:
 
 
 async def draft_models(request: web.Request) -> web.Response:
-    """What is in the folder of draft models: for an administrator; an API key learns nothing here."""
+    """List the draft models for an administrator, none for an API key."""
     call = _read(request)
     admin = require_permission(call.sandbox.config.auth, request.headers) == "admin"
     names = call.sandbox.engine.drafts() if admin else []
@@ -147,7 +148,7 @@ async def draft_models(request: web.Request) -> web.Response:
 
 
 async def templates(request: web.Request) -> web.Response:
-    """The server's templates for an administrator; only the one in use for an API key."""
+    """List the server's templates for an administrator, only the one in use for an API key."""
     call = _read(request)
     shown = call.sandbox.engine.parameters
     if require_permission(call.sandbox.config.auth, request.headers) == "admin":
@@ -158,7 +159,7 @@ async def templates(request: web.Request) -> web.Response:
 
 
 async def switch_template(request: web.Request) -> web.Response:
-    """Another template for the loaded model; an unknown name is a plain 500."""
+    """Give the loaded model another template; an unknown name is a plain 500."""
     call = _change(request)
     name = call.body().get("prompt_template_name")
     if not name:
@@ -170,7 +171,7 @@ async def switch_template(request: web.Request) -> web.Response:
 
 
 async def unload_template(request: web.Request) -> web.Response:
-    """No template for the loaded model: every chat is refused from now on."""
+    """Take the loaded model's template away: every chat is refused from now on."""
     _change(request).sandbox.engine.set_template("")
     return json_response(None)
 

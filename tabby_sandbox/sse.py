@@ -1,4 +1,4 @@
-"""One server-sent-event response, written straight to the transport.
+"""A response of server-sent events, written straight to the transport.
 
 Every event is one write, with its own HTTP chunk frame: that keeps hundreds of paced streams cheap, and lets
 a fault cut a line in the middle.
@@ -55,7 +55,7 @@ class EventStream:
         self._schedule_ping()
 
     def write(self, data: bytes) -> None:
-        """Send whole events at once; nothing happens once the reader has gone."""
+        """Send whole events at once; do nothing once the reader has gone."""
         if self._transport is not None and data and not self._transport.is_closing():
             self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
 
@@ -64,24 +64,24 @@ class EventStream:
         await asyncio.sleep(0)
         if self._transport is None or self._transport.get_write_buffer_size() < _HIGH_WATER:
             return
-        # A transport tells nobody but its protocol when it has drained, so this looks again.
+        # A transport tells only its protocol when it has drained, so this polls.
         while not self._transport.is_closing() and self._transport.get_write_buffer_size() > _LOW_WATER:
             await asyncio.sleep(0.002)
 
     async def end(self) -> web.StreamResponse:
-        """The proper end of the response."""
+        """End the response properly."""
         self._stop_pings()
         await self._response.write_eof()
         return self._response
 
     def break_off(self, *, reset: bool) -> web.StreamResponse:
-        """The connection ends without the end of the response: closed after what was sent, or reset."""
+        """End the connection without ending the response: close it after what was sent, or reset it."""
         self._stop_pings()
         hang_up(self._request, reset=reset)
         return self._response
 
     def close(self) -> None:
-        """No more pings; for the way out of a handler, whichever that was."""
+        """Stop the pings, however the handler ends."""
         self._stop_pings()
 
     def _stop_pings(self) -> None:

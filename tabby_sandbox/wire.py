@@ -1,4 +1,4 @@
-"""Answers in TabbyAPI's shapes: refusals, validation errors, model cards."""
+"""Answers in TabbyAPI's form: refusals, validation errors, model cards."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OPTIONS: dict[str, tuple[str, type | tuple[type, ...]]] = {
 
 
 class Refusal(Exception):
-    """A request that is answered with an error. `detail` None is the plain-text 500 of an unhandled error."""
+    """The request is answered with an error. `detail` None is the plain-text 500 of an unhandled error."""
 
     def __init__(self, status: int, detail: Any) -> None:
         super().__init__(status, detail)
@@ -48,7 +48,7 @@ class Refusal(Exception):
 
 
 def crash() -> Refusal:
-    """What an unhandled error in TabbyAPI looks like from outside."""
+    """Return the answer that an unhandled error in TabbyAPI leads to."""
     return Refusal(500, None)
 
 
@@ -57,7 +57,7 @@ def json_response(data: Any, status: int = 200) -> web.Response:
 
 
 def invalid(kind: str, where: list[str | int], message: str, given: Any = None) -> Refusal:
-    """A 422 as FastAPI words it: `detail` is a list."""
+    """Return a 422 as FastAPI words it: `detail` is a list."""
     return Refusal(422, [{"type": kind, "loc": ["body", *where], "msg": message, "input": given}])
 
 
@@ -68,7 +68,7 @@ def require_object(body: Any) -> dict[str, Any]:
 
 
 def require_load_options(body: dict[str, Any]) -> None:
-    """Refuse a load whose fields have the wrong types, before anything is touched."""
+    """Raise Refusal(422) for a load whose fields have the wrong types."""
     if "model_name" not in body:
         raise invalid("missing", ["model_name"], "Field required", body)
     if not isinstance(body["model_name"], str):
@@ -81,7 +81,7 @@ def require_load_options(body: dict[str, Any]) -> None:
 
 
 def require_messages(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """The messages of a chat, checked as far as TabbyAPI checks them."""
+    """Return the messages of a chat, checked as far as TabbyAPI checks them. Raises Refusal(422)."""
     if "messages" not in body:
         raise invalid("missing", ["messages"], "Field required", body)
     messages = body["messages"]
@@ -99,7 +99,7 @@ def context_too_long(message: str) -> Refusal:
 
 
 def card(name: str) -> dict[str, Any]:
-    """An entry of the model list. `created` is the time of the request, as in TabbyAPI."""
+    """Return an entry of the model list. `created` is the time of the request, as in TabbyAPI."""
     return {
         "id": name,
         "object": "model",
@@ -111,7 +111,7 @@ def card(name: str) -> dict[str, Any]:
 
 
 def loaded_card(model: ModelSpec, shown: Parameters) -> dict[str, Any]:
-    """The card of GET /v1/model: what is loaded, and with which parameters. It never shows a draft model."""
+    """Return the card of GET /v1/model: what is loaded, and its parameters. It never shows a draft model."""
     template = shown.prompt_template
     parameters = {
         "max_seq_len": shown.max_seq_len,

@@ -1,4 +1,4 @@
-"""Faults put into effect on the wire: instead of an answer, in front of one, or in the middle of a stream."""
+"""Carries faults out: instead of an answer, before one, or in the middle of a stream."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .sandbox import Call
 from .sse import EventStream, event, hang_up
 from .wire import json_response
 
-# Kinds that take an event's place in a stream; loads and chats deal with the others themselves.
+# Kinds that break a stream off; loads and chats carry the others out themselves.
 BREAKS = {"cut", "cut_mid_line", "abrupt"}
 GARBAGE = '{"id": "chatcmpl-, object: \x00 choices=[oops'
 HTML = (
@@ -20,8 +20,8 @@ HTML = (
 )
 
 
-async def instead(call: Call, *, streams: bool) -> web.Response | None:
-    """The answer that the fault gives before the endpoint is asked, or None to go on to the endpoint."""
+async def fault_response(call: Call, *, streams: bool) -> web.Response | None:
+    """Return the answer of the fault in the place of the endpoint's; None: the endpoint answers."""
     fault = call.fault
     if fault is None:
         return None
@@ -45,7 +45,7 @@ def _status(fault: Fault) -> web.Response:
 
 
 async def _plain(call: Call, fault: Fault) -> web.Response | None:
-    """The same for endpoints that answer with one JSON document."""
+    """Do the same for endpoints that answer with one JSON document."""
     match fault.kind:
         case "hang":
             await call.sandbox.faults.hold(fault.seconds)
@@ -70,7 +70,7 @@ async def _hang_up(call: Call, *, reset: bool) -> web.Response:
 
 
 async def _half(call: Call) -> web.Response:
-    """Headers that promise more than comes, and then the end of the connection."""
+    """Send headers that promise more than comes, and then end the connection."""
     call.record.end(call.fault.kind if call.fault else "cut")
     transport = call.request.transport
     if transport is not None:
