@@ -85,10 +85,10 @@ class ByTag(admin.SimpleListFilter):
         return [(tag, tag) for tag in sorted({tag for tags in known for tag in tags}, key=str.lower)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[TabbyModel]) -> QuerySet[TabbyModel]:
-        if not (wanted := self.value()):
+        if not (chosen_tag := self.value()):
             return queryset
         known = TabbyModel.objects.values_list("pk", "tags")
-        return queryset.filter(pk__in=[pk for pk, tags in known if wanted in tags])
+        return queryset.filter(pk__in=[pk for pk, tags in known if chosen_tag in tags])
 
 
 class ModelForm(OptionFields, Form):

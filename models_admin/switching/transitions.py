@@ -111,21 +111,17 @@ def request(
     attempts = 0
     while True:
         try:
-            with transaction.atomic():
-                before = state_row.lock(server)
-                switch = Switch.objects.create(
-                    server=before,
-                    target=target,
-                    previous=before.model,
-                    previous_options=before.options,
-                    options=load_options,
-                    source=source,
-                    requested_by_id=getattr(user, "pk", None),
-                    drain_seconds=drain,
-                    rule=rule[:255],
-                    only_if_idle=only_if_idle,
-                    only_if_empty=only_if_empty,
-                )
+            switch = _create(
+                server,
+                target=target,
+                options=load_options,
+                source=source,
+                requested_by_id=getattr(user, "pk", None),
+                drain_seconds=drain,
+                rule=rule[:255],
+                only_if_idle=only_if_idle,
+                only_if_empty=only_if_empty,
+            )
         except IntegrityError:
             running, attempts = active(server), attempts + 1
             if running is None and attempts < ATTEMPTS:
@@ -136,6 +132,15 @@ def request(
         log.info("Switch %s: %s asked for %s", switch.pk, source, target or "an unload")
         transaction.on_commit(partial(announce, switch))
         return switch
+
+
+def _create(server: int, **columns: Any) -> Switch:
+    """Write the row of a switch; raises IntegrityError where another one of the server is under way."""
+    with transaction.atomic():
+        before = state_row.lock(server)
+        return Switch.objects.create(
+            server=before, previous=before.model, previous_options=before.options, **columns
+        )
 
 
 def _joined(running: Switch, target: str, **conditions: bool) -> Switch:
