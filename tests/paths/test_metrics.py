@@ -46,6 +46,7 @@ def settled(url: str) -> Samples:
 def test_it_counts_what_happens_for_all_processes_together(
     tabby: Tabby, gantry: Gantry, admin: Person, alice: Person, second_url: str
 ) -> None:
+    until(lambda: value(scrape(gantry.url), "workers") == 1, "a worker")
     before = settled(gantry.url)
     for name in ("tabbyapi_up", "database_up", "redis_up", "workers"):
         assert value(before, name) == 1
