@@ -19,7 +19,7 @@ app.autodiscover_tasks()
 
 @setup_logging.connect
 def _leave_logging_alone(**_: Any) -> None:
-    """Django's settings say what is logged and how; without this, Celery would set a level of its own."""
+    """Do nothing: Django's settings configure logging, and a receiver keeps Celery from setting a level of its own."""
 
 
 @task_prerun.connect

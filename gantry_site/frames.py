@@ -36,16 +36,16 @@ class SocketProtocol(WebSocketProtocol):  # type: ignore[misc]  # daphne has no 
         self.transport.registerProducer(self, True)
 
     def pauseProducing(self) -> None:
-        """The reader has fallen behind. The transport calls this with each write until the reader has caught up."""
+        """Note that the reader has fallen behind. The transport calls this with each write until it has caught up."""
         if self._unread is None:
             self._unread = 0
 
     def resumeProducing(self) -> None:
-        """The reader has taken everything."""
+        """Note that the reader has taken everything."""
         self._unread = None
 
     def stopProducing(self) -> None:
-        """The connection has gone."""
+        """Do nothing: the connection has gone, which ends the protocol by itself."""
 
     def serverClose(self, code: int | None = None) -> None:
         """Close; from a page that floods, read no more either: it gets a second to take the close frame."""

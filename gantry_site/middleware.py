@@ -102,7 +102,7 @@ def later(get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) ->
 
 
 async def _free_thread() -> None:
-    """End the thread of the request at hand. asgiref makes another one, should it be needed again."""
+    """End the request's thread. asgiref makes another one if the request needs one again."""
     await sync_to_async(_close_connections)()
     context = SyncToAsync.thread_sensitive_context.get(None)
     if context is None:

@@ -152,7 +152,7 @@ def findings() -> Iterator[Finding]:
     """Yield what requests of the last day showed of the proxy, for `manage.py doctor`."""
     try:
         faults = list(SeenFault.objects.filter(seen_at__gt=timezone.now() - REPORTED_FOR))
-    except DatabaseError:  # it is said elsewhere that it has no tables, or is away
+    except DatabaseError:  # another finding reports that it is away, or has no tables
         return
     for fault in faults:
         yield Finding(

@@ -73,9 +73,9 @@ def _without_folder(path: str) -> str:
 
 
 def from_our_pages(sockets: Application) -> Application:
-    """Return `sockets` for Gantry's own pages only: others are refused with 403, and so is who names no page.
+    """Return `sockets` for Gantry's own pages only: other pages, and clients without an Origin, are refused with 403.
 
-    A socket is open for hours, and there are many: of the scope, which is emptied, only what a consumer needs is kept.
+    Many sockets are open for hours. So the scope is emptied, and only what a consumer needs is passed on.
     """
     denied = WebsocketDenier.as_asgi()
 

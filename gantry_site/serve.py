@@ -111,7 +111,7 @@ def _daphne_endpoints(bind: str, port: int, fd: int | None) -> list[str]:
 
 
 def _family(fd: int) -> int:
-    """The address family of an inherited socket."""
+    """Return the address family of an inherited socket."""
     with socket.socket(fileno=os.dup(fd)) as inherited:
         return inherited.family
 

@@ -50,7 +50,7 @@ ADMIN_PASSWORD = env.str("GANTRY_ADMIN_PASSWORD", default="")
 
 
 def _sandbox_address() -> str:
-    """The address of the sandbox server that `up` started here, or TabbyAPI's usual one."""
+    """Return the address of the sandbox that `up` started here, or TabbyAPI's usual one."""
     try:
         return (DATA_DIR / "run" / "tabby_host").read_text().strip()
     except OSError:

@@ -55,7 +55,7 @@ class Attempt:
     known: bool
 
     def succeeded(self) -> None:
-        """The password was right: delete the count of the name, and take one from that of all names."""
+        """Take the attempt back, as the password was right: delete the name's count, and lower that of all names by one."""
         SignInCount.objects.filter(name=self.name, source=self.source).delete()
         if not self.known:
             all_names = SignInCount.objects.filter(name="", source=self.source, failures__gt=0)

@@ -166,7 +166,7 @@ class _Supervisor(Supervisor):  # type: ignore[misc]
         super().runforever()
 
     def handle_signal(self) -> None:
-        """Once a turn: what a signal asks for, and what has changed."""
+        """Do what is due once a turn: signals, the end of the log's reader, the table of children, the rolling restart."""
         super().handle_signal()
         if self.log.reader_gone:
             self.options.mood = SupervisorStates.SHUTDOWN
@@ -218,7 +218,7 @@ class _Supervisor(Supervisor):  # type: ignore[misc]
                 pass
 
     def _ending(self, process: Any) -> str:
-        """How a process ended: `exit status 1`, `terminated by SIGKILL`, or why it could not be started."""
+        """Return how a process ended: `exit status 1`, `terminated by SIGKILL`, or why it could not be started."""
         status = self.options.statuses.pop(process.pid, None)
         if status is None:
             return str(process.spawnerr or "for an unknown reason")

@@ -1,4 +1,4 @@
-"""The name of this process, under which it holds leases, claims replies and owns switches; and who counts as alive."""
+"""The name of this process, under which it holds leases, claims replies and owns switches; and which process is alive."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def name() -> str:
 
 
 def oldest_alive() -> datetime:
-    """The oldest heartbeat that still counts as life (HEARTBEAT_TTL)."""
+    """Return the time of the oldest heartbeat that still shows a process alive (HEARTBEAT_TTL)."""
     return timezone.now() - timedelta(seconds=settings.HEARTBEAT_TTL)

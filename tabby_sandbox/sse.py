@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-# Above this, a flood waits for its reader; below the other, it goes on. Bytes.
+# Bytes: a flood waits for its reader above the one, and goes on below the other.
 _HIGH_WATER = 1 << 20
 _LOW_WATER = 1 << 18
 

@@ -47,7 +47,7 @@ class Columns:
 
     @admin.display(description="Model", ordering="name")
     def model(self, row: TabbyModel) -> str:
-        """The name; below it the display name, its tags and a hint on a poor name."""
+        """Show the name; below it the display name, the tags and a hint on a poor name."""
         lines = [format_html('<span class="gantry-name">{}</span>', row.name)]
         if row.display_name and row.display_name != row.name:
             lines.append(format_html('<span class="gantry-quiet">{}</span>', row.display_name))
@@ -59,7 +59,7 @@ class Columns:
 
     @admin.display(description="Status", ordering="-vanished_at")
     def status(self, row: TabbyModel) -> str:
-        """Whether it is loaded, being loaded, or gone."""
+        """Show whether it is loaded, being loaded, or gone."""
         if words := self._under_way(row):
             return format_html('<span class="gantry-badge gantry-busy">{}</span>', words)
         if row.name == self.active and self.reachable:
@@ -75,7 +75,7 @@ class Columns:
         return format_html('<span class="gantry-quiet">{}</span>', "Available")
 
     def _under_way(self, row: TabbyModel) -> str:
-        """What the running switch does with this model now; '' if nothing."""
+        """Return what the running switch does with this model now; '' if nothing."""
         switch = self.running
         if switch is None or row.name not in (switch.target, switch.previous):
             return ""
@@ -91,7 +91,7 @@ class Columns:
 
     @admin.display(description="Size", ordering="parameters_b", empty_value="–")
     def size(self, row: TabbyModel) -> str:
-        """Parameters, quantization and the memory that they probably need, as far as the name tells."""
+        """Show parameters, quantization and the estimated memory, as far as the name gives them."""
         count = row.parameters_b
         facts = [] if count is None else [f"{count * 1000:.0f}M" if count < 1 else f"{count:.3g}B"]
         facts += [row.quantization] if row.quantization else []
@@ -106,7 +106,7 @@ class Columns:
 
     @admin.display(description="Loads in")
     def usual(self, row: TabbyModel) -> str:
-        """The usual seconds of a load: of its own past, else of models of its size."""
+        """Show the usual seconds of a load: the median of its own past, else those of models of its size."""
         if row.name in self.loads:
             seconds, times = self.loads[row.name]
             of = f"The median of its last {times} loads" if times > 1 else "Its only load so far"
@@ -118,12 +118,12 @@ class Columns:
 
     @admin.display(description="Last loaded", ordering="last_loaded")
     def last_loaded(self, row: TabbyModel) -> str:
-        """When TabbyAPI last had it loaded, as far as Gantry saw."""
+        """Show when Gantry last saw it loaded."""
         return moment(row.last_loaded) if row.last_loaded else "never"
 
     @admin.display(description="Actions")
     def control(self, row: TabbyModel) -> str:
-        """The button that this user may press for this row now."""
+        """Show the button that this user may press for this row, disabled while a switch runs."""
         looks = ""
         if row.name == self.active:
             words, allowed, url = "Unload", self.may_unload, reverse("admin:models_admin_tabbymodel_unload")

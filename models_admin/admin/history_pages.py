@@ -160,7 +160,7 @@ class SwitchAdmin(ReadOnlyPages[Switch]):
 
     @admin.display(description="By", ordering="requested_by__username")
     def who(self, row: Switch) -> str:
-        """Who asked for it, and where."""
+        """Show who asked for it, and where."""
         who = row.requested_by.get_username() if row.requested_by else ""
         where = f"rule: {row.rule}" if row.rule else WHERE[Source(row.source)]
         return f"{who} ({where})" if who else where
@@ -174,13 +174,13 @@ class SwitchAdmin(ReadOnlyPages[Switch]):
 
     @admin.display(description="Took")
     def took(self, row: Switch) -> str:
-        """The seconds of all steps, and in the detail of each."""
+        """Show the seconds of all steps together."""
         total = sum(row.seconds.values())
         return f"{total:.1f} s" if row.seconds else "–"
 
     @admin.display(description="Outcome", ordering="state")
     def ending(self, row: Switch) -> SafeString:
-        """The outcome, and below it the beginning of the error, if there was one."""
+        """Show the outcome, and below it the beginning of the error, if there was one."""
         if not row.error:
             return self.outcome(row)
         error = row.error if len(row.error) <= 120 else f"{row.error[:118]}…"
@@ -188,7 +188,7 @@ class SwitchAdmin(ReadOnlyPages[Switch]):
 
     @admin.display(description="Steps")
     def steps(self, row: Switch) -> SafeString:
-        """The lines that were shown while it ran, and the seconds of each state."""
+        """Show its lines, and the seconds of each state."""
         lines = format_html_join(
             "",
             '<li class="gantry-line-{}">{}</li>',
@@ -208,5 +208,5 @@ class SwitchAdmin(ReadOnlyPages[Switch]):
 
     @admin.display(description="Loaded with")
     def really(self, row: Switch) -> str:
-        """What TabbyAPI's card showed in the end; what differs from the options stands among the steps."""
+        """Show what TabbyAPI's card showed in the end; steps() shows how that differs from the options."""
         return "; ".join(f"{name} {differences.in_words(value)}" for name, value in sorted(row.card.items()))

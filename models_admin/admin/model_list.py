@@ -188,7 +188,7 @@ class TabbyModelAdmin(ModelPages):
 
     @admin.display(description="About")
     def about(self, row: TabbyModel) -> str:
-        """What the name shows, and what is usual for such a model."""
+        """Show what the name says, and what is usual for such a model."""
         parts = [
             row.family,
             f"{row.parameters_b:g} billion parameters" if row.parameters_b else "",
@@ -199,7 +199,7 @@ class TabbyModelAdmin(ModelPages):
 
     @admin.display(description="Hint on its name")
     def poor_name(self, row: TabbyModel) -> str:
-        """What could be better about the name."""
+        """Show what could be better about the name."""
         return names.hint(row.name) or "none: the name is descriptive"
 
     @admin.action(description="Switch to selected model", permissions=["switch"])

@@ -102,7 +102,7 @@ class ModelPages(ModelAdmin):
         return response
 
     def refresh_view(self, request: HttpRequest) -> HttpResponse:
-        """POST: ask TabbyAPI for its models, and say what came of it."""
+        """POST: ask TabbyAPI for its models, and show which are new and which have gone."""
         _require(allowed=self.may_refresh(request))
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])

@@ -209,7 +209,7 @@ class RequestAdmin(ReadOnlyPages[ModelRequest]):
 
     @admin.display(description="State", ordering="state")
     def outcome(self, row: ModelRequest) -> SafeString:
-        """How it stands or ended, with an administrator's name and words where there are some."""
+        """Show its state, with an administrator's name and answer where there are some."""
         badge = format_html(
             '<span class="gantry-badge gantry-{}">{}</span>',
             TONES.get(RequestState(row.state), "idle"),

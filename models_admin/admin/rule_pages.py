@@ -78,7 +78,7 @@ class RuleAdmin(ListPages[Rule]):
         return self.has_add_permission(request)
 
     def save_model(self, request: HttpRequest, obj: Rule, form: AnyForm, change: bool) -> None:
-        """Write only what was changed: a worker may be writing what came of the rule."""
+        """Write only what was changed: a worker may be writing the outcome of the rule."""
         changed = ["target" if name == "what" else name for name in form.changed_data]
         if set(changed) - {"name"}:
             changed += rules.arm(obj)
@@ -86,7 +86,7 @@ class RuleAdmin(ListPages[Rule]):
 
     @admin.display(description="Rule", ordering="trigger")
     def does(self, row: Rule) -> SafeString:
-        """What it does, below its name if it has one."""
+        """Show what it does, below its name if it has one."""
         if row.name:
             return format_html(
                 '<span class="gantry-name">{}</span><span class="gantry-quiet">{}</span>', row.name, row.words
@@ -95,7 +95,7 @@ class RuleAdmin(ListPages[Rule]):
 
     @admin.display(description="Next run")
     def next_run(self, row: Rule) -> str:
-        """When it is due next, as far as that is known."""
+        """Show when it is due next, as far as that is known."""
         if not row.enabled:
             return format_html('<span class="gantry-quiet">{}</span>', "disabled")
         match row.trigger:
@@ -116,7 +116,7 @@ class RuleAdmin(ListPages[Rule]):
 
     @admin.display(description="Last run")
     def last_outcome(self, row: Rule) -> str:
-        """When it last ran, and what came of it."""
+        """Show when it last ran, and how that ended."""
         if row.last_run is None:
             return "never"
         if row.last_switch is None:

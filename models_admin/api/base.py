@@ -111,7 +111,7 @@ class _Document(OpenAPISchema):
         return {**details, "summary": " ".join(summary.split()), "description": more.strip()}
 
     def responses(self, operation: Operation) -> dict[int, dict[str, Any]]:
-        """Say in a sentence what each status means."""
+        """Describe each status in a sentence."""
         declared = super().responses(operation)
         for status, response in declared.items():
             response["description"] = SENTENCES[status]

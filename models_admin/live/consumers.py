@@ -61,7 +61,7 @@ class Page(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no typ
         await self.welcome()
 
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
-        """The page has gone."""
+        """Leave the hub, as the page has gone, and end the consumer."""
         await self.disconnect(message["code"])
         raise StopConsumer
 

@@ -36,7 +36,7 @@ def loaded(name: str) -> None:
 
 
 def grant(name: str, **_: object) -> None:
-    """Receive state_row.model_loaded."""
+    """Receive the signal state_row.model_loaded: call loaded()."""
     loaded(name)
 
 

@@ -39,7 +39,7 @@ class ModelRequest(models.Model):
     )
     # When the user put the notice of its end away.
     seen_at = models.DateTimeField(null=True)
-    # With each write: who tells pages looks for what has changed lately.
+    # Set with each write: the hub reads what has changed within the last minute.
     changed_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -61,7 +61,7 @@ class Rule(models.Model):
 
     @property
     def words(self) -> str:
-        """What it does, such as “Weekdays at 08:00: switch to X, if idle”."""
+        """What the rule does, such as “Weekdays at 08:00: switch to X, if idle”."""
         match self.trigger:
             case Trigger.START:
                 return f"At the start: load {self.target or 'the last model'}"

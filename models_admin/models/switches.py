@@ -69,14 +69,14 @@ class Switch(models.Model):
     drain_seconds = models.FloatField()
 
     state = models.CharField(max_length=16, choices=State, default=State.QUEUED)
-    # The percentage of the step at hand (0–100), and TabbyAPI's module count behind it.
+    # The percentage of the running step (0–100), and TabbyAPI's count of modules in words.
     percent = models.PositiveSmallIntegerField(default=0)
     detail = models.CharField(max_length=255, blank=True)
     owner = models.CharField(max_length=128, blank=True)
     heartbeat = models.DateTimeField(default=timezone.now)
     cancel_requested = models.DateTimeField(null=True)
     let_go_at = models.DateTimeField(null=True)
-    # When TabbyAPI was last told to unload for it. Until then, and until a load is sent, nothing has been changed there.
+    # When it last had TabbyAPI unload. Until then, and until a load is sent, it has changed nothing there.
     unload_sent = models.DateTimeField(null=True)
 
     created_at = models.DateTimeField(default=timezone.now)

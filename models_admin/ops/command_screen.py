@@ -25,7 +25,7 @@ class Lines:
         self.out.flush()
 
     def finish(self) -> None:
-        """Nothing is left open."""
+        """Do nothing: no line is left open."""
 
 
 class Screen:

@@ -28,7 +28,7 @@ def examine(server: int, *, with_history: bool = True) -> Iterator[Finding]:
 
 
 def _examine_with(server: int, client: TabbyClient, *, with_history: bool = True) -> Iterator[Finding]:
-    """The same with a client that is there already."""
+    """Do the same as examine(), with a client that is there already."""
     try:
         issues = client.health_issues()
         yield Finding("tabbyapi", "ok", "TabbyAPI answers", address(server))
@@ -47,7 +47,7 @@ def _examine_with(server: int, client: TabbyClient, *, with_history: bool = True
 
 
 def _health(issues: list[str]) -> Finding:
-    """The finding on /health: when the engine has crashed, TabbyAPI goes on naming the model."""
+    """Return the finding on /health, which alone shows a crash of the engine: TabbyAPI still names the model."""
     if issues:
         hint = "Replies may fail until TabbyAPI is restarted, which also clears this. Its log says more."
         return Finding("health", "error", "TabbyAPI's engine has failed", "; ".join(issues)[:500], hint)

@@ -146,7 +146,7 @@ def _equal(asked: Any, actual: Any) -> bool:
 
 
 def _with_separators(value: Any) -> str:
-    """A number of tokens with its separators, anything else as in_words() says."""
+    """Return a number of tokens with separators, anything else as in_words() does."""
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else in_words(value)
 
 

@@ -26,7 +26,7 @@ class Finding:
             object.__setattr__(self, "detail", sentence(self.detail))
 
     def as_dict(self) -> page_schema.Finding:
-        """The same as plain data."""
+        """Return the fields by name, ready for JSON."""
         return {
             "id": self.id,
             "level": self.level,

@@ -31,17 +31,17 @@ class Patience:
         self._begun = False
 
     def start(self, now: float) -> None:
-        """The first request leaves."""
+        """Note that the first request leaves."""
         self._first_by = now + self._first
         self.life(now)
 
     def life(self, now: float) -> None:
-        """Something came, a ping at least, or another request leaves."""
+        """Note that something came, a ping at least, or that another request leaves."""
         if not self._begun:
             self.deadline = min(now + self._stall, self._first_by)
 
     def progress(self, now: float, *, token: bool) -> None:
-        """An event came."""
+        """Note that an event came; `token`: it had text or reasoning."""
         self._begun = self._begun or token
         if self._begun:
             self.deadline = now + self._stall
