@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
+from support import messages
+from support.messages import row
 from support.rivals import acting_as, let_holders_die
 from support.servers import SERVER
 
@@ -21,15 +23,8 @@ from models_admin.servers import state_row
 from models_admin.switching import admission, gate
 from models_admin.tabby.errors import Unreachable
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _a_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
-    row = state_row.row(SERVER)
-    row.model, row.seen_at = "usual", timezone.now()
-    row.save()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("_a_model_is_loaded")]
+_a_model_is_loaded = messages._a_model_is_loaded
 
 
 def conversation_of(name: str) -> Conversation:
@@ -51,10 +46,6 @@ def claim(holder: str) -> list[ClaimedReply]:
 def only(works: list[ClaimedReply]) -> ClaimedReply:
     assert len(works) == 1
     return works[0]
-
-
-def row(work: ClaimedReply) -> Message:
-    return Message.objects.get(pk=work.message)
 
 
 def taken_over() -> tuple[ClaimedReply, ClaimedReply]:

@@ -15,6 +15,7 @@ from django.contrib.auth.models import User
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError, connection
 from django.test import Client
 from django.utils import timezone
+from support.messages import ended, row
 from support.servers import SERVER
 from support.tabby import ADMIN_KEY, Tabby, running
 
@@ -83,16 +84,6 @@ def asked(*texts: str) -> list[ClaimedReply]:
     for text in texts:
         replies.send(Conversation.objects.create(owner=owner).pk, uuid.uuid4(), text)
     return claims.claim(process.name(), 16)
-
-
-def row(work: ClaimedReply) -> Message:
-    return Message.objects.get(pk=work.message)
-
-
-async def ended(dispatcher: Dispatcher) -> None:
-    async with asyncio.timeout(30):
-        while dispatcher._tasks:
-            await asyncio.wait(dispatcher._tasks)
 
 
 @pytest.mark.usefixtures("_refusing")

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
+from support.messages import ended, row
 from support.servers import SERVER
 from support.tabby import ADMIN_KEY, Tabby, running
 
 from chat import claims, replies
 from chat.dispatch import Dispatcher
-from chat.models import Conversation, Message, Role, Status
+from chat.models import Conversation, Role, Status
 from chat.progress import ClaimedReply
 from chat.relay import EndReason
 from chat.rooms import rooms
@@ -102,16 +103,6 @@ def claimed(text: str, system_prompt: str = "", earlier: tuple[str, ...] = ()) -
     replies.send(conversation.pk, uuid.uuid4(), text)
     (work,) = claims.claim(process.name(), 16)
     return work
-
-
-def row(work: ClaimedReply) -> Message:
-    return Message.objects.get(pk=work.message)
-
-
-async def ended(dispatcher: Dispatcher) -> None:
-    async with asyncio.timeout(30):
-        while dispatcher._tasks:
-            await asyncio.wait(dispatcher._tasks)
 
 
 async def test_deltas_go_on_where_the_last_one_ended(dispatcher: Dispatcher) -> None:

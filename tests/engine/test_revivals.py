@@ -6,24 +6,15 @@ import uuid
 
 import pytest
 from django.contrib.auth.models import User
-from django.utils import timezone
+from support import messages
 from support.rivals import let_holders_die
-from support.servers import SERVER
 
 from chat import claims, progress, replies
 from chat.models import Conversation, Message, Status
 from chat.progress import ClaimedReply, ReplyProgress
-from models_admin.servers import state_row
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _a_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
-    row = state_row.row(SERVER)
-    row.model, row.seen_at = "usual", timezone.now()
-    row.save()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("_a_model_is_loaded")]
+_a_model_is_loaded = messages._a_model_is_loaded
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -10,7 +11,9 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from chat import replies
-from chat.models import Conversation
+from chat.dispatch import Dispatcher
+from chat.models import Conversation, Message
+from chat.progress import ClaimedReply
 from models_admin.servers import state_row
 from support.servers import SERVER
 
@@ -32,3 +35,15 @@ def say(name: str, times: int = 1) -> list[int]:
         replies.send(Conversation.objects.create(owner=owner).pk, uuid.uuid4(), "Hello").messages[-1]
         for _ in range(times)
     ]
+
+
+def row(work: ClaimedReply) -> Message:
+    """The reply as the database has it."""
+    return Message.objects.get(pk=work.message)
+
+
+async def ended(dispatcher: Dispatcher) -> None:
+    """Wait until the dispatcher has carried out all that it was given."""
+    async with asyncio.timeout(30):
+        while dispatcher._tasks:
+            await asyncio.wait(dispatcher._tasks)
