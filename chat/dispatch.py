@@ -56,12 +56,10 @@ class Dispatcher:
             return
         self._started = True
         self._tabby = connections.async_client(known.default())
-        hub.handlers |= {
-            "let_go": lambda event: self._spawn(self._look_at_leases()),
-            "room": self._hear_room,
-            "stop": lambda event: self.stop_reply(event["message"]),
-            "watching": self._hear_watching,
-        }
+        hub.hear("let_go", lambda event: self._spawn(self._look_at_leases()))
+        hub.hear("room", self._hear_room)
+        hub.hear("stop", lambda event: self.stop_reply(event["message"]))
+        hub.hear("watching", self._hear_watching)
         hub.listeners.append(self._hear_snapshot)
         self._spawn(self._claim_for_ever())
         self._spawn(self._tick_for_ever())

@@ -16,6 +16,8 @@ from django.conf import settings
 from django.template.loader import render_to_string
 
 from gantry_site.middleware import HEADERS
+from gateway.application import is_for
+from gateway.errors import Refused
 
 LONGEST_HEAD = 32 * 1024  # bytes of address and headers; Daphne takes 16 KB, others take what comes at once
 LINGER_SECONDS = 2.0  # for a client that goes on sending: closing at once would lose the answer on its way
@@ -25,8 +27,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
 
-class _TooLarge(Exception):
-    """More bytes of a body have come than DATA_UPLOAD_MAX_MEMORY_SIZE."""
+class _TooLarge(BaseException):
+    """More bytes of a body have come than it may have. No handler of errors in between is to take it for one of its own."""
 
 
 def bounded(application: Application) -> Application:
@@ -43,7 +45,8 @@ def bounded(application: Application) -> Application:
             await send({"type": "http.response.start", "status": 431, "headers": headers})
             await send({"type": "http.response.body", "body": b""})
             return
-        if _announced(scope["headers"]) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        most = limit(scope["path"])
+        if _announced(scope["headers"]) > most:
             await _refuse(scope, receive, send)
             return
         size = 0
@@ -52,7 +55,7 @@ def bounded(application: Application) -> Application:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if size > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            if size > most:
                 raise _TooLarge
             return message
 
@@ -64,14 +67,29 @@ def bounded(application: Application) -> Application:
     return checked
 
 
+def limit(path: str) -> int:
+    """Return how many bytes a body for `path` may have: programs send pictures."""
+    return (
+        int(settings.GATEWAY_MAX_BODY_MB * 2**20) if is_call(path) else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    )
+
+
+def is_call(path: str) -> bool:
+    """Return whether a request for `path` is a program's, under /v1."""
+    return is_for(path.removeprefix(settings.FORCE_SCRIPT_NAME or ""))
+
+
 def _announced(headers: list[tuple[bytes, bytes]]) -> int:
     length = next((value for name, value in headers if name == b"content-length"), b"")
     return int(length[:19]) if length.isdigit() else 0
 
 
 def too_large(path: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Return the headers and the body of a 413 for `path`: JSON for the API, else a page."""
-    if path.removeprefix(settings.FORCE_SCRIPT_NAME or "").startswith("/api/"):
+    """Return the headers and the body of a 413 for `path`: JSON for the APIs, else a page."""
+    if is_call(path):
+        words = f"The body is too big: {settings.GATEWAY_MAX_BODY_MB:g} MiB is the most."
+        kind, text = "application/json", Refused(413, "body_too_large", words).body.decode()
+    elif path.removeprefix(settings.FORCE_SCRIPT_NAME or "").startswith("/api/"):
         kind, text = "application/json", json.dumps({"detail": "The body is too big."})
     else:
         kind, text = "text/html; charset=utf-8", render_to_string("413.html")

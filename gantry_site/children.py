@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import shutil
 import socket
 import sys
@@ -72,7 +73,9 @@ def web_children(sockets: Sequence[int]) -> list[Child]:
     for name, number in zip(_numbered("web", len(sockets)), sockets, strict=True):
         pid_file = settings.DATA_DIR / "run" / f"{name}.pid"
         argv = (*PYTHON, "-m", "gantry_site.serve", f"--fd={number}", f"--pid-file={pid_file}")
-        listed.append(Child(name, argv, stop_seconds=5, socket=number, pid_file=pid_file))
+        # Calls of programs have DRAIN_TIMEOUT to end.
+        patience = 5 + math.ceil(settings.DRAIN_TIMEOUT)
+        listed.append(Child(name, argv, stop_seconds=patience, socket=number, pid_file=pid_file))
     return listed
 
 

@@ -2,38 +2,89 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from daphne.http_protocol import WebRequest
-from django.conf import settings
 
-from gantry_site.bodies import LINGER_SECONDS, too_large
+from gantry_site.bodies import LINGER_SECONDS, is_call, limit, too_large
 
 
 class BoundedRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
-    """A request whose body is answered with 413 as soon as its announced or received size is over the limit."""
+    """A request whose body is answered with 413 as soon as its announced or received size is over the limit.
 
+    Twisted keeps all that is written for a reader who falls behind: the application is told to wait, as on other servers.
+    """
+
+    _taken: asyncio.Event | None = None  # set while the reader keeps up
     _size = 0
+    _limit = 0
     _refused = False
     _content_types: list[bytes] = []
 
     def process(self) -> Any:
         """Have the request answered, without the header by which Daphne lets a client say where the site begins."""
         self.requestHeaders.removeHeader(b"daphne-root-path")
+        if not self.requestHeaders.hasHeader(b"upgrade"):
+            self._taken = asyncio.Event()
+            self._taken.set()
+            self.registerProducer(self, True)
         if self._content_types:
             self.requestHeaders.setRawHeaders(b"content-type", self._content_types)
         return super().process()
 
+    def pauseProducing(self) -> None:
+        """Have the application wait: the reader has fallen behind."""
+        if self._taken is not None:
+            self._taken.clear()
+
+    def resumeProducing(self) -> None:
+        """Have the application go on: the reader has taken what was written."""
+        if self._taken is not None:
+            self._taken.set()
+
+    def stopProducing(self) -> None:
+        """Have nobody wait for a connection that has gone."""
+        self.resumeProducing()
+
+    async def taken(self) -> None:
+        """Wait until the reader keeps up."""
+        if self._taken is not None:
+            await self._taken.wait()
+
+    @property
+    def is_call(self) -> bool:
+        """Whether the request is a program’s, under /v1."""
+        path: bytes = self.path
+        return is_call(path.decode("ascii", "replace"))
+
+    def left_alone(self) -> None:
+        """Cut off an answer that the application has begun and not ended."""
+        if self._response_started and not self.finished and self.channel is not None:
+            self.channel.transport.abortConnection()
+
+    def finish(self) -> None:
+        """End the answer: what is left of it Twisted sends by itself."""
+        if self.producer is not None and self.channel is not None:
+            self.unregisterProducer()
+        super().finish()
+
+    def connectionLost(self, reason: Any) -> None:
+        """Tell the application that the caller has gone, or the connection has broken."""
+        self.resumeProducing()
+        super().connectionLost(reason)
+
     def gotLength(self, length: int | None) -> None:
         """Prepare for a body of `length` bytes (None: not announced)."""
-        if length is not None and length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        self._limit = limit(self._announced_path())
+        if length is not None and length > self._limit:
             self._refuse()
         super().gotLength(0 if self._refused else length)
 
     def handleContentChunk(self, data: bytes) -> None:
         """Keep a part of the body."""
         self._size += len(data)
-        if not self._refused and self._size > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        if not self._refused and self._size > self._limit:
             self._refuse()
         if not self._refused:
             super().handleContentChunk(data)
@@ -48,13 +99,16 @@ class BoundedRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
         self.requestHeaders.removeHeader(b"content-type")
         super().requestReceived(command, path, version)
 
+    def _announced_path(self) -> str:
+        path: bytes = self.channel._path
+        return path.partition(b"?")[0].decode("ascii", "replace")
+
     def _refuse(self) -> None:
         from twisted.internet import reactor  # noqa: PLC0415 (by now serve.py has installed it)
 
         self._refused = True
         self.requestHeaders.removeHeader(b"expect")
-        path: bytes = self.channel._path
-        headers, body = too_large(path.decode("ascii", "replace"))
+        headers, body = too_large(self._announced_path())
         lines = [b"%s: %s\r\n" % each for each in headers]
         channel = self.channel
         channel.transport.write(b"".join([b"HTTP/1.1 413 Content Too Large\r\n", *lines, b"\r\n", body]))

@@ -17,6 +17,8 @@ from django.urls import path, re_path
 from chat.consumers import ChatConsumer
 from chat.dispatch import dispatcher
 from gantry_site.bodies import bounded
+from gateway import application as gateway
+from gateway.dispatch import dispatcher as calls
 from models_admin import counters, log_context
 from models_admin.api.origins import is_ours
 from models_admin.live.consumers import Page
@@ -38,6 +40,7 @@ def start() -> None:
     hub.start()
     counters.start()
     dispatcher.start()
+    calls.start()
 
 
 def build(pages: Application) -> Application:
@@ -49,7 +52,7 @@ def build(pages: Application) -> Application:
             re_path("", WebsocketDenier.as_asgi()),
         ]
     )
-    http, websocket = bounded(pages), from_our_pages(sockets)
+    http, v1, websocket = bounded(pages), bounded(gateway.application), from_our_pages(sockets)
 
     async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         start()
@@ -59,8 +62,10 @@ def build(pages: Application) -> Application:
             with log_context.request(""):
                 scope = {**scope, "path": _without_folder(scope["path"])}
                 await websocket(scope, receive, send)
+        elif gateway.is_for(within := _without_folder(scope["path"])):
+            await v1({**scope, "path": within}, receive, send)
         else:
-            path = f"{settings.FORCE_SCRIPT_NAME or ''}{_without_folder(scope['path'])}"
+            path = f"{settings.FORCE_SCRIPT_NAME or ''}{within}"
             await http({**scope, "path": path}, receive, send)
 
     return application
@@ -98,13 +103,14 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         message = await receive()
         ends = message["type"] == "lifespan.shutdown"
         if ends:  # before the answer: a server that has it ends the loop
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(_stop(), END_SECONDS)
+            await asyncio.gather(_stop(), calls.drain())
         await send({"type": f"{message['type']}.complete"})
         if ends:
             return
 
 
 async def _stop() -> None:
-    await dispatcher.stop()
-    await counters.flush()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(END_SECONDS):
+            await dispatcher.stop()
+            await counters.flush()

@@ -25,6 +25,15 @@ CLOSE_SECONDS = 3
 SWITCH_SECONDS = 0.0005
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+
+def last_seconds() -> float:
+    """How long a web process may take to end: calls of programs have DRAIN_TIMEOUT."""
+    from django.conf import settings  # noqa: PLC0415 (main sets where they are)
+
+    return float(settings.DRAIN_TIMEOUT) + CLOSE_SECONDS
+
+
 logger = logging.getLogger(__name__)
 
 
@@ -62,12 +71,12 @@ def daphne(bind: str, port: int, fd: int | None, on_ready: Callable[[], None]) -
     """Serve with Daphne until a signal; call `on_ready` when people can connect; return the exit status."""
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     from daphne import http_protocol  # noqa: PLC0415 (after the policy)
-    from daphne.server import Server, reactor, twisted_loop  # noqa: PLC0415
+    from daphne.server import twisted_loop  # noqa: PLC0415
     from daphne.ws_protocol import WebSocketFactory  # noqa: PLC0415
-    from twisted.internet.defer import Deferred  # noqa: PLC0415
 
     from gantry_site.asgi import application  # noqa: PLC0415 (loads Django, which imports Daphne)
     from gantry_site.daphne_requests import BoundedRequest  # noqa: PLC0415 (imports Daphne)
+    from gantry_site.daphne_server import PatientServer  # noqa: PLC0415 (imports Daphne)
     from gantry_site.frames import SocketProtocol  # noqa: PLC0415 (imports Daphne)
 
     WebSocketFactory.protocol = SocketProtocol
@@ -78,7 +87,8 @@ def daphne(bind: str, port: int, fd: int | None, on_ready: Callable[[], None]) -
         lifespan.begin()
         on_ready()
 
-    server = Server(
+    server = PatientServer(
+        tidy_up=lifespan.end,
         application=application,
         endpoints=_daphne_endpoints(bind, port, fd),
         websocket_max_message_size=LARGEST_FRAME,
@@ -88,7 +98,6 @@ def daphne(bind: str, port: int, fd: int | None, on_ready: Callable[[], None]) -
         ready_callable=serving,
         server_name="gantry",
     )
-    reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromFuture(lifespan.end()))
     server.run()
     if server.abort_start:
         sys.stderr.write(f"Nothing could be served on {bind} port {port}: is it taken by another program?\n")
@@ -130,14 +139,11 @@ class Lifespan:
         self.messages.put_nowait({"type": "lifespan.startup"})
         self.task = self.loop.create_task(self._run())
 
-    def end(self) -> asyncio.Future[None]:
-        """Announce the end; the future is done when the application has tidied up, or has had its time."""
+    async def end(self) -> None:
+        """Announce the end; it has come when the application has tidied up, or has had its time."""
         self.messages.put_nowait({"type": "lifespan.shutdown"})
-        return asyncio.ensure_future(self._ended(), loop=self.loop)
-
-    async def _ended(self) -> None:
         if self.task is not None:
-            await asyncio.wait([self.task], timeout=CLOSE_SECONDS)
+            await asyncio.wait([self.task], timeout=last_seconds())
 
     async def _run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}}
@@ -156,6 +162,7 @@ def uvicorn(bind: str, port: int, fd: int | None, on_ready: Callable[[], None]) 
     from uvicorn import Config, Server  # noqa: PLC0415 (may not be installed)
 
     from gantry_site.asgi import application  # noqa: PLC0415
+    from gateway.dispatch import dispatcher as calls  # noqa: PLC0415
 
     config = Config(
         application,
@@ -177,6 +184,13 @@ def uvicorn(bind: str, port: int, fd: int | None, on_ready: Callable[[], None]) 
             await super().startup(sockets)
             if self.started:
                 on_ready()
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            if calls.calls:  # they may end; pages and sockets have no such time
+                config.timeout_graceful_shutdown = int(last_seconds())
+            drained = asyncio.create_task(calls.drain())
+            await super().shutdown(sockets)
+            await drained
 
     server = ReportingServer(config)
     # Uvicorn takes any inherited socket for a Unix one.

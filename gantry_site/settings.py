@@ -88,6 +88,17 @@ REPLIES_PER_USER = env.int("REPLIES_PER_USER", default=4)
 REPLIES_AT_ONCE = env.int("REPLIES_AT_ONCE", default=256)
 FRAMES_PER_SECOND = env.float("FRAMES_PER_SECOND", default=20.0)
 
+# The gateway: programs that use the OpenAI-compatible API -------------------------------------------------------
+
+GATEWAY_CALLS_PER_TOKEN = env.int("GATEWAY_CALLS_PER_TOKEN", default=64)
+GATEWAY_REQUESTS_PER_MINUTE = env.int("GATEWAY_REQUESTS_PER_MINUTE", default=600)
+GATEWAY_CALLS_AT_ONCE = env.int("GATEWAY_CALLS_AT_ONCE", default=1000)
+GATEWAY_MAX_BODY_MB = env.float("GATEWAY_MAX_BODY_MB", default=20.0)
+GATEWAY_WAIT_SECONDS = env.float("GATEWAY_WAIT_SECONDS", default=600.0)
+GATEWAY_QUIET_SECONDS = env.float("GATEWAY_QUIET_SECONDS", default=50.0)
+GATEWAY_PLAIN_TIMEOUT = env.float("GATEWAY_PLAIN_TIMEOUT", default=1800.0)
+GATEWAY_READER_SECONDS = env.float("GATEWAY_READER_SECONDS", default=60.0)
+
 # Database -------------------------------------------------------------------------------------------------------
 
 DATABASES: dict[str, Any] = {
@@ -164,6 +175,7 @@ INSTALLED_APPS = [
     "channels",
     "models_admin",
     "chat",
+    "gateway",
     "gantry_site",
 ]
 MIDDLEWARE = [

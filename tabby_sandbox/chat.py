@@ -14,7 +14,7 @@ from .auth import permission as permission_of
 from .auth import require_api, require_permission
 from .fault_effects import BREAKS, GARBAGE, break_stream, garbage_event
 from .faults import ABORTED, Fault
-from .frames import Frames, document, error_event
+from .frames import Frames, error_event
 from .pace import play
 from .replies import Reply, Token, compose, text_of
 from .sandbox import CALL, Call
@@ -42,9 +42,10 @@ async def completions(request: web.Request) -> web.StreamResponse:
     require_api(auth, request.headers)
     call.record.permission = permission_of(auth, request.headers)
     body = call.body()
+    _require_tools(body)
     messages, prefix = _prompt(body, continues=call.sandbox.config.server.continue_final_message)
-    max_tokens = _max_tokens(body)
-    await _switch_inline(call, body.get("model"))
+    max_tokens = most_tokens(body)
+    await switch_inline(call, body.get("model"))
     engine = call.sandbox.engine
     model, shown = engine.loaded, engine.parameters
     if model is None or shown is None:
@@ -53,13 +54,16 @@ async def completions(request: web.Request) -> web.StreamResponse:
         raise Refusal(422, NO_TEMPLATE)
     if prefix and model.opens_think and body.get("add_generation_prompt", True):
         prefix = f"<think>\n{prefix}"
+    count, logprobs = choices(body)
     reply = compose(model, messages, prefix, max_tokens, engine.token_rate)
+    reply = reply.as_choices(count, logprobs=logprobs)
     if why := shown.refusal(reply.prompt_tokens):
         raise context_too_long(why)
     call.record.model = model.name
+    frames = Frames(model.name, reply)
     if body.get("stream") and engine.streams:
-        return await _Streamed(call, reply, usage=_wants_usage(body)).run()
-    return await _whole(call, reply, usage=_wants_usage(body))
+        return await Streamed(call, reply, frames, usage=wants_usage(body)).run()
+    return await whole(call, reply, frames, usage=wants_usage(body))
 
 
 def _prompt(body: dict[str, Any], *, continues: bool) -> tuple[list[dict[str, Any]], str]:
@@ -83,19 +87,36 @@ def _prompt(body: dict[str, Any], *, continues: bool) -> tuple[list[dict[str, An
     return messages[:-1], text_of(messages[-1]) + prefix
 
 
-def _max_tokens(body: dict[str, Any]) -> int | None:
+def choices(body: dict[str, Any]) -> tuple[int, bool]:
+    """How many choices are asked for, and whether with log probabilities."""
+    count = body.get("n", 1)
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise invalid("int_type", ["n"], "Input should be a valid integer", count)
+    return count, bool(body.get("logprobs") or body.get("top_logprobs"))
+
+
+def _require_tools(body: dict[str, Any]) -> None:
+    """A tool has a name, a description and parameters."""
+    for number, tool in enumerate(body.get("tools") or []):
+        function = tool.get("function", {})
+        for name in ("name", "description", "parameters"):
+            if name not in function:
+                raise invalid("missing", ["tools", number, "function", name], "Field required", function)
+
+
+def most_tokens(body: dict[str, Any]) -> int | None:
     value = body.get("max_tokens", body.get("max_completion_tokens"))
     if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
         raise invalid("int_type", ["max_tokens"], "Input should be a valid integer", value)
     return value or None
 
 
-def _wants_usage(body: dict[str, Any]) -> bool:
+def wants_usage(body: dict[str, Any]) -> bool:
     options = body.get("stream_options")
     return isinstance(options, dict) and bool(options.get("include_usage"))
 
 
-async def _switch_inline(call: Call, name: Any) -> None:
+async def switch_inline(call: Call, name: Any) -> None:
     """Do what TabbyAPI does with the field `model`: nothing, an inline switch, or a crash."""
     if not name:
         return
@@ -122,11 +143,11 @@ async def _hang() -> NoReturn:
         await asyncio.get_running_loop().create_future()
 
 
-class _Streamed:
+class Streamed:
     """One streamed reply, with the fault that hits it."""
 
-    def __init__(self, call: Call, reply: Reply, *, usage: bool) -> None:
-        self._call, self._reply, self._usage = call, reply, usage
+    def __init__(self, call: Call, reply: Reply, frames: Frames, *, usage: bool) -> None:
+        self._call, self._reply, self._frames, self._usage = call, reply, frames, usage
         self._stream: EventStream = call.stream()
         self._rate = reply.rate
         self._tokens = iter(reply.tokens)
@@ -150,7 +171,7 @@ class _Streamed:
 
     async def _reply_with(self, generation: Generation) -> web.StreamResponse:
         record, fault, stream = self._call.record, self._call.fault, self._stream
-        frames = Frames(generation.model.name, self._reply)
+        frames = self._frames
         await self._call.sandbox.engine.wait_for_turn(generation)
         if self._reply.prefill > 0:
             await asyncio.wait((generation.aborted,), timeout=self._reply.prefill)
@@ -215,7 +236,7 @@ class _Streamed:
         return await self._stream.end()
 
 
-async def _whole(call: Call, reply: Reply, *, usage: bool) -> web.Response:
+async def whole(call: Call, reply: Reply, frames: Frames, *, usage: bool) -> web.Response:
     """Answer with the reply in one piece, after the time that it takes."""
     engine, record = call.sandbox.engine, call.record
     refused = f"Chat completion {uuid.uuid4().hex} aborted. Maybe the model was unloaded? " + (
@@ -240,7 +261,7 @@ async def _whole(call: Call, reply: Reply, *, usage: bool) -> web.Response:
         generation.tokens = record.tokens = len(tokens)
         record.finish_reason = reply.finish_reason
         spent = time.monotonic() - started
-        return json_response(document(generation.model.name, reply, tokens, spent if usage else None))
+        return json_response(frames.document(tokens, spent if usage else None))
     finally:
         engine.finish(generation)
 

@@ -71,6 +71,8 @@ class ServerOptions:
     draft_models: tuple[str, ...] = ()
     disable_request_streaming: bool = False
     initial_model: str | None = None
+    # The model of the embeddings container, which runs beside the other; none: it is not loaded.
+    embedding_model: str | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ ENDPOINTS = {
     "/v1/model/load": "load",
     "/v1/model/unload": "unload",
     "/v1/chat/completions": "chat",
+    "/v1/completions": "completions",
+    "/v1/embeddings": "embeddings",
     "/v1/models": "models",
     "/v1/model/list": "models",
     "/v1/model/draft/list": "drafts",
@@ -59,7 +61,7 @@ class Fault:
         if self.message:
             return self.message
         return {"oom": OOM, "corrupted": CORRUPTED}.get(
-            self.kind, ABORTED if self.on == "chat" else "The sandbox was told to fail here."
+            self.kind, ABORTED if self.on in ("chat", "completions") else "The sandbox was told to fail here."
         )
 
 

@@ -10,7 +10,7 @@ import re
 import time
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any
 
@@ -32,6 +32,7 @@ class Token:
     text: str
     reasoning: bool = False
     tool: bool = False  # `text` is a tool's name, which is called
+    index: int = 0  # of the choice that it belongs to
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,15 @@ class Reply:
     rate: float
     prefill: float
     prompt_tokens: int
+    choices: int = 1
+    logprobs: bool = False
+
+    def as_choices(self, count: int, *, logprobs: bool) -> Reply:
+        """Return the same reply so many times, token by token side by side."""
+        tokens = self.tokens
+        if count > 1:
+            tokens = (replace(token, index=index) for token in self.tokens for index in range(count))
+        return replace(self, tokens=tokens, choices=count, logprobs=logprobs)
 
 
 @dataclass(frozen=True)
@@ -80,6 +90,12 @@ def parse_directive(message: str) -> Directive | None:
         tool="tool" in values,
         echo=_echo(message[match.end() :], values.get("repeat", 1)) if "echo" in values else None,
     )
+
+
+def split_directive(prompt: str) -> tuple[str, str]:
+    """Return a prompt's directive, '' where it has none, and what stands behind it."""
+    match = _DIRECTIVE.match(prompt)
+    return (prompt[: match.end()], prompt[match.end() :]) if match else ("", prompt)
 
 
 def _echo(text: str, times: float) -> str:

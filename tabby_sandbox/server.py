@@ -10,7 +10,7 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from . import chat, control, loads
+from . import chat, completions, control, embeddings, loads
 from .auth import permission, require_admin, require_api, require_permission
 from .config import Config
 from .fault_effects import fault_response
@@ -19,7 +19,7 @@ from .sandbox import CALL, NOT_JSON, SANDBOX, Call, Sandbox
 from .wire import NOTHING_LOADED, Refusal, card, crash, json_response, loaded_card
 
 _LOOPBACK = {"127.0.0.1", "::1"}
-_STREAMS = {"load", "chat"}
+_STREAMS = {"load", "chat", "completions"}
 
 
 def build(config: Config) -> web.Application:
@@ -41,6 +41,8 @@ def build(config: Config) -> web.Application:
             web.post("/v1/model/load", loads.load),
             web.post("/v1/model/unload", loads.unload),
             web.post("/v1/chat/completions", chat.completions),
+            web.post("/v1/completions", completions.completions),
+            web.post("/v1/embeddings", embeddings.embeddings),
             web.post("/sandbox/fault", control.add_fault),
             web.get("/sandbox/fault", control.get_faults),
             web.delete("/sandbox/fault", control.clear_faults),

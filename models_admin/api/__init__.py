@@ -13,4 +13,5 @@ OFFERS = (
     "proxy_faults",
     "request_routes",
     "schemas",
+    "tokens",
 )

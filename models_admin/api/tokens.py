@@ -29,6 +29,7 @@ class Scope(models.TextChoices):
 
     READ = "read", "Read: models, what is loaded, switches"
     SWITCH = "switch", "Switch: switch, unload, cancel, refresh"
+    CHAT = "chat", "Chat: the OpenAI-compatible API under /v1"
 
 
 class Invalid(Exception):

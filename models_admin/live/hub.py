@@ -39,6 +39,9 @@ RECENT = timedelta(minutes=1)
 CLOCK_FIELDS = ("elapsed_seconds", "eta_seconds")
 
 
+Handler = Callable[[dict[str, Any]], object]
+
+
 class Socket(Protocol):
     """A page's consumer, as far as the hub needs it."""
 
@@ -68,10 +71,10 @@ class Hub:
         self._public: Backend | None = None
         self._new: set[Socket] = set()  # they have not been sent their users' requests yet
         self._sent: dict[int, datetime] = {}  # the requests that pages were sent, and as of when
-        self.handlers: dict[str, Callable[[dict[str, Any]], object]] = {
-            "backend": self._wake,
-            "requests": self._wake,
-            "catalog": self._catalog,
+        self._handlers: dict[str, list[Handler]] = {
+            "backend": [self._wake],
+            "requests": [self._wake],
+            "catalog": [self._catalog],
         }
         self.listeners: list[Callable[[Backend], None]] = []
         self._changed = asyncio.Event()
@@ -83,6 +86,10 @@ class Hub:
         if not self._tasks:
             work = (self._listen(), self._look(), self._end_invalid_sessions())
             self._tasks = [asyncio.create_task(each) for each in work]
+
+    def hear(self, kind: str, handler: Handler) -> None:
+        """Have `handler` called with each event of this kind."""
+        self._handlers.setdefault(kind, []).append(handler)
 
     async def current(self) -> Backend:
         """Return the snapshot; read it now if there is none yet."""
@@ -145,8 +152,7 @@ class Hub:
                 await asyncio.sleep(RETRY_SECONDS)
 
     def _handle(self, event: dict[str, Any]) -> None:
-        handler = self.handlers.get(event.get("kind", ""))
-        if handler is not None:
+        for handler in self._handlers.get(event.get("kind", ""), ()):
             handler(event)
 
     async def _look(self) -> None:

@@ -5,4 +5,4 @@ what they return, and `sse` cuts a stream into events.
 """
 
 # The modules that other applications may import.
-OFFERS = ("aclient", "errors", "wire")
+OFFERS = ("aclient", "errors", "passage", "wire")

@@ -10,10 +10,13 @@ import aiohttp
 
 from models_admin.tabby import continuation, wire
 from models_admin.tabby.access import CONNECT_SECONDS, MAX_BODY, READ_SECONDS, Access
-from models_admin.tabby.chat_stream import ChatStream
+from models_admin.tabby.chat_stream import CHAT, ChatStream
 from models_admin.tabby.connections import LOST, Connections, bounded, lost
 from models_admin.tabby.errors import Garbled, NotLoaded, TimedOut
+from models_admin.tabby.passage import PassageReader, Passed, whole
 from models_admin.tabby.patience import Patience
+from models_admin.tabby.reply import ReplyReader
+from models_admin.tabby.wire import Delta
 
 
 class AsyncTabby:
@@ -85,7 +88,7 @@ class AsyncTabby:
         prefix: str = "",
         stall: float | None = None,
         first: float | None = None,
-    ) -> ChatStream:
+    ) -> ChatStream[Delta]:
         """Return the reply to `messages` (`role` and `content` each) as a stream, which goes on behind `prefix`.
 
         The prefix is not repeated. It is a part of the answer, not of the thinking before it: see continuation.py.
@@ -104,4 +107,17 @@ class AsyncTabby:
         body.pop("model", None)
         bodies = continuation.bodies(body, prefix, known=self.connections.continues) if prefix else [body]
         patience = Patience(stall or self._stall_timeout, first or self._first_token_timeout)
-        return ChatStream(self.connections, self._access, bodies, patience)
+        return ChatStream(self.connections, self._access, bodies, patience, reader=ReplyReader(self._access))
+
+    def pass_stream(self, path: str, body: Mapping[str, Any], prefix: str = "") -> ChatStream[Passed]:
+        """The events of TabbyAPI's answer to `body`, as they come; a chat goes on behind `prefix` without repeating it."""
+        bodies = [dict(body)]
+        if prefix and path == CHAT:
+            bodies = continuation.bodies(dict(body), prefix, known=self.connections.continues)
+        patience = Patience(self._stall_timeout, self._first_token_timeout)
+        reader = PassageReader(self._access)
+        return ChatStream(self.connections, self._access, bodies, patience, reader=reader, path=path)
+
+    async def pass_whole(self, path: str, body: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        """TabbyAPI's answer to `body` in one piece, for which it may take so many seconds."""
+        return await whole(self.connections, self._access, path, dict(body), seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import aiohttp
 
@@ -13,15 +13,37 @@ from models_admin.tabby.access import MAX_ERROR_BODY, READ_SECONDS, Access
 from models_admin.tabby.connections import LOST, Connections, bounded, lost
 from models_admin.tabby.errors import Busy, Garbled, NotLoaded, Stalled, StreamCut, TabbyError
 from models_admin.tabby.patience import Patience
-from models_admin.tabby.reply import DOING, ReplyReader
+from models_admin.tabby.reply import DOING
 from models_admin.tabby.sse import EventTooLong, SseDecoder, slices
-from models_admin.tabby.wire import Delta
 
+CHAT = "/v1/chat/completions"
 _MAX_EVENT = 1024 * 1024  # bytes: what is read as one piece of JSON holds the loop meanwhile
 
 
-class ChatStream:
-    """One reply as it is written: an async iterator of Delta, sent when iteration begins.
+class Piece(Protocol):
+    """What one read brought."""
+
+    @property
+    def pieces(self) -> int:
+        """How many events with something of the reply it came from."""
+
+
+T = TypeVar("T", bound=Piece)
+T_co = TypeVar("T_co", bound=Piece, covariant=True)
+
+
+class Reader(Protocol[T_co]):
+    """Makes something of a reply's events; `done` after `[DONE]`, `failure` after an error."""
+
+    done: bool
+    failure: TabbyError | None
+
+    def read(self, payloads: list[bytes]) -> T_co | None:
+        """Return the events of one read as one, or None where they hold nothing of the reply."""
+
+
+class ChatStream(Generic[T]):
+    """One reply as it is written: an async iterator of what `reader` makes of it (Delta), sent when iteration begins.
 
     Iteration ends normally only after `[DONE]`. It raises NotLoaded, KeyRefused, Rejected (ContextOverflow),
     ServerFault, Garbled or Unreachable before the first delta; StreamError for an error event; StreamCut when
@@ -30,7 +52,14 @@ class ChatStream:
     """
 
     def __init__(
-        self, connections: Connections, access: Access, bodies: Sequence[dict[str, Any]], patience: Patience
+        self,
+        connections: Connections,
+        access: Access,
+        bodies: Sequence[dict[str, Any]],
+        patience: Patience,
+        *,
+        reader: Reader[T],
+        path: str = CHAT,
     ) -> None:
         self._connections = connections
         self._access = access
@@ -41,7 +70,8 @@ class ChatStream:
         self._watch: asyncio.TimerHandle | None = None
         self._waits = False
         self._decoder = SseDecoder(limit=_MAX_EVENT)
-        self._reader = ReplyReader(access)
+        self._reader = reader
+        self._path = path
 
     async def __aenter__(self) -> Self:
         return self
@@ -60,7 +90,7 @@ class ChatStream:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Delta:
+    async def __anext__(self) -> T:
         if self._closed:
             raise StopAsyncIteration
         try:
@@ -73,7 +103,7 @@ class ChatStream:
             raise StopAsyncIteration
         return delta
 
-    async def _next(self) -> Delta | None:
+    async def _next(self) -> T | None:
         """The next delta, or None at the end of the reply."""
         reader = self._reader
         if self._response is None:
@@ -104,7 +134,7 @@ class ChatStream:
             raise Garbled(f"TabbyAPI's answer while {DOING} makes no sense: {error}") from error
         return payloads
 
-    def _heard(self, delta: Delta | None, *, progress: bool) -> None:
+    def _heard(self, delta: T | None, *, progress: bool) -> None:
         """Something came: it may put the deadline off. Raise Stalled where what comes without end does not."""
         now = asyncio.get_running_loop().time()
         self._patience.life(now)
@@ -126,13 +156,13 @@ class ChatStream:
         if response.status == 200 and response.content_type == "text/event-stream":
             return response
         try:
-            raise await self._refusal(response)
+            raise await refusal(self._access, response)
         finally:
             response.close()
 
     async def _post(self, body: dict[str, Any]) -> aiohttp.ClientResponse:
         self._patience.life(asyncio.get_running_loop().time())
-        url = self._access.base + "/v1/chat/completions"
+        url = self._access.base + self._path
         headers = self._access.headers(chat=True) | {"Accept": "text/event-stream"}
         try:
             async with asyncio.timeout_at(self._patience.deadline):
@@ -149,20 +179,6 @@ class ChatStream:
         if response.status == 200 and continuation.proves(body):
             self._connections.continues = True
         return response
-
-    async def _refusal(self, response: aiohttp.ClientResponse) -> TabbyError:
-        try:
-            async with asyncio.timeout(READ_SECONDS):
-                body = await bounded(response, MAX_ERROR_BODY)
-        except (TimeoutError, *LOST):
-            body = b""
-        if response.status == 200:
-            return self._access.no_events(DOING, body)
-        failure = self._access.failure(response.status, DOING, body)
-        if isinstance(failure, Busy) and response.status == 503 and failure.words:
-            # TabbyAPI says 503 to a chat for one reason: there is no model to answer it. A proxy says nothing of models.
-            return NotLoaded(f"TabbyAPI has no model ready while {DOING}", failure.words)
-        return failure
 
     async def _receive(self, response: aiohttp.ClientResponse) -> bytes:
         """Whatever has come, as soon as anything has; b'' at the end."""
@@ -198,3 +214,19 @@ class ChatStream:
 
     def _stalled(self) -> Stalled:
         return self._patience.error(asyncio.get_running_loop().time(), DOING)
+
+
+async def refusal(access: Access, response: aiohttp.ClientResponse) -> TabbyError:
+    """Return what it means that TabbyAPI did not answer with a reply."""
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            body = await bounded(response, MAX_ERROR_BODY)
+    except (TimeoutError, *LOST):
+        body = b""
+    if response.status == 200:
+        return access.no_events(DOING, body)
+    failure = access.failure(response.status, DOING, body)
+    if isinstance(failure, Busy) and response.status == 503 and failure.words:
+        # TabbyAPI says 503 to a chat for one reason: there is no model to answer it. A proxy says nothing of models.
+        return NotLoaded(f"TabbyAPI has no model ready while {DOING}", failure.words)
+    return failure

@@ -94,20 +94,12 @@ class ReplyReader:
         """Return the usage of an event without a choice, as other servers send it; set `failure` for an error event."""
         words = self._access.words(event)
         if words is not None:
-            self.failure = self._error(words, event)
+            self.failure = failure(words, event)
         elif isinstance(event, dict) and event.get("choices") == []:
             return self._usage(event) if event.get("usage") else None
         else:
             self.failure = _garbled()
         return None
-
-    def _error(self, words: str, event: Any) -> TabbyError:
-        error = event.get("error")
-        if isinstance(error, dict) and error.get("code") == "context_length_exceeded":
-            return ContextOverflow("The conversation is too long for the model", words)
-        if says_no_model(words):
-            return NotLoaded("TabbyAPI has no model loaded", words)
-        return StreamError(f"TabbyAPI stopped while {DOING}", words)
 
     def _usage(self, event: Any) -> Usage | None:
         try:
@@ -115,6 +107,16 @@ class ReplyReader:
         except Garbled as error:
             self.failure = error
             return None
+
+
+def failure(words: str, event: Any) -> TabbyError:
+    """What an error event with these words means."""
+    error = event.get("error")
+    if isinstance(error, dict) and error.get("code") == "context_length_exceeded":
+        return ContextOverflow("The conversation is too long for the model", words)
+    if says_no_model(words):
+        return NotLoaded("TabbyAPI has no model loaded", words)
+    return StreamError(f"TabbyAPI stopped while {DOING}", words)
 
 
 def _garbled() -> Garbled:

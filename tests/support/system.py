@@ -29,6 +29,8 @@ QUICK = {
     "FRAMES_PER_SECOND": "200",
     "REPLY_MAX_CHARS": "2000000",
     "SIGN_IN_ATTEMPTS": "3",
+    "GATEWAY_QUIET_SECONDS": "1",
+    "GATEWAY_READER_SECONDS": "2",
     "GANTRY_TRUSTED_PROXIES": "127.0.0.9",
 }
 
@@ -50,10 +52,10 @@ def gantry(tmp_path_factory: pytest.TempPathFactory, _sandbox: Tabby) -> Iterato
 
 
 @contextmanager
-def web_process(gantry: Gantry, server: str) -> Iterator[tuple[Process, str]]:
+def web_process(gantry: Gantry, server: str, **settings: str) -> Iterator[tuple[Process, str]]:
     """One more web process of `gantry`, served by this server; and its URL."""
     port = free_port()
-    env = {**gantry.env, **environment(gantry.folder, port, **QUICK)}
+    env = {**gantry.env, **environment(gantry.folder, port, **{**QUICK, **settings})}
     env |= {name: gantry.env[name] for name in ("TABBY_HOST", "TABBY_ADMIN_KEY")}
     command = (sys.executable, "-m", "gantry_site.serve", f"--server={server}", f"--port={port}")
     with Process(*command, env=env) as web:

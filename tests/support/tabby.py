@@ -20,6 +20,7 @@ MODELS = f"""
 ping_seconds = 0.05
 order = "random"
 initial_model = "alpha-7B"
+embedding_model = "embed-1"
 [auth]
 admin_key = "{ADMIN_KEY}"
 api_key = "the-api-key-of-the-tests"

@@ -70,7 +70,7 @@ class TestSettings:
     def test_nothing_but_settings_reads_the_environment(self) -> None:
         readers = [
             path.relative_to(ROOT).as_posix()
-            for package in ("gantry_site", "models_admin", "chat")
+            for package in ("gantry_site", "models_admin", "chat", "gateway")
             for path in (ROOT / package).rglob("*.py")
             if re.search(r"os\.environ(\[|\.get)|getenv", path.read_text())
         ]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("models_admin", "chat", "gantry_site")
+PACKAGES = ("models_admin", "chat", "gateway", "gantry_site")
 
 
 def sources() -> dict[str, Path]:
@@ -171,7 +171,14 @@ def test_few_modules_are_in_no_room() -> None:
 @pytest.mark.parametrize("page", ["architecture.md", "decisions.md"])
 def test_the_files_that_a_page_names_exist(page: str) -> None:
     named = re.findall(r"`([\w/-]+\.(?:py|js|css|html))`", (ROOT / "docs" / page).read_text())
-    places = (ROOT, ROOT / "models_admin", ROOT / "models_admin/tabby", ROOT / "chat", ROOT / "gantry_site")
+    places = (
+        ROOT,
+        ROOT / "models_admin",
+        ROOT / "models_admin/tabby",
+        ROOT / "chat",
+        ROOT / "gateway",
+        ROOT / "gantry_site",
+    )
     scripts = (
         ROOT / "models_admin/static/shared",
         ROOT / "chat/static/chat",

@@ -1,0 +1,175 @@
+"""/v1 as an ASGI application of its own: each request is answered in the event loop, from its token to its last byte.
+
+It stands beside Django's pages, not within them: see docs/decisions.md, “The gateway is an application of its own”.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from django.db import DatabaseError
+from django.utils import timezone
+
+from gateway import asked, models_list
+from gateway.answer import Answer, Send, Slow
+from gateway.asked import CHAT, EMBEDDINGS, TEXT, Asked
+from gateway.claims import Arrival
+from gateway.dispatch import dispatcher
+from gateway.errors import OURS, Refused, of_tabby, unavailable
+from gateway.models import Outcome
+from gateway.relay import Relay
+from gateway.request import Gone, Receive, Request
+from models_admin import log_context
+from models_admin.live.hub import hub
+from models_admin.models import Token
+from models_admin.tabby.errors import Busy, NotLoaded, TabbyError
+
+log = logging.getLogger(__name__)
+access = logging.getLogger("gantry.access")
+
+PREFIX = "/v1"
+HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+EMBED_SECONDS = 300.0
+ENDPOINTS = {"models": "GET", CHAT: "POST", TEXT: "POST", EMBEDDINGS: "POST"}
+KNOWN = ", ".join(f"{method} {PREFIX}/{path}" for path, method in ENDPOINTS.items())
+
+
+def is_for(path: str) -> bool:
+    """Return whether a request for this path, within Gantry's folder, is the gateway's."""
+    return path == PREFIX or path.startswith(f"{PREFIX}/")
+
+
+async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Answer one request; `scope["path"]` begins with /v1."""
+    path = scope["path"].removeprefix(PREFIX).strip("/")
+    request = Request(scope, path, receive)
+    with log_context.request(request.headers.get("x-request-id", "")) as name:
+        begun = time.monotonic()
+        headers = {**HEADERS, "connection": "close"} if dispatcher.closing else HEADERS
+        answer = Answer(send, name, headers)
+        try:
+            await _answered(request, answer)
+        except (Gone, Slow):
+            pass
+        finally:
+            answer.drop()
+            _note(request, answer, begun)
+
+
+def _note(request: Request, answer: Answer, begun: float) -> None:
+    """Write down what was asked: without the query, and the path only where it is one."""
+    path = request.path if request.path in ENDPOINTS or request.path.startswith("models/") else "…"
+    status = answer.status or 499  # the caller left before there was one
+    ms = round((time.monotonic() - begun) * 1000, 1)
+    facts = {"method": request.method, "path": f"{PREFIX}/{path}"[:300], "status": status, "ms": ms}
+    access.info("%s %s %s", facts["method"], facts["path"], status, extra=facts)
+
+
+async def _answered(request: Request, answer: Answer) -> None:
+    try:
+        await _route(request, answer)
+    except (Gone, Slow):
+        raise
+    except Refused as error:
+        await _refuse(request, answer, error)
+    except DatabaseError as error:
+        log.warning("A call could not be answered: %s", error)
+        refusal = unavailable("Gantry's database does not answer. Try again.", 5, "database_unavailable")
+        await _refuse(request, answer, refusal)
+    except Exception:
+        log.exception("A call failed inside Gantry")
+        refusal = Refused(
+            500, "internal", "Something went wrong in Gantry itself; its log says what.", kind=OURS
+        )
+        await _refuse(request, answer, refusal)
+
+
+async def _refuse(request: Request, answer: Answer, error: Refused) -> None:
+    if not answer.ended:
+        await request.skip()
+        await answer.refuse(error)
+
+
+async def _route(request: Request, answer: Answer) -> None:
+    token = await request.token()
+    path = request.path
+    endpoint = "models" if path.startswith("models/") else path
+    if endpoint not in ENDPOINTS:
+        raise Refused(
+            404, "unknown_endpoint", f"There is nothing here. Gantry has: {KNOWN}, GET {PREFIX}/models/NAME."
+        )
+    allowed = ("GET", "HEAD") if endpoint == "models" else ("POST",)
+    if request.method not in allowed:
+        words = f"{request.method[:20]} is not possible here; use {allowed[0]}."
+        raise Refused(405, "method_not_allowed", words, headers={"allow": ", ".join(allowed)})
+    if endpoint == "models":
+        await _models(path.removeprefix("models").lstrip("/"), answer, head=request.method == "HEAD")
+        return
+    await _call(request, answer, token, asked.read(endpoint, await request.body()))
+
+
+async def _models(name: str, answer: Answer, *, head: bool) -> None:
+    snapshot = await hub.current()
+    if name and name not in models_list.served(snapshot):
+        raise models_list.not_loaded(name, snapshot)
+    found: Any = (
+        models_list.card(name, snapshot) if name else {"object": "list", "data": models_list.listed(snapshot)}
+    )
+    await answer.whole(200, b"" if head else found)
+
+
+async def _call(request: Request, answer: Answer, token: Token, what: Asked) -> None:
+    """Answer a call, until its caller goes: whatever it is at then ends at once."""
+    patience = request.patience
+    aside = what.endpoint == EMBEDDINGS
+    arrival = Arrival(token.pk, token.user_id, what.endpoint, timezone.now(), aside)
+    work = asyncio.create_task(_carry_out(arrival, what, answer, patience))
+    gone = asyncio.create_task(request.gone())
+    try:
+        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+        work.cancel()
+        await asyncio.wait((work,))
+    if work.cancelled():
+        raise Gone
+    await work
+
+
+async def _carry_out(arrival: Arrival, what: Asked, answer: Answer, patience: float) -> None:
+    call = await dispatcher.enter(arrival)
+    outcome = Outcome.GONE
+    try:
+        if arrival.aside:
+            await _embed(what, answer)
+        else:
+            await Relay(what, call, answer, dispatcher, patience).run()
+        outcome = Outcome.DONE
+    except Refused as error:
+        outcome = Outcome.FAILED if error.status >= 500 else Outcome.REFUSED
+        raise
+    except (asyncio.CancelledError, Slow):
+        raise
+    except BaseException:
+        outcome = Outcome.FAILED
+        raise
+    finally:
+        dispatcher.end(call, outcome)
+
+
+async def _embed(what: Asked, answer: Answer) -> None:
+    """Answer with embeddings: they come from a model of their own beside the chat's, which no switch touches."""
+    answer.live(str, stream=False)
+    try:
+        found = await dispatcher.tabby.pass_whole(what.path, what.body, EMBED_SECONDS)
+    except (NotLoaded, Busy) as error:
+        if not error.words:
+            raise of_tabby(error) from error
+        words = f"TabbyAPI has no embedding model loaded. ({error.words})"
+        raise Refused(404, "model_not_found", words, param="model") from error
+    except TabbyError as error:
+        raise of_tabby(error) from error
+    await answer.whole(200, found)

@@ -1,0 +1,205 @@
+"""What is written of calls: into the line behind the gate, out of it, and what becomes of those whose process died.
+
+Each function is one transaction, for all calls of a process that come or go at the same moment.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, Q
+from django.utils import timezone
+
+from gateway.line import KIND
+from gateway.models import OPEN, Call, Outcome, Process, State
+from models_admin import process
+from models_admin.servers import known
+from models_admin.switching import admission, gate
+
+MINUTE = timedelta(minutes=1)
+KEPT = timedelta(hours=1)  # for which ended calls are kept; the limit by the minute counts them
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A call that comes. `aside`: it needs no place in the line."""
+
+    token: int
+    person: int
+    endpoint: str
+    since: datetime
+    aside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """Over a limit of its token; `seconds` until it ends, None where that is not known."""
+
+    words: str
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a call may generate with, from now on."""
+
+    lease: int
+    model: str
+    context: int | None
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A call that ends (`outcome`), or waits again, for `pause` seconds at least."""
+
+    call: int
+    lease: int | None
+    outcome: str = ""
+    pause: float = 0.0
+
+
+def admit(holder: str, arrivals: Sequence[Arrival]) -> tuple[list[int | Over], dict[int, Turn]]:
+    """Write down calls that come, in order, and begin those of `holder` that may.
+
+    Returns for each arrival its number, or why it is refused; and the turns of those that begin.
+    """
+    with transaction.atomic():
+        numbers = _enter(holder, arrivals) if arrivals else []
+        try:
+            server = gate.enter(known.default())
+        except gate.Closed:
+            return numbers, {}
+        ids = admission.claimable(KIND, holder, settings.REPLIES_AT_ONCE)
+        own = Call.objects.filter(pk__in=ids, holder=holder, state=State.WAITING).in_bulk()
+        chosen = [own[pk] for pk in ids if pk in own]
+        leases = gate.lease(server.pk, holder, [f"{KIND} {call.pk}" for call in chosen])
+        for call, lease in zip(chosen, leases, strict=True):
+            call.state, call.lease, call.model = State.RUNNING, lease.pk, server.model
+        Call.objects.bulk_update(chosen, ["state", "lease", "model"])
+    context = server.parameters.get("max_seq_len")
+    return numbers, {
+        call.pk: Turn(lease.pk, server.model, context, server.epoch)
+        for call, lease in zip(chosen, leases, strict=True)
+    }
+
+
+def _enter(holder: str, arrivals: Sequence[Arrival]) -> list[int | Over]:
+    now = timezone.now()
+    recently = Q(created_at__gt=now - MINUTE)
+    counted = (
+        Call.objects.filter(recently | Q(state__in=OPEN), token__in={each.token for each in arrivals})
+        .values_list("token")
+        .annotate(recent=Count("id", filter=recently), open=Count("id", filter=Q(state__in=OPEN)))
+    )
+    counts = defaultdict(lambda: [0, 0], {token: [recent, opened] for token, recent, opened in counted})
+    results: list[int | Over] = []
+    rows: list[Call] = []
+    for each in arrivals:
+        recent, opened = counts[each.token]
+        if opened >= settings.GATEWAY_CALLS_PER_TOKEN:
+            results.append(Over(f"it has {opened} open calls, as many as it may have at once", None))
+        elif recent >= settings.GATEWAY_REQUESTS_PER_MINUTE:
+            with_it = sum(row.token_id == each.token for row in rows)
+            results.append(_over_the_minute(each.token, recent, with_it, now))
+        else:
+            counts[each.token] = [recent + 1, opened + 1]
+            results.append(-1)
+            rows.append(_row(holder, each, now))
+    made = iter(Call.objects.bulk_create(rows))
+    return [next(made).pk if each == -1 else each for each in results]
+
+
+def _row(holder: str, arrival: Arrival, now: datetime) -> Call:
+    return Call(
+        person_id=arrival.person,
+        token_id=arrival.token,
+        endpoint=arrival.endpoint,
+        state=State.ASIDE if arrival.aside else State.WAITING,
+        holder=holder,
+        created_at=arrival.since,
+        queued_at=now,
+    )
+
+
+def _over_the_minute(token: int, recent: int, with_it: int, now: datetime) -> Over:
+    """Return when the limit is over: so many calls are a minute old by then. Those `with_it` are not written yet."""
+    over = max(1, settings.GATEWAY_REQUESTS_PER_MINUTE - with_it)
+    oldest = Call.objects.filter(token=token, created_at__gt=now - MINUTE).order_by("-created_at")
+    counted = list(oldest.values_list("created_at", flat=True)[over - 1 : over])
+    seconds = (counted[0] + MINUTE - now).total_seconds() if counted else MINUTE.total_seconds()
+    return Over(f"it has made {recent} requests within a minute, as many as it may", seconds)
+
+
+def leave(gone: Iterable[Left]) -> None:
+    """End these calls, or have them wait again, and end their leases with that. No call ends elsewhere but in bury()."""
+    now = timezone.now()
+    left = sorted(gone, key=lambda each: each.call)
+    with transaction.atomic():
+        gate.release([each.lease for each in left if each.lease is not None])
+        for each in left:
+            changes = (
+                {"state": State.ENDED, "outcome": each.outcome, "ended_at": now}
+                if each.outcome
+                else {
+                    "state": State.WAITING,
+                    "queued_at": now,
+                    "not_before": now + timedelta(seconds=each.pause),
+                }
+            )
+            Call.objects.filter(pk=each.call, state__in=OPEN).update(lease=None, **changes)
+
+
+def again(holder: str, call: int, arrival: Arrival) -> int:
+    """Have a call of a process that was taken for dead wait again, in its old place; return its new number."""
+    with transaction.atomic():
+        Call.objects.filter(pk=call, state__in=OPEN).update(state=State.ENDED, ended_at=timezone.now())
+        return Call.objects.create(**_facts(_row(holder, arrival, timezone.now()))).pk
+
+
+def _facts(row: Call) -> dict[str, object]:
+    names = ("person_id", "token_id", "endpoint", "state", "holder", "created_at", "queued_at")
+    return {name: getattr(row, name) for name in names}
+
+
+def beat(holder: str) -> tuple[dict[int, bool], set[int]]:
+    """Show that `holder` lives. Return its leases ({id: told to let go}), and which of its calls are open."""
+    held = gate.touch(holder)
+    with transaction.atomic():
+        Process.objects.update_or_create(holder=holder, defaults={"seen_at": timezone.now()})
+        return held, set(Call.objects.filter(holder=holder, state__in=OPEN).values_list("id", flat=True))
+
+
+def dead() -> set[str]:
+    """Return the processes that have shown no life for HEARTBEAT_TTL."""
+    old = Process.objects.filter(seen_at__lt=process.oldest_alive())
+    return set(old.values_list("holder", flat=True))
+
+
+def bury(holders: Iterable[str]) -> int:
+    """Take the calls of these processes out of the line, if they are still dead; return how many there were."""
+    ended = 0
+    with transaction.atomic():
+        still = Process.objects.select_for_update().filter(
+            holder__in=list(holders), seen_at__lt=process.oldest_alive()
+        )
+        for name in sorted(each.holder for each in still):
+            ended += Call.objects.filter(holder=name, state__in=OPEN).update(
+                state=State.ENDED, outcome=Outcome.DIED, ended_at=timezone.now(), lease=None
+            )
+            Process.objects.filter(holder=name).delete()
+    for server in known.all_servers():
+        gate.remaining(server)
+    return ended
+
+
+def forget() -> None:
+    """Delete calls that ended long ago; the last one tells since when nobody has called."""
+    ended = Call.objects.filter(ended_at__isnull=False).order_by("-ended_at")
+    last = ended.values_list("pk", flat=True).first()
+    Call.objects.filter(ended_at__lt=timezone.now() - KEPT).exclude(pk=last or 0).delete()

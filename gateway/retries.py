@@ -1,0 +1,53 @@
+"""Whether a call is worth another turn after something went wrong with TabbyAPI."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.calls import LiveCall
+from models_admin import db_threads
+from models_admin.automation import upkeep
+from models_admin.presentation import snapshots
+from models_admin.servers import known
+from models_admin.tabby.errors import (
+    Busy,
+    NotLoaded,
+    Stalled,
+    StreamCut,
+    StreamError,
+    TabbyError,
+    TimedOut,
+    Unreachable,
+)
+
+GIVE_UP_AFTER = 3  # attempts that failed
+# After these, TabbyAPI is asked what is loaded: the model may have gone.
+SUSPICIOUS = (Unreachable, NotLoaded, Busy, StreamCut, StreamError, Stalled, TimedOut)
+# These say nothing about the call itself.
+PASSING = (Unreachable, NotLoaded, Busy, StreamCut)
+
+
+class Retries:
+    """What this process knows after an error; many who ask at once share one answer."""
+
+    def __init__(self) -> None:
+        self._looking: asyncio.Task[bool] | None = None
+
+    async def look(self) -> None:
+        """Ask TabbyAPI what is loaded, and have that written down."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(db_threads.ask(upkeep.look, known.default()))
+        await asyncio.shield(self._looking)
+
+    async def pause_after(self, call: LiveCall, error: TabbyError) -> float | None:
+        """Return for how many seconds the call is to wait before its next turn; None where it has failed."""
+        if not isinstance(error, SUSPICIOUS) or call.turn is None:
+            return None
+        await self.look()
+        snapshot = await db_threads.read(snapshots.current, known.default())
+        if snapshot["state"] != "ready" or snapshot["epoch"] != call.turn.epoch:
+            return 0.0
+        call.attempts += 1
+        if not isinstance(error, PASSING) or call.attempts >= GIVE_UP_AFTER:
+            return None
+        return float(0.5 * 2**call.attempts)
