@@ -18,6 +18,7 @@ from django.template.loader import render_to_string
 from gantry_site.middleware import HEADERS
 from gateway.application import is_for
 from gateway.errors import Refused
+from models_admin import log_context
 
 LONGEST_HEAD = 32 * 1024  # bytes of address and headers; Daphne takes 16 KB, others take what comes at once
 LINGER_SECONDS = 2.0  # for a client that goes on sending: closing at once would lose the answer on its way
@@ -94,7 +95,14 @@ def too_large(path: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
     else:
         kind, text = "text/html; charset=utf-8", render_to_string("413.html")
     body = text.encode()
-    headers = {**HEADERS, "Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close"}
+    named = {"X-Request-ID": log_context.accepted_id("")} if is_call(path) else {}
+    headers = {
+        **HEADERS,
+        **named,
+        "Content-Type": kind,
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+    }
     return _encoded(headers), body
 
 

@@ -186,7 +186,7 @@ def uvicorn(bind: str, port: int, fd: int | None, on_ready: Callable[[], None]) 
                 on_ready()
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            if calls.calls:  # they may end; pages and sockets have no such time
+            if calls.roster.calls:  # they may end; pages and sockets have no such time
                 config.timeout_graceful_shutdown = int(last_seconds())
             drained = asyncio.create_task(calls.drain())
             await super().shutdown(sockets)

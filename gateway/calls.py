@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from gateway.claims import Arrival, Left, Turn
+from gateway.claims import Arrival, Left, Over, Turn
 
 T = TypeVar("T")
 
@@ -82,3 +82,20 @@ class LiveCall:
         """Take the turn away; return how it leaves: for good with an outcome, else to wait again."""
         turn, self.turn = self.turn, None
         return Left(self.number, turn.lease if turn else None, outcome, pause)
+
+
+class Roster:
+    """The calls of this process, and what waits to be written of them; `holder` is its name in rows and leases."""
+
+    def __init__(self, holder: str) -> None:
+        self.holder = holder
+        self.calls: dict[int, LiveCall] = {}
+        self.arriving: list[tuple[Arrival, asyncio.Future[int | Over]]] = []
+        self.leaving: list[Left] = []
+        self.registered = False  # it shows that it lives
+        self.wake = asyncio.Event()  # there is something to write, or a turn to be had
+
+    def leave(self, left: Left) -> None:
+        """Have it written that a call has ended, or waits again."""
+        self.leaving.append(left)
+        self.wake.set()

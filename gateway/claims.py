@@ -175,6 +175,11 @@ def beat(holder: str) -> tuple[dict[int, bool], set[int]]:
         return held, set(Call.objects.filter(holder=holder, state__in=OPEN).values_list("id", flat=True))
 
 
+def rest(holder: str) -> None:
+    """Forget that `holder` lives: it has no calls, and shows no life until the next one comes."""
+    Process.objects.filter(holder=holder).delete()
+
+
 def dead() -> set[str]:
     """Return the processes that have shown no life for HEARTBEAT_TTL."""
     old = Process.objects.filter(seen_at__lt=process.oldest_alive())

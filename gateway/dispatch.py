@@ -1,6 +1,6 @@
 """The calls of this process: they come, wait for their turn, and go.
 
-What comes and goes while the database is written waits, and is then written together. One heartbeat keeps all leases alive.
+What comes and goes while the database is written waits, and is then written together.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from gateway import claims
-from gateway.calls import LiveCall
+from gateway.calls import LiveCall, Roster
 from gateway.claims import Arrival, Left, Over
 from gateway.errors import LIMITED, Refused, unavailable
+from gateway.keeper import Keeper
 from gateway.models import Outcome
 from gateway.retries import Retries
 from models_admin import db_threads, process
@@ -31,36 +32,28 @@ log = logging.getLogger(__name__)
 TICK_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 LAST_SECONDS = 2.0  # in which ends are written
-SWEEP_EVERY = 2  # ticks
-FORGET_EVERY = 60
 
 
 class Dispatcher:
     """This process' calls."""
 
     def __init__(self) -> None:
-        self.calls: dict[int, LiveCall] = {}
         self.closing = False
-        self._holder = f"{process.name()}/v1"  # apart from the chat's leases
-        self._tabby: AsyncTabby | None = None
-        self._arriving: list[tuple[Arrival, asyncio.Future[int | Over]]] = []
-        self._leaving: list[Left] = []
-        self._wake = asyncio.Event()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self.roster = Roster(f"{process.name()}/v1")  # apart from the chat's leases
         self.retries = Retries()
-        self._ticks = 0
-        self._registered = False
-        self._suspects: set[str] = set()
+        self._keeper = Keeper(self.roster, self.retries)
+        self._tabby: AsyncTabby | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def start(self) -> None:
         """Begin, in the running loop; a second call does nothing."""
         if self._tabby is not None:
             return
         self._tabby = connections.async_client(known.default())
-        hub.hear("let_go", lambda event: self._spawn(self._look_at_leases()))
+        hub.hear("let_go", lambda event: self._spawn(self._keeper.look_at_leases()))
         hub.listeners.append(self._hear_snapshot)
         self._spawn(self._write_for_ever())
-        self._spawn(self._tick_for_ever())
+        self._spawn(self._keeper.tick_for_ever())
 
     @property
     def tabby(self) -> AsyncTabby:
@@ -73,9 +66,9 @@ class Dispatcher:
         self.closing = True
         now = asyncio.get_running_loop().time
         end = now() + settings.DRAIN_TIMEOUT
-        while (self.calls or self._leaving) and now() < end + LAST_SECONDS:
+        while (self.roster.calls or self.roster.leaving) and now() < end + LAST_SECONDS:
             if now() >= end:
-                for call in self.calls.values():
+                for call in self.roster.calls.values():
                     call.end(_restarting())
             await asyncio.sleep(0.02)
         if self._tabby is not None:
@@ -97,7 +90,7 @@ class Dispatcher:
         """Write down a call that comes; it may have its turn at once. Raises Refused where a limit is reached."""
         if self.closing:
             raise _restarting()
-        if len(self.calls) + len(self._arriving) >= settings.GATEWAY_CALLS_AT_ONCE:
+        if len(self.roster.calls) + len(self.roster.arriving) >= settings.GATEWAY_CALLS_AT_ONCE:
             raise Refused(
                 429,
                 "too_many_calls",
@@ -106,13 +99,13 @@ class Dispatcher:
                 retry_after=5,
             )
         written: asyncio.Future[int | Over] = asyncio.get_running_loop().create_future()
-        self._arriving.append((arrival, written))
-        self._wake.set()
+        self.roster.arriving.append((arrival, written))
+        self.roster.wake.set()
         try:
             number = await written
         except asyncio.CancelledError:
             if written.done() and not written.cancelled() and isinstance(known_as := written.result(), int):
-                self.end(self.calls[known_as], Outcome.GONE)
+                self.end(self.roster.calls[known_as], Outcome.GONE)
             raise
         if isinstance(number, Over):
             raise Refused(
@@ -123,54 +116,50 @@ class Dispatcher:
                 kind=LIMITED,
                 retry_after=number.seconds or 1,
             )
-        return self.calls[number]
+        return self.roster.calls[number]
 
     def end(self, call: LiveCall, outcome: Outcome) -> None:
         """End a call: it is written down soon, however long the database is away."""
-        if self.calls.pop(call.number, None) is not None:
-            self._leave(call.left(outcome.value))
+        if self.roster.calls.pop(call.number, None) is not None:
+            self.roster.leave(call.left(outcome.value))
 
     def put_back(self, call: LiveCall, pause: float = 0.0) -> None:
         """Have the call wait for another turn."""
-        if self.calls.get(call.number) is call:
-            self._leave(call.left(pause=pause))
-
-    def _leave(self, left: Left) -> None:
-        self._leaving.append(left)
-        self._wake.set()
+        if self.roster.calls.get(call.number) is call:
+            self.roster.leave(call.left(pause=pause))
 
     async def _write_for_ever(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), TICK_SECONDS)
-            self._wake.clear()
+                await asyncio.wait_for(self.roster.wake.wait(), TICK_SECONDS)
+            self.roster.wake.clear()
             try:
                 await self._write()
             except DatabaseError as error:
                 log.warning("Calls cannot be written (%s): trying again", error)
                 await asyncio.sleep(RETRY_SECONDS)
-                self._wake.set()
+                self.roster.wake.set()
             except Exception:  # whatever it was, later calls must be answered
                 log.exception("Calls could not be written: trying again")
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _write(self) -> None:
-        leaving, self._leaving = self._leaving, []
+        leaving, self.roster.leaving = self.roster.leaving, []
         if leaving:
             try:
                 await db_threads.write(claims.leave, leaving)
             except BaseException:
-                self._leaving = leaving + self._leaving
+                self.roster.leaving = leaving + self.roster.leaving
                 raise
-        arriving, self._arriving = self._arriving, []
+        arriving, self.roster.arriving = self.roster.arriving, []
         if not arriving and not await self._may_begin():
             return
         try:
-            if not self._registered:
-                await db_threads.write(claims.beat, self._holder)
-                self._registered = True
+            if not self.roster.registered:
+                await db_threads.write(claims.beat, self.roster.holder)
+                self.roster.registered = True
             arrivals = [arrival for arrival, _ in arriving]
-            numbers, turns = await db_threads.write(claims.admit, self._holder, arrivals)
+            numbers, turns = await db_threads.write(claims.admit, self.roster.holder, arrivals)
         except BaseException as error:
             for _, written in arriving:
                 if not written.done():
@@ -178,10 +167,10 @@ class Dispatcher:
             raise
         self._welcome(arriving, numbers)
         for number, turn in turns.items():
-            if (call := self.calls.get(number)) is not None:
+            if (call := self.roster.calls.get(number)) is not None:
                 call.begin(turn)
             else:  # it ended while it was begun
-                self._leave(Left(number, turn.lease, Outcome.GONE.value))
+                self.roster.leave(Left(number, turn.lease, Outcome.GONE.value))
 
     def _welcome(
         self, arriving: list[tuple[Arrival, asyncio.Future[int | Over]]], numbers: list[int | Over]
@@ -190,91 +179,26 @@ class Dispatcher:
         for (arrival, written), number in zip(arriving, numbers, strict=True):
             if written.done():  # the caller has gone meanwhile
                 if isinstance(number, int):
-                    self._leave(Left(number, None, Outcome.GONE.value))
+                    self.roster.leave(Left(number, None, Outcome.GONE.value))
                 continue
             if isinstance(number, int):
-                self.calls[number] = LiveCall(number, arrival)
+                self.roster.calls[number] = LiveCall(number, arrival)
             written.set_result(number)
 
     async def _may_begin(self) -> bool:
         """Return whether a look at the line is worth the lock that it takes."""
-        waits = any(call.waits for call in self.calls.values())
+        waits = any(call.waits for call in self.roster.calls.values())
         return waits and (await hub.current())["state"] == "ready"
-
-    # Once a second --------------------------------------------------------------------------------------------------
-
-    async def _tick_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(TICK_SECONDS)
-            try:
-                await self._tick()
-            except DatabaseError as error:
-                log.warning("Calls cannot be looked after (%s): trying again", error)
-            except Exception:  # whatever it was, leases must be kept alive
-                log.exception("Calls could not be looked after: trying again")
-
-    async def _tick(self) -> None:
-        self._ticks += 1
-        await self._look_at_leases()
-        if self._ticks % SWEEP_EVERY == 0:
-            await self._sweep()
-            await self._knock()
-        if self._ticks % FORGET_EVERY == 0:
-            await db_threads.write(claims.forget)
-
-    async def _look_at_leases(self) -> None:
-        """Beat for all calls; end the turns whose lease was revoked or lost."""
-        if not self._registered:
-            return
-        calls = list(self.calls.values())
-        turns = {call.number: call.turn for call in calls}
-        held, still = await db_threads.write(claims.beat, self._holder)
-        for call in calls:
-            turn = turns[call.number]
-            listed = call.number in still
-            if call.turn is not turn or self.calls.get(call.number) is not call:
-                continue
-            if turn is not None and (held.get(turn.lease, True) or not listed):
-                call.let_go()
-            elif turn is None and not listed:
-                await self._again(call)
-
-    async def _again(self, call: LiveCall) -> None:
-        """Put a call back into the line, from which it was taken because this process seemed dead."""
-        log.warning("Call %s had been taken out of the line: it waits again", call.number)
-        number = await db_threads.write(claims.again, self._holder, call.number, call.arrival)
-        if self.calls.pop(call.number, None) is not None:
-            call.number = number
-            self.calls[number] = call
-        else:
-            self._leave(Left(number, None, Outcome.GONE.value))
-        self._wake.set()
-
-    async def _sweep(self) -> None:
-        """Take the calls of dead processes out of the line: of those that have been dead at the last look, too."""
-        dead = await db_threads.read(claims.dead)
-        if buried := dead & self._suspects:
-            ended = await db_threads.write(claims.bury, buried)
-            log.warning("%s calls were left by processes that died", ended)
-            self._wake.set()
-        self._suspects = dead
-
-    async def _knock(self) -> None:
-        """See whether a TabbyAPI that is out of reach or empty has changed, where calls wait for it."""
-        snapshot = await hub.current()
-        waits = snapshot["state"] in ("unreachable", "unloaded") and snapshot["switch"] is None
-        if waits and any(call.waits for call in self.calls.values()):
-            await self.retries.look()
 
     # What is heard --------------------------------------------------------------------------------------------------
 
     def _hear_snapshot(self, snapshot: Backend) -> None:
         """Let go of calls whose model has changed under them, which hang; look at the line where the gate is open."""
-        for call in self.calls.values():
+        for call in self.roster.calls.values():
             if call.turn is not None and snapshot["epoch"] > call.turn.epoch:
                 call.let_go()
         if snapshot["state"] == "ready":
-            self._wake.set()
+            self.roster.wake.set()
 
 
 def _not_now(error: BaseException) -> BaseException:

@@ -78,8 +78,8 @@ class BearerToken(HttpAuthBase):
 
     openapi_scheme = "bearer"
     openapi_description = (
-        "A token from the admin site (API tokens), for scripts. Its scopes are `read` and `switch`; it can do no more "
-        "than its user may. Where a cookie comes along too, the token alone counts."
+        "A token from the admin site (API tokens), for scripts. Its scopes here are `read` and `switch`; it can do no "
+        "more than its user may. Where a cookie comes along too, the token alone counts."
     )
 
     def __init__(self, scope: tokens.Scope) -> None:

@@ -137,3 +137,11 @@ def test_a_model_that_is_taken_away_behind_gantrys_back(caller: Caller, tabby: T
         tabby.state(loaded="beta-8B-Q5")
         assert wire.rest() == words(1, 100)
     assert wire.models == ["alpha-7B", "beta-8B-Q5"]
+
+
+def test_a_tabbyapi_that_starts_anew(caller: Caller, tabby: Tabby) -> None:
+    with caller.stream("[[tokens=100 rate=40]]") as wire:
+        wire.until("w5 ")
+        tabby.state(restart=True, loaded="beta-8B-Q5")
+        assert wire.rest() == words(1, 100)
+    assert wire.done

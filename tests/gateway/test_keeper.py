@@ -1,0 +1,110 @@
+"""What a process finds out about its calls once a second."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+from support import messages
+
+from gateway import claims
+from gateway.calls import LetGo, LiveCall, Roster
+from gateway.claims import Arrival
+from gateway.keeper import Keeper
+from gateway.models import Call, Process, State
+from gateway.retries import Retries
+from models_admin import db_threads
+from models_admin.api import tokens
+from models_admin.models import Lease
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_a_model_is_loaded")]
+_a_model_is_loaded = messages._a_model_is_loaded
+HERE = "here/v1"
+
+
+def _come() -> tuple[Arrival, int, claims.Turn]:
+    """A call that has its turn."""
+    person, _ = User.objects.get_or_create(username="mara")
+    token, _ = tokens.make(person, "it", ["chat"])
+    arrival = Arrival(token.pk, person.pk, "chat/completions", timezone.now())
+    (number,), turns = claims.admit(HERE, [arrival])
+    assert isinstance(number, int)
+    return arrival, number, turns[number]
+
+
+def _rows() -> tuple[set[int], set[int], set[str]]:
+    """The leases, the calls that are open, and the processes that live."""
+    opened = Call.objects.exclude(state=State.ENDED)
+    return (
+        set(Lease.objects.values_list("pk", flat=True)),
+        set(opened.values_list("pk", flat=True)),
+        set(Process.objects.values_list("holder", flat=True)),
+    )
+
+
+async def _looked_after() -> tuple[Roster, Keeper, LiveCall]:
+    roster = Roster(HERE)
+    roster.registered = True
+    arrival, number, turn = await db_threads.write(_come)
+    call = roster.calls[number] = LiveCall(number, arrival)
+    call.begin(turn)
+    return roster, Keeper(roster, Retries()), call
+
+
+async def test_what_belongs_to_no_call_is_ended_and_the_others_stay() -> None:
+    _, keeper, call = await _looked_after()
+    await db_threads.write(_come)
+    await keeper.look_at_leases()
+    assert len((await db_threads.read(_rows))[1]) == 2
+    await keeper.look_at_leases()
+    assert call.turn
+    assert await db_threads.read(_rows) == ({call.turn.lease}, {call.number}, {HERE})
+
+
+async def test_a_process_without_calls_shows_no_life() -> None:
+    roster, keeper, call = await _looked_after()
+    await keeper.look_at_leases()
+    await db_threads.write(claims.leave, [call.left("done")])
+    del roster.calls[call.number]
+    await keeper.look_at_leases()
+    assert await db_threads.read(_rows) == (set(), set(), set())
+    assert not roster.registered
+
+
+@pytest.mark.parametrize("what", ["revoked", "gone", "buried"])
+async def test_a_turn_that_is_over_is_let_go(what: str) -> None:
+    _, keeper, call = await _looked_after()
+    await keeper.look_at_leases()
+
+    def change() -> None:
+        if what == "revoked":
+            Lease.objects.update(revoked_at=timezone.now())
+        elif what == "gone":
+            Lease.objects.all().delete()
+        else:
+            Call.objects.update(state=State.ENDED)
+
+    await db_threads.write(change)
+    await keeper.look_at_leases()
+
+    async def reads() -> None:
+        raise AssertionError("its turn is over")
+
+    with pytest.raises(LetGo):
+        await call.read(reads)
+
+
+async def test_a_call_that_was_buried_while_it_waited_waits_again() -> None:
+    roster, keeper, call = await _looked_after()
+    since = call.arrival.since - timedelta(minutes=1)
+    await db_threads.write(claims.leave, [call.left()])
+    await db_threads.write(Call.objects.filter(pk=call.number).update, created_at=since, state=State.ENDED)
+    before = call.number
+    await keeper.look_at_leases()
+    assert call.number != before
+    assert roster.calls == {call.number: call}
+    row: Any = await db_threads.read(Call.objects.get, pk=call.number)
+    assert (row.state, row.created_at) == (State.WAITING, call.arrival.since)
