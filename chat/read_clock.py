@@ -66,7 +66,7 @@ class Clock:
             if ticks % PAUSE_TICKS == 0:
                 rate = self._reads / (time.monotonic() - since)
                 self._reads, since = 0, time.monotonic()
-                self.busy = late or rate > (FEW_READS if self.busy else MANY_READS)
+                self.busy = late or _is_much(rate, already=self.busy)
             self.busy = self.busy or late
             self._waiting.append([])
             for turn in self._waiting.popleft():
@@ -74,6 +74,11 @@ class Clock:
                     turn.set_result(None)
         self.busy = False
         self._task = None
+
+
+def _is_much(rate: float, *, already: bool) -> bool:
+    """Whether replies have to wait at so many reads a second; those that wait already are read less often by that."""
+    return rate > (FEW_READS if already else MANY_READS)
 
 
 clock = Clock()

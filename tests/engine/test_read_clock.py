@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from chat.read_clock import MANY_TOKENS, Clock
+from chat.read_clock import MANY_TOKENS, Clock, _is_much
 
 PATIENCE = 20  # seconds, for a clock that stands still
 
@@ -68,12 +68,12 @@ async def test_a_reply_that_ends_while_it_waits_holds_up_no_other(busy: Clock) -
     assert gone.cancelled()
 
 
-async def test_replies_that_wait_count_for_what_they_would_read(busy: Clock) -> None:
-    """30 replies bring 50 tokens a second each: that is too much, and is still so when they are read less often."""
-    async with asyncio.timeout(PATIENCE):
-        for _ in range(5):
-            await asyncio.gather(*(busy.pause(1) for _ in range(30)))
-            assert busy.busy
+@pytest.mark.parametrize("replies", [30, 100])
+def test_replies_that_wait_already_go_on_waiting_though_they_are_read_less_often(replies: int) -> None:
+    """Of 50 tokens a second each, they then take 25 times what has come."""
+    assert _is_much(replies * 50.1, already=False)
+    assert _is_much(replies * 25, already=True)
+    assert not _is_much(15 * 25, already=True)
 
 
 async def test_a_loop_that_runs_late_is_reason_enough(clock: Clock) -> None:

@@ -43,16 +43,19 @@ def has_to_wait(work: Callable[[], T]) -> bool:
     It is done if nothing keeps it out.
     """
     met: list[OperationalError] = []
+    sqlite = connection.vendor == "sqlite"
 
     def run() -> None:
         try:
             with connection.cursor() as cursor:
-                sqlite = connection.vendor == "sqlite"
                 cursor.execute("PRAGMA busy_timeout = 0" if sqlite else "SET lock_timeout = '50ms'")
             work()
         except OperationalError as error:
             met.append(error)
         finally:
+            if not sqlite:  # the connection goes back to the pool, and to whoever needs one next
+                with connection.cursor() as cursor:
+                    cursor.execute("RESET lock_timeout")
             connection.close()
 
     thread = threading.Thread(target=run)
