@@ -16,6 +16,12 @@ def loading(caller: Caller, admin: Person, tabby: Tabby) -> None:
     tabby.state(seconds_per_module=0.1)
     number = admin.start_switch("slow-13B")
     until(lambda: admin.switch_row(number)["state"] == "loading", "the load")
+    until(lambda: lists(caller) == ["slow-13B"], "a web process that knows of it")
+
+
+def lists(caller: Caller) -> list[str]:
+    """The models that the API lists; a web process follows what is loaded within a second."""
+    return [each["id"] for each in caller.get("models").json()["data"]]
 
 
 @pytest.mark.usefixtures("loading")
@@ -90,7 +96,7 @@ def test_a_model_that_does_not_come_is_refused_at_once(caller: Caller) -> None:
 
 def test_without_a_model_it_is_said_that_there_is_none(caller: Caller, admin: Person) -> None:
     assert admin.call("POST", "/api/admin/models/unload").status_code == 200
-    assert caller.get("models").json()["data"] == []
+    until(lambda: lists(caller) == [], "a web process that knows of no model")
     answer = caller.ask("hello", {"X-Gantry-Wait": "0.2"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_model_loaded")
 
