@@ -19,7 +19,7 @@ def _chats(tabby: Tabby) -> list[dict[str, Any]]:
 
 def test_a_stream_with_text_is_gone_on_with(caller: Caller, admin: Person) -> None:
     usage = {"stream_options": {"include_usage": True}}
-    with caller.stream("[[tokens=150 rate=40]]", **usage) as wire:
+    with caller.stream("[[tokens=150 rate=15]]", **usage) as wire:
         wire.until("w5 ")
         admin.start_switch("beta-8B-Q5")
         assert wire.rest() == words(1, 150)
@@ -37,7 +37,7 @@ def test_an_answer_in_one_piece_begins_again_unseen(caller: Caller, admin: Perso
     with (
         caller.client() as client,
         client.chat.completions.with_streaming_response.create(
-            model="alpha-7B", messages=said("[[tokens=150 rate=50]]")
+            model="alpha-7B", messages=said("[[tokens=150 rate=15]]")
         ) as response,
     ):
         until(lambda: _chats(tabby), "the call in TabbyAPI")
@@ -51,7 +51,7 @@ def test_an_answer_in_one_piece_begins_again_unseen(caller: Caller, admin: Perso
 def test_a_stream_that_has_sent_nothing_begins_again_unseen(
     caller: Caller, admin: Person, tabby: Tabby
 ) -> None:
-    with caller.stream("[[tokens=20 rate=0 prefill=4]]", n=2) as wire:
+    with caller.stream("[[tokens=20 rate=0 prefill=8]]", n=2) as wire:
         until(lambda: _chats(tabby), "the call in TabbyAPI")
         admin.start_switch("beta-8B-Q5")
         wire.rest()
@@ -73,7 +73,7 @@ def test_a_stream_that_has_sent_nothing_begins_again_unseen(
 def test_what_nobody_else_can_go_on_with_ends_with_the_truth(
     caller: Caller, admin: Person, tabby: Tabby, bound: dict[str, Any]
 ) -> None:
-    with caller.stream("[[tokens=200 rate=40]]", **bound) as wire:
+    with caller.stream("[[tokens=200 rate=15]]", **bound) as wire:
         wire.until("w5")
         admin.start_switch("beta-8B-Q5")
         wire.rest()
@@ -93,7 +93,7 @@ def _with(events: list[Any]) -> Wire:
 
 
 def test_a_limit_of_tokens_holds_across_models(caller: Caller, admin: Person, tabby: Tabby) -> None:
-    with caller.stream("[[tokens=200 rate=40]]", max_tokens=120) as wire:
+    with caller.stream("[[tokens=200 rate=12]]", max_tokens=120) as wire:
         wire.until("w5 ")
         admin.start_switch("beta-8B-Q5")
         assert wire.rest() == words(1, 120)
@@ -102,7 +102,7 @@ def test_a_limit_of_tokens_holds_across_models(caller: Caller, admin: Person, ta
 
 
 def test_thoughts_that_were_cut_are_thought_again(caller: Caller, admin: Person) -> None:
-    with caller.stream("[[tokens=150 rate=40 reasoning=140]]") as wire:
+    with caller.stream("[[tokens=150 rate=15 reasoning=140]]") as wire:
         while not any(each["choices"][0]["delta"].get("reasoning_content") for each in wire.events):
             wire.line()
         admin.start_switch("beta-8B-Q5")
@@ -115,7 +115,7 @@ def test_thoughts_that_were_cut_are_thought_again(caller: Caller, admin: Person)
 
 def test_a_text_completion_is_gone_on_with(caller: Caller, admin: Person) -> None:
     with caller.client() as client:
-        stream = client.completions.create(model="alpha-7B", prompt="[[tokens=150 rate=40]]", stream=True)
+        stream = client.completions.create(model="alpha-7B", prompt="[[tokens=150 rate=15]]", stream=True)
         chunks = [next(stream)]
         admin.start_switch("beta-8B-Q5")
         chunks += list(stream)
@@ -124,7 +124,7 @@ def test_a_text_completion_is_gone_on_with(caller: Caller, admin: Person) -> Non
 
 
 def test_a_failed_switch_leads_back_to_the_model_before(caller: Caller, admin: Person) -> None:
-    with caller.stream("[[tokens=150 rate=40]]") as wire:
+    with caller.stream("[[tokens=150 rate=15]]") as wire:
         wire.until("w5 ")
         admin.start_switch("huge-70B")
         assert wire.rest() == words(1, 150)
@@ -132,7 +132,7 @@ def test_a_failed_switch_leads_back_to_the_model_before(caller: Caller, admin: P
 
 
 def test_a_model_that_is_taken_away_behind_gantrys_back(caller: Caller, tabby: Tabby) -> None:
-    with caller.stream("[[tokens=100 rate=40]]") as wire:
+    with caller.stream("[[tokens=100 rate=15]]") as wire:
         wire.until("w5 ")
         tabby.state(loaded="beta-8B-Q5")
         assert wire.rest() == words(1, 100)
@@ -140,7 +140,7 @@ def test_a_model_that_is_taken_away_behind_gantrys_back(caller: Caller, tabby: T
 
 
 def test_a_tabbyapi_that_starts_anew(caller: Caller, tabby: Tabby) -> None:
-    with caller.stream("[[tokens=100 rate=40]]") as wire:
+    with caller.stream("[[tokens=100 rate=15]]") as wire:
         wire.until("w5 ")
         tabby.state(restart=True, loaded="beta-8B-Q5")
         assert wire.rest() == words(1, 100)

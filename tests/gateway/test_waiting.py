@@ -103,11 +103,11 @@ def test_without_a_model_it_is_said_that_there_is_none(caller: Caller, admin: Pe
 
 def test_the_limit_per_person_holds_across_chat_and_calls(caller: Caller, admin: Person) -> None:
     with contextlib.ExitStack() as stack:
-        wires = [stack.enter_context(caller.stream("[[tokens=400 rate=40]]")) for _ in range(3)]
+        wires = [stack.enter_context(caller.stream("[[tokens=1600 rate=40]]")) for _ in range(3)]
         for wire in wires:
             wire.until("w1 ")
         page = stack.enter_context(admin.page())
-        reply = page.answered(page.say("[[tokens=400 rate=40]]"), ("streaming",))
+        reply = page.answered(page.say("[[tokens=1600 rate=40]]"), ("streaming",))
         busy = caller.ask("hello", {"X-Gantry-Wait": "0"})
         assert (busy.status_code, busy.json()["error"]["code"]) == (503, "busy")
 
