@@ -4,6 +4,7 @@ A call goes from one module to the next:
 
     application   one HTTP request: its id, its token, its endpoint, and its answer, whatever goes wrong
     asked         the body: what TabbyAPI would misread is made right, the rest is passed on as it is
+    aliases       the model that an alias stands for, and the defaults that it brings
     dispatch      the calls of this process: into the line, out of it, their heartbeat; claims does it in the database
     relay         TabbyAPI's answer to the caller, through switches; chunks gives it OpenAI's shape
     answer        what is sent: in order, no faster than it is taken, with signs of life while there is nothing to send

@@ -13,7 +13,7 @@ from typing import Any
 from django.db import DatabaseError
 from django.utils import timezone
 
-from gateway import asked, models_list
+from gateway import aliases, asked, models_list
 from gateway.answer import Answer, Send, Slow
 from gateway.asked import CHAT, EMBEDDINGS, TEXT, Asked
 from gateway.claims import Arrival
@@ -106,19 +106,24 @@ async def _route(request: Request, answer: Answer) -> None:
         words = f"{request.method[:20]} is not possible here; use {allowed[0]}."
         raise Refused(405, "method_not_allowed", words, headers={"allow": ", ".join(allowed)})
     if endpoint == "models":
-        await _models(path.removeprefix("models").lstrip("/"), answer, head=request.method == "HEAD")
+        name, head = path.removeprefix("models").lstrip("/"), request.method == "HEAD"
+        await answer.whole(200, b"" if head else await _models(name, token.user_id))
         return
     await _call(request, answer, token, asked.read(endpoint, await request.body()))
 
 
-async def _models(name: str, answer: Answer, *, head: bool) -> None:
+async def _models(name: str, person: int) -> dict[str, Any]:
+    """Return the card of one model or alias, or without a name all of them. Raises Refused (404)."""
     snapshot = await hub.current()
-    if name and name not in models_list.served(snapshot):
+    if not name:
+        return {"object": "list", "data": models_list.listed(snapshot, await aliases.usable(person))}
+    if (alias := await aliases.find(name, person)) is not None:
+        if card := models_list.alias_card(alias, snapshot):
+            return card
+        raise models_list.not_loaded(alias.model, snapshot, alias.name)
+    if name not in models_list.served(snapshot):
         raise models_list.not_loaded(name, snapshot)
-    found: Any = (
-        models_list.card(name, snapshot) if name else {"object": "list", "data": models_list.listed(snapshot)}
-    )
-    await answer.whole(200, b"" if head else found)
+    return models_list.card(name, snapshot)
 
 
 async def _call(request: Request, answer: Answer, token: Token, what: Asked) -> None:
@@ -146,6 +151,7 @@ async def _carry_out(arrival: Arrival, what: Asked, answer: Answer, patience: fl
         if arrival.aside:
             await _embed(what, answer)
         else:
+            what = await aliases.applied(what, arrival.person)
             await Relay(what, call, answer, dispatcher, patience).run()
         outcome = Outcome.DONE
     except Refused as error:

@@ -22,7 +22,10 @@ MOST_TOKENS = 1 << 20  # where the model's context is not known; TabbyAPI takes 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One call's body. `bound` says what keeps a reply with text from being gone on with by another model; '' if nothing."""
+    """One call's body. `bound` says what keeps a reply with text from being gone on with by another model; '' if nothing.
+
+    `alias`: the one that was named instead of the model; '' if none was.
+    """
 
     endpoint: str
     model: str
@@ -30,6 +33,7 @@ class Asked:
     usage: bool  # whether the caller wants it in the stream
     bound: str
     body: dict[str, Any]
+    alias: str = ""
 
     @property
     def path(self) -> str:

@@ -69,13 +69,13 @@ class Relay:
         snapshot = await hub.current()
         names = models_list.served(snapshot)
         if self._asked.model and names and self._asked.model not in names:
-            raise models_list.not_loaded(self._asked.model, snapshot)
+            raise models_list.not_loaded(self._asked.model, snapshot, self._asked.alias)
         self._accepted = not self._asked.model or bool(names)
 
     async def _turn(self) -> Turn:
         turn = await self._waited()
         if not self._accepted and turn.model != self._asked.model:
-            raise models_list.not_loaded(self._asked.model, await hub.current())
+            raise models_list.not_loaded(self._asked.model, await hub.current(), self._asked.alias)
         self._accepted = True
         return turn
 

@@ -147,6 +147,11 @@ def catalog_changed() -> None:
     send("catalog")
 
 
+def aliases_changed() -> None:
+    """Send that an alias was made, changed, retired or brought back."""
+    send("aliases")
+
+
 def requests_changed() -> None:
     """Send that somebody has asked for a model, or that a request has ended."""
     send("requests")

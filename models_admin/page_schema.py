@@ -197,7 +197,7 @@ class RequestsEvent(TypedDict):
 
 
 class CatalogEvent(TypedDict):
-    """Models have come or gone, or what is noted about them has changed."""
+    """Models or aliases have come or gone, or what is noted about them has changed."""
 
     type: Literal["catalog"]
 

@@ -48,6 +48,11 @@ def may_write_rules(user: User) -> bool:
     return all(has_any(user, name) for name in OWN)
 
 
+def may_manage_aliases(user: User) -> bool:
+    """Whether the user may make, change and retire aliases of models; whoever sees the history sees them."""
+    return has_any(user, "manage")
+
+
 def may_request_models(user: User) -> bool:
     """Whether the user may ask others for a model: whoever may switch has nobody to ask."""
     return not may_switch(user)

@@ -22,6 +22,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from models_admin import db_threads, events
+from models_admin.aliases.book import book
 from models_admin.live import sessions
 from models_admin.model_requests import asking
 from models_admin.page_schema import AskedEvent, Backend, ModelsEvent, RequestsEvent, Switch
@@ -75,6 +76,7 @@ class Hub:
             "backend": [self._wake],
             "requests": [self._wake],
             "catalog": [self._catalog],
+            "aliases": [self._aliases],
         }
         self.listeners: list[Callable[[Backend], None]] = []
         self._changed = asyncio.Event()
@@ -138,6 +140,10 @@ class Hub:
         self._changed.set()
 
     def _catalog(self, event: dict[str, Any]) -> None:
+        self.broadcast({"type": "catalog"})
+
+    def _aliases(self, event: dict[str, Any]) -> None:
+        book.forget()
         self.broadcast({"type": "catalog"})
 
     async def _listen(self) -> None:

@@ -1,12 +1,13 @@
-"""The control plane's rows: servers and their catalog, each switch, each generation in flight, rules, tokens, requests.
+"""The control plane's rows: servers and their catalog, each switch, each generation in flight, rules, tokens, and so on.
 
 Who may write them: servers/catalog.py writes TabbyModel; servers/state_row.py writes Server;
 switching/transitions.py (with the worker side beside it) writes Switch; servers/loads.py writes Load;
 switching/gate.py writes Lease; servers/worker_heartbeats.py writes Worker; automation/rules.py and the admin site
 write Rule; api/tokens.py writes Token; api/idempotency.py writes RepeatKey; model_requests/asking.py and
-model_requests/endings.py write ModelRequest. Everybody may read.
+model_requests/endings.py write ModelRequest; aliases/changes.py writes Alias and AliasChange. Everybody may read.
 """
 
+from models_admin.models.aliases import Alias, AliasChange, AliasEvent
 from models_admin.models.requests import ModelRequest, RequestState
 from models_admin.models.rules import Rule, Trigger
 from models_admin.models.rules import _weekdays as _weekdays  # a migration names it
@@ -18,6 +19,9 @@ __all__ = (
     "ACTIVE",
     "ENDED",
     "GATED",
+    "Alias",
+    "AliasChange",
+    "AliasEvent",
     "Lease",
     "Load",
     "ModelRequest",

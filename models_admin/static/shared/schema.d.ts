@@ -161,7 +161,7 @@ export interface RequestsEvent {
   requests: ModelRequest[];
 }
 
-/** Models have come or gone, or what is noted about them has changed. */
+/** Models or aliases have come or gone, or what is noted about them has changed. */
 export interface CatalogEvent {
   type: "catalog";
 }
