@@ -27,6 +27,9 @@ chaos: .venv/.dev ## Kill and freeze the parts of a running system: TRIALS=100 S
 bench: .venv/.dev ## Measure the chat against TabbyAPI itself; SERVER=uvicorn or both; DB=postgres; ARGS="--quick"
 	$(if $(filter postgres,$(DB)),bin/with-postgres,env DATABASE_URL=) $(BIN)/python -m bench.stream $(if $(SERVER),--server $(SERVER)) $(ARGS)
 
+bench-gateway: .venv/.dev ## Measure /v1 against TabbyAPI itself, and nginx in front of it; SERVER=uvicorn or both; DB=postgres; ARGS="--quick"
+	$(if $(filter postgres,$(DB)),bin/with-postgres,env DATABASE_URL=) $(BIN)/python -m bench.gateway $(if $(SERVER),--server $(SERVER)) $(ARGS)
+
 bench-switch: .venv/.dev ## Measure a switch, and how soon pages see it, against bare calls
 	$(BIN)/python -m bench.switch $(ARGS)
 

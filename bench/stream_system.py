@@ -155,14 +155,14 @@ class System:
         subprocess.run(argv, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         listed = {child.name: child for child in children(webs=[], workers=1, sandbox_port=None)}
         for child in listed.values():
-            self._spawn(child.name, list(child.argv), OTHER_CORE)
+            self.spawn(child.name, list(child.argv), OTHER_CORE)
 
     def _start_sandbox(self) -> str:
         config = self.folder / "models.toml"
         config.write_text(self.models)
         tomllib.loads(self.models)
         argv = [sys.executable, "-u", "-m", "tabby_sandbox", "--port", "0", "--config", str(config)]
-        process = self._spawn("sandbox", argv, OTHER_CORE)
+        process = self.spawn("sandbox", argv, OTHER_CORE)
         return str(_until(lambda: _address(process), "the sandbox"))
 
     def _settle_environment(self) -> None:
@@ -191,7 +191,7 @@ class System:
         if profile is not None:
             at = argv.index("-m")
             argv[at + 1 : at + 1] = ["bench.stream_profile", str(profile)]
-        self.web = self._spawn(f"web-{self._webs}", argv, WEB_CORE)
+        self.web = self.spawn(f"web-{self._webs}", argv, WEB_CORE)
         _until(lambda: self._answers(self.web, self.port), "the web process")
         _until(_model_is_known, "a loaded model")
         return self.web
@@ -209,7 +209,7 @@ class System:
                 f"--port={self.bare_port}",
                 f"--url={self.sandbox.url}",
             ]
-            self.bare = self._spawn("bare", [*argv, f"--key={KEY}"], WEB_CORE)
+            self.bare = self.spawn("bare", [*argv, f"--key={KEY}"], WEB_CORE)
             _until(lambda: self._answers(self.bare, self.bare_port), "the bare relay")
         return self.bare
 
@@ -241,7 +241,8 @@ class System:
         except requests.ConnectionError:
             return False
 
-    def _spawn(self, name: str, argv: list[str], core: int) -> Process:
+    def spawn(self, name: str, argv: list[str], core: int) -> Process:
+        """Start a process of the system on a core; it ends with all others."""
         process = Process(name, argv, core, self.folder / f"{name}.log")
         self.processes.append(process)
         return process
