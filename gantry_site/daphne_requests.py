@@ -8,6 +8,7 @@ from typing import Any
 from daphne.http_protocol import WebRequest
 
 from gantry_site.bodies import LINGER_SECONDS, is_call, limit, too_large
+from gantry_site.direct_writes import nothing_waits, write_at_once
 
 
 class BoundedRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
@@ -51,6 +52,16 @@ class BoundedRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
         """Wait until the reader keeps up."""
         if self._taken is not None:
             await self._taken.wait()
+
+    def handle_reply(self, message: dict[str, Any]) -> None:
+        """Send what the application sends; a part of an answer at once, where the socket takes it."""
+        going_on = message.get("more_body") and self.chunked and not self.finished and not self._disconnected
+        if going_on and self.channel is not None and nothing_waits(self.channel.transport):
+            if data := message.get("body"):
+                self.sentLength += len(data)
+                write_at_once(self.channel.transport, b"%x\r\n%b\r\n" % (len(data), data))
+            return
+        super().handle_reply(message)
 
     @property
     def is_call(self) -> bool:

@@ -6,8 +6,8 @@ import struct
 from typing import Any
 
 from daphne.ws_protocol import WebSocketProtocol
-from twisted.internet.tcp import Server
 
+from gantry_site.direct_writes import nothing_waits, write_at_once
 from models_admin.live.allowance import FLOODED
 
 LARGEST_DIRECT = 0xFFFF  # bytes; the most that a two-byte length can say
@@ -18,8 +18,7 @@ FIN, TEXT_OPCODE = 0x80, 0x01  # RFC 6455, 5.2
 class SocketProtocol(WebSocketProtocol):  # type: ignore[misc]  # daphne has no types
     """A page's socket.
 
-    Twisted keeps what is written until its reactor has asked the system which sockets can take data: two more system
-    calls for each frame. A token is one small frame, and the socket nearly always takes it at once, so it is written here.
+    A token is one small frame, and the socket nearly always takes it at once, so it is written here (direct_writes.py).
 
     Where the socket takes nothing, Twisted keeps all that is written, however much. Here the connection is cut after
     MOST_UNREAD. A page that is still there connects again, and gets the state of that moment.
@@ -65,16 +64,11 @@ class SocketProtocol(WebSocketProtocol):  # type: ignore[misc]  # daphne has no 
             super().serverSend(content, binary)
             return
         data = content.encode()
-        if len(data) > LARGEST_DIRECT or self.send_queue or not _nothing_waits(self.transport):
+        if len(data) > LARGEST_DIRECT or self.send_queue or not nothing_waits(self.transport):
             # As a frame: as a message it would have to be smaller than what a page may send.
             self.sendFrame(opcode=TEXT_OPCODE, payload=data)
             return
-        frame = _frame_header(len(data)) + data
-        taken = self.transport.writeSomeData(frame)
-        if not isinstance(taken, int):  # the connection has gone, which the transport finds out by itself
-            taken = 0
-        if taken < len(frame):
-            self.transport.write(frame[taken:])
+        write_at_once(self.transport, _frame_header(len(data)) + data)
 
 
 def _frame_header(length: int) -> bytes:
@@ -82,14 +76,3 @@ def _frame_header(length: int) -> bytes:
     if length < 126:
         return struct.pack("!BB", FIN | TEXT_OPCODE, length)
     return struct.pack("!BBH", FIN | TEXT_OPCODE, 126, length)
-
-
-def _nothing_waits(transport: Any) -> bool:
-    """Whether nothing that was written before waits in `transport`, a plain TCP connection."""
-    return (
-        isinstance(transport, Server)
-        and bool(transport.connected)
-        and not transport.disconnecting
-        and not transport.dataBuffer
-        and not transport._tempDataBuffer  # what has been written since the last turn
-    )

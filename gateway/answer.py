@@ -41,6 +41,10 @@ class Answer:
         self._timer: asyncio.TimerHandle | None = None
         self._sign: asyncio.Task[None] | None = None
         self._sending = False
+        self._sender: asyncio.Task[object] | None = None  # while it waits for what it sends to be taken
+        self._since = 0.0
+        self._slow = False
+        self._watch: asyncio.TimerHandle | None = None
 
     @property
     def streams(self) -> bool:
@@ -91,8 +95,10 @@ class Answer:
             await self.whole(error.status, error.body, error.headers)
 
     def drop(self) -> None:
-        """Send no more signs of life: the caller has gone."""
+        """Send no more signs of life: the caller has gone, or has all."""
         self._disarm()
+        if self._watch is not None:
+            self._watch.cancel()
         if self._sign is not None:
             self._sign.cancel()
 
@@ -148,11 +154,30 @@ class Answer:
         await self._out({"type": "http.response.start", "status": status, "headers": raw})
 
     async def _out(self, message: dict[str, Any]) -> None:
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None  # noqa: S101 (a coroutine runs in one)
+        if self._watch is None:
+            self._watch = loop.call_later(settings.GATEWAY_READER_SECONDS, self._look)
+        before = task.cancelling()
+        self._sender, self._since = task, loop.time()
         try:
-            async with asyncio.timeout(settings.GATEWAY_READER_SECONDS):
-                await self._send(message)
-        except TimeoutError:
-            raise Slow from None
+            await self._send(message)
+        except asyncio.CancelledError:
+            if self._slow and task.uncancel() <= before:
+                raise Slow from None
+            raise
+        finally:
+            self._sender = None
+
+    def _look(self) -> None:
+        """End a wait that has taken too long. One timer an answer, which follows: one a part costs more than sending it."""
+        loop, patience = asyncio.get_running_loop(), settings.GATEWAY_READER_SECONDS
+        left = patience if self._sender is None else self._since + patience - loop.time()
+        if left > 0:
+            self._watch = loop.call_later(left, self._look)
+        elif self._sender is not None:
+            self._slow = True
+            self._sender.cancel()
 
 
 def _looked_at(sign: asyncio.Task[None]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from django.conf import settings
 
 from gateway.asked import CHAT, Asked
@@ -34,6 +35,11 @@ class Chunks:
         self._usage: dict[str, Any] | None = None
         self._last: dict[str, Any] = {}
         self._thinks_anew = False
+        self._most = settings.REPLY_MAX_CHARS
+        self._steady = (
+            False  # the last event was passed on as it came, and so are those that differ by their text
+        )
+        self._thinking = False  # that text is a thought
 
     @property
     def text(self) -> str:
@@ -47,6 +53,7 @@ class Chunks:
 
     def next_model(self) -> None:
         """Prepare for another model, or for the same once more."""
+        self._steady = False
         self._before = self.tokens
         self._thinks_anew = self._thoughts and not self._text
 
@@ -54,7 +61,13 @@ class Chunks:
         """Return what is to be sent for the events of one read."""
         out: list[bytes] = []
         for raw, event in passed.events:
-            out += self._one(raw, event, model)
+            if not isinstance(event, str):
+                out += self._one(raw, event, model)
+            elif self._steady:
+                self._keep(*((None, event) if self._thinking else (event, None)))
+                out.append(self._as_it_came(raw))
+            else:
+                out += self._one(raw, orjson.loads(raw), model)
         return b"".join(out)
 
     def end(self) -> bytes:
@@ -72,6 +85,7 @@ class Chunks:
     def _one(self, raw: bytes, event: dict[str, Any], model: str) -> list[bytes]:
         as_it_came = event.get("id") == self._id and not self._thinks_anew and _is_plain(raw, event)
         out: list[bytes] = []
+        self._steady = False
         for choice in event["choices"]:
             if isinstance(choice, dict):
                 index = choice.get("index")
@@ -81,10 +95,14 @@ class Chunks:
             if not event["choices"]:
                 return out
         elif as_it_came and self._asked.endpoint == CHAT:
-            out.append(b"data: " + (raw[:-1] + b',"usage":null}' if self._asked.usage else raw) + b"\n\n")
+            self._steady = True
+            out.append(self._as_it_came(raw))
             return out
         out.append(_event(self._made_right(event, model)))
         return out
+
+    def _as_it_came(self, raw: bytes) -> bytes:
+        return b"data: " + (raw[:-1] + b',"usage":null}' if self._asked.usage else raw) + b"\n\n"
 
     def _heard(self, choice: dict[str, Any], index: int, event: dict[str, Any], model: str) -> list[bytes]:
         """Keep what a choice brings; return what has to come before it."""
@@ -99,6 +117,7 @@ class Chunks:
         if not isinstance(delta, dict):
             return []
         thought = delta.get("reasoning_content")
+        self._thinking = isinstance(thought, str)
         if self._thinks_anew and thought:
             self._thinks_anew = False
             delta["reasoning_content"] = f"\n\n{thought}"
@@ -118,7 +137,7 @@ class Chunks:
         if text and isinstance(text, str) and not self.too_long:
             self._text.append(text)
             self._size += len(text)
-            if self._size > settings.REPLY_MAX_CHARS:
+            if self._size > self._most:
                 self.too_long = True
                 self._text.clear()
 

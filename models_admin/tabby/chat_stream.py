@@ -14,7 +14,7 @@ from models_admin.tabby.connections import LOST, Connections, bounded, lost
 from models_admin.tabby.errors import Busy, Garbled, NotLoaded, Stalled, StreamCut, TabbyError
 from models_admin.tabby.patience import Patience
 from models_admin.tabby.reply import DOING
-from models_admin.tabby.sse import EventTooLong, SseDecoder, slices
+from models_admin.tabby.sse import SLICE, EventTooLong, SseDecoder, slices
 
 CHAT = "/v1/chat/completions"
 _MAX_EVENT = 1024 * 1024  # bytes: what is read as one piece of JSON holds the loop meanwhile
@@ -114,7 +114,7 @@ class ChatStream(Generic[T]):
             data = await self._receive(self._response)
             if not data:
                 raise self._ended()
-            payloads = await self._decoded(data)
+            payloads = self._decoded(data) if len(data) <= SLICE else await self._decoded_in_turns(data)
             delta = reader.read(payloads) if payloads else None
             self._heard(delta, progress=bool(payloads))
             if delta is not None:
@@ -123,15 +123,18 @@ class ChatStream(Generic[T]):
             raise reader.failure
         return None
 
-    async def _decoded(self, data: bytes) -> list[bytes]:
-        payloads: list[bytes] = []
+    def _decoded(self, data: bytes) -> list[bytes]:
         try:
-            for number, piece in enumerate(slices(data)):
-                if number:
-                    await asyncio.sleep(0)
-                payloads += self._decoder.feed(piece)
+            return self._decoder.feed(data)
         except EventTooLong as error:
             raise Garbled(f"TabbyAPI's answer while {DOING} makes no sense: {error}") from error
+
+    async def _decoded_in_turns(self, data: bytes) -> list[bytes]:
+        payloads: list[bytes] = []
+        for number, piece in enumerate(slices(data)):
+            if number:
+                await asyncio.sleep(0)
+            payloads += self._decoded(piece)
         return payloads
 
     def _heard(self, delta: T | None, *, progress: bool) -> None:

@@ -6,6 +6,7 @@ Only what decides how to go on is looked at here; what a reply may hold is its c
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +21,18 @@ from models_admin.tabby.reply import DOING, failure
 from models_admin.tabby.wire import decode_json
 
 MAX_ANSWER = 64 * 1024 * 1024  # bytes; embeddings of many texts are large
+_TEXT = re.compile(rb'"(content|reasoning_content)":\s*("(?:[^"\\]|\\.)*+")')
 
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """The events that one read brought: each as it came, and decoded."""
+    """The events that one read brought: each as it came, and decoded.
 
-    events: list[tuple[bytes, dict[str, Any]]]
+    Of one that differs from the event before by nothing but its text there is only that text. Such an event has one choice,
+    and nothing else in its delta; its JSON is one line where that of the event before is.
+    """
+
+    events: list[tuple[bytes, dict[str, Any] | str]]
 
     @property
     def pieces(self) -> int:
@@ -41,29 +47,65 @@ class PassageReader:
         self.done = False
         self.failure: TabbyError | None = None
         self._access = access
+        self._head = self._tail = b""  # what stands around the text of the last event that was decoded
 
     def read(self, payloads: list[bytes]) -> Passed | None:
         """Return the events of one read, up to the end or an error."""
-        found: list[tuple[bytes, dict[str, Any]]] = []
+        found: list[tuple[bytes, dict[str, Any] | str]] = []
+        loads = orjson.loads
         for payload in payloads:
-            try:
-                event = orjson.loads(payload)
-            except ValueError:
-                if payload.strip() == b"[DONE]":
-                    self.done = True
-                    break
-                try:
-                    event = decode_json(payload, DOING)
-                except Garbled as error:
-                    self.failure = error
-                    break
-                event = sound(event)  # its UTF-8 was broken
-                payload = orjson.dumps(event)  # noqa: PLW2901
-            if not isinstance(event, dict) or not isinstance(event.get("choices"), list):
-                self.failure = self._odd(event)
+            if self._head and payload.startswith(self._head) and payload.endswith(self._tail):
+                try:  # between two quotation marks there is one text, or this is no JSON
+                    text = loads(payload[len(self._head) - 1 : 1 - len(self._tail)])
+                except ValueError:
+                    text = None
+                if isinstance(text, str):
+                    found.append((payload, text))
+                    continue
+            event = self._decoded(payload)
+            if event is None:
                 break
-            found.append((payload, event))
+            found.append(event)
+            self._learn(*event)
         return Passed(found) if found else None
+
+    def _decoded(self, payload: bytes) -> tuple[bytes, dict[str, Any]] | None:
+        """Return an event as it is passed on, and decoded; None where `done` or `failure` is set."""
+        try:
+            event = orjson.loads(payload)
+        except ValueError:
+            if payload.strip() == b"[DONE]":
+                self.done = True
+                return None
+            try:
+                event = decode_json(payload, DOING)
+            except Garbled as error:
+                self.failure = error
+                return None
+            event = sound(event)  # its UTF-8 was broken
+            payload = orjson.dumps(event)
+        if not isinstance(event, dict) or not isinstance(event.get("choices"), list):
+            self.failure = self._odd(event)
+            return None
+        return payload, event
+
+    def _learn(self, payload: bytes, event: dict[str, Any]) -> None:
+        """Keep what stands around the text of this event, its quotation marks included, if it has one text and no more."""
+        self._head = self._tail = b""
+        choice = event["choices"][0] if len(event["choices"]) == 1 else None
+        delta = choice.get("delta") if isinstance(choice, dict) else None
+        if not (isinstance(choice, dict) and isinstance(delta, dict)):
+            return
+        texts = list(_TEXT.finditer(payload))
+        if len(texts) != 1:
+            return
+        name, text = texts[0][1].decode(), orjson.loads(texts[0][2])
+        if delta.get(name) != text or any(value for key, value in delta.items() if key != name):
+            return
+        head, tail = payload[: texts[0].start(2) + 1], payload[texts[0].end(2) - 1 :]
+        other = {**event, "choices": [{**choice, "delta": {**delta, name: f"{text}?"}}]}
+        if orjson.loads(head[:-1] + orjson.dumps(f"{text}?") + tail[1:]) == other:
+            self._head, self._tail = head, tail
 
     def _odd(self, event: Any) -> TabbyError:
         words = self._access.words(event)

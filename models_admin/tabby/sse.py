@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 MAX_KEPT = 4 * 1024 * 1024
-_SLICE = 2048  # bytes: as many lines at most, and about a millisecond
+SLICE = 2048  # bytes: as many lines at most, and about a millisecond
 _USUAL_LINE = 32  # bytes; TabbyAPI's are longer
 _BREAK = re.compile(rb"\r\n|\n|\r")
 # Any number of empty lines and comments where no event has begun.
@@ -26,11 +26,11 @@ def slices(chunk: bytes) -> Iterator[bytes]:
     It stays whole where it looks like events. Where it is mostly line breaks, it is cut: megabytes of these would hold the
     event loop for seconds.
     """
-    if max(chunk.count(b"\n"), chunk.count(b"\r")) * _USUAL_LINE <= len(chunk) + _SLICE:
+    if max(chunk.count(b"\n"), chunk.count(b"\r")) * _USUAL_LINE <= len(chunk) + SLICE:
         yield chunk
         return
-    for start in range(0, len(chunk), _SLICE):
-        yield chunk[start : start + _SLICE]
+    for start in range(0, len(chunk), SLICE):
+        yield chunk[start : start + SLICE]
 
 
 class EventTooLong(ValueError):
@@ -83,6 +83,8 @@ class SseDecoder:
         end = chunk.rfind(b"\r\n\r\n", start) + 4
         if end > 3 and self._bulk(chunk[start:end], events):
             start = end
+            if start == len(chunk):
+                return events
         start = self._lines(chunk, start, events)
         if start < len(chunk):
             self._hold(chunk[start:])

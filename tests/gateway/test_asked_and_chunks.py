@@ -148,6 +148,53 @@ def test_a_text_that_is_too_long_is_not_kept(settings: Any) -> None:
     assert chunks.text == ""
 
 
+ALIKE = [
+    event(content="a"),
+    event(content="b"),
+    event(content='"\\ü\n{"content":"x"}'),
+    event(content=""),
+    event(content="c").replace(b'"c"', b'"c","content":"d"'),
+    event(content="c").replace(b'"c"', b'"c"\n'),
+    event(content="c").replace(b'"c"', b'["c"]'),
+    event(content="c").replace(b'"c"', b'"\\ud800"'),
+    event(reasoning_content="t"),
+    event(reasoning_content="u"),
+    event(content="v", reasoning_content="w"),
+    event(content="x", reasoning_content=None),
+    event(content="y", reasoning_content=None),
+    event(content="e", tool_calls=[{"index": 0}]),
+    event(content="f", tool_calls=[{"index": 0}]),
+    event(pk="2", content="g"),
+    event(pk="2", content="h"),
+    event(content="i"),
+    event(content="j", usage={"total_tokens": 1}),
+    event(content="k", usage={"total_tokens": 1}),
+    event(content="l"),
+    event(content="m", finish="stop"),
+    event(content="n", finish="stop"),
+]
+
+
+@pytest.mark.parametrize("usage", [True, False])
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_is_told_by_its_frame_comes_out_as_if_it_had_been_decoded(order: int, usage: bool) -> None:
+    body = {"stream_options": {"include_usage": usage}}
+    quick, slow = Chunks(read(**body)), Chunks(read(**body))
+    reader, told = PassageReader(Access("http://tabby")), 0
+    for payload in [event(content="0"), *ALIKE[::order]]:
+        if payload in ALIKE[8:11]:  # thoughts that come again, from another model
+            quick.next_model()
+            slow.next_model()
+        found, decoded_found = reader.read([payload]), PassageReader(Access("http://tabby")).read([payload])
+        assert found
+        assert decoded_found
+        told += isinstance(found.events[0][1], str)
+        assert quick.take(found, "alpha") == slow.take(decoded_found, "alpha")
+        assert (quick.text, quick.tokens, quick.complete) == (slow.text, slow.tokens, slow.complete)
+    assert told > 5
+    assert quick.end() == slow.end()
+
+
 @pytest.mark.parametrize(
     "payload",
     [
