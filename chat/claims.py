@@ -53,9 +53,9 @@ def alone(message: Message, epoch: int) -> list[ClaimedReply]:
         log.exception("Reply %s cannot be begun", message.pk)
         with transaction.atomic():
             gate.release([message.lease] if message.lease else [])
-            progress.claimed(message.pk, message.claim).update(
-                **progress.failed(progress.INTERNAL, "internal")
-            )
+            failed = progress.failed(progress.INTERNAL, "internal")
+            if progress.claimed(message.pk, message.claim).update(**failed):
+                progress.record_left(message, Status.FAILED)
         return []
 
 
@@ -123,6 +123,7 @@ def work(message: Message, epoch: int, said: prompts.Said) -> ClaimedReply:
         epoch=epoch,
         attempts=message.attempts,
         revivals=message.revivals,
+        spent=(message.spent_prompt, message.spent_completion),
         text=message.text,
         # Thoughts that were cut before a word of the answer came cannot be continued: they are thought again.
         reasoning=message.reasoning if message.text else "",

@@ -28,6 +28,7 @@ from models_admin.page_schema import Backend
 from models_admin.servers import connections, known
 from models_admin.switching import gate
 from models_admin.tabby.aclient import AsyncTabby
+from models_admin.usage.meter import Meter
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +166,7 @@ class Dispatcher:
             error = await live.run()
             await self._ends.conclude(live, error)
         except Exception as error:  # noqa: BLE001 (it ends in words; as a lease without a reply it would be begun again)
-            await self._ends.refuse(work, error)
+            await self._ends.refuse(work, error, live.meter)
         finally:
             if self.lives.get(work.message) is live:  # and not a later attempt
                 del self.lives[work.message]
@@ -174,7 +175,7 @@ class Dispatcher:
     async def _show_end(self, work: ClaimedReply, refused: BaseException | None = None) -> None:
         """Show what has become of a reply, which fails if it was refused here; another one may have its place."""
         if refused is not None:
-            await self._ends.refuse(work, refused)
+            await self._ends.refuse(work, refused, Meter(work.spent))
         await rooms.show(work.conversation, [work.message])
         self.wake()
 

@@ -88,6 +88,9 @@ class Message(models.Model):
     lease = models.PositiveBigIntegerField(null=True)
     left_out = models.PositiveIntegerField(default=0)  # oldest messages that the context had no room for
     attempts = models.PositiveSmallIntegerField(default=0)  # failed attempts; being cut by a switch is none
+    # Tokens of its parts so far that are in no usage row yet.
+    spent_prompt = models.PositiveIntegerField(default=0, db_default=0)
+    spent_completion = models.PositiveIntegerField(default=0, db_default=0)
     # How often it was put back since its text last grew, because its process died or froze.
     revivals = models.PositiveSmallIntegerField(default=0)
     not_before = models.DateTimeField(null=True)

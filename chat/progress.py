@@ -20,13 +20,17 @@ from django.utils import timezone
 
 from chat import page_schema
 from chat.models import Conversation, Message, Status
-from models_admin.models import Lease
+from models_admin.models import Lease, UsageOutcome
 from models_admin.servers import known
 from models_admin.switching import gate
+from models_admin.usage.meter import Measured
+from models_admin.usage.recording import CHAT, ReplyUsage, record
 
 GIVE_UP_AFTER = 5  # attempts that failed
 MOST_REVIVALS = 3  # that in a row brought no text
 NEXT = F("revision") + 1
+NOTHING = Measured()
+RECORDED = {"spent_prompt": 0, "spent_completion": 0}  # what a usage row has
 INTERNAL = "Gantry itself failed on this reply. The server's log says more; try again."
 
 
@@ -46,6 +50,7 @@ class ClaimedReply:
     epoch: int
     attempts: int
     revivals: int
+    spent: tuple[int, int]  # by earlier parts
     text: str
     reasoning: str
     reasoning_seconds: float | None
@@ -68,11 +73,13 @@ class ReplyProgress:
     error: str = ""
     error_kind: str = ""
     left_out: int = 0
+    measured: Measured = NOTHING
     fields: tuple[str, ...] = field(default=("text", "reasoning", "reasoning_seconds"))
 
     def changes(self) -> dict[str, Any]:
         """The columns to write."""
-        return {name: getattr(self, name) for name in self.fields}
+        own = {name: getattr(self, name) for name in self.fields}
+        return {**own, "spent_prompt": self.measured.prompt, "spent_completion": self.measured.completion}
 
 
 ALL = (
@@ -99,7 +106,8 @@ def claimed(message: int, claim: uuid.UUID | None) -> QuerySet[Message]:
 
 # The same as _held(work).update(text=…), without a query to be built for each of hundreds of replies in each second.
 SAVE = """
-UPDATE chat_message SET text = %s, reasoning = %s, reasoning_seconds = %s, revivals = %s
+UPDATE chat_message SET text = %s, reasoning = %s, reasoning_seconds = %s, revivals = %s,
+    spent_prompt = %s, spent_completion = %s
 WHERE id = %s AND claim = %s AND status = %s
 """
 
@@ -113,6 +121,8 @@ def save(batch: Sequence[tuple[ClaimedReply, ReplyProgress]]) -> None:
             grown.reasoning,
             grown.reasoning_seconds,
             _revivals(work, grown),
+            grown.measured.prompt,
+            grown.measured.completion,
             work.message,
             claim.get_db_prep_value(work.claim, connection),
             Status.STREAMING.value,
@@ -136,10 +146,27 @@ def end(work: ClaimedReply, status: Status, grown: ReplyProgress) -> bool:
         # The conversation before its message, as whoever asks something of it locks them.
         Conversation.objects.filter(Exists(_held(work)), pk=work.conversation).update(updated_at=now)
         changed = _held(work).update(
-            status=status, finished_at=now, lease=None, revision=NEXT, **grown.changes()
+            status=status, finished_at=now, lease=None, revision=NEXT, **{**grown.changes(), **RECORDED}
         )
         gate.release([work.lease])
+        # Where the row has another claim, whoever has that records the parts; where it is gone, nobody else does.
+        if changed or not Message.objects.filter(pk=work.message).exists():
+            record([_usage(work, status, grown.measured)])
     return changed == 1
+
+
+def _usage(work: ClaimedReply, status: Status, measured: Measured) -> ReplyUsage:
+    return ReplyUsage(work.owner, 0, work.model, CHAT, UsageOutcome(status.value), measured)
+
+
+def record_left(message: Message, status: Status) -> None:
+    """Record what a reply took before, where it has ended in line, or without the process that wrote it."""
+    measured = Measured(message.spent_prompt, message.spent_completion)
+    if status == Status.QUEUED or (status == Status.STOPPED and measured == NOTHING):
+        return
+    Message.objects.filter(pk=message.pk).update(**RECORDED)
+    owner, outcome = message.conversation.owner_id, UsageOutcome(status.value)
+    record([ReplyUsage(owner, 0, message.model, CHAT, outcome, measured)])
 
 
 def put_back(work: ClaimedReply, grown: ReplyProgress, holder: str, *, failed: bool) -> bool:
@@ -162,14 +189,21 @@ def put_back(work: ClaimedReply, grown: ReplyProgress, holder: str, *, failed: b
             "origin": holder,
             "not_before": timezone.now() + wait,
         }
-        return _held(work).update(**changes) == 1
+        if _held(work).update(**changes) != 1:
+            return False
+        message.spent_prompt, message.spent_completion = grown.measured.prompt, grown.measured.completion
+        record_left(message, changes["status"])
+    return True
 
 
-def refuse(work: ClaimedReply, error: str) -> bool:
+def refuse(work: ClaimedReply, error: str, measured: Measured) -> bool:
     """Fail a reply that cannot be carried out or written, with what its row holds; False if it is not this claim's."""
     with transaction.atomic():
         gate.release([work.lease])
-        return _held(work).update(**failed(error, "internal")) == 1
+        if _held(work).update(**{**failed(error, "internal"), **RECORDED}) != 1:
+            return False
+        record([_usage(work, Status.FAILED, measured)])
+    return True
 
 
 def failed(error: str, kind: str) -> dict[str, Any]:
@@ -213,9 +247,10 @@ def revive() -> list[tuple[int, uuid.UUID]]:
         return []
     revived: list[tuple[int, uuid.UUID]] = []
     with transaction.atomic():
-        for message in lost.order_by("id"):
+        for message in lost.select_related("conversation").order_by("id"):
             changes = _after_death(message)
             if claimed(message.pk, message.claim).update(**changes, origin=""):
+                record_left(message, changes["status"])
                 revived.append((message.pk, message.conversation_id))
     return revived
 

@@ -26,6 +26,7 @@ from models_admin import counters
 from models_admin.tabby.aclient import AsyncTabby
 from models_admin.tabby.errors import ContextOverflow, ToolsAsked
 from models_admin.tabby.wire import Delta
+from models_admin.usage.meter import Meter
 
 MAX_CHARS = "max_chars"  # the finish reason of a reply that Gantry ended at REPLY_MAX_CHARS
 RENDER_SECONDS = 0.004  # for which a reply's text is rendered before others have the loop
@@ -47,6 +48,7 @@ class LiveReply:
         self.work = work
         self.verdict: EndReason | None = None
         self.saved = True
+        self.meter = Meter(work.spent)
         self.grown = ReplyProgress(work.text, work.reasoning, work.reasoning_seconds)
         self._tabby = tabby
         self._text = [work.text] if work.text else []
@@ -145,6 +147,7 @@ class LiveReply:
     def so_far(self) -> ReplyProgress:
         """What has come, ready to be written."""
         self.grown.text, self.grown.reasoning = self.text(), self.reasoning()
+        self.grown.measured = self.meter.read()
         self.saved = True
         return self.grown
 
@@ -175,6 +178,7 @@ class LiveReply:
             self.grown.finish_reason = MAX_CHARS
             return
         asked = time.monotonic()
+        self.meter.begin()
         opened = self._tabby.stream_chat(prompt, params=self.work.params, prefix=self.work.text)
         async with opened as stream:
             async for delta in stream:
@@ -204,6 +208,7 @@ class LiveReply:
         return replace(delta, text=text, reasoning=reasoning, finish_reason=MAX_CHARS)
 
     def _take(self, delta: Delta) -> None:
+        self.meter.heard(delta.pieces)
         delta = self._within_bounds(delta)
         if delta.reasoning:
             self._thinking.reasoned()
@@ -212,6 +217,7 @@ class LiveReply:
             self._grow(self._thinking.take(delta.text))
         if delta.usage is not None:
             self.grown.usage = delta.usage.as_dict()
+            self.meter.told(delta.usage.prompt_tokens, delta.usage.completion_tokens)
         if delta.finish_reason:
             self.grown.finish_reason = delta.finish_reason
         self.saved = False

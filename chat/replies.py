@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from chat import wire
+from chat import progress, wire
 from chat.models import OPEN, Conversation, Message, Role, Status
 from chat.page_schema import ChatEvent, MessageEvent
 from models_admin import events, process
@@ -178,6 +178,8 @@ def stop(conversation_id: uuid.UUID, message_id: int) -> Done:
         if waiting.update(
             status=Status.STOPPED, stop_requested=now, finished_at=now, revision=F("revision") + 1
         ):
+            stopped = Message.objects.select_related("conversation").get(pk=reply.pk)
+            progress.record_left(stopped, Status.STOPPED)
             return Done([reply.pk])
         Message.objects.filter(pk=reply.pk, status=Status.STREAMING).update(stop_requested=now)
     return Done([reply.pk] if reply.status not in OPEN else [], stop=reply.pk)

@@ -30,6 +30,7 @@ from models_admin.tabby.errors import (
     TimedOut,
     Unreachable,
 )
+from models_admin.usage.meter import Meter
 
 log = logging.getLogger(__name__)
 
@@ -94,16 +95,15 @@ class ReplyEnds:
         for kind in ("prompt", "completion"):
             counters.count(f"tokens:{kind}", usage.get(f"{kind}_tokens") or 0)
 
-    async def refuse(self, work: ClaimedReply, error: BaseException) -> None:
+    async def refuse(self, work: ClaimedReply, error: BaseException, meter: Meter) -> None:
         """Fail a reply that Gantry cannot carry out, or whose row the database does not take."""
         if isinstance(error, DatabaseError):
             # Its first line only: PostgreSQL repeats the row in the others, and what people write stands in no log.
             log.error("The database does not take reply %s: %s", work.message, str(error).partition("\n")[0])
         else:
             log.error("Reply %s failed inside Gantry", work.message, exc_info=error)
-        await insist(
-            progress.refuse, work, REFUSED if isinstance(error, DatabaseError) else progress.INTERNAL
-        )
+        words = REFUSED if isinstance(error, DatabaseError) else progress.INTERNAL
+        await insist(progress.refuse, work, words, meter.read())
         counters.count(f"replies:{Status.FAILED.value}")
 
     async def look(self) -> bool:

@@ -16,6 +16,7 @@ from django.utils import timezone
 from gateway import aliases, asked, models_list
 from gateway.answer import Answer, Send, Slow
 from gateway.asked import CHAT, EMBEDDINGS, TEXT, Asked
+from gateway.calls import LiveCall
 from gateway.claims import Arrival
 from gateway.dispatch import dispatcher
 from gateway.errors import OURS, Refused, of_tabby, unavailable
@@ -26,6 +27,8 @@ from models_admin import log_context
 from models_admin.live.hub import hub
 from models_admin.models import Token
 from models_admin.tabby.errors import Busy, NotLoaded, TabbyError
+from models_admin.tabby.passage import tokens_of
+from models_admin.tabby.wire import MAX_NAME, word
 
 log = logging.getLogger(__name__)
 access = logging.getLogger("gantry.access")
@@ -149,7 +152,7 @@ async def _carry_out(arrival: Arrival, what: Asked, answer: Answer, patience: fl
     outcome = Outcome.GONE
     try:
         if arrival.aside:
-            await _embed(what, answer)
+            await _embed(what, call, answer)
         else:
             what = await aliases.applied(what, arrival.person)
             await Relay(what, call, answer, dispatcher, patience).run()
@@ -166,9 +169,10 @@ async def _carry_out(arrival: Arrival, what: Asked, answer: Answer, patience: fl
         dispatcher.end(call, outcome)
 
 
-async def _embed(what: Asked, answer: Answer) -> None:
+async def _embed(what: Asked, call: LiveCall, answer: Answer) -> None:
     """Answer with embeddings: they come from a model of their own beside the chat's, which no switch touches."""
     answer.live(str, stream=False)
+    call.meter.begin()
     try:
         found = await dispatcher.tabby.pass_whole(what.path, what.body, EMBED_SECONDS)
     except (NotLoaded, Busy) as error:
@@ -178,4 +182,6 @@ async def _embed(what: Asked, answer: Answer) -> None:
         raise Refused(404, "model_not_found", words, param="model") from error
     except TabbyError as error:
         raise of_tabby(error) from error
+    call.model = word(found.get("model"), MAX_NAME)
+    call.meter.told(*tokens_of(found))
     await answer.whole(200, found)

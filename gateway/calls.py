@@ -7,8 +7,16 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from gateway.claims import Arrival, Left, Over, Turn
+from gateway.models import Outcome
+from models_admin.models import UsageOutcome
+from models_admin.usage.meter import Meter
+from models_admin.usage.recording import ReplyUsage
 
 T = TypeVar("T")
+ENDINGS: dict[str, UsageOutcome] = {
+    Outcome.DONE: UsageOutcome.COMPLETE,
+    Outcome.GONE: UsageOutcome.STOPPED,
+}  # all others have failed
 
 
 class LetGo(Exception):
@@ -23,6 +31,8 @@ class LiveCall:
         self.arrival = arrival
         self.turn: Turn | None = None
         self.attempts = 0  # that failed; being cut by a switch is no failure
+        self.meter = Meter()
+        self.model = ""  # the last one that it had a turn with
         self._woken = asyncio.Event()
         self._reading: asyncio.Task[object] | None = None
         self._over: Exception | None = None
@@ -34,7 +44,7 @@ class LiveCall:
 
     def begin(self, turn: Turn) -> None:
         """Give the call its turn."""
-        self.turn = turn
+        self.turn, self.model = turn, turn.model
         if isinstance(self._over, LetGo):
             self._over = None
         self._woken.set()
@@ -81,7 +91,14 @@ class LiveCall:
     def left(self, outcome: str = "", pause: float = 0.0) -> Left:
         """Take the turn away; return how it leaves: for good with an outcome, else to wait again."""
         turn, self.turn = self.turn, None
-        return Left(self.number, turn.lease if turn else None, outcome, pause)
+        return Left(self.number, turn.lease if turn else None, outcome, pause, self._usage(outcome))
+
+    def _usage(self, outcome: str) -> ReplyUsage | None:
+        """Return what it has taken; None where TabbyAPI was never asked."""
+        if not self.meter.begun:
+            return None
+        by, ending = self.arrival, ENDINGS.get(outcome, UsageOutcome.FAILED)
+        return ReplyUsage(by.person, by.token, self.model, by.endpoint, ending, self.meter.read())
 
 
 class Roster:

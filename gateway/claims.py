@@ -7,19 +7,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 
 from gateway.line import KIND
 from gateway.models import OPEN, Call, Outcome, Process, State
 from models_admin import process
+from models_admin.models import UsageOutcome
 from models_admin.servers import known
 from models_admin.switching import admission, gate
+from models_admin.usage.meter import Measured
+from models_admin.usage.recording import ReplyUsage, record
 
 MINUTE = timedelta(minutes=1)
 KEPT = timedelta(hours=1)  # for which ended calls are kept; the limit by the minute counts them
@@ -56,12 +59,13 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A call that ends (`outcome`), or waits again, for `pause` seconds at least."""
+    """A call that ends (`outcome`), or waits again, for `pause` seconds at least; `usage`: what it took, if it began."""
 
     call: int
     lease: int | None
     outcome: str = ""
     pause: float = 0.0
+    usage: ReplyUsage | None = None
 
 
 def admit(holder: str, arrivals: Sequence[Arrival]) -> tuple[list[int | Over], dict[int, Turn]]:
@@ -140,6 +144,7 @@ def leave(gone: Iterable[Left]) -> None:
     """End these calls, or have them wait again, and end their leases with that. No call ends elsewhere but in bury()."""
     now = timezone.now()
     left = sorted(gone, key=lambda each: each.call)
+    ended: list[ReplyUsage] = []
     with transaction.atomic():
         gate.release([each.lease for each in left if each.lease is not None])
         for each in left:
@@ -150,16 +155,42 @@ def leave(gone: Iterable[Left]) -> None:
                     "state": State.WAITING,
                     "queued_at": now,
                     "not_before": now + timedelta(seconds=each.pause),
+                    **(_spent(each.usage.measured) if each.usage else {}),
                 }
             )
-            Call.objects.filter(pk=each.call, state__in=OPEN).update(lease=None, **changes)
+            was_open = Call.objects.filter(pk=each.call, state__in=OPEN).update(lease=None, **changes)
+            if each.usage and each.outcome:
+                ended.append(each.usage if was_open else _beyond_recorded(each.call, each.usage))
+        record(ended)
 
 
-def again(holder: str, call: int, arrival: Arrival) -> int:
-    """Have a call of a process that was taken for dead wait again, in its old place; return its new number."""
+def _spent(measured: Measured) -> dict[str, int]:
+    return {"spent_prompt": measured.prompt, "spent_completion": measured.completion}
+
+
+def _beyond_recorded(call: int, usage: ReplyUsage) -> ReplyUsage:
+    """Return what a call has taken that is not recorded: bury() has recorded a part of it meanwhile."""
+    prompt, completion = _recorded(call)
+    measured = usage.measured
+    prompt, completion = max(0, measured.prompt - prompt), max(0, measured.completion - completion)
+    return replace(usage, measured=replace(measured, prompt=prompt, completion=completion))
+
+
+def _recorded(call: int) -> tuple[int, int]:
+    """Return the tokens of a call that bury() has recorded."""
+    buried = Call.objects.filter(pk=call, outcome=Outcome.DIED)
+    return buried.values_list("spent_prompt", "spent_completion").first() or (0, 0)
+
+
+def again(holder: str, call: int, arrival: Arrival) -> tuple[int, tuple[int, int]]:
+    """Have a call of a process that was taken for dead wait again, in its old place.
+
+    Returns its new number, and the tokens (prompt, completion) of it that are recorded already.
+    """
     with transaction.atomic():
         Call.objects.filter(pk=call, state__in=OPEN).update(state=State.ENDED, ended_at=timezone.now())
-        return Call.objects.create(**_facts(_row(holder, arrival, timezone.now()))).pk
+        made = Call.objects.create(**_facts(_row(holder, arrival, timezone.now())))
+        return made.pk, _recorded(call)
 
 
 def _facts(row: Call) -> dict[str, object]:
@@ -167,12 +198,27 @@ def _facts(row: Call) -> dict[str, object]:
     return {name: getattr(row, name) for name in names}
 
 
-def beat(holder: str) -> tuple[dict[int, bool], set[int]]:
-    """Show that `holder` lives. Return its leases ({id: told to let go}), and which of its calls are open."""
+# The same as an update() for each, without a query to be built for each of hundreds of calls in each second.
+SAVE = "UPDATE gateway_call SET spent_prompt = %s, spent_completion = %s WHERE id = %s AND state = 'running'"
+
+
+def beat(holder: str, grown: Iterable[tuple[int, Measured]] = ()) -> tuple[dict[int, bool], set[int]]:
+    """Show that `holder` lives, and write what its calls have `grown` to, by number.
+
+    Returns its leases ({id: told to let go}), and which of its calls are open.
+    """
     held = gate.touch(holder)
+    rows = [(measured.prompt, measured.completion, call) for call, measured in sorted(grown, key=_first)]
     with transaction.atomic():
+        if rows:
+            with connection.cursor() as cursor:
+                cursor.executemany(SAVE, rows)
         Process.objects.update_or_create(holder=holder, defaults={"seen_at": timezone.now()})
         return held, set(Call.objects.filter(holder=holder, state__in=OPEN).values_list("id", flat=True))
+
+
+def _first(pair: tuple[int, Measured]) -> int:
+    return pair[0]
 
 
 def rest(holder: str) -> None:
@@ -194,13 +240,19 @@ def bury(holders: Iterable[str]) -> int:
             holder__in=list(holders), seen_at__lt=process.oldest_alive()
         )
         for name in sorted(each.holder for each in still):
-            ended += Call.objects.filter(holder=name, state__in=OPEN).update(
-                state=State.ENDED, outcome=Outcome.DIED, ended_at=timezone.now(), lease=None
-            )
+            left = Call.objects.filter(holder=name, state__in=OPEN)
+            record([_usage_of(call) for call in left if call.model])
+            ended += left.update(state=State.ENDED, outcome=Outcome.DIED, ended_at=timezone.now(), lease=None)
             Process.objects.filter(holder=name).delete()
     for server in known.all_servers():
         gate.remaining(server)
     return ended
+
+
+def _usage_of(call: Call) -> ReplyUsage:
+    measured = Measured(call.spent_prompt, call.spent_completion)
+    outcome = UsageOutcome.FAILED
+    return ReplyUsage(call.person_id, call.token_id, call.model, call.endpoint, outcome, measured)
 
 
 def forget() -> None:

@@ -57,7 +57,8 @@ class Keeper:
             return
         calls = list(self._roster.calls.values())
         turns = {call.number: call.turn for call in calls}
-        held, still = await db_threads.write(claims.beat, self._roster.holder)
+        grown = [(call.number, call.meter.read()) for call in calls if call.turn and call.meter.begun]
+        held, still = await db_threads.write(claims.beat, self._roster.holder, grown)
         await self._give_up_strays(set(held), still)
         for call in calls:
             turn = turns[call.number]
@@ -92,7 +93,10 @@ class Keeper:
     async def _again(self, call: LiveCall) -> None:
         """Put a call back into the line, from which it was taken because this process seemed dead."""
         log.warning("Call %s had been taken out of the line: it waits again", call.number)
-        number = await db_threads.write(claims.again, self._roster.holder, call.number, call.arrival)
+        number, recorded = await db_threads.write(
+            claims.again, self._roster.holder, call.number, call.arrival
+        )
+        call.meter.forget(*recorded)
         if self._roster.calls.pop(call.number, None) is not None:
             call.number = number
             self._roster.calls[number] = call

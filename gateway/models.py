@@ -47,6 +47,9 @@ class Call(models.Model):
     not_before = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=8, choices=Outcome, blank=True)
+    # Tokens of its parts so far, once a second: its process records them at its end, another one if that dies.
+    spent_prompt = models.PositiveIntegerField(default=0, db_default=0)
+    spent_completion = models.PositiveIntegerField(default=0, db_default=0)
 
     class Meta:
         ordering = ["id"]

@@ -19,6 +19,7 @@ from gateway.errors import OURS, Refused, of_tabby, unavailable
 from models_admin.live.hub import hub
 from models_admin.page_schema import Backend
 from models_admin.tabby.errors import StreamCut, TabbyError
+from models_admin.tabby.passage import Passed, tokens_of
 
 log = logging.getLogger(__name__)
 
@@ -132,10 +133,11 @@ class Relay:
                 await self._answer.end(self._chunks.full())
                 return True
             body, prefix = self._asked.to_go_on(turn.context, self._chunks.text, self._chunks.tokens)
+        self._call.meter.begin()
         async with self._dispatcher.tabby.pass_stream(self._asked.path, body, prefix) as stream:
             try:
                 while (passed := await self._call.read(lambda: anext(stream, None))) is not None:
-                    if data := self._chunks.take(passed, turn.model):
+                    if data := self._taken(passed, turn.model):
                         await self._answer.write(data)
             except (LetGo, StreamCut):
                 if not self._chunks.complete:  # else nothing is missing but the end mark
@@ -143,10 +145,21 @@ class Relay:
         await self._answer.end(self._chunks.end())
         return True
 
+    def _taken(self, passed: Passed, model: str) -> bytes:
+        """Return what is to be sent for what came, which is counted."""
+        meter, before = self._call.meter, self._chunks.tokens
+        data = self._chunks.take(passed, model)
+        meter.heard(self._chunks.tokens - before)
+        if passed.usage is not None:
+            meter.told(*passed.usage)
+        return data
+
     async def _whole(self, turn: Turn) -> None:
         body = self._asked.to_send(turn.context)
         tabby, path, seconds = self._dispatcher.tabby, self._asked.path, settings.GATEWAY_PLAIN_TIMEOUT
+        self._call.meter.begin()
         answer = await self._call.read(lambda: tabby.pass_whole(path, body, seconds))
+        self._call.meter.told(*tokens_of(answer))
         named = answer.get("model") or answer.pop("model_name", None) or turn.model
         await self._answer.whole(200, {**answer, "model": named})
 

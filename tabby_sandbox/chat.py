@@ -187,6 +187,8 @@ class Streamed:
             record.end("aborted")
             await _hang()
         stream.write(frames.finish(generation.tokens, usage=self._usage))
+        if self._usage:
+            record.usage = {"prompt": self._reply.prompt_tokens, "completion": generation.tokens}
         record.finish_reason = self._reply.finish_reason
         if fault and fault.kind == "finished_then_error":
             return await self._fail(fault)
@@ -260,6 +262,8 @@ async def whole(call: Call, reply: Reply, frames: Frames, *, usage: bool) -> web
             await _hang()
         generation.tokens = record.tokens = len(tokens)
         record.finish_reason = reply.finish_reason
+        if usage:
+            record.usage = {"prompt": reply.prompt_tokens, "completion": len(tokens)}
         spent = time.monotonic() - started
         return json_response(frames.document(tokens, spent if usage else None))
     finally:

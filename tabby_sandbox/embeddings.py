@@ -43,6 +43,7 @@ async def embeddings(request: web.Request) -> web.Response:
     ]
     tokens = sum(len(text) // 4 + 1 for text in texts)
     usage = {"prompt_tokens": tokens, "total_tokens": tokens, "completion_tokens": 0}
+    call.record.usage = {"prompt": tokens, "completion": 0}
     return json_response({"object": "list", "data": data, "model": name, "usage": usage})
 
 

@@ -35,6 +35,7 @@ class Record:
     tokens: int | None = None
     first_token_at: float | None = None
     finish_reason: str | None = None
+    usage: dict[str, int] | None = None  # tokens of prompt and completion, where the caller was told
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def end(self, outcome: str) -> None:

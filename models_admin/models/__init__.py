@@ -4,7 +4,8 @@ Who may write them: servers/catalog.py writes TabbyModel; servers/state_row.py w
 switching/transitions.py (with the worker side beside it) writes Switch; servers/loads.py writes Load;
 switching/gate.py writes Lease; servers/worker_heartbeats.py writes Worker; automation/rules.py and the admin site
 write Rule; api/tokens.py writes Token; api/idempotency.py writes RepeatKey; model_requests/asking.py and
-model_requests/endings.py write ModelRequest; aliases/changes.py writes Alias and AliasChange. Everybody may read.
+model_requests/endings.py write ModelRequest; aliases/changes.py writes Alias and AliasChange; usage/recording.py writes
+Usage. Everybody may read.
 """
 
 from models_admin.models.aliases import Alias, AliasChange, AliasEvent
@@ -14,6 +15,7 @@ from models_admin.models.rules import _weekdays as _weekdays  # a migration name
 from models_admin.models.servers import Server, TabbyModel, Worker
 from models_admin.models.switches import ACTIVE, ENDED, GATED, Lease, Load, Source, State, Switch
 from models_admin.models.tokens import RepeatKey, Token
+from models_admin.models.usage import Usage, UsageOutcome
 
 __all__ = (
     "ACTIVE",
@@ -35,5 +37,7 @@ __all__ = (
     "TabbyModel",
     "Token",
     "Trigger",
+    "Usage",
+    "UsageOutcome",
     "Worker",
 )

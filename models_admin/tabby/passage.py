@@ -18,7 +18,7 @@ from models_admin.tabby.chat_stream import refusal
 from models_admin.tabby.connections import LOST, Connections, bounded, lost
 from models_admin.tabby.errors import Garbled, StreamCut, TabbyError, TimedOut
 from models_admin.tabby.reply import DOING, failure
-from models_admin.tabby.wire import decode_json
+from models_admin.tabby.wire import count, decode_json
 
 MAX_ANSWER = 64 * 1024 * 1024  # bytes; embeddings of many texts are large
 _TEXT = re.compile(rb'"(content|reasoning_content)":\s*("(?:[^"\\]|\\.)*+")')
@@ -38,6 +38,20 @@ class Passed:
     def pieces(self) -> int:
         """How many events it holds."""
         return len(self.events)
+
+    @property
+    def usage(self) -> tuple[int | None, int | None] | None:
+        """What the last event that has a usage says: tokens of prompt and completion. None: there is no such event."""
+        told = [event for _, event in self.events if isinstance(event.get("usage"), dict)]
+        return tokens_of(told[-1]) if told else None
+
+
+def tokens_of(answer: dict[str, Any]) -> tuple[int | None, int | None]:
+    """Return the tokens of prompt and completion by the `usage` of an answer or event; None: it does not say."""
+    usage = answer.get("usage")
+    if not isinstance(usage, dict):
+        return None, None
+    return count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
 
 
 class PassageReader:

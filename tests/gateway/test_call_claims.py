@@ -170,7 +170,7 @@ def test_a_process_that_was_only_frozen_is_told_and_gets_its_place_again(setting
     Process.objects.update(seen_at=timezone.now() - timedelta(seconds=2 * settings.HEARTBEAT_TTL))
     claims.bury({ONE})
     assert claims.beat(ONE)[1] == set()
-    again = claims.again(ONE, number, come)  # type: ignore[arg-type]
+    again, _ = claims.again(ONE, number, come)  # type: ignore[arg-type]
     assert claims.beat(ONE) == ({}, {again})
     Switch.objects.all().delete()
     settings.REPLIES_AT_ONCE = 1

@@ -1,0 +1,240 @@
+"""Usage rows: one for each reply and its part of the day's sums, in the statement of the transaction that ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from support import messages
+from support.messages import row, say
+from support.rivals import let_holders_die
+
+from chat import claims as chat_claims
+from chat import progress, replies
+from chat.models import Conversation, Message, Status
+from chat.progress import ClaimedReply, ReplyProgress
+from gateway import claims
+from gateway.claims import Arrival, Left
+from gateway.models import Outcome, Process
+from models_admin.api import tokens
+from models_admin.models import Usage, UsageOutcome
+from models_admin.usage.meter import Measured, Meter
+from models_admin.usage.recording import CHAT, ReplyUsage, record
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("_a_model_is_loaded")]
+_a_model_is_loaded = messages._a_model_is_loaded
+TOOK = Measured(10, 7, 0.5, 2.0)
+ONE = "one/v1"
+
+
+def usage(**facts: Any) -> ReplyUsage:
+    given = {
+        "person": 1,
+        "token": 2,
+        "model": "usual",
+        "kind": "completions",
+        "outcome": UsageOutcome.COMPLETE,
+    }
+    return ReplyUsage(**{**given, "measured": TOOK, **facts})
+
+
+def sums() -> list[tuple[int, int, int, str]]:
+    """Replies, tokens and outcome of each sum."""
+    columns = ("replies", "prompt_tokens", "completion_tokens", "outcome")
+    return list(Usage.objects.filter(at=None).order_by("id").values_list(*columns))
+
+
+def claimed() -> ClaimedReply:
+    """A reply of mara's that is begun."""
+    say("mara")
+    Message.objects.update(origin="")
+    return chat_claims.claim("one", 1)[0]
+
+
+def grown(completion: int, text: str = "So far", prompt: int = 0) -> ReplyProgress:
+    return ReplyProgress(text, "", measured=Measured(prompt, completion))
+
+
+def test_many_replies_are_one_statement_and_each_day_has_a_sum_for_each_key() -> None:
+    record([usage(), usage(token=3), usage(measured=Measured(1, 1))])
+    with CaptureQueriesContext(connection) as queries:
+        record([usage(), usage(measured=Measured(5, 5, None, 1.0))])
+    assert len(queries) == 1
+    assert sorted(sums()) == [(1, 10, 7, "complete"), (4, 26, 20, "complete")]
+    of_four = Usage.objects.get(at=None, token=2)
+    assert (of_four.firsts, of_four.first_seconds, of_four.seconds) == (2, 1.0, 5.0)
+    assert Usage.objects.filter(at__isnull=False, day=timezone.localdate()).count() == 5
+
+
+def test_nothing_is_written_of_no_replies() -> None:
+    with CaptureQueriesContext(connection) as queries:
+        record([])
+    assert len(queries) == 0
+
+
+def test_the_end_of_a_reply_takes_one_statement_more() -> None:
+    """Of conversation, message and lease, and its usage; BEGIN and COMMIT are not counted."""
+    work = claimed()
+    with CaptureQueriesContext(connection) as queries:
+        assert progress.end(work, Status.COMPLETE, grown(7, "All of it", 10))
+    asked = [each["sql"] for each in queries if not each["sql"].startswith(("SAVEPOINT", "RELEASE", "BEGIN"))]
+    assert len(asked) == 4, asked
+    assert sums() == [(1, 10, 7, "complete")]
+    one = Usage.objects.get(at__isnull=False)
+    assert (one.person, one.token, one.kind, one.model) == (work.owner, 0, CHAT, "usual")
+
+
+def test_parts_that_were_cut_are_counted_with_the_last_one_once() -> None:
+    work = claimed()
+    assert progress.put_back(work, grown(5), "one", failed=False)
+    again = chat_claims.claim("one", 1)[0]
+    assert again.spent == (0, 5)
+    meter = Meter(again.spent)
+    meter.begin()
+    meter.heard(2)
+    meter.told(20, 3)
+    assert progress.end(again, Status.COMPLETE, ReplyProgress("All", "", measured=meter.read()))
+    assert not progress.end(again, Status.COMPLETE, grown(9))
+    assert sums() == [(1, 20, 8, "complete")]
+    assert row(again).spent_completion == 0, "else it would count again where the reply is continued"
+
+
+def test_what_a_dead_process_had_saved_is_counted_by_its_heir_alone() -> None:
+    frozen = claimed()
+    progress.save([(frozen, grown(4))])
+    let_holders_die()
+    progress.revive()
+    heir = chat_claims.claim("heir", 1)[0]
+    assert not progress.end(frozen, Status.COMPLETE, grown(9))
+    assert progress.end(heir, Status.COMPLETE, ReplyProgress("All", "", measured=Meter(heir.spent).read()))
+    assert sums() == [(1, 0, 4, "complete")]
+
+
+@pytest.mark.parametrize("how", ["stopped in line", "stopped by its reader", "given up", "refused"])
+def test_a_reply_that_ends_elsewhere_leaves_what_it_took(how: str) -> None:
+    work = claimed()
+    ends: dict[str, Callable[[], Any]] = {
+        "stopped in line": lambda: (
+            progress.put_back(work, grown(6), "one", failed=False),
+            replies.stop(work.conversation, work.message),
+        ),
+        "stopped by its reader": lambda: (
+            replies.stop(work.conversation, work.message),
+            progress.put_back(work, grown(6), "one", failed=False),
+        ),
+        "given up": lambda: (
+            Message.objects.filter(pk=work.message).update(revivals=progress.MOST_REVIVALS),
+            Message.objects.filter(pk=work.message).update(spent_completion=6),
+            let_holders_die(),
+            progress.revive(),
+        ),
+        "refused": lambda: progress.refuse(work, "It failed.", Measured(0, 6)),
+    }
+    ends[how]()
+    assert sums() == [(1, 0, 6, "stopped" if how.startswith("stopped") else "failed")]
+    assert row(work).spent_completion == 0
+
+
+def test_a_reply_whose_conversation_was_deleted_meanwhile_counts() -> None:
+    work = claimed()
+    Conversation.objects.all().delete()
+    assert not progress.end(work, Status.STOPPED, grown(6))
+    assert sums() == [(1, 0, 6, "stopped")]
+
+
+def test_a_person_who_is_deleted_leaves_figures() -> None:
+    work = claimed()
+    progress.end(work, Status.COMPLETE, grown(7))
+    User.objects.all().delete()
+    assert sums() == [(1, 0, 7, "complete")]
+
+
+# Calls
+
+
+def begun() -> tuple[int, int, Arrival]:
+    """A call that has its turn: its number, its lease, and how it came."""
+    person = User.objects.create(username="mara")
+    token = tokens.make(person, "it", ["chat"])[0]
+    arrival = Arrival(token.pk, person.pk, "chat/completions", timezone.now())
+    claims.beat(ONE)
+    (number,), turns = claims.admit(ONE, [arrival])
+    assert isinstance(number, int)
+    return number, turns[number].lease, arrival
+
+
+def let_process_die(settings: Any) -> None:
+    Process.objects.update(seen_at=timezone.now() - timedelta(seconds=2 * settings.HEARTBEAT_TTL))
+
+
+def test_calls_that_end_together_are_recorded_with_that() -> None:
+    number, lease, _ = begun()
+    claims.leave([Left(number, lease, usage=usage(measured=Measured(0, 3)))])
+    assert sums() == [], "it waits again"
+    claims.leave([Left(number, None, Outcome.DONE, usage=usage()), Left(0, None, Outcome.GONE)])
+    assert sums() == [(1, 10, 7, "complete")]
+
+
+def test_the_calls_of_a_dead_process_leave_what_was_saved_of_them(settings: Any) -> None:
+    number, _, arrival = begun()
+    claims.beat(ONE, [(number, Measured(0, 5))])
+    let_process_die(settings)
+    claims.bury({ONE})
+    claims.bury({ONE})
+    assert sums() == [(1, 0, 5, "failed")]
+    assert Usage.objects.get(at=None).token == arrival.token
+
+
+def test_a_call_that_ends_in_a_process_that_was_only_frozen_adds_the_rest(settings: Any) -> None:
+    number, lease, _ = begun()
+    claims.beat(ONE, [(number, Measured(0, 5))])
+    let_process_die(settings)
+    claims.bury({ONE})
+    claims.leave([Left(number, lease, Outcome.DONE, usage=usage(measured=Measured(10, 7)))])
+    assert sums() == [(1, 0, 5, "failed"), (1, 10, 2, "complete")]
+
+
+def test_a_call_that_waits_again_after_a_freeze_forgets_what_is_recorded(settings: Any) -> None:
+    number, _, arrival = begun()
+    claims.beat(ONE, [(number, Measured(0, 5))])
+    let_process_die(settings)
+    claims.bury({ONE})
+    assert claims.again(ONE, number, arrival)[1] == (0, 5)
+
+
+# Measuring
+
+
+def test_a_part_counts_what_is_said_of_it_else_its_events() -> None:
+    meter = Meter()
+    assert not meter.begun
+    meter.begin()
+    meter.heard(3)
+    assert (meter.read().prompt, meter.read().completion) == (0, 3)
+    meter.begin()
+    meter.heard(2)
+    meter.told(30, None)
+    assert (meter.read().prompt, meter.read().completion) == (30, 5)
+    meter.told(30, 4)
+    assert meter.read().completion == 7
+    meter.forget(0, 3)
+    assert (meter.read().prompt, meter.read().completion) == (30, 4)
+
+
+def test_the_time_to_the_first_token_is_that_of_the_first_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([100.0, 101.5, 109.0])
+    monkeypatch.setattr("models_admin.usage.meter.time.monotonic", lambda: next(clock))
+    meter = Meter()
+    meter.begin()
+    meter.heard(0)
+    meter.heard(1)
+    meter.begin()
+    meter.heard(1)
+    assert (read := meter.read()).first_seconds == 1.5
+    assert read.seconds == 9.0
