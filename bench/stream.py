@@ -107,10 +107,13 @@ class Bench:
         self.system, self.server, self.plan, self.rounds = system, server, plan, rounds
         self.people, self.run, self.profile = people, run, profile
 
-    def _fresh_web(self, name: str) -> None:
-        """A new web process, with what a first reply loads behind it."""
+    def _start_web(self, name: str) -> None:
         path = self.profile / f"{self.server}-{name}.txt" if self.profile else None
         self.system.start_web(self.server, profile=path.resolve() if path else None)
+
+    def _fresh_web(self, name: str) -> None:
+        """A new web process, with what a first reply loads behind it."""
+        self._start_web(name)
         measure(self.system, Case(4, 50, warms=True), self.people, 1, self.run)
 
     @contextmanager
@@ -191,8 +194,8 @@ class Bench:
         table([*heads, "of the last, from the probe's answer, ms"], [["after the switch", *cells]])
 
     def sockets(self) -> None:
-        """Memory."""
-        self.system.start_web(self.server)
+        """Memory, and what idle pages cost."""
+        self._start_web("sockets")
         count = self.plan.sockets
         addresses = stream_moments.addresses(self.people, count + 1)
         streams = min(200, count)

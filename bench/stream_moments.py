@@ -122,7 +122,8 @@ async def hold(system: System, addresses: list[tuple[str, str]], streams: int, *
     pages = await open_pages(address, addresses[1:])
     await asyncio.sleep(2.0)
     idle, before, since = system.web.memory(), system.web.cpu(), time.monotonic()
-    await asyncio.sleep(seconds)
+    with system.profiled():
+        await asyncio.sleep(seconds)
     spent = (system.web.cpu() - before) / (time.monotonic() - since)
     idle = max(idle, system.web.memory())
     streaming = await _stream(system, pages[:streams], seconds)

@@ -1,6 +1,6 @@
 """Which queued reply runs next, in which web process.
 
-Each web process has one Dispatcher. It claims replies when one is asked for here, when the gate opens, and once a second; it
+Each web process has one Dispatcher. It claims replies when one is asked for here, when the gate opens, and now and then; it
 keeps the leases of its replies alive, saves their growth, and takes over the replies of processes that have died.
 """
 
@@ -34,7 +34,9 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
 BATCH = 32  # replies claimed in one transaction
+IDLE_SECONDS = 2.0  # after which it is looked whether anything waits, where nothing did
 REVIVE_EVERY = 2  # ticks
+REPEAT_EVERY = 5  # ticks, for what is needed only where an event was lost
 
 
 class Dispatcher:
@@ -50,6 +52,7 @@ class Dispatcher:
         self._ends = ReplyEnds()
         self._ticks = 0
         self._strays: set[int] = set()
+        self._heard = False
 
     def start(self) -> None:
         """Begin, in the running loop; a second call does nothing."""
@@ -121,13 +124,16 @@ class Dispatcher:
     # Claiming -------------------------------------------------------------------------------------------------------
 
     async def _claim_for_ever(self) -> None:
+        pause = TICK_SECONDS
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), TICK_SECONDS)
+                await asyncio.wait_for(self._wake.wait(), pause)
             self._wake.clear()
+            pause = TICK_SECONDS
             try:
                 with self.claiming():
-                    await self._claim()
+                    if not await self._claim():
+                        pause = IDLE_SECONDS
             except gate.Closed:
                 pass
             except DatabaseError as error:
@@ -135,13 +141,15 @@ class Dispatcher:
             except Exception:  # whatever it was, later messages must be answered
                 log.exception("Replies could not be claimed: trying again")
 
-    async def _claim(self) -> None:
-        while not self._stopping and await db_threads.read(queue.waiting().exists):
+    async def _claim(self) -> bool:
+        """Claim what may start, where anything waits; return whether anything did."""
+        full = waits = await db_threads.read(queue.waiting().exists)
+        while full and not self._stopping:
             works = await db_threads.write(claims.claim, process.name(), BATCH)
             for work in works:
                 self.begin(work)
-            if len(works) < BATCH:
-                return
+            full = len(works) == BATCH
+        return waits
 
     def begin(self, work: ClaimedReply) -> None:
         """Generate a claimed reply."""
@@ -198,9 +206,11 @@ class Dispatcher:
         if self._ticks % REVIVE_EVERY == 0:
             await self._revive()
             await self._knock()
+        heard, self._heard = self._heard, hub.hears
+        if not (heard and self._heard) or self._ticks % REPEAT_EVERY == 0:
             await self._catch_up()
-        relayed = {live.work.conversation for live in self.lives.values()}
-        self.watch([each for each in rooms.here() if each not in relayed])
+            relayed = {live.work.conversation for live in self.lives.values()}
+            self.watch([each for each in rooms.here() if each not in relayed])
 
     async def _save(self, growing: list[LiveReply]) -> None:
         """Write how far these have grown. One whose row the database does not take ends; the others are saved without it."""
@@ -275,18 +285,15 @@ class Dispatcher:
             self.wake()
 
     def _hear_room(self, event: dict[str, Any]) -> None:
-        if event["origin"] != process.name():
-            rooms.hear(uuid.UUID(event["conversation"]), event["texts"])
+        rooms.hear(uuid.UUID(event["conversation"]), event["texts"])
 
     def watch(self, conversations: list[uuid.UUID], *, again: bool = False) -> None:
         """Tell other processes that pages here look at these; `again` asks for a whole snapshot once more."""
         if conversations:
             names = [str(each) for each in conversations]
-            events.send("watching", conversations=names, origin=process.name(), again=again)
+            events.send_to_others("watching", conversations=names, again=again)
 
     def _hear_watching(self, event: dict[str, Any]) -> None:
-        if event["origin"] == process.name():
-            return
         fresh = set(rooms.watch(event["conversations"]))
         asked = {uuid.UUID(each) for each in event["conversations"]} if event["again"] else fresh
         for live in self.lives.values():

@@ -11,12 +11,12 @@ import orjson
 from chat import wire
 from chat.models import Status
 from chat.page_schema import ChatEvent, Message
-from models_admin import db_threads, events, process
+from models_admin import db_threads, events
 from models_admin.live.hub import Socket
 
 WHOLE = '{"type":"message"'
 MOST_TOLD = 10_000
-WATCH_SECONDS = 3.0  # how long another process' word that it has watchers counts
+WATCH_SECONDS = 15.0  # how long another process' word that it has watchers counts
 
 
 class Rooms:
@@ -57,7 +57,7 @@ class Rooms:
 
     def tell_elsewhere(self, conversation: uuid.UUID, texts: list[str]) -> None:
         """Send JSON texts to the pages that are connected to other processes."""
-        events.send("room", conversation=str(conversation), texts=texts, origin=process.name())
+        events.send_to_others("room", conversation=str(conversation), texts=texts)
 
     async def show(self, conversation: uuid.UUID, messages: Iterable[int]) -> None:
         """Send whole messages, as the database has them, to all pages of the conversation.

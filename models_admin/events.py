@@ -1,10 +1,10 @@
 """Events between processes, through one channel of Redis.
 
-An event is a nudge: {"kind": KIND, …} as JSON. It goes to every web process. Each of these has one subscription, reads the
-database for the truth, and passes that on to its own sockets. So events cannot arrive in the wrong order, a lost one does no
-harm, and a page costs no subscription. Sending never waits and never fails: one thread of this process sends, and what
-Redis does not take within two seconds is dropped (each web process looks at the database every second anyway). A process
-that ends, such as a command, first sends what is still in its queue.
+An event is a nudge: {"kind": KIND, …} as JSON. It goes to every web process, or to all but the one that sends it. Each of
+these has one subscription, reads the database for the truth, and passes that on to its own sockets. So events cannot arrive
+in the wrong order, a lost one does no harm, and a page costs no subscription. Sending never waits and never fails: one
+thread of this process sends, and what Redis does not take within two seconds is dropped (each web process looks at the
+database every few seconds anyway). A process that ends, such as a command, first sends what is still in its queue.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from celery import current_app
 from django.conf import settings
 from redis.asyncio import Redis
 
-from models_admin import log_context
+from models_admin import log_context, process
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +44,15 @@ def _redis() -> Redis:
 async def listen() -> AsyncGenerator[dict[str, Any]]:
     """Subscribe, and yield each event. A `backend` event comes first, because one may have been missed.
 
-    Raises what redis-py raises when the connection is lost.
+    Events that this process sent to others are left out. Raises what redis-py raises when the connection is lost.
     """
+    own = orjson.dumps({"origin": process.name()})[1:]
     async with _redis() as server, server.pubsub(ignore_subscribe_messages=True) as subscription:
         await subscription.subscribe(CHANNEL)
         yield {"kind": "backend"}
         while True:
-            if (message := await subscription.get_message(timeout=LISTEN_SECONDS)) is not None:
+            message = await subscription.get_message(timeout=LISTEN_SECONDS)
+            if message is not None and not message["data"].endswith(own):
                 yield orjson.loads(message["data"])
 
 
@@ -135,6 +137,11 @@ def send(kind: str, **facts: Any) -> None:
         with _sender_lock:
             _sender = _sender or _Sender()
     _sender.put({"kind": kind, **facts})
+
+
+def send_to_others(kind: str, **facts: Any) -> None:
+    """Send an event to every other web process, as send() does. Its origin comes last: by that a process knows its own."""
+    send(kind, **facts, origin=process.name())
 
 
 def backend_changed() -> None:

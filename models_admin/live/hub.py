@@ -1,8 +1,9 @@
 """The hub of a web process: all its sockets, its one subscription to the events, and its one reader of the database.
 
-The database is read when an event says that something has changed, and once a second in any case, so that pages follow the
-truth even while Redis is down. One task reads, and sends what it has found before it reads again, so that sockets get
-everything in order. A change while it reads leads to one more reading: no other throttling is needed.
+The database is read when an event says that something has changed, and now and then in any case: once a second during a
+switch and while Redis is down, so that pages follow the truth even then. One task reads, and sends what it has found before
+it reads again, so that sockets get everything in order. A change while it reads leads to one more reading: no other
+throttling is needed.
 
 Pages are sent the `backend` snapshot (TabbyAPI and the switch under way), and events about requests for models: users get
 their own requests, staff a note that one has changed. Each event has the whole state, and replaces what a page had.
@@ -32,6 +33,7 @@ from models_admin.servers import known
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
+QUIET_SECONDS = 3.0  # where nothing is under way, and events are heard of all that begins
 RETRY_SECONDS = 0.5
 SESSION_SECONDS = 1.5
 # Requests that were written longer ago are known to all pages: they were sent, or the pages have come since.
@@ -68,6 +70,7 @@ class Hub:
 
     def __init__(self) -> None:
         self.sockets: set[Socket] = set()
+        self.hears = False  # Redis brings events; while it does not, whoever waits for one has to look
         self._snapshot: Backend | None = None
         self._public: Backend | None = None
         self._new: set[Socket] = set()  # they have not been sent their users' requests yet
@@ -152,8 +155,10 @@ class Hub:
             try:
                 async with contextlib.aclosing(events.listen()) as heard:
                     async for event in heard:
+                        self.hears = True
                         self._handle(event)
             except Exception as error:  # noqa: BLE001 (Redis may fail in any way; the database is looked at meanwhile)
+                self.hears = False
                 log.warning("Events cannot be heard (%s): trying again", error)
                 await asyncio.sleep(RETRY_SECONDS)
 
@@ -165,7 +170,7 @@ class Hub:
         """Read the state and send what has changed, for ever; after an error, try again."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), LOOK_SECONDS)
+                await asyncio.wait_for(self._changed.wait(), self._pause())
             self._changed.clear()
             try:
                 self._publish(await db_threads.read(snapshots.current, known.default()))
@@ -177,6 +182,11 @@ class Hub:
             except Exception:  # whatever it was, pages must go on getting events
                 log.exception("Pages could not be told: trying again")
                 await asyncio.sleep(RETRY_SECONDS)
+
+    def _pause(self) -> float:
+        """Return for how many seconds pages may go by what is known, if no event comes."""
+        quiet = self.hears and self._snapshot is not None and self._snapshot["switch"] is None
+        return QUIET_SECONDS if quiet else LOOK_SECONDS
 
     async def _end_invalid_sessions(self) -> None:
         """Close the sockets whose session is no longer valid, whichever process ended it; note who is staff."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
@@ -19,6 +20,7 @@ from django.utils.crypto import constant_time_compare
 from models_admin.downloads import batches
 
 AT_ONCE = 500  # keys in one query
+REMEMBERED = 2000  # users' hashes: all sockets are checked every other second
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,15 @@ def _auth_hashes(users: set[int]) -> tuple[dict[int, tuple[str, ...]], set[int]]
     staff: set[int] = set()
     for batch in batches(sorted(users), AT_ONCE):
         rows = get_user_model().objects.filter(pk__in=batch, is_active=True)
-        for user in rows.only("pk", "password", "is_staff"):
-            found[user.pk] = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
-            if user.is_staff:
-                staff.add(user.pk)
+        for pk, password, is_staff in rows.values_list("pk", "password", "is_staff"):
+            found[pk] = _hashes_of(password, settings.SECRET_KEY, tuple(settings.SECRET_KEY_FALLBACKS))
+            if is_staff:
+                staff.add(pk)
     return found, staff
+
+
+@lru_cache(REMEMBERED)
+def _hashes_of(password: str, key: str, fallbacks: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the hashes that sessions of a user with this password (as it is stored) may have, by these secret keys."""
+    user = get_user_model()(password=password)
+    return (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())

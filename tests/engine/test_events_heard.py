@@ -60,6 +60,27 @@ async def test_an_event_wakes_who_listens_and_a_lost_redis_does(
     assert len(waits) <= 5  # the subscription itself, the events, the end
 
 
+async def test_what_a_process_sends_to_others_is_heard_by_them_and_not_by_itself(
+    server: subprocess.Popen[bytes], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender = events._Sender()
+    monkeypatch.setattr(events, "_sender", sender)
+    async with contextlib.aclosing(events.listen()) as heard:
+        await anext(heard)
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr(events.process, "name", lambda: "another")
+            events.send_to_others("room", texts=["theirs"])
+        events.send_to_others("room", texts=["own"])
+        events.send("stop", message=1)
+        assert [await anext(heard) for _ in range(2)] == [
+            {"kind": "room", "texts": ["theirs"], "origin": "another"},
+            {"kind": "stop", "message": 1},
+        ]
+    sender.put(None)
+    sender.thread.join(30)
+    sender.loop.close()
+
+
 def test_who_looks_at_redis_every_other_second_keeps_the_connection(
     server: subprocess.Popen[bytes], settings: Any
 ) -> None:

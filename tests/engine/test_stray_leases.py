@@ -6,8 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.rivals import let_holders_die
 from support.servers import SERVER
 
+from chat import progress
 from chat.dispatch import Dispatcher
 from models_admin import db_threads, process
 from models_admin.models import Lease
@@ -20,6 +22,16 @@ def leases() -> set[int]:
 
 def held(subject: str) -> int:
     return Lease.objects.create(server=state_row.row(SERVER), holder=process.name(), subject=subject).pk
+
+
+@pytest.mark.django_db
+def test_the_lease_of_a_dead_process_goes_where_no_reply_belongs_to_it() -> None:
+    held("reply 1")
+    assert progress.revive() == []
+    assert len(leases()) == 1
+    let_holders_die()
+    assert progress.revive() == []
+    assert leases() == set()
 
 
 @pytest.mark.django_db(transaction=True)
