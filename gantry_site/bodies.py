@@ -16,6 +16,7 @@ from django.conf import settings
 from django.template.loader import render_to_string
 
 from gantry_site.middleware import HEADERS
+from gateway import cors
 from gateway.application import is_for
 from gateway.errors import Refused
 from models_admin import log_context
@@ -85,8 +86,11 @@ def _announced(headers: list[tuple[bytes, bytes]]) -> int:
     return int(length[:19]) if length.isdigit() else 0
 
 
-def too_large(path: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Return the headers and the body of a 413 for `path`: JSON for the APIs, else a page."""
+def too_large(path: str, origin: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Return the headers and the body of a 413 for `path`: JSON for the APIs, else a page.
+
+    `origin`: of the page that asks, if one does.
+    """
     if is_call(path):
         words = f"The body is too big: {settings.GATEWAY_MAX_BODY_MB:g} MiB is the most."
         kind, text = "application/json", Refused(413, "body_too_large", words).body.decode()
@@ -95,7 +99,7 @@ def too_large(path: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
     else:
         kind, text = "text/html; charset=utf-8", render_to_string("413.html")
     body = text.encode()
-    named = {"X-Request-ID": log_context.accepted_id("")} if is_call(path) else {}
+    named = {"X-Request-ID": log_context.accepted_id(""), **cors.headers(origin)} if is_call(path) else {}
     headers = {
         **HEADERS,
         **named,
@@ -111,7 +115,8 @@ def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
 
 
 async def _refuse(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    headers, body = too_large(scope["path"])
+    origin = next((value for name, value in scope["headers"] if name == b"origin"), b"")
+    headers, body = too_large(scope["path"], origin.decode("latin-1"))
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": True})
     try:

@@ -8,6 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
+from gateway import cors
+
 
 @register()
 def proxies_and_sign_ins(app_configs: Any, **_: Any) -> list[CheckMessage]:
@@ -26,6 +28,17 @@ def proxies_and_sign_ins(app_configs: Any, **_: Any) -> list[CheckMessage]:
             hint = "Nobody could sign in, or everybody could try without end."
             found.append(Error(f"{name} must be at least 1", hint=hint, id="gantry.E011"))
     return found
+
+
+@register()
+def pages_that_may_call(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    """Report what is no origin (gantry.E012): no browser would ever send it."""
+    hint = "Give each as scheme://host or scheme://host:port, in small letters, without a path. “*” is not possible."
+    return [
+        Error(f"GATEWAY_CORS_ORIGINS: {word!r} is no origin", hint=hint, id="gantry.E012")
+        for word in settings.GATEWAY_CORS_ORIGINS
+        if not cors.ORIGIN.fullmatch(word)
+    ]
 
 
 @register(Tags.security, deploy=True)

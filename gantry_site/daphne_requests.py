@@ -119,7 +119,8 @@ class BoundedRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
 
         self._refused = True
         self.requestHeaders.removeHeader(b"expect")
-        headers, body = too_large(self._announced_path())
+        origin: bytes = self.requestHeaders.getRawHeaders(b"origin", [b""])[0]
+        headers, body = too_large(self._announced_path(), origin.decode("latin-1"))
         lines = [b"%s: %s\r\n" % each for each in headers]
         channel = self.channel
         channel.transport.write(b"".join([b"HTTP/1.1 413 Content Too Large\r\n", *lines, b"\r\n", body]))

@@ -98,6 +98,7 @@ GATEWAY_WAIT_SECONDS = env.float("GATEWAY_WAIT_SECONDS", default=600.0)
 GATEWAY_QUIET_SECONDS = env.float("GATEWAY_QUIET_SECONDS", default=50.0)
 GATEWAY_PLAIN_TIMEOUT = env.float("GATEWAY_PLAIN_TIMEOUT", default=1800.0)
 GATEWAY_READER_SECONDS = env.float("GATEWAY_READER_SECONDS", default=60.0)
+GATEWAY_CORS_ORIGINS = env.list("GATEWAY_CORS_ORIGINS", default=[])
 
 # Database -------------------------------------------------------------------------------------------------------
 

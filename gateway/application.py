@@ -13,7 +13,7 @@ from typing import Any
 from django.db import DatabaseError
 from django.utils import timezone
 
-from gateway import aliases, asked, models_list
+from gateway import aliases, asked, cors, models_list
 from gateway.answer import Answer, Send, Slow
 from gateway.asked import CHAT, EMBEDDINGS, TEXT, Asked
 from gateway.calls import LiveCall
@@ -51,7 +51,9 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
     request = Request(scope, path, receive)
     with log_context.request(request.headers.get("x-request-id", "")) as name:
         begun = time.monotonic()
-        headers = {**HEADERS, "connection": "close"} if dispatcher.closing else HEADERS
+        headers = {**HEADERS, **cors.headers(request.headers.get("origin", ""))}
+        if dispatcher.closing:
+            headers["connection"] = "close"
         answer = Answer(send, name, headers)
         try:
             await _answered(request, answer)
@@ -97,6 +99,9 @@ async def _refuse(request: Request, answer: Answer, error: Refused) -> None:
 
 
 async def _route(request: Request, answer: Answer) -> None:
+    if may := cors.preflight(request.method, request.headers):
+        await answer.whole(200, b"", may)
+        return
     token = await request.token()
     path = request.path
     endpoint = "models" if path.startswith("models/") else path

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect
+from support.api_calls import Caller, words
 from support.nginx import HOST, UPGRADE, nginx
 from support.people import Person
 from support.system import PASSWORD, QUICK, manage
 from support.tabby import ADMIN_KEY, Tabby, running
 from system.running import Gantry
 from windows import MODELS, Windows, say, status_is
+
+CALL = """
+async ([url, token, body]) => {
+  const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+  try {
+    const answer = await fetch(url, { method: "POST", headers, body: JSON.stringify(body) });
+    await answer.text();
+    return [answer.status, Boolean(answer.headers.get("x-request-id"))];
+  } catch {
+    return [0, false];
+  }
+}
+"""
 
 
 @contextmanager
@@ -68,8 +84,25 @@ class TestAProxyWithoutUpgrade:
                 expect(banner).to_contain_text("proxy_set_header Host $http_host")
 
 
+class _EmptyPage(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gantry]:
+def pages() -> Iterator[str]:
+    """Another site, whose pages may call."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _EmptyPage) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://localhost:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, pages: str) -> Iterator[Gantry]:
     """A Gantry that has a folder of its host, with a sandbox of its own."""
     with running(tmp_path_factory.mktemp("tabby")) as (sandbox, _):
         settings = {
@@ -78,7 +111,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gantry]:
             "GANTRY_ADMIN_PASSWORD": PASSWORD,
         }
         data = tmp_path_factory.mktemp("data")
-        with Gantry(data, FORCE_SCRIPT_NAME="/gantry/", **settings, **QUICK) as process:
+        own = {"FORCE_SCRIPT_NAME": "/gantry/", "GATEWAY_CORS_ORIGINS": pages}
+        with Gantry(data, **own, **settings, **QUICK) as process:
             assert process.url == f"http://localhost:{process.port}/gantry"
             yield process
             process.end()
@@ -140,6 +174,28 @@ class TestAFolderOfAHost:
         assert admin.switch("alpha-7B").status_code == 200
         big = requests.post(f"{folder.url}/api/conversations", b"x" * 2_000_000, timeout=10)
         assert (big.status_code, big.json()) == (413, {"detail": "The body is too big."})
+
+    def test_programs_and_pages_of_other_sites_call(self, browser: Browser, url: str, pages: str) -> None:
+        admin = Person(url, "admin", PASSWORD)
+        caller = Caller(url, admin.token("chat"))
+        with admin.watch() as page:
+            page.until(lambda each: each.backend["model"] == "alpha-7B", "a model")
+        with caller.client() as client:
+            assert [each.id for each in client.models.list().data] == ["alpha-7B"]
+        with caller.stream("[[tokens=5]]") as wire:
+            assert wire.rest() == words(1, 5)
+        assert _called(browser, pages, caller) == (200, True)
+        assert _called(browser, pages.replace("localhost", "127.0.0.1"), caller) == (0, False)
+
+
+def _called(browser: Browser, site: str, caller: Caller) -> tuple[int, bool]:
+    """What a page of this site is shown of an answer: its status (0: nothing), and whether its id."""
+    page = browser.new_page()
+    page.goto(f"{site}/")
+    body = {"messages": [{"role": "user", "content": "[[tokens=1]]"}]}
+    status, named = page.evaluate(CALL, [f"{caller.url}/v1/chat/completions", caller.token, body])
+    page.close()
+    return status, named
 
 
 def _strays(page: Page, url: str) -> list[str]:

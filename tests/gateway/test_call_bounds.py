@@ -3,29 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 import requests
 from support.api_calls import Caller, said
-from support.system import web_process
-from system.running import Gantry
 
 CHATS = "chat/completions"
-
-
-@pytest.fixture(params=["daphne", "uvicorn"], scope="module")
-def web(request: pytest.FixtureRequest, gantry: Gantry) -> Iterator[str]:
-    """One more web process of the running Gantry."""
-    with web_process(gantry, request.param, GATEWAY_MAX_BODY_MB="3") as (process, url):
-        yield url
-        process.end()
-
-
-@pytest.fixture
-def third(caller: Caller, web: str) -> Caller:
-    """The program, at that process."""
-    return Caller(web, caller.token)
 
 
 def _raw(caller: Caller, data: bytes, path: str = CHATS, **headers: str) -> requests.Response:

@@ -4,33 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-import pytest
 from paths.test_metrics import scrape, value
 from support.api_calls import Caller, said
 from support.people import Person
-from support.system import web_process
 from support.tabby import Tabby, until
-from system.running import Gantry
 
 CHATS = "/v1/chat/completions"
-
-
-@pytest.fixture(params=["daphne", "uvicorn"], scope="module")
-def web(request: pytest.FixtureRequest, gantry: Gantry) -> Iterator[str]:
-    """One more web process of the running Gantry."""
-    with web_process(gantry, request.param) as (process, url):
-        yield url
-        process.end()
-
-
-@pytest.fixture
-def third(caller: Caller, web: str) -> Caller:
-    """The program, at that process."""
-    return Caller(web, caller.token)
 
 
 def _replying(admin: Person) -> int:

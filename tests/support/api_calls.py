@@ -10,6 +10,7 @@ from typing import Any
 import requests
 from openai import OpenAI
 
+PAGES = "https://chat.example.org"  # whose pages may call from within a browser
 WORDS = 200  # of a reply that a test looks at word by word
 
 

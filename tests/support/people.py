@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
@@ -59,7 +60,7 @@ class Person:
         """Make an API token in the admin site, and take it from the page that shows it."""
         led = self.post_form("/admin/models_admin/token/add/", name=name, scopes=scopes, **fields)
         assert led.status_code == 302, led.text[:2000]
-        page = self.get(led.headers["Location"])
+        page = self.get(led.headers["Location"].removeprefix(urlsplit(self.url).path))
         found = re.search(r'id="token"[^>]* value="([^"]+)"', page.text)
         assert found, page.text[:2000]
         return found[1]

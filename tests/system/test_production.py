@@ -72,8 +72,13 @@ def test_the_deployment_check_finds_nothing(tmp_path: Path) -> None:
             {"security.W018", "security.W009", "gantry.W011"},
         ),
         (
-            {"HTTPS": "false", "GANTRY_TRUSTED_PROXIES": "proxy", "SIGN_IN_ATTEMPTS": "0"},
-            {"security.W012", "gantry.E010", "gantry.E011"},
+            {
+                "HTTPS": "false",
+                "GANTRY_TRUSTED_PROXIES": "proxy",
+                "SIGN_IN_ATTEMPTS": "0",
+                "GATEWAY_CORS_ORIGINS": "*",
+            },
+            {"security.W012", "gantry.E010", "gantry.E011", "gantry.E012"},
         ),
     ],
     ids=["warnings", "errors"],
