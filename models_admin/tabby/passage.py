@@ -42,7 +42,8 @@ class Passed:
     @property
     def usage(self) -> tuple[int | None, int | None] | None:
         """What the last event that has a usage says: tokens of prompt and completion. None: there is no such event."""
-        told = [event for _, event in self.events if isinstance(event.get("usage"), dict)]
+        decoded = (event for _, event in self.events if isinstance(event, dict))
+        told = [event for event in decoded if isinstance(event.get("usage"), dict)]
         return tokens_of(told[-1]) if told else None
 
 
