@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from models_admin.admin import history_pages, request_pages, rule_pages, size_guide, token_pages
+from models_admin.admin import alias_pages, history_pages, request_pages, rule_pages, size_guide, token_pages
 from models_admin.admin.columns import Column, Columns
 from models_admin.admin.models_page import ModelPages
 from models_admin.admin.option_fields import OptionFields, offered
@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 else:  # at run time it takes no parameter
     Form = forms.ModelForm
 
-__all__ = ["history_pages", "request_pages", "rule_pages", "token_pages"]  # which register themselves
+__all__ = [
+    "alias_pages",
+    "history_pages",
+    "request_pages",
+    "rule_pages",
+    "token_pages",
+]  # which register themselves
 
 admin.site.site_header = "Gantry"
 admin.site.site_title = "Gantry"

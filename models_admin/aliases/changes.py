@@ -18,6 +18,7 @@ from models_admin import events
 from models_admin.aliases import sampling
 from models_admin.aliases.book import book
 from models_admin.models import Alias, AliasChange, AliasEvent, TabbyModel
+from models_admin.tabby.wire import usable_name
 from models_admin.visible import printable
 
 NAME = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -53,7 +54,7 @@ class Wanted:
 
 def find(name: str) -> Alias:
     """Return the alias of that name, whose case does not matter. Raises UnknownAlias."""
-    row = Alias.objects.filter(name__iexact=name).first()
+    row = Alias.objects.filter(name__iexact=name).first() if NAME.fullmatch(name) else None
     if row is None:
         raise UnknownAlias(f"There is no alias “{printable(name)}”.")
     return row
@@ -123,10 +124,10 @@ def check_successor(row: Alias, successor: str) -> None:
         return
     if successor.lower() == row.name.lower():
         raise AliasRefused("An alias cannot be its own successor.", "successor")
-    other = Alias.objects.filter(name__iexact=successor).first()
+    other = Alias.objects.filter(name__iexact=successor).first() if NAME.fullmatch(successor) else None
     if other is not None and other.retired_at is not None:
         raise AliasRefused(f"The alias “{other}” is retired, too.", "successor")
-    if other is None and not TabbyModel.objects.filter(name=successor, vanished_at=None).exists():
+    if other is None and not _in_catalog(successor):
         raise AliasRefused(f"There is no alias and no model “{printable(successor)}”.", "successor")
 
 
@@ -152,11 +153,15 @@ def _write(row: Alias, wanted: Wanted) -> None:
 
 
 def _check_model(name: str) -> None:
-    if name and not TabbyModel.objects.filter(name=name, vanished_at=None).exists():
+    if name and not _in_catalog(name):
         words = (
             f"There is no model “{printable(name)}” in the catalog. Leave it empty for whatever is loaded."
         )
         raise AliasRefused(words, "model")
+
+
+def _in_catalog(name: str) -> bool:
+    return usable_name(name) and TabbyModel.objects.filter(name=name, vanished_at=None).exists()
 
 
 def _prompt(text: str) -> str:

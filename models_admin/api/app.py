@@ -12,6 +12,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from ninja.errors import ValidationError
 
+from models_admin.api.alias_routes import router as aliases
 from models_admin.api.auth import signed_in
 from models_admin.api.base import Api, server_error
 from models_admin.api.model_routes import router as models
@@ -20,7 +21,7 @@ from models_admin.tabby.errors import sentence
 
 ABOUT = """\
 Gantry stands in front of a TabbyAPI server, which runs one model at a time, and changes that model while people go on \
-chatting. This API shows models and switches, and makes them.
+chatting. This API shows models, switches and aliases of models, and makes them.
 
 Every error is `{"detail": "…"}`, a sentence for people. Send the cookie `session_id` of a session that is signed in, \
 or, where an operation names it, a token as `Authorization: Bearer …`. Conversations belong to people: they take no tokens.
@@ -29,6 +30,7 @@ or, where an operation names it, a token as `Authorization: Bearer …`. Convers
 api = Api(title="Gantry", version="1", description=ABOUT, docs_url=None, auth=signed_in)
 api.add_router("", models, tags=["models"])
 api.add_router("", switches, tags=["switches"])
+api.add_router("", aliases, tags=["aliases"])
 
 
 @api.exception_handler(ValidationError)

@@ -28,7 +28,7 @@ class Scope(models.TextChoices):
     """What a token may be used for, within what its user may do."""
 
     READ = "read", "Read: models, what is loaded, switches"
-    SWITCH = "switch", "Switch: switch, unload, cancel, refresh"
+    SWITCH = "switch", "Switch: switch, unload, cancel, refresh; aliases of models"
     CHAT = "chat", "Chat: the OpenAI-compatible API under /v1"
 
 

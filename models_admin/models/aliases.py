@@ -35,6 +35,10 @@ class Alias(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def answers(self, loaded: str) -> bool:
+        """Whether a call would be answered while this model is loaded ('': none is)."""
+        return self.retired_at is None and bool(loaded) and self.model in ("", loaded)
+
 
 class AliasEvent(models.TextChoices):
     """What was done with an alias: `before` and `after` are models, for a retired one `after` is its successor."""
