@@ -1,4 +1,4 @@
-# Everything is installed into .venv (and node_modules, for `lint`), never elsewhere. A stamp says what it holds: an install that
+# Everything is installed into .venv (and node_modules, for `lint` and `test`), never elsewhere. A stamp says what it holds: an install that
 # was broken off is tried again by the next `make`, and one that fails (a registry may be away for a moment), three times.
 BIN := .venv/bin
 SHELL := /bin/bash
@@ -16,7 +16,7 @@ run: .venv/.run ## Start everything: the settings are in .env.example; Ctrl-C en
 
 # Between two tests nothing tidies up: an index that is made over rows whose texts have just been cleared away fails (“missing
 # chunk number 0 for toast value”), and what tests of plans need they ask for themselves (ANALYZE).
-test: .venv/.dev ## Run all tests; DB=postgres: those of a database, on a private PostgreSQL; ARGS="…": for pytest; JOBS=2: at a time
+test: .venv/.dev node_modules/.done ## Run all tests; DB=postgres: those of a database, on a private PostgreSQL; ARGS="…": for pytest; JOBS=2: at a time
 	$(if $(filter postgres,$(DB)),POSTGRES_OPTIONS="-c autovacuum=off" bin/with-postgres) $(BIN)/python -m pytest -n $(or $(JOBS),2) --durations=10 \
 	  $(if $(filter postgres,$(DB)),-m database) $(ARGS)
 
@@ -90,7 +90,7 @@ clean: ## Remove .venv and caches; the data in var/ stays
 	$(call install,requirements-dev.txt)
 	@touch .venv/.run $@
 
-# What checks the pages' scripts; Gantry itself runs without it, and without Node.
+# What checks the pages' scripts, and a client for the tests; Gantry itself runs without it, and without Node.
 node_modules/.done: package.json package-lock.json
 	@command -v npm >/dev/null || { echo 'The scripts of the pages are checked by programs for Node: apt-get install npm'; exit 1; }
 	@echo 'installing package-lock.json'; for try in 1 2 3; do \
