@@ -16,7 +16,7 @@ run: .venv/.run ## Start everything: the settings are in .env.example; Ctrl-C en
 
 # Between two tests nothing tidies up: an index that is made over rows whose texts have just been cleared away fails (“missing
 # chunk number 0 for toast value”), and what tests of plans need they ask for themselves (ANALYZE).
-test: .venv/.dev node_modules/.done ## Run all tests; DB=postgres: those of a database, on a private PostgreSQL; ARGS="…": for pytest; JOBS=2: at a time
+test: .venv/.dev $(if $(shell command -v npm),node_modules/.done) ## Run all tests; DB=postgres: those of a database, on a private PostgreSQL; ARGS="…": for pytest; JOBS=2: at a time
 	$(if $(filter postgres,$(DB)),POSTGRES_OPTIONS="-c autovacuum=off" bin/with-postgres) $(BIN)/python -m pytest -n $(or $(JOBS),2) --durations=10 \
 	  $(if $(filter postgres,$(DB)),-m database) $(ARGS)
 

@@ -19,6 +19,7 @@ from support.api_calls import Caller, said, words
 from support.people import Person
 from support.tabby import Tabby, until
 
+ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("openai_client.mjs")
 TOOLS = {"name": "tools-8B", "modules": 5, "seconds_per_module": 0.01, "tool_format": True}
 
@@ -29,9 +30,9 @@ def node(
 ) -> Iterator[Iterator[Any]]:
     """A program under Node that asks for a chat; what it tells, as it comes."""
     program = shutil.which("node")
-    if program is None:
+    if program is None or not (ROOT / "node_modules" / "openai").exists():
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
-            "no node here: apt-get install nodejs"
+            "no node or npm here: apt-get install nodejs npm"
         )
     asked = json.dumps({"model": "", "messages": said(text), **more})
     argv = [program, str(SCRIPT), f"{caller.url}/v1", asked, json.dumps(headers or {})]
