@@ -13,17 +13,17 @@ from typing import Any
 from django.db import DatabaseError
 from django.utils import timezone
 
-from gateway import aliases, asked, cors, models_list
+from gateway import aliases, asked, cors, limits, models_list, people
 from gateway.answer import Answer, Send, Slow
 from gateway.asked import CHAT, EMBEDDINGS, TEXT, Asked
 from gateway.calls import LiveCall
-from gateway.claims import Arrival
 from gateway.dispatch import dispatcher
 from gateway.errors import OURS, Refused, of_tabby, unavailable
+from gateway.limits import Arrival
 from gateway.models import Outcome
 from gateway.relay import Relay
 from gateway.request import Gone, Receive, Request
-from models_admin import log_context
+from models_admin import db_threads, log_context
 from models_admin.live.hub import hub
 from models_admin.models import Token
 from models_admin.tabby.errors import Busy, NotLoaded, TabbyError
@@ -138,8 +138,10 @@ async def _call(request: Request, answer: Answer, token: Token, what: Asked) -> 
     """Answer a call, until its caller goes: whatever it is at then ends at once."""
     patience = request.patience
     aside = what.endpoint == EMBEDDINGS
-    arrival = Arrival(token.pk, token.user_id, what.endpoint, timezone.now(), aside)
-    work = asyncio.create_task(_carry_out(arrival, what, answer, patience))
+    person, stranger = await _caller(request, token)
+    own = limits.of_token(token)
+    arrival = Arrival(token.pk, person, what.endpoint, timezone.now(), aside, own, spoken_for=stranger)
+    work = asyncio.create_task(_carry_out(arrival, what, answer, patience, token.user_id))
     gone = asyncio.create_task(request.gone())
     try:
         await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
@@ -152,14 +154,24 @@ async def _call(request: Request, answer: Answer, token: Token, what: Asked) -> 
     await work
 
 
-async def _carry_out(arrival: Arrival, what: Asked, answer: Answer, patience: float) -> None:
+async def _caller(request: Request, token: Token) -> tuple[int, str]:
+    """Return whose call it is: a user's id, and the name of somebody without an account for whom it is made."""
+    said = people.said(request.headers)
+    if not (token.speaks_for_others and said):
+        return token.user_id, ""
+    person = await db_threads.read(people.find, said)
+    return (token.user_id, said.shown) if person is None else (person, "")
+
+
+async def _carry_out(arrival: Arrival, what: Asked, answer: Answer, patience: float, user: int) -> None:
+    """Answer a call; `user`, whose token it has, may need rights to what is asked for."""
     call = await dispatcher.enter(arrival)
     outcome = Outcome.GONE
     try:
         if arrival.aside:
             await _embed(what, call, answer)
         else:
-            what = await aliases.applied(what, arrival.person)
+            what = await aliases.applied(what, user)
             await Relay(what, call, answer, dispatcher, patience).run()
         outcome = Outcome.DONE
     except Refused as error:

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from gateway.claims import Arrival, Left, Over, Turn
+from gateway.claims import Left, Turn
+from gateway.limits import Arrival, Over
 from gateway.models import Outcome
 from models_admin.models import UsageOutcome
 from models_admin.usage.meter import Meter
@@ -98,7 +99,8 @@ class LiveCall:
         if not self.meter.begun:
             return None
         by, ending = self.arrival, ENDINGS.get(outcome, UsageOutcome.FAILED)
-        return ReplyUsage(by.person, by.token, self.model, by.endpoint, ending, self.meter.read())
+        person, took = 0 if by.spoken_for else by.person, self.meter.read()
+        return ReplyUsage(person, by.token, self.model, by.endpoint, ending, took, name=by.spoken_for)
 
 
 class Roster:

@@ -5,16 +5,16 @@ Each function is one transaction, for all calls of a process that come or go at 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count, Q
 from django.utils import timezone
 
+from gateway import limits
+from gateway.limits import Arrival, Over
 from gateway.line import KIND
 from gateway.models import OPEN, Call, Outcome, Process, State
 from models_admin import process
@@ -24,27 +24,7 @@ from models_admin.switching import admission, gate
 from models_admin.usage.meter import Measured
 from models_admin.usage.recording import ReplyUsage, record
 
-MINUTE = timedelta(minutes=1)
 KEPT = timedelta(hours=1)  # for which ended calls are kept; the limit by the minute counts them
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A call that comes. `aside`: it needs no place in the line."""
-
-    token: int
-    person: int
-    endpoint: str
-    since: datetime
-    aside: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Over:
-    """Over a limit of its token; `seconds` until it ends, None where that is not known."""
-
-    words: str
-    seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,49 +75,23 @@ def admit(holder: str, arrivals: Sequence[Arrival]) -> tuple[list[int | Over], d
 
 def _enter(holder: str, arrivals: Sequence[Arrival]) -> list[int | Over]:
     now = timezone.now()
-    recently = Q(created_at__gt=now - MINUTE)
-    counted = (
-        Call.objects.filter(recently | Q(state__in=OPEN), token__in={each.token for each in arrivals})
-        .values_list("token")
-        .annotate(recent=Count("id", filter=recently), open=Count("id", filter=Q(state__in=OPEN)))
-    )
-    counts = defaultdict(lambda: [0, 0], {token: [recent, opened] for token, recent, opened in counted})
-    results: list[int | Over] = []
-    rows: list[Call] = []
-    for each in arrivals:
-        recent, opened = counts[each.token]
-        if opened >= settings.GATEWAY_CALLS_PER_TOKEN:
-            results.append(Over(f"it has {opened} open calls, as many as it may have at once", None))
-        elif recent >= settings.GATEWAY_REQUESTS_PER_MINUTE:
-            with_it = sum(row.token_id == each.token for row in rows)
-            results.append(_over_the_minute(each.token, recent, with_it, now))
-        else:
-            counts[each.token] = [recent + 1, opened + 1]
-            results.append(-1)
-            rows.append(_row(holder, each, now))
-    made = iter(Call.objects.bulk_create(rows))
-    return [next(made).pk if each == -1 else each for each in results]
+    over = limits.check(arrivals, now)
+    taken = zip(arrivals, over, strict=True)
+    made = iter(Call.objects.bulk_create([_row(holder, each, now) for each, why in taken if why is None]))
+    return [next(made).pk if why is None else why for why in over]
 
 
 def _row(holder: str, arrival: Arrival, now: datetime) -> Call:
     return Call(
         person_id=arrival.person,
         token_id=arrival.token,
+        spoken_for=arrival.spoken_for,
         endpoint=arrival.endpoint,
         state=State.ASIDE if arrival.aside else State.WAITING,
         holder=holder,
         created_at=arrival.since,
         queued_at=now,
     )
-
-
-def _over_the_minute(token: int, recent: int, with_it: int, now: datetime) -> Over:
-    """Return when the limit is over: so many calls are a minute old by then. Those `with_it` are not written yet."""
-    over = max(1, settings.GATEWAY_REQUESTS_PER_MINUTE - with_it)
-    oldest = Call.objects.filter(token=token, created_at__gt=now - MINUTE).order_by("-created_at")
-    counted = list(oldest.values_list("created_at", flat=True)[over - 1 : over])
-    seconds = (counted[0] + MINUTE - now).total_seconds() if counted else MINUTE.total_seconds()
-    return Over(f"it has made {recent} requests within a minute, as many as it may", seconds)
 
 
 def leave(gone: Iterable[Left]) -> None:
@@ -194,7 +148,7 @@ def again(holder: str, call: int, arrival: Arrival) -> tuple[int, tuple[int, int
 
 
 def _facts(row: Call) -> dict[str, object]:
-    names = ("person_id", "token_id", "endpoint", "state", "holder", "created_at", "queued_at")
+    names = ("person_id", "token_id", "spoken_for", "endpoint", "state", "holder", "created_at", "queued_at")
     return {name: getattr(row, name) for name in names}
 
 
@@ -251,8 +205,10 @@ def bury(holders: Iterable[str]) -> int:
 
 def _usage_of(call: Call) -> ReplyUsage:
     measured = Measured(call.spent_prompt, call.spent_completion)
-    outcome = UsageOutcome.FAILED
-    return ReplyUsage(call.person_id, call.token_id, call.model, call.endpoint, outcome, measured)
+    person, outcome = 0 if call.spoken_for else call.person_id, UsageOutcome.FAILED
+    return ReplyUsage(
+        person, call.token_id, call.model, call.endpoint, outcome, measured, name=call.spoken_for
+    )
 
 
 def forget() -> None:

@@ -16,9 +16,10 @@ from django.db import DatabaseError
 
 from gateway import claims
 from gateway.calls import LiveCall, Roster
-from gateway.claims import Arrival, Left, Over
+from gateway.claims import Left
 from gateway.errors import LIMITED, Refused, unavailable
 from gateway.keeper import Keeper
+from gateway.limits import Arrival, Over
 from gateway.models import Outcome
 from gateway.retries import Retries
 from models_admin import db_threads, process
@@ -111,8 +112,7 @@ class Dispatcher:
             raise Refused(
                 429,
                 "rate_limit_exceeded",
-                f"This token is at its limit: {number.words}. Try again "
-                + (f"in {number.seconds:.0f} s." if number.seconds else "when one of them has ended."),
+                f"{number.words}. Try again {number.when}.",
                 kind=LIMITED,
                 retry_after=number.seconds or 1,
             )

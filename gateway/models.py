@@ -36,6 +36,9 @@ class Call(models.Model):
     """One request for something to be generated."""
 
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    spoken_for = models.CharField(
+        max_length=100, blank=True
+    )  # somebody without an account, whom the token speaks for
     token = models.ForeignKey(Token, on_delete=models.CASCADE, related_name="+", db_index=False)
     endpoint = models.CharField(max_length=32)
     state = models.CharField(max_length=8, choices=State)
@@ -56,6 +59,7 @@ class Call(models.Model):
         indexes = [
             models.Index(fields=["state", "id"], name="gateway_by_state"),
             models.Index(fields=["token", "created_at"], name="gateway_by_token"),
+            models.Index(fields=["person", "created_at"], name="gateway_by_person"),
             models.Index(fields=["ended_at"], condition=Q(ended_at__isnull=False), name="gateway_ended"),
         ]
         default_permissions = ()

@@ -53,6 +53,16 @@ def may_manage_aliases(user: User) -> bool:
     return has_any(user, "manage")
 
 
+def may_set_limits(user: User) -> bool:
+    """Whether the user may set what a token may take, and for whom it may speak: nobody widens his own."""
+    return bool(getattr(user, "is_superuser", False) and getattr(user, "is_active", False))
+
+
+def may_see_usage(user: User) -> bool:
+    """Whether the user sees what everybody's replies took."""
+    return has_any(user, "manage")
+
+
 def may_request_models(user: User) -> bool:
     """Whether the user may ask others for a model: whoever may switch has nobody to ask."""
     return not may_switch(user)

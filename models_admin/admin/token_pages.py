@@ -25,6 +25,7 @@ from models_admin.admin.columns import moment
 from models_admin.admin.list_pages import ListPages
 from models_admin.api import tokens
 from models_admin.models import Token
+from models_admin.permissions import may_set_limits
 from models_admin.visible import visible
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ else:  # which takes no parameter at run time
 
 
 MADE = "admin:models_admin_token_made"
+LIMITS = ("calls_at_once", "requests_per_minute", "tokens_per_day", "speaks_for_others")
+SHOWN = ("name", "state", "user", "may", "made", "expires", "used", "revoked")
 NEW = "new_token"  # the cookie
 
 
@@ -66,9 +69,27 @@ class TokenForm(Form):
         return expires
 
 
+class LimitsForm(Form):
+    """What a token may take, and for whom it speaks."""
+
+    class Meta:
+        model = Token
+        fields = LIMITS
+        help_texts = {
+            "calls_at_once": "Under /v1. Empty: as the settings say. 0: no limit.",
+            "requests_per_minute": "In the same way.",
+            "tokens_per_day": "Of prompts and answers, in the same way.",
+            "speaks_for_others": "A program that serves many people, such as Open WebUI, names the one for whom it calls: "
+            "usage, limits of a user and the place in line are then that person's. Only for programs that you trust.",
+        }
+
+
 @admin.register(Token)
 class TokenAdmin(ListPages[Token]):
-    """Tokens are made, shown and revoked, never changed. A revoked one is kept, to know what was used when."""
+    """Tokens are made, shown and revoked; of one that is there only its limits are changed, by a superuser.
+
+    A revoked one is kept, to know what was used when.
+    """
 
     form = TokenForm
     listed_as = "API tokens"
@@ -89,7 +110,18 @@ class TokenAdmin(ListPages[Token]):
     def get_fields(self, request: HttpRequest, obj: Token | None = None) -> tuple[str, ...]:
         if obj is None:
             return ("name", "scopes", "expires_at")
-        return ("name", "state", "user", "may", "made", "expires", "used", "revoked")
+        return (*SHOWN, *LIMITS) if tokens.Scope.CHAT in obj.scopes else SHOWN
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Token | None = None) -> tuple[str, ...]:
+        return () if obj is None else SHOWN
+
+    def get_form(
+        self, request: HttpRequest, obj: Token | None = None, change: bool = False, **kwargs: Any
+    ) -> type[Form]:
+        """Return the form of a new token, or that of a token's limits."""
+        return super().get_form(
+            request, obj, change, **(kwargs if obj is None else {**kwargs, "form": LimitsForm})
+        )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Token]:
         rows = super().get_queryset(request)
@@ -106,7 +138,8 @@ class TokenAdmin(ListPages[Token]):
         return self.admin_site.has_permission(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Token | None = None) -> bool:
-        return False
+        limited = obj is not None and obj.revoked_at is None and tokens.Scope.CHAT in obj.scopes
+        return limited and may_set_limits(request.user) and self.has_view_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Token | None = None) -> bool:
         return False
@@ -126,8 +159,11 @@ class TokenAdmin(ListPages[Token]):
         return [*own, *super().get_urls()]
 
     def save_model(self, request: HttpRequest, obj: Token, form: Form, change: bool) -> None:
-        """Make the token, for the user who asks; leave it for response_add() in the request."""
+        """Make the token, for the user who asks; leave it for response_add() in the request. Or change its limits."""
         given = form.cleaned_data
+        if change:
+            tokens.limit(obj.pk, given)
+            return
         if request.user.pk is None:
             raise PermissionDenied
         row, token = tokens.make(request.user, given["name"], given["scopes"], given["expires_at"])

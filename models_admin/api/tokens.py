@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
@@ -89,6 +90,11 @@ def _write_use(row: Token) -> None:
     if row.last_used is None or row.last_used <= now - USE_WRITTEN_EVERY:
         outdated = Q(last_used=None) | Q(last_used__lte=now - USE_WRITTEN_EVERY)
         Token.objects.filter(outdated, pk=row.pk).update(last_used=now)
+
+
+def limit(pk: int, limits: Mapping[str, Any]) -> None:
+    """Change a token's own limits under /v1, and whether it speaks for others; `limits` are columns of it."""
+    Token.objects.filter(pk=pk).update(**limits)
 
 
 def revoke(rows: QuerySet[Token]) -> int:

@@ -19,6 +19,11 @@ class Token(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField("expires", null=True, blank=True)
     last_used = models.DateTimeField(null=True, editable=False)  # to the minute
+    # Its own limits under /v1; NULL: those of the settings, 0: none.
+    calls_at_once = models.PositiveIntegerField(null=True, blank=True)
+    requests_per_minute = models.PositiveIntegerField("requests a minute", null=True, blank=True)
+    tokens_per_day = models.PositiveBigIntegerField("tokens a day", null=True, blank=True)
+    speaks_for_others = models.BooleanField(default=False)
     revoked_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:

@@ -205,3 +205,37 @@ def test_use_is_noted_once_a_minute(catalog: Catalog, make_user: MakeUser) -> No
 def test_a_name_shows_its_control_characters(admin_client: Client, catalog: Catalog) -> None:
     made(admin_client, "read", name="nightly \x1b[2J\u202e")
     assert Token.objects.get().name == "nightly ␛[2J\ufffd"
+
+
+LIMITS = {"calls_at_once": "3", "requests_per_minute": "", "tokens_per_day": "0", "speaks_for_others": "on"}
+
+
+def test_a_superuser_sets_the_limits_of_a_token_and_nobody_else(
+    admin_client: Client, make_user: MakeUser, catalog: Catalog
+) -> None:
+    staff, owner = Client(), make_user("staff", is_staff=True)
+    staff.force_login(owner)
+    row, token = tokens.make(owner, "theirs", ["chat"])
+    page = f"{PAGE}{row.pk}/change/"
+    assert "Tokens a day" in staff.get(page).content.decode()
+    assert staff.post(page, LIMITS).status_code == 403
+    row.refresh_from_db()
+    assert row.calls_at_once is None
+
+    assert admin_client.post(page, {**LIMITS, "name": "other", "scopes": ["switch"]}).status_code == 302
+    row.refresh_from_db()
+    assert (row.calls_at_once, row.requests_per_minute, row.tokens_per_day) == (3, None, 0)
+    assert row.speaks_for_others
+    assert (row.name, row.scopes, row.user) == ("theirs", ["chat"], owner)
+    assert tokens.find(token) == row
+
+
+def test_a_token_that_is_not_for_chat_or_revoked_has_no_limits_to_set(
+    admin_client: Client, catalog: Catalog
+) -> None:
+    made(admin_client, "read")
+    page = f"{PAGE}{Token.objects.get().pk}/change/"
+    assert "Tokens a day" not in admin_client.get(page).content.decode()
+    assert admin_client.post(page, LIMITS).status_code == 403
+    Token.objects.update(scopes=["chat"], revoked_at=timezone.now())
+    assert admin_client.post(page, LIMITS).status_code == 403

@@ -20,7 +20,8 @@ from chat import progress, replies
 from chat.models import Conversation, Message, Status
 from chat.progress import ClaimedReply, ReplyProgress
 from gateway import claims
-from gateway.claims import Arrival, Left
+from gateway.claims import Left
+from gateway.limits import Arrival
 from gateway.models import Outcome, Process
 from models_admin.api import tokens
 from models_admin.models import Usage, UsageOutcome

@@ -14,7 +14,8 @@ from support.servers import SERVER
 from chat import claims as chat_claims
 from chat.models import Message
 from gateway import claims
-from gateway.claims import Arrival, Left, Over, Turn
+from gateway.claims import Left, Turn
+from gateway.limits import Arrival, Over
 from gateway.models import Call, Outcome, Process, State
 from models_admin.api import tokens
 from models_admin.models import Lease, Switch

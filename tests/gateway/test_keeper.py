@@ -12,8 +12,8 @@ from support import messages
 
 from gateway import claims
 from gateway.calls import LetGo, LiveCall, Roster
-from gateway.claims import Arrival
 from gateway.keeper import Keeper
+from gateway.limits import Arrival
 from gateway.models import Call, Process, State
 from gateway.retries import Retries
 from models_admin import db_threads

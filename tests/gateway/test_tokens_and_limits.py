@@ -12,7 +12,8 @@ from openai import AuthenticationError, PermissionDeniedError, RateLimitError
 from support.api_calls import Caller, said
 from support.people import Person
 from support.system import web_process
-from support.tabby import Tabby
+from support.tabby import Tabby, until
+from support.usage import people_of
 from system.running import Gantry
 
 
@@ -102,3 +103,32 @@ def test_a_process_has_a_limit(tabby: Tabby, admin: Person, strict: str) -> None
         answer = Caller(strict, admin.token("chat", name="too many")).ask("hello")
         assert _shape(answer) == (429, "too_many_calls")
         assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_the_limit_of_a_day_says_so_and_when_it_ends(tabby: Tabby, admin: Person, gantry: Gantry) -> None:
+    with web_process(gantry, "daphne", GATEWAY_TOKENS_PER_DAY="5") as (process, url):
+        thirsty = Caller(url, admin.token("chat", name="thirsty"))
+        assert thirsty.ask("[[tokens=9]]").status_code == 200
+        until(lambda: thirsty.ask("[[tokens=1]]").status_code == 429, "the end of the day's tokens")
+        answer = thirsty.ask("hello")
+        assert _shape(answer) == (429, "rate_limit_exceeded")
+        assert "may use 5 a day" in answer.json()["error"]["message"]
+        assert 0 < int(answer.headers["retry-after"]) <= 24 * 3600
+        process.end()
+
+
+def test_a_token_that_speaks_for_others_counts_for_them(
+    tabby: Tabby, admin: Person, alice: Person, gantry: Gantry
+) -> None:
+    shared = Caller(admin.url, admin.token("chat", name="a chat page of others"))
+    listed = admin.get("/admin/models_admin/token/").text
+    pk = re.findall(r"token/(\d+)/change/\">a chat page of others", listed)[0]
+    for_alice = {"X-OpenWebUI-User-Name": "alice", "X-OpenWebUI-User-Id": "1"}
+    for_ida = {"X-OpenWebUI-User-Name": "Ida%20%C3%98"}
+    shared.ask("[[tokens=1]]", for_alice)
+    form = {"calls_at_once": "", "requests_per_minute": "", "tokens_per_day": "", "speaks_for_others": "on"}
+    assert admin.post_form(f"/admin/models_admin/token/{pk}/change/", **form).status_code == 302
+    for headers in (for_alice, for_ida, {}):
+        assert shared.ask("[[tokens=1]]", headers).status_code == 200
+    people = [("admin", "", 2), ("alice", "", 1), ("", "Ida Ø", 1)]
+    until(lambda: sorted(people_of(gantry, int(pk))) == sorted(people), "usage by person")

@@ -19,6 +19,14 @@ SUMS = {"replies": "replies", "prompt": "prompt_tokens", "completion": "completi
 sums = {name: Sum(column, default=0) for name, column in SUMS.items()}
 print(json.dumps([Usage.objects.filter(at__isnull=each).aggregate(**sums) for each in (False, True)]))
 """
+PEOPLE = """
+import json
+from django.contrib.auth.models import User
+from models_admin.models import Usage
+rows = Usage.objects.filter(at=None, token={token}).values_list("person", "name", "replies")
+names = dict(User.objects.values_list("pk", "username"))
+print(json.dumps([[names.get(person, ""), name, replies] for person, name, replies in rows]))
+"""
 KEPT = """
 from django.db.models import F, Sum
 from chat.models import Message
@@ -38,6 +46,14 @@ def written(gantry: Gantry) -> dict[str, int]:
 def kept(gantry: Gantry) -> list[int]:
     """How many tokens of chat replies and of calls, which run, are in their rows so far."""
     return [int(each) for each in _shell(gantry, KEPT).split()]
+
+
+def people_of(gantry: Gantry, token: int) -> list[tuple[str, str, int]]:
+    """Whose replies a token has brought: username, name of somebody without an account, how many."""
+    return [
+        (user, name, replies)
+        for user, name, replies in json.loads(_shell(gantry, PEOPLE.format(token=token)))
+    ]
 
 
 def _shell(gantry: Gantry, code: str) -> str:
