@@ -23,12 +23,12 @@ from typing import Any
 
 import uvloop
 
-from bench import stream_hostile, stream_moments
+from bench import stream_hostile, stream_moments, stream_webs
 from bench.stream_cases import Case, Sides, measure, percentile
 from bench.stream_people import Visitor, visitors
 from bench.stream_system import CORES, System, running
 
-PARTS = ("flood", "paced", "markdown", "hostile", "resume", "sockets")
+PARTS = ("flood", "paced", "markdown", "hostile", "webs", "resume", "sockets")
 PEOPLE = 200
 
 
@@ -174,6 +174,14 @@ class Bench:
             self._fresh_web("hostile")
             for name in stream_hostile.INPUTS:
                 rows.append(stream_hostile.row(self.system, name, self.people, self.rounds, self.run))
+
+    def webs(self) -> None:
+        """Two web processes, and people who share a conversation across them."""
+        with self._table(*stream_webs.HEADS) as rows:
+            case = Case(100, int(50 * self.plan.paced_seconds), 50.0, spread=self.plan.paced_seconds / 2)
+            self.system.start_web(self.server)
+            self.system.start_another_web(self.server)
+            rows.extend(stream_webs.rows(self.system, case, self.people, self.run))
 
     def resume(self) -> None:
         """Queued messages when a switch ends."""

@@ -139,7 +139,7 @@ async def through(
     spent = process.cpu() - before
     system.check()
     run = judged(system, case, mark, list(taken))
-    run.cpu_per_1000 = spent / _tokens(system, mark) * 1000
+    run.cpu_per_1000 = spent / tokens_of(system, mark) * 1000
     return run
 
 
@@ -153,7 +153,8 @@ def _records(system: System, mark: str) -> list[dict[str, Any]]:
     return [found[number] for number in sorted(found)]
 
 
-def _tokens(system: System, mark: str) -> int:
+def tokens_of(system: System, mark: str) -> int:
+    """How many tokens the sandbox sent in a run."""
     return sum(record["tokens"] or 0 for record in _records(system, mark))
 
 

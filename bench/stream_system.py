@@ -25,6 +25,7 @@ import requests
 ROOT = Path(__file__).resolve().parents[1]
 CORES = sorted(os.sched_getaffinity(0))
 WEB_CORE, OTHER_CORE = CORES[0], CORES[-1]
+FOUR = 4  # cores, of which a second web process can have one
 TICKS = os.sysconf("SC_CLK_TCK")
 PATIENCE = 60.0
 KEY = "the-key-of-the-benchmark"
@@ -120,6 +121,7 @@ class System:
         self.processes: list[Process] = []
         self.web: Process
         self.port = 0
+        self.another: tuple[Process, int] | None = None  # a second web process, and its port
         self.bare: Process | None = None
         self.bare_port = 0
         self._webs = 0
@@ -181,20 +183,31 @@ class System:
 
     def start_web(self, server: str = "daphne", *, profile: Path | None = None) -> Process:
         """Start the web process, after ending the one there was; return when it serves and knows the model."""
-        from gantry_site.children import PYTHON, free_port  # noqa: PLC0415
-
         self.end_web()
-        self._webs += 1
-        self.port = free_port()
-        argv = [*PYTHON, "-m", "gantry_site.serve", f"--port={self.port}", f"--server={server}"]
+        self.port, argv = _web(server)
         self._profiled = profile is not None
         if profile is not None:
             at = argv.index("-m")
             argv[at + 1 : at + 1] = ["bench.stream_profile", str(profile)]
-        self.web = self.spawn(f"web-{self._webs}", argv, WEB_CORE)
-        _until(lambda: self._answers(self.web, self.port), "the web process")
+        self.web = self._serving(self.port, argv, WEB_CORE)
         _until(_model_is_known, "a loaded model")
         return self.web
+
+    def start_another_web(self, server: str = "daphne") -> None:
+        """Start a second web process beside the first; it has a core of its own where there are four."""
+        port, argv = _web(server)
+        self.another = self._serving(port, argv, CORES[1] if len(CORES) >= FOUR else WEB_CORE), port
+
+    def _serving(self, port: int, argv: list[str], core: int) -> Process:
+        self._webs += 1
+        process = self.spawn(f"web-{self._webs}", argv, core)
+        _until(lambda: self._answers(process, port), "the web process")
+        return process
+
+    @property
+    def webs(self) -> list[tuple[Process, int]]:
+        """The web processes that run, with their ports."""
+        return [(self.web, self.port), *([self.another] if self.another else [])]
 
     def start_bare(self) -> Process:
         """Start the bare relay on the web process' core, unless it runs; return when it serves."""
@@ -214,10 +227,12 @@ class System:
         return self.bare
 
     def end_web(self) -> None:
-        """End the web process, if there is one."""
-        if self._webs and self.web in self.processes:
-            self.web.end()
-            self.processes.remove(self.web)
+        """End the web processes, if there are any."""
+        for process, _ in self.webs if self._webs else ():
+            if process in self.processes:
+                process.end()
+                self.processes.remove(process)
+        self.another = None
 
     @contextmanager
     def profiled(self) -> Iterator[None]:
@@ -246,6 +261,14 @@ class System:
         process = Process(name, argv, core, self.folder / f"{name}.log")
         self.processes.append(process)
         return process
+
+
+def _web(server: str) -> tuple[int, list[str]]:
+    """Return a free port, and the command of a web process that serves on it."""
+    from gantry_site.children import PYTHON, free_port  # noqa: PLC0415
+
+    port = free_port()
+    return port, [*PYTHON, "-m", "gantry_site.serve", f"--port={port}", f"--server={server}"]
 
 
 def _address(process: Process) -> str:
