@@ -45,7 +45,8 @@ class Plan:
 
 
 FULL = Plan(3, 10_000, 10.0, (20, 50, 100, 200), 1000, 200)
-QUICK = Plan(1, 4000, 3.0, (20, 100), 300, 200)
+QUICK = Plan(1, 2000, 3.0, (20, 100), 300, 200)
+QUICK_PARTS = ("flood", "paced", "resume", "sockets")
 
 
 def main() -> int:
@@ -56,7 +57,8 @@ def main() -> int:
     if chosen.streams:
         plan = replace(plan, paced=tuple(int(each) for each in chosen.streams.split(",")))
     servers = ("daphne", "uvicorn") if chosen.server == "both" else (chosen.server,)
-    parts, missing = chosen.only.split(","), 0
+    parts = chosen.only.split(",") if chosen.only else QUICK_PARTS if chosen.quick else PARTS
+    missing = 0
     say(
         f"{len(CORES)} cores, {platform.machine()}, Python {platform.python_version()}, {rounds} rounds each, medians"
     )
@@ -77,11 +79,15 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.stream", description="Measure Gantry's chat.")
-    parser.add_argument("--quick", action="store_true", help="one short round of each: to see that it works")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"one short round, in some two minutes: {', '.join(QUICK_PARTS)}, if nothing else is said",
+    )
     parser.add_argument(
         "--server", choices=("daphne", "uvicorn", "both"), default=os.environ.get("SERVER") or "daphne"
     )
-    parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas: %(default)s")
+    parser.add_argument("--only", default="", help=f"parts, with commas: {','.join(PARTS)}")
     parser.add_argument("--streams", help="paced: how many at once, with commas")
     parser.add_argument("--rounds", type=int, default=0)
     parser.add_argument(

@@ -17,6 +17,7 @@ import orjson
 from django.db import DatabaseError
 
 from chat import claims, progress, queue, wire
+from chat.elsewhere import elsewhere
 from chat.page_schema import Branch, ChatHello
 from chat.progress import ClaimedReply
 from chat.relay import EndReason, LiveReply
@@ -61,7 +62,7 @@ class Dispatcher:
         self._started = True
         self._tabby = connections.async_client(known.default())
         hub.hear("let_go", lambda event: self._spawn(self._look_at_leases()))
-        hub.hear("room", self._hear_room)
+        hub.hear("rooms", self._hear_rooms)
         hub.hear("stop", lambda event: self.stop_reply(event["message"]))
         hub.hear("watching", self._hear_watching)
         hub.listeners.append(self._hear_snapshot)
@@ -75,6 +76,7 @@ class Dispatcher:
             for live in list(self.lives.values()):
                 live.end(EndReason.LET_GO)
             await asyncio.sleep(0.02)
+        elsewhere.flush()
         if self._tabby is not None:
             await self._tabby.aclose()
 
@@ -284,8 +286,9 @@ class Dispatcher:
         if snapshot["state"] == "ready":
             self.wake()
 
-    def _hear_room(self, event: dict[str, Any]) -> None:
-        rooms.hear(uuid.UUID(event["conversation"]), event["texts"])
+    def _hear_rooms(self, event: dict[str, Any]) -> None:
+        for conversation, text in zip(event["rooms"], event["texts"], strict=True):
+            rooms.hear(uuid.UUID(conversation), text)
 
     def watch(self, conversations: list[uuid.UUID], *, again: bool = False) -> None:
         """Tell other processes that pages here look at these; `again` asks for a whole snapshot once more."""
@@ -298,7 +301,6 @@ class Dispatcher:
         asked = {uuid.UUID(each) for each in event["conversations"]} if event["again"] else fresh
         for live in self.lives.values():
             if live.work.conversation in asked:
-                live.flush_elsewhere()
                 rooms.tell(live.work.conversation, {"type": "message", "message": live.snapshot()})
 
 

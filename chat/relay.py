@@ -16,6 +16,7 @@ import orjson
 from django.conf import settings
 
 from chat import prompts
+from chat.elsewhere import elsewhere
 from chat.page_schema import ChatEvent, Message
 from chat.progress import ClaimedReply, ReplyProgress
 from chat.read_clock import clock
@@ -30,7 +31,6 @@ from models_admin.usage.meter import Meter
 
 MAX_CHARS = "max_chars"  # the finish reason of a reply that Gantry ended at REPLY_MAX_CHARS
 RENDER_SECONDS = 0.004  # for which a reply's text is rendered before others have the loop
-ELSEWHERE_SECONDS = 0.05  # how often other processes' pages are given what has come
 
 
 class EndReason(enum.Enum):
@@ -64,8 +64,6 @@ class LiveReply:
         self._held_blocks: list[Block] = []
         self._html: list[str] = []  # what pages have been sent of it
         self._upto = 0
-        self._elsewhere: list[str] = []
-        self._flushing_elsewhere = False
         self._first = True
         self._last_arrival = 0.0  # time.monotonic() of it; 0 before the first
         self._thinking_since: float | None = None
@@ -98,7 +96,6 @@ class LiveReply:
         if self._failure is not None:
             raise self._failure
         self.flush()
-        self.flush_elsewhere()
         return None if self._stream.cancelled() else self._stream.exception()
 
     async def render(self) -> None:
@@ -154,7 +151,6 @@ class LiveReply:
     def finished(self) -> ReplyProgress:
         """What has come, ready to be written for good; render_whole() has been waited for."""
         self.flush()
-        self.flush_elsewhere()
         self.so_far()
         self.grown.html = self._blocks.html
         return self.grown
@@ -278,15 +274,5 @@ class LiveReply:
     def _send(self, event: ChatEvent) -> None:
         text = orjson.dumps(event).decode()
         if rooms.watched_elsewhere(self.work.conversation):
-            self._elsewhere.append(text)
-            if not self._flushing_elsewhere:
-                self._flushing_elsewhere = True
-                asyncio.get_running_loop().call_later(ELSEWHERE_SECONDS, self.flush_elsewhere)
+            elsewhere.tell(self.work.conversation, text, grows=True)
         rooms.tell_here(self.work.conversation, text)
-
-    def flush_elsewhere(self) -> None:
-        """Send what waits for the pages of other processes; before a snapshot, which would overtake it."""
-        self._flushing_elsewhere = False
-        frames, self._elsewhere = self._elsewhere, []
-        if frames:
-            rooms.tell_elsewhere(self.work.conversation, frames)

@@ -9,9 +9,10 @@ from collections.abc import Iterable
 import orjson
 
 from chat import wire
+from chat.elsewhere import elsewhere
 from chat.models import Status
 from chat.page_schema import ChatEvent, Message
-from models_admin import db_threads, events
+from models_admin import db_threads
 from models_admin.live.hub import Socket
 
 WHOLE = '{"type":"message"'
@@ -52,12 +53,8 @@ class Rooms:
         text = orjson.dumps(event).decode()
         if event["type"] == "message":
             self.note(event["message"])
-        self.tell_elsewhere(conversation, [text])
+        elsewhere.tell(conversation, text)
         self.tell_here(conversation, text)
-
-    def tell_elsewhere(self, conversation: uuid.UUID, texts: list[str]) -> None:
-        """Send JSON texts to the pages that are connected to other processes."""
-        events.send_to_others("room", conversation=str(conversation), texts=texts)
 
     async def show(self, conversation: uuid.UUID, messages: Iterable[int]) -> None:
         """Send whole messages, as the database has them, to all pages of the conversation.
@@ -68,9 +65,9 @@ class Rooms:
             if message["status"] != Status.STREAMING:
                 self.tell(conversation, {"type": "message", "message": message})
 
-    def hear(self, conversation: uuid.UUID, texts: list[str]) -> None:
-        """Pass on what another process sent for this process' pages of the conversation."""
-        for text in texts:
+    def hear(self, conversation: uuid.UUID, text: str) -> None:
+        """Pass on what another process sent for the pages of the conversation, if this process has any."""
+        if conversation in self._sockets:
             if text.startswith(WHOLE):
                 self.note(orjson.loads(text)["message"])
             self.tell_here(conversation, text)

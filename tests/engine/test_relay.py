@@ -149,8 +149,9 @@ async def test_pages_of_other_processes_are_told_where_there_are_some(
     await ended(dispatcher)
     told: dict[str, list[dict[str, Any]]] = {}
     for kind, facts in sent:
-        if kind == "room":
-            told.setdefault(facts["conversation"], []).extend(json.loads(text) for text in facts["texts"])
+        if kind == "rooms":
+            for conversation, text in zip(facts["rooms"], facts["texts"], strict=True):
+                told.setdefault(conversation, []).append(json.loads(text))
     assert written(told[str(watched.conversation)]) == " w1 w2 w3 w4 w5"
     assert written(told.get(str(quiet.conversation), [])) == ""
 
