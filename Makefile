@@ -39,6 +39,9 @@ size: .venv/.dev ## Measure all pages with a million messages and 100,000 switch
 schemathesis: .venv/.dev ## Try the HTTP API against its own description, and say what came of it; EXAMPLES=200
 	$(BIN)/python -m bench.schema $(or $(EXAMPLES),100)
 
+conformance: .venv/.dev ## Hold the OpenAI-compatible API against OpenAI's own description, and say what differs
+	$(BIN)/python -W ignore::DeprecationWarning -m bench.conformance
+
 audit: .venv/.made ## Look the pinned packages up in the list of known vulnerabilities (needs the internet)
 	@[ -x .venv/audit/bin/pip-audit ] || { python3 -m venv .venv/audit && .venv/audit/bin/python -m pip install --quiet pip-audit==2.10.1; }
 	@.venv/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt 2>&1 | tee .venv/audit/said; \

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from django.conf import settings
 
+from gateway import shapes
 from gateway.asked import CHAT, Asked
 from gateway.errors import dumped
 from models_admin.tabby.passage import Passed
@@ -88,6 +89,9 @@ class Chunks:
         self._steady = False
         for choice in event["choices"]:
             if isinstance(choice, dict):
+                if choice.get("logprobs") or self._asked.endpoint != CHAT:
+                    as_it_came = False
+                    shapes.complete(choice)
                 index = choice.get("index")
                 out += self._heard(choice, index if type(index) is int else 0, event, model)
         if usage := event.get("usage"):

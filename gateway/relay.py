@@ -8,7 +8,7 @@ import logging
 
 from django.conf import settings
 
-from gateway import models_list
+from gateway import models_list, shapes
 from gateway.answer import Answer
 from gateway.asked import Asked
 from gateway.calls import LetGo, LiveCall
@@ -160,8 +160,7 @@ class Relay:
         self._call.meter.begin()
         answer = await self._call.read(lambda: tabby.pass_whole(path, body, seconds))
         self._call.meter.told(*tokens_of(answer))
-        named = answer.get("model") or answer.pop("model_name", None) or turn.model
-        await self._answer.whole(200, {**answer, "model": named})
+        await self._answer.whole(200, shapes.whole(answer, self._asked.endpoint, turn.model))
 
     def _bound(self) -> str:
         """Return what keeps the answer, of which something was sent, from being gone on with; '' if nothing does."""

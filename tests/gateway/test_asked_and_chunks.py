@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway import asked
+from gateway import asked, shapes
 from gateway.asked import CHAT, EMBEDDINGS, TEXT, Asked
 from gateway.chunks import Chunks
 from gateway.errors import Refused
@@ -138,6 +138,44 @@ def test_a_second_model_goes_on_under_the_same_id() -> None:
         "completion_tokens": 3,
         "total_tokens": 8,
     }
+
+
+TOKEN = {"token": "a", "logprob": -0.5}
+FULL = {**TOKEN, "bytes": None}
+
+
+@pytest.mark.parametrize(
+    ("choice", "given"),
+    [
+        ({"message": {"tool_calls": None}}, {"message": {"refusal": None}, "logprobs": None}),
+        ({"message": {"refusal": "no"}}, {"message": {"refusal": "no"}, "logprobs": None}),
+        (
+            {"message": {"tool_calls": [1]}},
+            {"message": {"refusal": None, "tool_calls": [1]}, "logprobs": None},
+        ),
+        (
+            {"logprobs": {"content": [{**TOKEN, "top_logprobs": [TOKEN, 5]}, 5]}},
+            {"logprobs": {"content": [{**FULL, "top_logprobs": [FULL, 5]}, 5], "refusal": None}},
+        ),
+        ({"message": 5, "logprobs": {"content": 5}}, {"message": 5, "logprobs": {"content": 5}}),
+        (5, 5),
+    ],
+)
+def test_an_answer_in_one_piece_has_what_strict_clients_look_for(choice: Any, given: Any) -> None:
+    told = {"id": "1", "choices": [choice], "model_name": "beta"}
+    assert shapes.whole(told, CHAT, "alpha") == {"id": "1", "choices": [given], "model": "beta"}
+    assert shapes.whole({"data": [choice]}, EMBEDDINGS, "alpha") == {"data": [choice], "model": "alpha"}
+
+
+def test_chunks_have_it_too() -> None:
+    chunks = Chunks(read(logprobs=True))
+    choice = {"index": 0, "delta": {"content": "a"}, "logprobs": {"content": [TOKEN]}}
+    payload = orjson.dumps({"id": "1", "choices": [choice], "model": "alpha"})
+    sent = passed(chunks, payload, payload)[-1]["choices"][0]
+    assert sent["logprobs"] == {"content": [{**FULL, "top_logprobs": []}], "refusal": None}
+    text = Chunks(read(TEXT, stream=True))
+    (first,) = passed(text, b'{"id":"1","choices":[{"index":0,"text":"a"}],"model":"alpha"}')
+    assert first["choices"] == [{"index": 0, "text": "a", "logprobs": None}]
 
 
 def test_a_text_that_is_too_long_is_not_kept(settings: Any) -> None:
