@@ -105,7 +105,7 @@ def _begin(messages: Sequence[Message]) -> list[Message]:
 
 def work(message: Message, epoch: int, said: prompts.Said) -> ClaimedReply:
     """What is needed to generate a reply that is begun; `said`: all of its conversation."""
-    conversation = message.conversation
+    conversation, now = message.conversation, timezone.now()
     params: dict[str, Any] = {}
     if conversation.temperature is not None:
         params["temperature"] = conversation.temperature
@@ -130,6 +130,7 @@ def work(message: Message, epoch: int, said: prompts.Said) -> ClaimedReply:
         reasoning_seconds=message.reasoning_seconds if message.text else None,
         prompt=prompts.above(message, said),
         params=params,
+        waited=(now - (message.queued_at or now)).total_seconds(),
         row=_shown(message, said),
         asked=_shown(message.parent, said) if message.parent else None,
     )

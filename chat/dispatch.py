@@ -23,7 +23,7 @@ from chat.progress import ClaimedReply
 from chat.relay import EndReason, LiveReply
 from chat.reply_ends import ReplyEnds
 from chat.rooms import rooms
-from models_admin import db_threads, events, process
+from models_admin import counters, db_threads, events, process
 from models_admin.live.hub import hub
 from models_admin.page_schema import Backend
 from models_admin.servers import connections, known
@@ -160,6 +160,7 @@ class Dispatcher:
             lost.end(EndReason.LOST)  # its lease ran out while this process was too slow to keep it
         try:
             live = self.lives[work.message] = LiveReply(work, self._tabby)
+            counters.CLAIM_WAIT.observe(work.waited)
         except Exception as error:  # noqa: BLE001 (whatever it was, the replies that were claimed with it begin)
             self._spawn(self._show_end(work, error))
             return

@@ -38,7 +38,7 @@ INTERNAL = "Gantry itself failed on this reply. The server's log says more; try 
 class ClaimedReply:
     """A claimed reply: everything that is needed to generate it without another query.
 
-    `row` is the reply, and `asked` the message that it answers, as wire.shown() says.
+    `row` is the reply, and `asked` the message that it answers, as wire.shown() says. `waited`: seconds in line.
     """
 
     message: int
@@ -56,6 +56,7 @@ class ClaimedReply:
     reasoning_seconds: float | None
     prompt: list[dict[str, str]]
     params: dict[str, Any]
+    waited: float
     row: page_schema.Message
     asked: page_schema.Message | None
 

@@ -35,6 +35,7 @@ class Turn:
     model: str
     context: int | None
     epoch: int
+    waited: float  # seconds in line
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,9 @@ def admit(holder: str, arrivals: Sequence[Arrival]) -> tuple[list[int | Over], d
         for call, lease in zip(chosen, leases, strict=True):
             call.state, call.lease, call.model = State.RUNNING, lease.pk, server.model
         Call.objects.bulk_update(chosen, ["state", "lease", "model"])
-    context = server.parameters.get("max_seq_len")
+    now, context = timezone.now(), server.parameters.get("max_seq_len")
     return numbers, {
-        call.pk: Turn(lease.pk, server.model, context, server.epoch)
+        call.pk: Turn(lease.pk, server.model, context, server.epoch, (now - call.queued_at).total_seconds())
         for call, lease in zip(chosen, leases, strict=True)
     }
 

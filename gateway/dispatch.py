@@ -22,7 +22,7 @@ from gateway.keeper import Keeper
 from gateway.limits import Arrival, Over
 from gateway.models import Outcome
 from gateway.retries import Retries
-from models_admin import db_threads, process
+from models_admin import counters, db_threads, process
 from models_admin.live.hub import hub
 from models_admin.page_schema import Backend
 from models_admin.servers import connections, known
@@ -169,6 +169,7 @@ class Dispatcher:
         for number, turn in turns.items():
             if (call := self.roster.calls.get(number)) is not None:
                 call.begin(turn)
+                counters.CLAIM_WAIT.observe(turn.waited)
             else:  # it ended while it was begun
                 self.roster.leave(Left(number, turn.lease, Outcome.GONE.value))
 

@@ -49,6 +49,7 @@ class Histogram:
 
 FIRST_TOKEN = Histogram("first_token", 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 TOKEN_DELAY = Histogram("token_delay", 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+CLAIM_WAIT = Histogram("claim_wait", 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 LOOP_DELAY = Histogram("loop_delay", 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 
 

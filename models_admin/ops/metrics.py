@@ -77,6 +77,7 @@ def _of_redis() -> Iterator[Metric]:
     yield _counter("tokens", "Tokens of finished replies, as TabbyAPI counted them.", "kind", tokens)
     for histogram, says in (
         (counters.FIRST_TOKEN, "From asking TabbyAPI to the first token of a reply."),
+        (counters.CLAIM_WAIT, "How long a message or a call waited in line before it was begun."),
         (counters.TOKEN_DELAY, "Between two arrivals of tokens of one reply."),
         (
             counters.LOOP_DELAY,

@@ -81,6 +81,8 @@ def test_it_counts_what_happens_for_all_processes_together(
     assert more("tokens_total", kind="prompt") > 0
     assert more("loop_delay_seconds_count") > 0
     assert more("first_token_seconds_count") == 2
+    assert more("claim_wait_seconds_count") == 2
+    assert more("claim_wait_seconds_sum") > 0
     assert more("token_delay_seconds_count") > 0
     assert value(after, "token_delay_seconds_bucket", le="+Inf") == value(after, "token_delay_seconds_count")
     for name in ("replies_in_flight", "queue_length", "queue_oldest_seconds", "switch_running"):
