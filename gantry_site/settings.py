@@ -86,6 +86,7 @@ MESSAGE_MAX_CHARS = env.int("MESSAGE_MAX_CHARS", default=64_000)
 QUEUED_PER_USER = env.int("QUEUED_PER_USER", default=50)
 REPLIES_PER_USER = env.int("REPLIES_PER_USER", default=4)
 REPLIES_AT_ONCE = env.int("REPLIES_AT_ONCE", default=256)
+USAGE_DAYS = env.float("USAGE_DAYS", default=90.0)
 FRAMES_PER_SECOND = env.float("FRAMES_PER_SECOND", default=20.0)
 
 # The gateway: programs that use the OpenAI-compatible API -------------------------------------------------------
@@ -159,6 +160,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "models_admin.tasks.follow_rules",
         "schedule": 5.0,
         "options": {"expires": 5},
+    },
+    "forget the usage of single replies": {
+        "task": "models_admin.tasks.forget_usage",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
     },
     "forget old Idempotency-Keys": {
         "task": "models_admin.tasks.forget_repeat_keys",

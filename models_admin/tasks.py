@@ -10,6 +10,7 @@ from models_admin.model_requests import endings
 from models_admin.ops import worker
 from models_admin.servers import diagnosis, known
 from models_admin.switching import runner
+from models_admin.usage import recording
 
 __all__ = ["worker"]  # what a worker does without tasks begins with its process
 
@@ -46,3 +47,9 @@ def follow_rules() -> None:
 def forget_repeat_keys() -> None:
     """Delete the Idempotency-Keys that count no more."""
     idempotency.forget()
+
+
+@shared_task
+def forget_usage() -> None:
+    """Delete the usage of single replies of long ago; the sums of the days stay."""
+    recording.forget()

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import re
-from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 from django.db.models import QuerySet
 
+from models_admin.admin import csv_text
 from models_admin.downloads import batches
 from models_admin.models import GATED, Source, State, Switch
 from models_admin.servers import differences
 from models_admin.switching.admin_log import WHERE
-
-T = TypeVar("T")
 
 MOST = 100_000
 STEPS = (State.QUEUED, *GATED)
@@ -24,11 +20,6 @@ COLUMNS = (
     "number", "asked", "started", "ended", "by", "source", "rule", "from", "to", "outcome", "loaded after it",
     "replies cut", "options", "differences", *(f"seconds {step.label.lower()}" for step in STEPS), "error",
 )  # fmt: skip
-# A formula begins with = + - or @, also in full width. Blanks, line feeds and invisible characters may stand before it: some
-# spreadsheets drop those. A tab or a carriage return at the beginning is always dangerous.
-_FORMULA = re.compile(
-    r"[\t\r\n]|[\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]*[=+\-@＝＋－＠]"
-)
 
 
 def csv_parts(rows: QuerySet[Switch]) -> Iterator[str]:
@@ -36,16 +27,10 @@ def csv_parts(rows: QuerySet[Switch]) -> Iterator[str]:
 
     The ids of all rows are read first, so that the order does not change meanwhile.
     """
-    yield _lines([COLUMNS])
+    yield csv_text.lines([COLUMNS])
     for batch in batches(rows.values_list("pk", flat=True)[:MOST]):
         found = Switch.objects.select_related("requested_by").in_bulk(batch)
-        yield _lines(map(_without_formula, _line(found[pk])) for pk in batch if pk in found)
-
-
-def _lines(rows: Iterable[Iterable[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue()
+        yield csv_text.lines(_line(found[pk]) for pk in batch if pk in found)
 
 
 def _line(row: Switch) -> tuple[Any, ...]:
@@ -66,8 +51,3 @@ def _line(row: Switch) -> tuple[Any, ...]:
         *(row.seconds.get(step.value, "") for step in STEPS),
         row.error,
     )
-
-
-def _without_formula(value: T) -> T | str:
-    """Return `value`; a text that could be a formula gets an apostrophe in front, which spreadsheets do not show."""
-    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value

@@ -10,7 +10,15 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from models_admin.admin import alias_pages, history_pages, request_pages, rule_pages, size_guide, token_pages
+from models_admin.admin import (
+    alias_pages,
+    history_pages,
+    request_pages,
+    rule_pages,
+    size_guide,
+    token_pages,
+    usage_pages,
+)
 from models_admin.admin.columns import Column, Columns
 from models_admin.admin.models_page import ModelPages
 from models_admin.admin.option_fields import OptionFields, offered
@@ -30,6 +38,7 @@ __all__ = [
     "request_pages",
     "rule_pages",
     "token_pages",
+    "usage_pages",
 ]  # which register themselves
 
 admin.site.site_header = "Gantry"

@@ -17,6 +17,7 @@ from models_admin.api.auth import signed_in
 from models_admin.api.base import Api, server_error
 from models_admin.api.model_routes import router as models
 from models_admin.api.switch_routes import router as switches
+from models_admin.api.usage_routes import router as usage
 from models_admin.tabby.errors import sentence
 
 ABOUT = """\
@@ -30,6 +31,7 @@ or, where an operation names it, a token as `Authorization: Bearer …`. Convers
 api = Api(title="Gantry", version="1", description=ABOUT, docs_url=None, auth=signed_in)
 api.add_router("", models, tags=["models"])
 api.add_router("", switches, tags=["switches"])
+api.add_router("", usage, tags=["usage"])
 api.add_router("", aliases, tags=["aliases"])
 
 

@@ -22,12 +22,14 @@ from models_admin import counters, process
 from models_admin.models import ACTIVE, ENDED, ModelRequest, RequestState, Source, Switch, Worker
 from models_admin.servers import known, state_row
 from models_admin.switching import demand, gate
+from models_admin.usage.reading import ModelTotals
 
 _KINDS = [
     *product(("switch", "unload"), (Source.ADMIN, Source.API, Source.COMMAND, Source.RULE)),
     ("switch", Source.KEEP),
     ("rollback", Source.ROLLBACK),
 ]
+MOST_MODELS, OTHER = 100, "other"  # labels of models
 STEP_BOUNDS = (0.1, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 900)
 
 
@@ -108,7 +110,34 @@ def _of_database() -> Iterator[Metric]:
     yield _gauge("queue_oldest_seconds", "How long the oldest of them has waited.", max(0.0, age))
     asked = ModelRequest.objects.filter(state=RequestState.OPEN).count()
     yield _gauge("model_requests_open", "Users' requests for a model that nobody has answered.", asked)
+    yield from _of_usage()
     yield from _switches.collect()
+
+
+def _of_usage() -> Iterator[Metric]:
+    """What replies took, by model; of many models those that came first have a label of their own."""
+    totals = _totals.read()
+    own = set(list(dict.fromkeys(model for model, _ in totals))[:MOST_MODELS])
+    replies: Counter[tuple[str, str]] = Counter()
+    tokens: Counter[tuple[str, str]] = Counter()
+    for (model, outcome), (number, prompt, completion) in totals.items():
+        label = model if model in own else OTHER
+        replies[label, outcome] += number
+        tokens[label, "prompt"] += prompt
+        tokens[label, "completion"] += completion
+    for name, says, word, values in (
+        ("usage_replies", "Replies of chat and programs by the model that ended them.", "outcome", replies),
+        (
+            "usage_tokens",
+            "Tokens of these replies; parts that were cut count by their events.",
+            "kind",
+            tokens,
+        ),
+    ):
+        family = CounterMetricFamily(f"gantry_{name}", says, labels=["model", word])
+        for labels, value in sorted(values.items()):
+            family.add_metric(labels, value)
+        yield family
 
 
 class _Switches:
@@ -180,3 +209,4 @@ class _Switches:
 
 
 _switches = _Switches()
+_totals = ModelTotals()

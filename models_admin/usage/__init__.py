@@ -1,7 +1,7 @@
 """What replies take: measured while they are generated, written where they end, read by day.
 
 `meter` measures a reply, `recording` writes it, in one statement of the transaction that ends it, together with the sums of
-its day.
+its day, and `reading` reads those.
 """
 
 # The modules that other applications may import.

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
@@ -27,6 +29,7 @@ class ReplyUsage:
     name: str = ""
 
 
+BATCH = 1000  # rows that are deleted in one transaction
 CHAT = "chat"  # the kind of the chat's replies; those of programs have their endpoint's name
 
 _COLUMNS = ("at", *Usage.KEY, *Usage.SUMS)
@@ -52,6 +55,15 @@ def record(replies: Sequence[ReplyUsage]) -> None:
         single.append((now, *key, *values))
         sums[key] = [old + new for old, new in zip(sums[key], values, strict=True)]
     _write([*single, *((None, *key, *sums[key]) for key in sorted(sums))])
+
+
+def forget() -> int:
+    """Delete the rows of single replies that are older than USAGE_DAYS, some at a time; return how many. The sums stay."""
+    old = Usage.objects.filter(at__lt=timezone.now() - timedelta(days=settings.USAGE_DAYS)).order_by("at")
+    deleted = 0
+    while ids := list(old.values_list("pk", flat=True)[:BATCH]):
+        deleted += Usage.objects.filter(pk__in=ids).delete()[0]
+    return deleted
 
 
 def _write(rows: Sequence[tuple[Any, ...]]) -> None:
