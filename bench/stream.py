@@ -150,7 +150,8 @@ class Bench:
     def paced(self) -> None:
         """50 tokens a second each."""
         heads = ["paced, 50 tokens/s", "share of what is offered: direct, bare, through", "delay p50 ms"]
-        heads += ["delay p99 ms", "first token ms, one after another", COSTS, "first token ms, all at once"]
+        heads += ["delay p99 ms", "first token ms, one after another", "of it until TabbyAPI sent it", COSTS]
+        heads += ["first token ms, all at once", "of it until TabbyAPI sent it"]
         seconds = self.plan.paced_seconds
         with self._table(*heads) as rows:
             for streams in self.plan.paced:
@@ -158,7 +159,7 @@ class Bench:
                 case = Case(streams, int(50 * seconds), 50.0, spread=seconds / 2)
                 rows.append(_paced_row(case, measure(self.system, case, self.people, self.rounds, self.run)))
                 burst = measure(self.system, Case(streams, 50, 50.0), self.people, self.rounds, self.run)
-                rows[-1].append(_milliseconds(burst, lambda run: median(run.first)))
+                rows[-1] += _first_tokens(burst)
 
     def markdown(self) -> None:
         """100 paced replies of words, and of Markdown: what rendering costs."""
@@ -241,8 +242,15 @@ def _paced_row(case: Case, sides: Sides) -> list[str]:
         ", ".join(f"{each:.3f}" for each in achieved),
         _milliseconds(sides, lambda run: percentile(run.delays, 0.5)),
         _milliseconds(sides, lambda run: percentile(run.delays, 0.99)),
-        _milliseconds(sides, lambda run: median(run.first)),
+        *_first_tokens(sides),
         _costs(sides),
+    ]
+
+
+def _first_tokens(sides: Sides) -> list[str]:
+    return [
+        _milliseconds(sides, lambda run: median(run.first)),
+        _milliseconds(sides, lambda run: median(run.begun)),
     ]
 
 

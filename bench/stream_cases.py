@@ -74,6 +74,7 @@ class Run:
     cpu_per_1000: float = 0.0
     achieved: float = 0.0  # share of the offered rate, mean of the streams
     first: list[float] = field(default_factory=list)  # from asking to the first token
+    begun: list[float] = field(default_factory=list)  # of it, until TabbyAPI sent that
     delays: list[float] = field(
         default_factory=list
     )  # of each token, against the sandbox's schedule or its stamp
@@ -166,6 +167,7 @@ def judged(system: System, case: Case, mark: str, taken: list[Taken]) -> Run:
     total = sum(record["tokens"] for record in records)
     seconds = max(each.last for each in taken) - min(each.asked for each in taken)
     run = Run(total / seconds, first=[each.first - each.asked for each in taken])
+    run.begun = [record["first_token_at"] - each.asked for record, each in zip(records, taken, strict=True)]
     if case.rate and not case.markdown:  # of which no word has a number
         shares = []
         for record, each in zip(records, taken, strict=True):
