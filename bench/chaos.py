@@ -105,7 +105,8 @@ def _say(result: Result, took: float, count: int, of: int) -> None:
     plan = result.plan
     right = "never" if result.seconds is None else f"{result.seconds:.1f} s"
     met = "" if result.met else ", step not seen"
-    counts = f"{result.sent} sent, {result.continued} continued, {result.failed} failed"
+    counts = f"{result.sent} sent, {result.continued} continued, {result.failed} failed; "
+    counts += f"{result.calls} calls, {result.joined} joined, {result.cut} cut"
     bad = f"{len(result.lost)} lost, {len(result.doubled)} doubled"
     where = f"trial {plan.number:<4} {plan.step:<12} {plan.action:<15}"
     print(f"{count:>3}/{of}  {where} right after {right:<7} {counts}, {bad}{met} ({took:.0f} s)", flush=True)
@@ -146,12 +147,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     asyncio.run(_until_ended(trials(plans, folder, database_url, chosen.users, results)))
     print(f"\n{table(results)}\n")
     good = sum(each.good for each in results)
-    sent, continued, failed = (
-        sum(getattr(each, what) for each in results) for what in ("sent", "continued", "failed")
+    counted = ("sent", "continued", "failed", "calls", "joined", "cut")
+    sent, continued, failed, calls, joined, cut = (
+        sum(getattr(each, what) for each in results) for what in counted
     )
     print(
         f"{good} of {len(results)} trials kept the promise; {sent:,} messages; {continued} replies were begun by one "
-        f"model and ended by another, {failed} failed honestly; "
+        f"model and ended by another, {failed} failed honestly; {calls:,} calls of programs, {joined} with two models, "
+        f"{cut} ended by an error for which there was a reason; "
         f"{time.monotonic() - begun:.0f} s; seed {seed}"
     )
     if good == len(plans):

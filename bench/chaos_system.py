@@ -81,6 +81,7 @@ class System:
             "KEEP_MODEL": "",
         }
         self.environment = {**os.environ, **own, **QUICK}
+        self.tokens: dict[str, str] = {}  # for /v1, by whose it is
         self.frozen: set[int] = set()
         self._up: subprocess.Popen[bytes] | None = None
         self._sandbox: subprocess.Popen[bytes] | None = None
@@ -100,8 +101,9 @@ class System:
         )
         for name in ("worker", "worker-2"):
             await self.until(partial(self._works, name), "the workers")
-        cookies: dict[str, str] = json.loads(made.stdout)
-        return cookies
+        made_seats = json.loads(made.stdout)
+        self.tokens = {name: token for name, (_, token) in made_seats.items()}
+        return {name: cookie for name, (cookie, _) in made_seats.items()}
 
     async def stop(self) -> None:
         """End everything."""
@@ -144,6 +146,10 @@ class System:
             async with session.request(how, f"{self.tabby}/sandbox/{path}", json=body) as answer:
                 answer.raise_for_status()
                 return await answer.json()
+
+    def address(self, name: str) -> str:
+        """HOST:PORT of a web process, '' for whatever else."""
+        return {"web": self.webs[0], "web-2": self.webs[1]}.get(name, "").removeprefix("http://")
 
     # Victims ----------------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,9 @@ class Result:
     sent: int = 0
     continued: int = 0  # replies that one model began and another ended
     failed: int = 0  # honestly
+    calls: int = 0  # of programs
+    joined: int = 0  # of these, begun by one model and ended by another
+    cut: int = 0  # of these, ended by an error that the trial explains
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)

@@ -12,6 +12,7 @@ import aiohttp
 import psycopg
 
 from bench.chaos_admin import Admin
+from bench.chaos_callers import Blow, Call, Caller, judge_calls
 from bench.chaos_people import Page, chat
 from bench.chaos_plan import MODELS, TOO_BIG, Plan
 from bench.chaos_system import System
@@ -21,6 +22,7 @@ from bench.chaos_views import backend_complaints, page_complaints, view_complain
 
 log = logging.getLogger("chaos")
 
+CALLERS = 8  # programs of so many of the people
 TABS = 6  # people who look at their conversation through both web processes
 STEP_PATIENCE = 8.0  # how long a step is waited for
 LAST_WORDS = 0.3  # people go on chatting so long after the victim is back
@@ -40,6 +42,8 @@ class Trial:
         self.admin = Admin(session, system.webs, cookies["admin"], plan.random("admin"))
         self.pages: list[Page] = []
         self.tabs: list[Page] = []
+        self.callers: list[Caller] = []
+        self.blows: list[Blow] = []
         self.quiet = asyncio.Event()
         self.after = 0
         self.met = True
@@ -53,6 +57,7 @@ class Trial:
         self.after = await asyncio.to_thread(self.system.database.last_message)
         await self._gather()
         chats = [asyncio.create_task(chat(page, self.quiet)) for page in self.pages]
+        programs = [asyncio.create_task(caller.live(self.quiet)) for caller in self.callers]
         try:
             await asyncio.sleep(plan.chatting)
             await self._reach_step()
@@ -69,10 +74,13 @@ class Trial:
             log.info("%s of %s pages stayed connected", stayed, len(self._all_pages()))
             return self._result(seconds, complaints)
         finally:
-            for task in chats:
+            for task in (*chats, *programs):
                 task.cancel()
             self.system.thaw()
             await asyncio.gather(*(page.close() for page in self._all_pages()))
+
+    def _calls(self) -> list[Call]:
+        return [call for caller in self.callers for call in caller.calls]
 
     def _all_pages(self) -> list[Page]:
         return [*self.pages, *self.tabs, *self.admin.pages]
@@ -89,6 +97,10 @@ class Trial:
                 others = [web for web in webs if web != page.web]
                 dice = self.plan.random(f"{name}'s second page")
                 self.tabs.append(Page(self.session, others, self.cookies[name], conversation, dice))
+        addresses = [web.removeprefix("http://") for web in webs]
+        for name in names[:CALLERS]:
+            dice = self.plan.random(f"{name}'s program")
+            self.callers.append(Caller(addresses, self.system.tokens[name], dice))
         for page in self._all_pages():
             page.open()
         async with asyncio.timeout(20):
@@ -141,6 +153,7 @@ class Trial:
 
     async def _fault(self, fault: dict[str, Any]) -> None:
         log.info("Fault: %s", fault)
+        self.blows.append(Blow("fault", "fault", on=fault["on"]))
         await self.system.ask_sandbox("fault", fault)
 
     # The blow -----------------------------------------------------------------------------------------------------------
@@ -153,6 +166,7 @@ class Trial:
         if plan.step == "idle" and plan.switch_anyway:
             loaded = str((await system.ask_sandbox("state"))["loaded"])
             anyway = asyncio.create_task(self._switch_soon(self._other(loaded)))
+        self.blows.append(Blow(plan.deed, name, system.address(name)))
         if plan.deed == "kill":
             killed = system.kill(name)
             log.info("Killed %s (%s)", name, killed)
@@ -168,6 +182,8 @@ class Trial:
         else:
             await asyncio.sleep(plan.lasting)
             await system.ask_sandbox("fault", method="DELETE")
+        for blow in self.blows:
+            blow.end()
         if anyway is not None:
             anyway.cancel()
 
@@ -222,7 +238,8 @@ class Trial:
         sent = {each: words for page in self.pages for each, words in page.sent.items()}
         self.verdict = verdict = judge(sent, facts.messages)
         complaints = [*verdict.lost, *verdict.doubled, *verdict.wrong, *verdict.open]
-        complaints += [*facts.running, *facts.leases, *backend_complaints(facts, state)]
+        complaints += [*facts.running, *facts.leases, *facts.calls, *backend_complaints(facts, state)]
+        complaints += judge_calls(self._calls(), self.blows)
         for page in (*self.pages, *self.tabs):
             complaints += page_complaints(page, facts)
         for page in self._all_pages():
@@ -243,17 +260,22 @@ class Trial:
                 await self.admin.switch(target)
 
     def _result(self, seconds: float | None, complaints: list[str]) -> Result:
-        verdict = self.verdict
+        verdict, calls = self.verdict, self._calls()
         for page in self.pages:
             complaints += [f"a frame was refused: {each}" for each in page.refused]
-        for error in sorted(set(verdict.errors)):
-            log.info("Replies that failed say: %s", error)
+        for error in sorted(
+            {*verdict.errors, *(f"{call.name}: {call.error}, {call.said}" for call in calls if call.error)}
+        ):
+            log.info("What failed says: %s", error)
         return Result(
             plan=self.plan,
             seconds=seconds,
             sent=sum(len(page.sent) for page in self.pages),
             continued=verdict.continued,
             failed=verdict.failed,
+            calls=len(calls),
+            joined=sum(len(call.models) > 1 and not call.error for call in calls),
+            cut=sum(bool(call.error) for call in calls),
             lost=verdict.lost,
             doubled=verdict.doubled,
             complaints=complaints,

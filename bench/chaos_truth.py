@@ -49,6 +49,7 @@ class Database:
             backend = ask("SELECT model, unreachable_since FROM models_admin_server")
             switches = ask("SELECT id, state, target FROM models_admin_switch ORDER BY id")
             leases = ask("SELECT subject, holder FROM models_admin_lease")
+            calls = ask("SELECT id, state, holder FROM gateway_call WHERE state <> 'ended'")
             messages = ask(
                 "SELECT id, conversation_id, parent_id, role, status, client_id, text, error, model, html, handovers "
                 f"FROM chat_message WHERE id > {int(after)} ORDER BY id"
@@ -63,6 +64,7 @@ class Database:
                 if state in ACTIVE
             ],
             leases=[f"a lease is left: {subject} in {holder}" for subject, holder in leases],
+            calls=[f"call {pk} of {holder} is {state}" for pk, state, holder in calls],
             messages=[_message(row) for row in messages],
         )
 
@@ -143,6 +145,7 @@ class Facts:
     reachable: bool
     running: list[str]
     leases: list[str]
+    calls: list[str]  # that are open
     messages: list[Row]
 
 
