@@ -111,6 +111,7 @@ class Roster:
         self.calls: dict[int, LiveCall] = {}
         self.arriving: list[tuple[Arrival, asyncio.Future[int | Over]]] = []
         self.leaving: list[Left] = []
+        self.writing = False  # some of both are in hand
         self.registered = False  # it shows that it lives
         self.wake = asyncio.Event()  # there is something to write, or a turn to be had
 

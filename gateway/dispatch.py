@@ -134,7 +134,7 @@ class Dispatcher:
                 await asyncio.wait_for(self.roster.wake.wait(), TICK_SECONDS)
             self.roster.wake.clear()
             try:
-                await self._write()
+                await self.write()
             except DatabaseError as error:
                 log.warning("Calls cannot be written (%s): trying again", error)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -142,6 +142,14 @@ class Dispatcher:
             except Exception:  # whatever it was, later calls must be answered
                 log.exception("Calls could not be written: trying again")
                 await asyncio.sleep(RETRY_SECONDS)
+
+    async def write(self) -> None:
+        """Write down what has come and gone, and begin calls that may."""
+        self.roster.writing = True
+        try:
+            await self._write()
+        finally:
+            self.roster.writing = False
 
     async def _write(self) -> None:
         leaving, self.roster.leaving = self.roster.leaving, []

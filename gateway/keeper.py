@@ -86,9 +86,9 @@ class Keeper:
         if forgotten:
             log.warning("%s leases and rows belong to no call any more: they are ended", len(forgotten))
             await db_threads.write(claims.leave, forgotten)
-        if not (strays or self._roster.calls or self._roster.arriving or self._roster.leaving):
-            self._roster.registered = False
-            await db_threads.write(claims.rest, self._roster.holder)
+        if not (strays or roster.calls or roster.arriving or roster.leaving or roster.writing):
+            roster.registered = False
+            await db_threads.write(claims.rest, roster.holder)
 
     async def _again(self, call: LiveCall) -> None:
         """Put a call back into the line, from which it was taken because this process seemed dead."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from support import messages
 
 from gateway import claims
 from gateway.calls import LetGo, LiveCall, Roster
+from gateway.dispatch import Dispatcher
 from gateway.keeper import Keeper
 from gateway.limits import Arrival
 from gateway.models import Call, Process, State
@@ -72,6 +74,22 @@ async def test_a_process_without_calls_shows_no_life() -> None:
     await keeper.look_at_leases()
     assert await db_threads.read(_rows) == (set(), set(), set())
     assert not roster.registered
+
+
+async def test_a_process_whose_first_call_is_being_written_goes_on_showing_life() -> None:
+    dispatcher = Dispatcher()
+    roster = dispatcher.roster
+    roster.registered = True
+    arrival, *_ = await db_threads.write(_come)
+    written: asyncio.Future[int | claims.Over] = asyncio.get_running_loop().create_future()
+    roster.arriving.append((arrival, written))
+    looks = asyncio.create_task(Keeper(roster, Retries()).look_at_leases())
+    await asyncio.sleep(0)  # its heartbeat is written before the call
+    await dispatcher.write()
+    await looks
+    assert roster.calls.keys() == {written.result()}
+    assert roster.registered
+    assert roster.holder in (await db_threads.read(_rows))[2]
 
 
 @pytest.mark.parametrize("what", ["revoked", "gone", "buried"])
