@@ -25,6 +25,7 @@ from models_admin.usage.meter import Measured
 from models_admin.usage.recording import ReplyUsage, record
 
 KEPT = timedelta(hours=1)  # for which ended calls are kept; the limit by the minute counts them
+BEGIN = "UPDATE gateway_call SET state = 'running', lease = %s, model = %s WHERE id = %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ def admit(holder: str, arrivals: Sequence[Arrival]) -> tuple[list[int | Over], d
 
     Returns for each arrival its number, or why it is refused; and the turns of those that begin.
     """
+    came = timezone.now()
     with transaction.atomic():
         numbers = _enter(holder, arrivals) if arrivals else []
         try:
@@ -61,16 +63,19 @@ def admit(holder: str, arrivals: Sequence[Arrival]) -> tuple[list[int | Over], d
         except gate.Closed:
             return numbers, {}
         ids = admission.claimable(KIND, holder, settings.REPLIES_AT_ONCE)
-        own = Call.objects.filter(pk__in=ids, holder=holder, state=State.WAITING).in_bulk()
-        chosen = [own[pk] for pk in ids if pk in own]
-        leases = gate.lease(server.pk, holder, [f"{KIND} {call.pk}" for call in chosen])
-        for call, lease in zip(chosen, leases, strict=True):
-            call.state, call.lease, call.model = State.RUNNING, lease.pk, server.model
-        Call.objects.bulk_update(chosen, ["state", "lease", "model"])
+        since = {number: came for number in numbers if isinstance(number, int)}
+        if older := [pk for pk in ids if pk not in since]:
+            waiting = Call.objects.filter(pk__in=older, holder=holder, state=State.WAITING)
+            since.update(waiting.values_list("pk", "queued_at"))
+        chosen = [pk for pk in ids if pk in since]
+        leases = gate.lease(server.pk, holder, [f"{KIND} {pk}" for pk in chosen])
+        with connection.cursor() as cursor:
+            begun = zip(chosen, leases, strict=True)
+            cursor.executemany(BEGIN, [(lease.pk, server.model, pk) for pk, lease in begun])
     now, context = timezone.now(), server.parameters.get("max_seq_len")
     return numbers, {
-        call.pk: Turn(lease.pk, server.model, context, server.epoch, (now - call.queued_at).total_seconds())
-        for call, lease in zip(chosen, leases, strict=True)
+        pk: Turn(lease.pk, server.model, context, server.epoch, (now - since[pk]).total_seconds())
+        for pk, lease in zip(chosen, leases, strict=True)
     }
 
 
