@@ -23,6 +23,7 @@ from typing import Any
 
 import aiohttp
 
+from bench.chaos_crowd import crowd
 from bench.chaos_plan import Plan, plan
 from bench.chaos_system import System
 from bench.chaos_table import LIMIT, Result, table
@@ -132,6 +133,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--only", type=int, nargs="*", default=[], metavar="TRIAL", help="only these of the run"
     )
     parser.add_argument("--users", type=int, default=USERS)
+    parser.add_argument(
+        "--callers",
+        type=int,
+        default=0,
+        help="instead of trials: so many programs at once, through all of it",
+    )
     chosen = parser.parse_args(argv)
     seed = chosen.seed or int(time.time())
     database_url = os.environ.get("DATABASE_URL", "")
@@ -139,6 +146,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = Path(tempfile.mkdtemp(prefix="gantry-chaos-"))
     log.setLevel(logging.INFO)
     log.propagate = False
+    if chosen.callers:
+        return _crowd(folder, database_url, chosen.callers, seed)
     print(
         f"{len(plans)} trials, seed {seed}, {'PostgreSQL' if database_url else 'SQLite'}, {chosen.users} people"
     )
@@ -162,6 +171,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     print(f"Logs: {folder}")
     return 1
+
+
+def _crowd(folder: Path, database_url: str, callers: int, seed: int) -> int:
+    print(f"{callers} programs, seed {seed}, {'PostgreSQL' if database_url else 'SQLite'}", flush=True)
+    complaints = asyncio.run(crowd(folder, database_url, callers, seed))
+    for line in complaints[:20]:
+        print(f"         ✗ {line[:300]}")
+    if complaints:
+        print(f"Logs: {folder}")
+        return 1
+    shutil.rmtree(folder)
+    return 0
 
 
 if __name__ == "__main__":

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.chaos import trials
+from bench.chaos_callers import Blow, Call, judge_calls
 from bench.chaos_plan import CELLS, Plan, plan
 from bench.chaos_table import table
 from bench.chaos_truth import Row, expected, judge
@@ -44,7 +46,7 @@ async def test_everything_is_right_again_after_each_blow(tmp_path: Path) -> None
     results = await trials(plans, tmp_path, os.environ.get("DATABASE_URL", ""))
     wrong = [[*each.lost, *each.doubled, *each.complaints, each.log] for each in results if not each.good]
     assert not wrong, f"{table(results)}\n{wrong}"
-    assert all(each.sent for each in results)
+    assert all(each.sent and each.calls for each in results)
 
 
 def test_a_seed_gives_the_same_trials_again() -> None:
@@ -88,3 +90,39 @@ def test_the_judge_sees_what_is_lost_doubled_and_dishonest() -> None:
     assert judge({"a": 3}, _rows(("stopped", " w1", ""))).wrong
     assert judge({"a": 3}, _rows(("streaming", " w1", ""))).open
     assert judge({}, _rows(("complete", whole, ""))).wrong
+
+
+def _call(**facts: Any) -> Call:
+    return replace(Call("a:1", True, 3, begun=10.0, ended=20.0), **facts)
+
+
+KILL = Blow("kill", "web", "a:1", begun=15.0, ended=17.0)
+FAULT = Blow("fault", "fault", on="chat", begun=15.0, ended=17.0)
+
+
+@pytest.mark.parametrize(
+    ("facts", "blow", "good"),
+    [
+        ({"text": expected(3)}, KILL, True),
+        ({"ended": None}, KILL, False),
+        ({"wrong": "no text of 3 words"}, KILL, False),
+        ({"error": "broken"}, KILL, True),
+        ({"error": "broken", "text": " w1 w2"}, KILL, True),
+        ({"error": "broken", "text": " w1 w3"}, KILL, False),
+        ({"error": "broken"}, replace(KILL, web="b:1"), False),
+        ({"error": "broken"}, replace(KILL, deed="freeze"), False),
+        ({"error": "broken", "ended": 14.0}, KILL, False),
+        ({"error": "broken", "begun": 18.0}, KILL, False),
+        ({"error": "stream_error"}, KILL, False),
+        ({"error": "stream_error"}, FAULT, True),
+        ({"error": "stream_error"}, replace(FAULT, on="load"), False),
+        ({"error": "internal"}, FAULT, False),
+        ({"error": "stalled"}, Blow("freeze", "sandbox", begun=15.0), True),
+        ({"error": "stream_error"}, Blow("freeze", "sandbox", begun=15.0), False),
+        ({"error": "stalled"}, Blow("freeze", "worker", begun=15.0), False),
+    ],
+)
+def test_the_judge_of_calls_takes_no_excuse_but_a_blow_that_hit_the_call(
+    facts: dict[str, Any], blow: Blow, good: bool
+) -> None:
+    assert (judge_calls([_call(**facts)], [blow]) == []) is good
