@@ -100,11 +100,11 @@ def _talks(size: Size, people: Sequence[int]) -> Iterator[Talk]:
         first += length
 
 
-TALK = ("id", "owner_id", "title", "pinned", "system_prompt", "created_at", "updated_at")
+TALK = ("id", "owner_id", "title", "pinned", "alias", "system_prompt", "created_at", "updated_at")
 
 
 def _talk(each: Talk) -> tuple[Any, ...]:
-    return (each.id, each.owner, f"About {each.first:x}", False, "", each.begun, each.ended)
+    return (each.id, each.owner, f"About {each.first:x}", False, "", "", each.begun, each.ended)
 
 
 SWITCH = (

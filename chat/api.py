@@ -12,9 +12,10 @@ from ninja import Query, Router, Status
 from ninja.errors import HttpError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
-from chat import conversations, replies
+from chat import aliases, conversations, replies
 from chat.models import Conversation
-from chat.page_schema import ConversationList, Created, Details, Earlier, Results
+from chat.page_schema import AliasChoices, ConversationList, Created, Details, Earlier, Results
+from models_admin.aliases.sampling import HIGHEST_TEMPERATURE, LONGEST_PROMPT, MOST_TOKENS
 from models_admin.api.auth import signed_in
 from models_admin.api.schemas import problems
 from models_admin.downloads import Download
@@ -27,9 +28,10 @@ Title = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00]*$"),
     AfterValidator(visible),
 ]
-Prompt = Annotated[str, StringConstraints(max_length=20_000, pattern=r"^[^\x00]*$")]
-Temperature = Annotated[float, Field(ge=0, le=5, strict=True)]
-Tokens = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+Prompt = Annotated[str, StringConstraints(max_length=LONGEST_PROMPT, pattern=r"^[^\x00]*$")]
+Temperature = Annotated[float, Field(ge=0, le=HIGHEST_TEMPERATURE, strict=True)]
+Tokens = Annotated[int, Field(ge=1, le=MOST_TOKENS, strict=True)]
+Alias = Annotated[str, StringConstraints(max_length=64, pattern=r"^[^\x00]*$")]
 
 
 class New(BaseModel):
@@ -40,6 +42,7 @@ class New(BaseModel):
     # The caller may choose it: sent again, it makes no second conversation.
     id: uuid.UUID | None = None
     title: Title | None = None
+    alias: Alias = ""
     system_prompt: Prompt = ""
     temperature: Temperature | None = None
     max_tokens: Tokens | None = None
@@ -52,6 +55,7 @@ class Change(BaseModel):
 
     title: Title | None = None
     pinned: StrictBool | None = None
+    alias: Alias | None = None
     system_prompt: Prompt | None = None
     temperature: Temperature | None = None
     max_tokens: Tokens | None = None
@@ -67,10 +71,25 @@ def _own(request: HttpRequest, conversation_id: uuid.UUID) -> Conversation:
 def _details(conversation: Conversation) -> Details:
     return {
         **conversations.describe(conversation),
+        "alias": conversation.alias,
         "system_prompt": conversation.system_prompt,
         "temperature": conversation.temperature,
         "max_tokens": conversation.max_tokens,
     }
+
+
+def _alias(request: HttpRequest, name: str) -> str:
+    """Return the name of the alias that is chosen; '' for none. Raises HttpError (422) where the user may not choose it."""
+    found = aliases.usable(name, request.user.pk or 0) if name else ""
+    if found is None:
+        raise HttpError(422, "alias: you may not choose this one. Choose another, or none.")
+    return found
+
+
+@router.get("/aliases", response={200: AliasChoices, **problems()}, operation_id="list_alias_choices")
+def alias_choices(request: HttpRequest) -> AliasChoices:
+    """List the aliases of models that you may choose for a conversation, and the retired ones."""
+    return {"aliases": aliases.choices(request.user.pk or 0)}
 
 
 @router.get(
@@ -94,7 +113,11 @@ def listed(
 def create(request: HttpRequest, body: New | None = None) -> Status[Any]:
     """Begin a conversation."""
     new, owner = body or New(), request.user.pk or 0  # who got here has signed in
-    fields = new.model_dump(exclude={"id"}) | {"title": new.title or "", "owner_id": owner}
+    fields = new.model_dump(exclude={"id"}) | {
+        "title": new.title or "",
+        "alias": _alias(request, new.alias),
+        "owner_id": owner,
+    }
     made, _ = Conversation.objects.get_or_create(pk=new.id or uuid.uuid4(), defaults=fields)
     if made.owner_id != owner or made.deleted_at is not None:
         raise HttpError(409, "id: there is such a conversation already. Choose another one.")
@@ -128,9 +151,11 @@ def change(request: HttpRequest, conversation_id: uuid.UUID, body: Change) -> De
     """Rename or pin a conversation, or change what its replies are asked with."""
     conversation = _own(request, conversation_id)
     changes = body.model_dump(exclude_unset=True)
-    for name in ("title", "pinned", "system_prompt"):
+    for name in ("title", "pinned", "alias", "system_prompt"):
         if name in changes and changes[name] is None:
             raise HttpError(422, f"{name}: null is not possible; leave it out to keep what it is.")
+    if changes.get("alias", conversation.alias) != conversation.alias:
+        changes["alias"] = _alias(request, changes["alias"])
     for name, value in changes.items():
         setattr(conversation, name, value)
     if changes:

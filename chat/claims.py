@@ -14,7 +14,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
-from chat import page_schema, progress, prompts, queue, wire
+from chat import aliases, page_schema, progress, prompts, queue, wire
 from chat.models import Message, Status
 from chat.progress import ClaimedReply
 from models_admin import db_threads
@@ -106,7 +106,8 @@ def _begin(messages: Sequence[Message]) -> list[Message]:
 def work(message: Message, epoch: int, said: prompts.Said) -> ClaimedReply:
     """What is needed to generate a reply that is begun; `said`: all of its conversation."""
     conversation, now = message.conversation, timezone.now()
-    params: dict[str, Any] = {}
+    alias = aliases.of_conversation(conversation)
+    params: dict[str, Any] = dict(alias.sampling) if alias else {}
     if conversation.temperature is not None:
         params["temperature"] = conversation.temperature
     if conversation.max_tokens is not None:
@@ -128,7 +129,7 @@ def work(message: Message, epoch: int, said: prompts.Said) -> ClaimedReply:
         # Thoughts that were cut before a word of the answer came cannot be continued: they are thought again.
         reasoning=message.reasoning if message.text else "",
         reasoning_seconds=message.reasoning_seconds if message.text else None,
-        prompt=prompts.above(message, said),
+        prompt=prompts.above(message, said, alias.system_prompt if alias else ""),
         params=params,
         waited=(now - (message.queued_at or now)).total_seconds(),
         row=_shown(message, said),

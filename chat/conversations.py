@@ -209,6 +209,7 @@ def document(conversation: Conversation) -> Iterator[str]:
     facts = {
         **describe(conversation),
         "created_at": conversation.created_at,
+        "alias": conversation.alias,
         "system_prompt": conversation.system_prompt,
         "temperature": conversation.temperature,
         "max_tokens": conversation.max_tokens,

@@ -23,6 +23,9 @@ class Conversation(models.Model):
     )
     title = models.CharField(max_length=200, blank=True)
     pinned = models.BooleanField(default=False)
+    alias = models.CharField(
+        max_length=64, blank=True
+    )  # of a model; it may be retired, or for others only, by now
     system_prompt = models.TextField(blank=True)
     temperature = models.FloatField(null=True, blank=True)
     max_tokens = models.PositiveIntegerField(null=True, blank=True)

@@ -79,9 +79,24 @@ class Message(TypedDict):
 class Settings(TypedDict):
     """What a conversation's replies are asked with."""
 
+    alias: Annotated[str, Field(description="Its defaults hold below these settings; empty: none.")]
     system_prompt: str
     temperature: float | None
     max_tokens: int | None
+
+
+class AliasChoice(TypedDict):
+    """An alias of a model (empty: of whatever is loaded). `retired` says that it is, in a sentence; empty: it is not."""
+
+    name: str
+    model: str
+    retired: str
+
+
+class AliasChoices(TypedDict):
+    """The aliases that the user may use, and those of them that were retired."""
+
+    aliases: list[AliasChoice]
 
 
 class Conversation(Settings):
@@ -155,6 +170,7 @@ class Boot(TypedDict):
     user: Person
     conversation: Listed | None
     list: ConversationList
+    aliases: list[AliasChoice]
     may_switch: bool
     max_chars: int
 

@@ -36,8 +36,8 @@ def said_before() -> str:
     return SAID_BEFORE % ("uuid" if connection.vendor == "postgresql" else "text")
 
 
-def above(reply: Message, said: Said) -> list[dict[str, str]]:
-    """The prompt for a reply."""
+def above(reply: Message, said: Said, default: str = "") -> list[dict[str, str]]:
+    """The prompt for a reply; `default`: the system prompt of a conversation without its own."""
     turns: list[dict[str, str]] = []
     at = reply.parent_id
     while at is not None and at in said:
@@ -45,8 +45,8 @@ def above(reply: Message, said: Said) -> list[dict[str, str]]:
         if text:
             turns.append({"role": role, "content": text})
         at = parent
-    if reply.conversation.system_prompt:
-        turns.append({"role": "system", "content": reply.conversation.system_prompt})
+    if system := reply.conversation.system_prompt or default:
+        turns.append({"role": "system", "content": system})
     return turns[::-1]
 
 

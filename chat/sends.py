@@ -129,7 +129,7 @@ WHERE talk.id IN ({marks}) AND NOT EXISTS (
 )
 ORDER BY talk.id {locked}
 """
-FACTS = ("owner_id", "title", "system_prompt", "temperature", "max_tokens")
+FACTS = ("owner_id", "title", "alias", "system_prompt", "temperature", "max_tokens")
 LOCK_PARTS = {
     "sqlite": {
         "server": gate.LOCKED,

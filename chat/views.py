@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from chat import conversations
+from chat import aliases, conversations
 from chat.page_schema import Boot, Person
 from models_admin.permissions import may_switch
 
@@ -32,6 +32,7 @@ def chat(request: HttpRequest, conversation_id: uuid.UUID | None = None) -> Http
         "user": person,
         "conversation": conversations.describe(conversation) if conversation else None,
         "list": conversations.page(request.user),
+        "aliases": aliases.choices(request.user.pk or 0),
         "may_switch": may_switch(request.user),
         "max_chars": settings.MESSAGE_MAX_CHARS,
     }

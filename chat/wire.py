@@ -74,6 +74,7 @@ def conversation(row: Conversation) -> page_schema.Conversation:
     return {
         "id": str(row.pk),
         "title": str(row),
+        "alias": row.alias,
         "system_prompt": row.system_prompt,
         "temperature": row.temperature,
         "max_tokens": row.max_tokens,

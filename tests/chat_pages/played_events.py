@@ -10,7 +10,7 @@ from chat.rendering import render
 
 HERE = "11111111-2222-4333-8444-555555555555"
 TITLE = "Looms and cards"
-SETTINGS = {"system_prompt": "", "temperature": None, "max_tokens": None}
+SETTINGS = {"alias": "", "system_prompt": "", "temperature": None, "max_tokens": None}
 LLAMA = "Llama-3.1-8B-Instruct"
 QWEN = "Qwen2.5-Coder-7B-Instruct"
 

@@ -101,6 +101,7 @@ def chat_page(path: str, **more: Any) -> str:
         "user": person,
         "conversation": conversation,
         "list": {"conversations": rows, "next": None},
+        "aliases": [],
         "may_switch": False,
         "max_chars": 1000,
         **more,

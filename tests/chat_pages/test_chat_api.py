@@ -13,6 +13,9 @@ from django.utils import timezone
 
 from chat import replies
 from chat.models import Conversation, Message
+from models_admin.aliases import changes
+from models_admin.aliases.book import book
+from models_admin.aliases.changes import Wanted
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now()
@@ -177,6 +180,7 @@ def test_a_conversation_is_renamed_pinned_and_tuned(client: Client, ada: User) -
     assert client.get(path).json() == answer.json()
 
 
+@pytest.mark.usefixtures("_aliases")
 @pytest.mark.parametrize(
     "change",
     [
@@ -192,6 +196,11 @@ def test_a_conversation_is_renamed_pinned_and_tuned(client: Client, ada: User) -
         {"temperature": "NaN"},
         {"max_tokens": 0},
         {"owner": 1},
+        {"alias": None},
+        {"alias": "nothing"},
+        {"alias": "few"},
+        {"alias": "old"},
+        {"alias": "x" * 65},
         {"system_prompt": "x" * 20_001},
         [],
         "x",
@@ -205,7 +214,32 @@ def test_a_change_that_makes_no_sense_is_refused_and_changes_nothing(
     assert answer.status_code == 422
     assert isinstance(answer.json()["detail"], str)
     mine.refresh_from_db()
-    assert (mine.title, mine.pinned, mine.temperature) == ("Name", False, None)
+    assert (mine.title, mine.pinned, mine.temperature, mine.alias) == ("Name", False, None, "")
+
+
+@pytest.fixture
+def _aliases() -> None:
+    """One for everybody, one for superusers, and one that was retired."""
+    changes.make("Coder", Wanted(), None)
+    changes.make("few", Wanted(everybody=False), None)
+    changes.retire(changes.make("old", Wanted(), None), "Coder", None)
+    book.forget()
+
+
+@pytest.mark.usefixtures("_aliases")
+def test_an_alias_is_chosen_and_kept(client: Client, ada: User) -> None:
+    offered = client.get("/api/aliases").json()["aliases"]
+    assert [(each["name"], bool(each["retired"])) for each in offered] == [("Coder", False), ("old", True)]
+    made = send(client, "POST", "/api/conversations", {"alias": "coder"}).json()["id"]
+    path = f"/api/conversations/{made}"
+    assert client.get(path).json()["alias"] == "Coder"
+    assert send(client, "POST", "/api/conversations", {"alias": "few"}).status_code == 422
+    changes.retire(changes.find("Coder"), "", None)
+    book.forget()
+    kept = {"alias": "Coder", "temperature": 0.5}  # which the page sends with the rest
+    assert send(client, "PATCH", path, kept).status_code == 200
+    assert send(client, "PATCH", path, {"alias": ""}).json()["alias"] == ""
+    assert send(client, "PATCH", path, {"alias": "Coder"}).status_code == 422
 
 
 def test_a_body_that_is_not_json_is_refused(client: Client, ada: User) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from played_events import (
     HERE,
+    LLAMA,
+    QWEN,
+    READY,
     TITLE,
     UNLOADED,
     asked,
@@ -15,6 +18,7 @@ from played_events import (
     queued,
     replied,
     streaming,
+    switching,
 )
 from played_server import OTHER
 from played_site import Site
@@ -288,7 +292,7 @@ def test_a_search_without_a_result_says_so(site: Site) -> None:
 
 def test_settings_of_a_conversation_are_saved(site: Site) -> None:
     path = f"/api/conversations/{HERE}"
-    sent = {"system_prompt": "Be brief.", "temperature": 0.7, "max_tokens": None}
+    sent = {"alias": "", "system_prompt": "Be brief.", "temperature": 0.7, "max_tokens": None}
     site.served.answers["PATCH", path] = (200, listed(HERE, TITLE, **sent))
     page = site.open()
     page.get_by_role("button", name="Conversation settings").click()
@@ -320,8 +324,52 @@ def test_settings_made_before_the_first_message_go_into_the_new_conversation(sit
     page.keyboard.press("Enter")
     sent = site.asked("POST", "/api/conversations")
     assert len(sent.pop("id")) == 36
-    assert sent == {"system_prompt": "Be brief.", "temperature": None, "max_tokens": None}
+    assert sent == {"alias": "", "system_prompt": "Be brief.", "temperature": None, "max_tokens": None}
     assert site.sent("send")[0]["text"] == "Hello"
+
+
+def test_an_alias_is_chosen_by_keyboard_and_the_page_says_that_another_model_answers(site: Site) -> None:
+    path = f"/api/conversations/{HERE}"
+    coder, team = (
+        {"name": name, "model": model, "retired": ""} for name, model in (("coder", QWEN), ("team", ""))
+    )
+    sent = {"alias": "coder", "system_prompt": "", "temperature": None, "max_tokens": None}
+    site.served.boot = {"aliases": [team]}
+    site.served.answers["GET", "/api/aliases"] = (200, {"aliases": [coder, team]})
+    site.served.answers["PATCH", path] = (200, listed(HERE, TITLE, **sent))
+    site.page.set_viewport_size({"width": 390, "height": 740})
+    page = site.open()
+    note = page.locator("#alias-note")
+    expect(note).to_be_hidden()
+    page.get_by_role("button", name="Conversation settings").click()
+    menu = page.get_by_label("Model", exact=True)
+    expect(menu.locator("option")).to_have_text(
+        ["Whatever is loaded", f"coder ({QWEN})", "team (whatever is loaded)"]
+    )
+    menu.focus()
+    page.keyboard.type("coder")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Save").click()
+    expect(note).to_have_text(f"“coder” stands for {QWEN}, which is not loaded. {LLAMA} answers.")
+    assert ("PATCH", path, sent) in site.served.calls
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    site.say(switching())
+    expect(note).to_be_hidden()  # the switch brings its model
+    site.say(READY)
+    expect(note).to_be_visible()
+    old = {**coder, "retired": "The alias “coder” was retired on 3 May 2026. Use “team” instead."}
+    site.served.answers["GET", "/api/aliases"] = (200, {"aliases": [old, team]})
+    site.say({"type": "catalog"})
+    expect(note).to_have_text(f"{old['retired']} {LLAMA} answers.")
+    page.get_by_role("button", name="Conversation settings").click()
+    expect(menu.locator("option:checked")).to_have_text("coder (no longer offered)")
+
+
+def test_without_aliases_no_menu_is_offered(site: Site) -> None:
+    page = site.open()
+    page.get_by_role("button", name="Conversation settings").click()
+    expect(page.get_by_label("System prompt")).to_be_visible()
+    expect(page.locator("#set-alias-field")).to_be_hidden()
 
 
 @pytest.mark.parametrize("width", [390, 320])

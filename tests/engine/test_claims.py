@@ -18,6 +18,9 @@ from support.servers import SERVER
 from chat import claims, progress, replies
 from chat.models import Conversation, Message, Status
 from chat.progress import ClaimedReply, ReplyProgress
+from models_admin.aliases import changes
+from models_admin.aliases.book import book
+from models_admin.aliases.changes import Wanted
 from models_admin.models import Lease
 from models_admin.servers import state_row
 from models_admin.switching import admission, gate
@@ -319,3 +322,29 @@ def test_nobody_has_more_messages_waiting_than_queued_per_user(settings: Any, ho
     assert waiting is not None
     replies.stop(waiting.conversation_id, waiting.pk)
     asks[how]()
+
+
+def asked_with(alias: str, **own: Any) -> tuple[dict[str, Any], list[str]]:
+    """What a conversation with this alias asks: its options, and its system prompt if there is one."""
+    book.forget()
+    conversation = conversation_of("mara")
+    Conversation.objects.filter(pk=conversation.pk).update(alias=alias, **own)
+    replies.send(conversation.pk, uuid.uuid4(), "Hello")
+    Message.objects.filter(status=Status.QUEUED).update(queued_at=timezone.now() - timedelta(minutes=1))
+    work = only(claim("one"))
+    assert progress.end(work, Status.COMPLETE, ReplyProgress("Yes.", ""))
+    return work.params, [each["content"] for each in work.prompt if each["role"] == "system"]
+
+
+def test_an_alias_holds_below_the_settings_of_the_conversation() -> None:
+    brings = {"temperature": 0.2, "top_p": 0.9}
+    row = changes.make("coder", Wanted(sampling=brings, system_prompt="Be brief."), None)
+    assert asked_with("coder") == (brings, ["Be brief."])
+    own = {"temperature": 1.0, "max_tokens": 9, "system_prompt": "Be long."}
+    merged = {"temperature": 1.0, "top_p": 0.9, "max_tokens": 9}
+    assert asked_with("coder", **own) == (merged, ["Be long."])
+    assert asked_with("nothing") == ({}, [])
+    changes.retire(row, "", None)
+    assert asked_with("coder") == ({}, [])
+    changes.change(changes.restore(row, None), Wanted(everybody=False), None)
+    assert asked_with("coder") == ({}, [])

@@ -118,7 +118,7 @@ def test_many_messages_take_no_more_than_one() -> None:
 
 
 def test_what_is_sent_is_what_the_database_has() -> None:
-    where = talk("mara", system_prompt="Be brief.", temperature=0.5, max_tokens=7)
+    where = talk("mara", alias="none-such", system_prompt="Be brief.", temperature=0.5, max_tokens=7)
     (one,) = sent(saying("How are\nyou?", where))
     work, row = one.work, Conversation.objects.get(pk=where.pk)
     assert work is not None

@@ -99,7 +99,7 @@ test("the last open message is found", () => {
 test("the conversation is as it was told last", () => {
   const state = initial();
   state.conversation = { id: "x", title: "Old" };
-  const told = { id: "x", title: "New", system_prompt: "", temperature: 1, max_tokens: null };
+  const told = { id: "x", title: "New", alias: "", system_prompt: "", temperature: 1, max_tokens: null };
   apply(state, { type: "conversation", conversation: told });
   assert.deepEqual(state.conversation, told);
 });

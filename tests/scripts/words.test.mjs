@@ -4,7 +4,14 @@ import { test } from "node:test";
 import { described, ended } from "../../chat/static/chat/backend.js";
 import { count, dayGroup, place, plural, seconds, shortDate } from "../../chat/static/chat/format.js";
 import { composes } from "../../chat/static/chat/keys.js";
-import { facts, leftOut, statusOf, thoughtsTitle, waiting } from "../../chat/static/chat/wording.js";
+import {
+  aliasNote,
+  facts,
+  leftOut,
+  statusOf,
+  thoughtsTitle,
+  waiting,
+} from "../../chat/static/chat/wording.js";
 import { backend, change, message } from "./wire.mjs";
 
 test("figures read as people say them", () => {
@@ -114,4 +121,32 @@ test("what a reply took stands beside it", () => {
   assert.equal(leftOut(0), "");
   assert.equal(thoughtsTitle({ text: "", reasoning_seconds: null }, true), "Thinking…");
   assert.equal(thoughtsTitle({ text: "x", reasoning_seconds: 3 }, true), "Thought for 3.0 s");
+});
+
+test("a chosen alias is only spoken of where something else answers", () => {
+  const known = [
+    { name: "coder", model: "beta", retired: "" },
+    { name: "team", model: "", retired: "" },
+    { name: "old", model: "beta", retired: "The alias “old” was retired on 3 May 2026. Use “team” instead." },
+  ];
+  const alpha = backend({ model: "alpha" });
+  assert.equal(aliasNote("", known, alpha), "");
+  assert.equal(aliasNote("team", known, alpha), "");
+  assert.equal(aliasNote("coder", known, null), "");
+  assert.equal(aliasNote("coder", known, backend({ model: "beta" })), "");
+  const bringing = backend({ model: "alpha", state: "switching", switch: change({ target: "beta" }) });
+  assert.equal(aliasNote("coder", known, bringing), "");
+  assert.equal(
+    aliasNote("coder", known, alpha),
+    "“coder” stands for beta, which is not loaded. alpha answers.",
+  );
+  assert.equal(
+    aliasNote("old", known, alpha),
+    "The alias “old” was retired on 3 May 2026. Use “team” instead. alpha answers.",
+  );
+  assert.equal(aliasNote("gone", known, alpha), "You may not use the alias “gone” any more. alpha answers.");
+  assert.match(
+    aliasNote("coder", known, backend({ state: "unloaded", model: "" })),
+    /Whatever is loaded answers/,
+  );
 });

@@ -28,7 +28,7 @@ const TRY_AGAIN = 5000; // milliseconds until a conversation that could not be m
 
 export class Delivery {
   /** @type {Settings} */
-  settings = { system_prompt: "", temperature: null, max_tokens: null }; // of a conversation that has not begun
+  settings = { alias: "", system_prompt: "", temperature: null, max_tokens: null }; // before it has begun
   /** @type {Promise<void> | null} */
   beginning = null;
   /** @type {string | null} */

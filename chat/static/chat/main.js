@@ -3,6 +3,7 @@
 
 import { address } from "../shared/site.js";
 import { Socket } from "../shared/socket.js";
+import { Aliases } from "./aliases.js";
 import { call, words } from "./api.js";
 import { described, ended } from "./backend.js";
 import { Banner } from "./banner.js";
@@ -109,6 +110,7 @@ const delivery = new Delivery(state, outbox, view, {
   },
 });
 
+const aliases = new Aliases(boot.aliases, byId("alias-note"));
 const requests = new Requests(() => state.backend?.model ?? "");
 const models = new Models(requests, boot.may_switch);
 const welcome = new Welcome(
@@ -179,7 +181,10 @@ function onevent(event) {
     return;
   }
   if (event.type === "requests") requests.take(event.requests);
-  if (event.type === "catalog") models.refresh();
+  if (event.type === "catalog") {
+    models.refresh();
+    if (settings().alias) aliases.fetch().then(showAlias);
+  }
   const before = state.backend;
   for (const change of apply(state, event)) react(change);
   if (event.type === "hello" && fresh) {
@@ -202,6 +207,7 @@ function react(change) {
     delivery.refused(change.error);
   } else if (change.what === "conversation" || change.what === "all") {
     showTitle();
+    showAlias();
   }
   if (change.what === "all") resyncing.clear();
   if (change.what === "message") resyncing.delete(change.id);
@@ -231,6 +237,7 @@ function showModel() {
   byId("progress").hidden = progress === null;
   byId("progress-bar").style.transform = `scaleX(${progress ?? 0})`;
   models.take(state.backend);
+  showAlias();
   requests.draw();
   composer.area.placeholder = kind === "ready" ? `Message ${name}` : "Message the model";
   // Percentages are for the eyes; a listener hears each state once.
@@ -245,12 +252,19 @@ function showWelcome() {
   welcome.show(described(state.backend).state === "unloaded", requests.anyOpen);
 }
 
+const settings = () => state.conversation ?? delivery.settings;
+
+function showAlias() {
+  aliases.show(settings().alias ?? "", state.backend);
+}
+
 /** @param {Settings} changed */
 async function saveSettings(changed) {
   if (state.conversation) {
     await call("PATCH", `/conversations/${state.conversation.id}`, changed);
     Object.assign(state.conversation, changed);
   } else delivery.settings = changed;
+  showAlias();
   toast("Saved. Replies from now on follow these settings.", null, 3000);
 }
 
@@ -263,7 +277,7 @@ setUpKeys({
   stop: stopOne,
   type: () => composer.area.focus(),
 });
-setUpSettings(() => state.conversation ?? delivery.settings, saveSettings);
+setUpSettings(settings, saveSettings, aliases);
 setUpCopyButtons();
 sidebar.ontitle = (title) => {
   if (state.conversation) state.conversation.title = title;

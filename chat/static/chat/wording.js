@@ -3,7 +3,7 @@
 
 import { count, place, plural, seconds } from "./format.js";
 
-/** @import { Message } from "../shared/types.d.ts" */
+/** @import { AliasChoice, Backend, Message } from "../shared/types.d.ts" */
 
 /**
  * Why a queued reply has not begun.
@@ -24,6 +24,23 @@ export function waiting({ status, queue_position }, hold) {
 export function statusOf(message, hold) {
   const { status, text, model, handovers } = message;
   return [status, waiting(message, hold), Boolean(text), model, handovers.length].join("|");
+}
+
+/**
+ * That something else answers than what the chosen alias stands for; "" where it does not, or where nothing is known.
+ * @param {string} chosen
+ * @param {AliasChoice[]} known
+ * @param {Backend | null} backend
+ */
+export function aliasNote(chosen, known, backend) {
+  if (!chosen || !backend) return "";
+  const alias = known.find((each) => each.name === chosen);
+  const loaded = backend.state === "ready" ? (backend.about?.name ?? backend.model) : "";
+  const answers = `${loaded || "Whatever is loaded"} answers.`;
+  if (!alias) return `You may not use the alias “${chosen}” any more. ${answers}`;
+  if (alias.retired) return `${alias.retired} ${answers}`;
+  if (!alias.model || alias.model === backend.model || alias.model === backend.switch?.target) return "";
+  return `“${chosen}” stands for ${alias.model}, which is not loaded. ${answers}`;
 }
 
 /**

@@ -245,9 +245,23 @@ export interface Message {
 
 /** What a conversation's replies are asked with. */
 export interface Settings {
+  /** Its defaults hold below these settings; empty: none. */
+  alias: string;
   system_prompt: string;
   temperature: number | null;
   max_tokens: number | null;
+}
+
+/** An alias of a model (empty: of whatever is loaded). `retired` says that it is, in a sentence; empty: it is not. */
+export interface AliasChoice {
+  name: string;
+  model: string;
+  retired: string;
+}
+
+/** The aliases that the user may use, and those of them that were retired. */
+export interface AliasChoices {
+  aliases: AliasChoice[];
 }
 
 export interface Conversation extends Settings {
@@ -315,6 +329,7 @@ export interface Boot {
   user: Person;
   conversation: Listed | null;
   list: ConversationList;
+  aliases: AliasChoice[];
   may_switch: boolean;
   max_chars: number;
 }
