@@ -37,6 +37,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/docs", description.view(api), name="api-docs"),
     path("api/", api.urls),
+    path("tokens/", include("gateway.token_pages")),
     path("ws/<path:rest>", refusals.socket_over_http),
     path("", include("chat.urls")),
 ]

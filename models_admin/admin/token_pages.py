@@ -1,7 +1,6 @@
 """API tokens in the admin site: everybody who may enter it makes and revokes their own; a superuser sees all.
 
-A token is shown once, on the page to which its form leads. On its way there it is in a cookie for that page alone, which
-the page deletes and which expires after a minute. An address, a message or a session would keep the token somewhere.
+A token is shown once, on the page to which its form leads (api/new_tokens.py).
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -23,10 +21,9 @@ from django.utils.safestring import SafeString
 
 from models_admin.admin.columns import moment
 from models_admin.admin.list_pages import ListPages
-from models_admin.api import tokens
+from models_admin.api import new_tokens, tokens
 from models_admin.models import Token
 from models_admin.permissions import may_set_limits
-from models_admin.visible import visible
 
 if TYPE_CHECKING:
     Form = forms.ModelForm[Token]
@@ -37,7 +34,6 @@ else:  # which takes no parameter at run time
 MADE = "admin:models_admin_token_made"
 LIMITS = ("calls_at_once", "requests_per_minute", "tokens_per_day", "speaks_for_others")
 SHOWN = ("name", "state", "user", "may", "made", "expires", "used", "revoked")
-NEW = "new_token"  # the cookie
 
 
 class TokenForm(Form):
@@ -59,14 +55,11 @@ class TokenForm(Form):
         }
 
     def clean_name(self) -> str:
-        return visible(self.cleaned_data["name"])
+        return new_tokens.clean_name(self.cleaned_data["name"])
 
     def clean_expires_at(self) -> Any:
         """Refuse a time that has passed."""
-        expires = self.cleaned_data["expires_at"]
-        if expires is not None and expires <= timezone.now():
-            raise forms.ValidationError("This is over already. Choose a time in the future.")
-        return expires
+        return new_tokens.clean_expires_at(self.cleaned_data["expires_at"])
 
 
 class LimitsForm(Form):
@@ -174,27 +167,15 @@ class TokenAdmin(ListPages[Token]):
         self, request: HttpRequest, obj: Token, post_url_continue: str | None = None
     ) -> HttpResponse:
         """Redirect to the page that shows the token, so that a reload makes no other."""
-        page = reverse(MADE)
-        response = HttpResponseRedirect(page)
-        response.set_cookie(
-            NEW,
-            request.gantry_new_token,  # type: ignore[attr-defined]
-            max_age=60,
-            path=page,
-            secure=bool(settings.SESSION_COOKIE_SECURE),
-            httponly=True,
-            samesite="Strict",
-        )
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        return new_tokens.lead_to(reverse(MADE), request.gantry_new_token)  # type: ignore[attr-defined]
 
     def made_view(self, request: HttpRequest) -> HttpResponse:
         """Show the token that was just made, this once."""
-        token = request.COOKIES.get(NEW, "")
-        row = tokens.own(request.user, token)
-        if row is None:
-            messages.info(request, "A token is shown once. If it was not copied, revoke it and make another.")
+        found = new_tokens.taken(request)
+        if found is None:
+            messages.info(request, new_tokens.ONCE)
             return HttpResponseRedirect(reverse("admin:models_admin_token_changelist"))
+        row, token = found
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -204,10 +185,8 @@ class TokenAdmin(ListPages[Token]):
             "address": request.build_absolute_uri(reverse("api-1:api-root") + "models/active"),
             "media": self.media,
         }
-        response = TemplateResponse(request, "admin/models_admin/token/made.html", context)
-        response.headers["Cache-Control"] = "no-store"
-        response.delete_cookie(NEW, path=request.path, samesite="Strict")
-        return response
+        page = TemplateResponse(request, "admin/models_admin/token/made.html", context)
+        return new_tokens.shown(request, page)
 
     def revoke_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """POST: revoke one token."""

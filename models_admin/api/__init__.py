@@ -9,6 +9,7 @@ OFFERS = (
     "auth",
     "base",
     "description",
+    "new_tokens",
     "origins",
     "proxy_faults",
     "request_routes",

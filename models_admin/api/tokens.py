@@ -61,11 +61,11 @@ def find(token: str) -> Token:
     known = token.startswith(PREFIX) and len(token) <= LONGEST
     row = Token.objects.select_related("user").filter(digest=_digest(token)).first() if known else None
     if row is None:
-        raise Invalid("This token is not known. Make one in the admin site, under “API tokens”.")
+        raise Invalid("This token is not known. Make one under “API tokens”, in the menu of the chat page.")
     if row.revoked_at is not None:
         raise Invalid(f"The token “{row}” was revoked.")
     if row.expires_at is not None and row.expires_at <= timezone.now():
-        raise Invalid(f"The token “{row}” has expired. Make a new one in the admin site.")
+        raise Invalid(f"The token “{row}” has expired. Make a new one.")
     if not row.user.is_active:
         raise Invalid(f"The user of the token “{row}” is no longer active.")
     _write_use(row)
