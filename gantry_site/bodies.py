@@ -1,4 +1,4 @@
-"""Bounds the size of requests: a body that is too large is answered with 413 before it is kept.
+"""Bounds requests: a body that is too large is answered with 413 before it is kept, one that does not come with 408.
 
 Django has a limit too, but it first writes the whole body to a file. Here a body is refused as soon as its announced or
 received size is over the limit. Daphne takes a whole body before it calls the application, so daphne_requests.py does the
@@ -29,15 +29,21 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
 
-class _TooLarge(BaseException):
-    """More bytes of a body have come than it may have. No handler of errors in between is to take it for one of its own."""
+class _Unbearable(BaseException):
+    """A body has more bytes than it may have (413), or does not come (408). No handler of errors in between is to take it
+    for one of its own.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 def bounded(application: Application) -> Application:
     """Return `application` (for HTTP) with bounds on what it is given.
 
     More than LONGEST_HEAD of address and headers is answered with 431, a larger body than DATA_UPLOAD_MAX_MEMORY_SIZE
-    with 413.
+    with 413, one that has not come after REQUEST_SECONDS with 408.
     """
 
     async def checked(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -49,22 +55,28 @@ def bounded(application: Application) -> Application:
             return
         most = limit(scope["path"])
         if _announced(scope["headers"]) > most:
-            await _refuse(scope, receive, send)
+            await _refuse(413, scope, receive, send)
             return
-        size = 0
+        size, comes = 0, True
+        end = asyncio.get_running_loop().time() + settings.REQUEST_SECONDS
 
         async def receive_counted() -> dict[str, Any]:
-            nonlocal size
-            message = await receive()
+            nonlocal size, comes
+            try:
+                async with asyncio.timeout_at(end if comes else None):
+                    message = await receive()
+            except TimeoutError:
+                raise _Unbearable(408) from None
+            comes = message.get("more_body", False)
             size += len(message.get("body", b""))
             if size > most:
-                raise _TooLarge
+                raise _Unbearable(413)
             return message
 
         try:
             await application(scope, receive_counted, send)
-        except _TooLarge:  # while the application reads, which it does before it answers
-            await _refuse(scope, receive, send)
+        except _Unbearable as error:  # while the application reads, which it does before it answers
+            await _refuse(error.status, scope, receive, send)
 
     return checked
 
@@ -86,16 +98,21 @@ def _announced(headers: list[tuple[bytes, bytes]]) -> int:
     return int(length[:19]) if length.isdigit() else 0
 
 
-def too_large(path: str, origin: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Return the headers and the body of a 413 for `path`: JSON for the APIs, else a page.
+def refusal(status: int, path: str, origin: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Return the headers and the body of a 413 or 408 for `path`: JSON for the APIs, else a page, or for a 408 a line.
 
     `origin`: of the page that asks, if one does.
     """
+    slow = status == 408
+    words = "The request came too slowly." if slow else "The body is too big."
     if is_call(path):
-        words = f"The body is too big: {settings.GATEWAY_MAX_BODY_MB:g} MiB is the most."
-        kind, text = "application/json", Refused(413, "body_too_large", words).body.decode()
+        most = "" if slow else f" {settings.GATEWAY_MAX_BODY_MB:g} MiB is the most."
+        code = "request_too_slow" if slow else "body_too_large"
+        kind, text = "application/json", Refused(status, code, words + most).body.decode()
     elif path.removeprefix(settings.FORCE_SCRIPT_NAME or "").startswith("/api/"):
-        kind, text = "application/json", json.dumps({"detail": "The body is too big."})
+        kind, text = "application/json", json.dumps({"detail": words})
+    elif slow:
+        kind, text = "text/plain; charset=utf-8", words
     else:
         kind, text = "text/html; charset=utf-8", render_to_string("413.html")
     body = text.encode()
@@ -114,10 +131,10 @@ def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
 
 
-async def _refuse(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+async def _refuse(status: int, scope: dict[str, Any], receive: Receive, send: Send) -> None:
     origin = next((value for name, value in scope["headers"] if name == b"origin"), b"")
-    headers, body = too_large(scope["path"], origin.decode("latin-1"))
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    headers, body = refusal(status, scope["path"], origin.decode("latin-1"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": True})
     try:
         async with asyncio.timeout(LINGER_SECONDS):

@@ -1,18 +1,21 @@
-"""Daphne's side of an HTTP request: bounds its body before Daphne keeps it."""
+"""Daphne's side of an HTTP request: bounds its body before Daphne keeps it, and how long it may take to come."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from daphne.http_protocol import WebRequest
+from django.conf import settings
 
-from gantry_site.bodies import LINGER_SECONDS, is_call, limit, too_large
+from gantry_site.bodies import LINGER_SECONDS, is_call, limit, refusal
 from gantry_site.direct_writes import nothing_waits, write_at_once
 
 
 class BoundedRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
-    """A request whose body is answered with 413 as soon as its announced or received size is over the limit.
+    """A request whose body is answered with 413 as soon as its announced or received size is over the limit, and with 408
+    where it has not come after REQUEST_SECONDS.
 
     Twisted keeps all that is written for a reader who falls behind: the application is told to wait, as on other servers.
     """
@@ -22,6 +25,10 @@ class BoundedRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
     _limit = 0
     _refused = False
     _content_types: list[bytes] = []
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._lateness = _later(settings.REQUEST_SECONDS, self._late)
 
     def process(self) -> Any:
         """Have the request answered, without the header by which Daphne lets a client say where the site begins."""
@@ -82,6 +89,7 @@ class BoundedRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
 
     def connectionLost(self, reason: Any) -> None:
         """Tell the application that the caller has gone, or the connection has broken."""
+        self._has_come()
         self.resumeProducing()
         super().connectionLost(reason)
 
@@ -89,19 +97,20 @@ class BoundedRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
         """Prepare for a body of `length` bytes (None: not announced)."""
         self._limit = limit(self._announced_path())
         if length is not None and length > self._limit:
-            self._refuse()
+            self._refuse(413, b"Content Too Large")
         super().gotLength(0 if self._refused else length)
 
     def handleContentChunk(self, data: bytes) -> None:
         """Keep a part of the body."""
         self._size += len(data)
         if not self._refused and self._size > self._limit:
-            self._refuse()
+            self._refuse(413, b"Content Too Large")
         if not self._refused:
             super().handleContentChunk(data)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """The whole request has come: have it answered, unless it has been refused."""
+        self._has_come()
         if self._refused:
             self.channel.loseConnection()
             return
@@ -111,19 +120,31 @@ class BoundedRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
         super().requestReceived(command, path, version)
 
     def _announced_path(self) -> str:
-        path: bytes = self.channel._path
+        path: bytes = getattr(self.channel, "_path", b"")
         return path.partition(b"?")[0].decode("ascii", "replace")
 
-    def _refuse(self) -> None:
-        from twisted.internet import reactor  # noqa: PLC0415 (by now serve.py has installed it)
+    def _has_come(self) -> None:
+        if self._lateness.active():
+            self._lateness.cancel()
 
+    def _late(self) -> None:
+        if self.channel is not None and not self._refused:
+            self._refuse(408, b"Request Timeout")
+
+    def _refuse(self, status: int, words: bytes) -> None:
         self._refused = True
         self.requestHeaders.removeHeader(b"expect")
         origin: bytes = self.requestHeaders.getRawHeaders(b"origin", [b""])[0]
-        headers, body = too_large(self._announced_path(), origin.decode("latin-1"))
+        headers, body = refusal(status, self._announced_path(), origin.decode("latin-1"))
         lines = [b"%s: %s\r\n" % each for each in headers]
         channel = self.channel
-        channel.transport.write(b"".join([b"HTTP/1.1 413 Content Too Large\r\n", *lines, b"\r\n", body]))
+        channel.transport.write(b"".join([b"HTTP/1.1 %d %s\r\n" % (status, words), *lines, b"\r\n", body]))
         # Until then the client can read the answer.
-        loop: Any = reactor
-        loop.callLater(LINGER_SECONDS, channel.transport.abortConnection)
+        _later(LINGER_SECONDS, channel.transport.abortConnection)
+
+
+def _later(seconds: float, what: Callable[[], object]) -> Any:
+    from twisted.internet import reactor  # noqa: PLC0415 (by now serve.py has installed it)
+
+    loop: Any = reactor
+    return loop.callLater(seconds, what)

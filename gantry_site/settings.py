@@ -29,6 +29,8 @@ SERVER = env.str("SERVER", default="daphne")
 BIND = env.str("GANTRY_BIND", default="127.0.0.1")
 # Each web process fills one core at most, and takes some 100 MiB.
 WEBS = env.int("WEBS", default=min(4, len(os.sched_getaffinity(0))))
+# Seconds in which a request must have come, to its last byte: whoever drips it in holds a place until then.
+REQUEST_SECONDS = env.float("REQUEST_SECONDS", default=120.0)
 _secret_key, _database_url = env.str("SECRET_KEY", default=""), env.str("DATABASE_URL", default="")
 # With SECRET_KEY and DATABASE_URL set, only `up` needs the folder.
 DATA_DIR_NEEDED = not (_secret_key and _database_url)
@@ -99,6 +101,7 @@ GATEWAY_REQUESTS_PER_MINUTE_PER_USER = env.int("GATEWAY_REQUESTS_PER_MINUTE_PER_
 GATEWAY_TOKENS_PER_DAY_PER_USER = env.int("GATEWAY_TOKENS_PER_DAY_PER_USER", default=0)
 GATEWAY_CALLS_AT_ONCE = env.int("GATEWAY_CALLS_AT_ONCE", default=1000)
 GATEWAY_MAX_BODY_MB = env.float("GATEWAY_MAX_BODY_MB", default=20.0)
+GATEWAY_BODIES_MB = env.float("GATEWAY_BODIES_MB", default=512.0)
 GATEWAY_WAIT_SECONDS = env.float("GATEWAY_WAIT_SECONDS", default=600.0)
 GATEWAY_QUIET_SECONDS = env.float("GATEWAY_QUIET_SECONDS", default=50.0)
 GATEWAY_PLAIN_TIMEOUT = env.float("GATEWAY_PLAIN_TIMEOUT", default=1800.0)

@@ -61,6 +61,7 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
             pass
         finally:
             answer.drop()
+            request.end()
             _note(request, answer, begun)
 
 

@@ -71,6 +71,10 @@ def read(endpoint: str, data: bytes) -> Asked:
         raise Refused(400, "invalid_json", f"The body is not JSON: {error}.") from None
     if not isinstance(body, dict):
         raise Refused(400, "invalid_body", "The body has to be a JSON object.")
+    try:
+        orjson.dumps(body)  # goes less deep than it reads, and than what writes the body for TabbyAPI
+    except TypeError:
+        raise Refused(400, "invalid_body", "The body is nested too deeply.") from None
     needed = NEEDED[endpoint]
     if needed not in body:
         raise Refused(400, "missing_required_parameter", f"“{needed}” is missing.", param=needed)

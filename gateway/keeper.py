@@ -46,7 +46,7 @@ class Keeper:
         self._ticks += 1
         await self.look_at_leases()
         if self._ticks % SWEEP_EVERY == 0:
-            await self._sweep()
+            await self.sweep()
             await self._knock()
         if self._ticks % FORGET_EVERY == 0:
             await db_threads.write(claims.forget)
@@ -104,7 +104,7 @@ class Keeper:
             self._roster.leave(Left(number, None, Outcome.GONE.value))
         self._roster.wake.set()
 
-    async def _sweep(self) -> None:
+    async def sweep(self) -> None:
         """Take the calls of dead processes out of the line: of those that have been dead at the last look, too."""
         dead = await db_threads.read(claims.dead)
         if buried := dead & self._suspects:

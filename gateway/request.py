@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, unquote
 
 from django.conf import settings
 
+from gateway.bodies import bodies
 from gateway.errors import Refused
 from models_admin import db_threads
 from models_admin.api import tokens
@@ -39,6 +40,7 @@ class Request:
         self._query = parse_qs(scope["query_string"].decode("latin-1"))
         self._receive = receive
         self._more = True
+        self._kept = 0  # bytes of the body
 
     @property
     def patience(self) -> float:
@@ -73,15 +75,25 @@ class Request:
         return row
 
     async def body(self) -> bytes:
-        """Return all of the body, within its bound. Raises Gone where the caller leaves before its end."""
+        """Return all of the body, within its bounds. Raises Gone where the caller leaves before its end, Refused where there
+        is no room for it.
+        """
         parts = []
         while self._more:
             message = await self._receive()
             if message["type"] != "http.request":
                 raise Gone
-            parts.append(message.get("body", b""))
             self._more = message.get("more_body", False)
+            part = message.get("body", b"")
+            bodies.keep(len(part))
+            self._kept += len(part)
+            parts.append(part)
         return b"".join(parts)
+
+    def end(self) -> None:
+        """Make room for other bodies: this one is no longer needed."""
+        bodies.let_go(self._kept)
+        self._kept = 0
 
     async def skip(self) -> None:
         """Read what has not been read, without keeping it, for a while."""

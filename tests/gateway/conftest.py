@@ -11,7 +11,7 @@ from support.system import web_process
 from support.tabby import Tabby
 from system.running import Gantry
 
-SETTINGS = {"GATEWAY_MAX_BODY_MB": "3", "GATEWAY_CORS_ORIGINS": PAGES}
+SETTINGS = {"GATEWAY_MAX_BODY_MB": "3", "GATEWAY_CORS_ORIGINS": PAGES, "REQUEST_SECONDS": "5"}
 
 
 @pytest.fixture(scope="session")

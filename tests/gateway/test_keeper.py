@@ -92,6 +92,22 @@ async def test_a_process_whose_first_call_is_being_written_goes_on_showing_life(
     assert roster.holder in (await db_threads.read(_rows))[2]
 
 
+async def test_a_process_is_buried_when_it_was_dead_at_two_looks() -> None:
+    _, keeper, call = await _looked_after()
+    await keeper.look_at_leases()
+    long_ago = timezone.now() - timedelta(minutes=1)
+    await db_threads.write(Process.objects.update, seen_at=long_ago)
+    await keeper.sweep()
+    assert (await db_threads.read(_rows))[1] == {call.number}
+    await db_threads.write(Process.objects.update, seen_at=timezone.now())
+    await keeper.sweep()
+    await db_threads.write(Process.objects.update, seen_at=long_ago)
+    await keeper.sweep()
+    assert (await db_threads.read(_rows))[1] == {call.number}, "it has shown life in between"
+    await keeper.sweep()
+    assert (await db_threads.read(_rows))[1:] == (set(), set())
+
+
 @pytest.mark.parametrize("what", ["revoked", "gone", "buried"])
 async def test_a_turn_that_is_over_is_let_go(what: str) -> None:
     _, keeper, call = await _looked_after()

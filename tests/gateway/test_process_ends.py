@@ -7,7 +7,8 @@ import signal
 import threading
 
 import pytest
-from support.api_calls import Caller, words
+import requests
+from support.api_calls import Caller, said, words
 from support.system import web_process
 from support.tabby import Tabby, until
 from system.running import Gantry
@@ -36,6 +37,32 @@ def test_a_stream_whose_time_is_over_says_why(caller: Caller, gantry: Gantry, se
         assert words(1, 5000).startswith(said)
         assert wire.events[-1]["error"]["code"] == "restarting"
         web.popen.wait(60)
+
+
+def test_a_process_that_ends_takes_no_more_calls(caller: Caller, gantry: Gantry) -> None:
+    """A connection that a program keeps is open still, and tells it to come back on another one."""
+    with web_process(gantry, "daphne", DRAIN_TIMEOUT="60") as (web, url):
+        third = Caller(url, caller.token)
+        with third.stream("[[tokens=5000 rate=30]]") as wire, requests.Session() as kept:
+            wire.until("w3 ")
+            assert _asked(kept, third).status_code == 200
+            web.popen.send_signal(signal.SIGTERM)
+            until(lambda: _asked(kept, third).status_code == 503, "an end that has begun")
+            with pytest.raises(requests.ConnectionError):
+                third.ask("hello")
+            wire.until("w20 ")
+        web.popen.wait(60)
+
+
+def _asked(kept: requests.Session, caller: Caller) -> requests.Response:
+    """A call on a connection that is kept; once the process ends, it says so there."""
+    body = {"messages": said("[[tokens=1]]")}
+    answer = kept.post(f"{caller.url}/v1/chat/completions", json=body, headers=caller.headers, timeout=60)
+    if answer.status_code != 200:
+        assert answer.json()["error"]["code"] == "restarting"
+        assert answer.headers["retry-after"] == "1"
+        assert answer.headers["connection"] == "close"
+    return answer
 
 
 def test_the_calls_of_a_killed_process_leave_line_and_leases(

@@ -68,6 +68,7 @@ def strict(gantry: Gantry) -> Iterator[str]:
         "GATEWAY_CALLS_PER_TOKEN": "2",
         "GATEWAY_REQUESTS_PER_MINUTE": "4",
         "GATEWAY_CALLS_AT_ONCE": "3",
+        "GATEWAY_BODIES_MB": "3",
     }
     with web_process(gantry, "daphne", **limits) as (process, url):
         yield url
@@ -132,3 +133,18 @@ def test_a_token_that_speaks_for_others_counts_for_them(
         assert shared.ask("[[tokens=1]]", headers).status_code == 200
     people = [("admin", "", 2), ("alice", "", 1), ("", "Ida Ø", 1)]
     until(lambda: sorted(people_of(gantry, int(pk))) == sorted(people), "usage by person")
+
+
+def test_the_bodies_of_a_process_have_a_limit_together(tabby: Tabby, admin: Person, strict: str) -> None:
+    large, small = "x" * 2 * 2**20, "x" * 2**19
+    caller = Caller(strict, admin.token("chat", name="with pictures"))
+    with caller.stream("[[tokens=500 rate=20]]", padding=large) as wire:
+        wire.until("w1 ")
+        answer = caller.ask("[[tokens=1]]", padding=large)
+        assert _shape(answer) == (429, "too_many_calls")
+        assert int(answer.headers["retry-after"]) >= 1
+        assert caller.ask("[[tokens=1]]", padding=small).status_code == 200
+    until(
+        lambda: tabby.log("/v1/chat/completions")[0]["outcome"] == "disconnected", "the end of the large call"
+    )
+    assert caller.ask("[[tokens=1]]", padding=large).status_code == 200

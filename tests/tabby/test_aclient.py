@@ -6,7 +6,7 @@ import pytest
 from support.servers import SERVER
 
 from models_admin.servers import connections
-from models_admin.tabby import aclient, errors
+from models_admin.tabby import aclient, errors, passage
 from models_admin.tabby.aclient import AsyncTabby
 from models_admin.tabby.wire import ModelCard, Usage
 
@@ -638,3 +638,48 @@ async def test_the_settings_make_a_client(server, settings):
     async with connections.async_client(SERVER) as tabby:
         assert text_of((await read(tabby.stream_chat(MESSAGES)))[0]) == "a"
     assert server.requests[0].headers["authorization"] == "Bearer from-settings"
+
+
+CHAT = "/v1/chat/completions"
+
+
+def answering(data, **more):
+    def script(peer):
+        peer.answer(200, data, **more)
+        peer.wait_until_closed()
+
+    return script
+
+
+async def test_a_whole_answer_is_passed_on(server, tabby):
+    server.script = answering({"id": "1", "choices": []})
+    assert await tabby.pass_whole(CHAT, {"messages": MESSAGES}, 10) == {"id": "1", "choices": []}
+
+
+async def test_a_whole_answer_that_is_too_long_is_none_and_is_not_read_on(server, tabby, monkeypatch):
+    monkeypatch.setattr(passage, "MAX_ANSWER", 1000)
+    server.script = answering({"choices": [], "x": "x" * 970})
+    assert (await tabby.pass_whole(CHAT, {}, 10))["choices"] == []
+
+    def endless(peer):
+        peer.head()
+        while True:
+            peer.chunk(b" " * 500)
+
+    server.script = endless
+    with pytest.raises(errors.Garbled, match="too long"):
+        await tabby.pass_whole(CHAT, {}, 10)
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"<p>", b'"x"'])
+async def test_a_whole_answer_that_is_none(server, tabby, data):
+    server.script = answering(data)
+    with pytest.raises(errors.Garbled):
+        await tabby.pass_whole(CHAT, {}, 10)
+
+
+async def test_a_whole_answer_that_does_not_come(server, tabby):
+    server.script = lambda peer: peer.wait_until_closed()
+    with pytest.raises(errors.TimedOut):
+        await tabby.pass_whole(CHAT, {}, 0.2)
+    assert await happened(server.gone)
