@@ -20,6 +20,7 @@ from chat.progress import ClaimedReply
 from models_admin import db_threads
 from models_admin.servers import known
 from models_admin.switching import admission, gate
+from models_admin.usage.recording import record
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ def alone(message: Message, epoch: int) -> list[ClaimedReply]:
             gate.release([message.lease] if message.lease else [])
             failed = progress.failed(progress.INTERNAL, "internal")
             if progress.claimed(message.pk, message.claim).update(**failed):
-                progress.record_left(message, Status.FAILED)
+                record(progress.take_left(message, Status.FAILED))
         return []
 
 

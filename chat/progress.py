@@ -160,14 +160,17 @@ def _usage(work: ClaimedReply, status: Status, measured: Measured) -> ReplyUsage
     return ReplyUsage(work.owner, 0, work.model, CHAT, UsageOutcome(status.value), measured)
 
 
-def record_left(message: Message, status: Status) -> None:
-    """Record what a reply took before, where it has ended in line, or without the process that wrote it."""
+def take_left(message: Message, status: Status) -> list[ReplyUsage]:
+    """Take out of a reply's row what it took before, where it has ended in line, or without the process that wrote it.
+
+    Returns what is to be recorded in this transaction, after all that locks messages.
+    """
     measured = Measured(message.spent_prompt, message.spent_completion)
     if status == Status.QUEUED or (status == Status.STOPPED and measured == NOTHING):
-        return
+        return []
     Message.objects.filter(pk=message.pk).update(**RECORDED)
     owner, outcome = message.conversation.owner_id, UsageOutcome(status.value)
-    record([ReplyUsage(owner, 0, message.model, CHAT, outcome, measured)])
+    return [ReplyUsage(owner, 0, message.model, CHAT, outcome, measured)]
 
 
 def put_back(work: ClaimedReply, grown: ReplyProgress, holder: str, *, failed: bool) -> bool:
@@ -193,7 +196,7 @@ def put_back(work: ClaimedReply, grown: ReplyProgress, holder: str, *, failed: b
         if _held(work).update(**changes) != 1:
             return False
         message.spent_prompt, message.spent_completion = grown.measured.prompt, grown.measured.completion
-        record_left(message, changes["status"])
+        record(take_left(message, changes["status"]))
     return True
 
 
@@ -249,12 +252,14 @@ def revive() -> list[tuple[int, uuid.UUID]]:
     if not lost.exists():
         return []
     revived: list[tuple[int, uuid.UUID]] = []
+    ended: list[ReplyUsage] = []
     with transaction.atomic():
         for message in lost.select_related("conversation").order_by("id"):
             changes = _after_death(message)
             if claimed(message.pk, message.claim).update(**changes, origin=""):
-                record_left(message, changes["status"])
+                ended += take_left(message, changes["status"])
                 revived.append((message.pk, message.conversation_id))
+        record(ended)
     return revived
 
 

@@ -20,6 +20,7 @@ from chat import progress, wire
 from chat.models import OPEN, Conversation, Message, Role, Status
 from chat.page_schema import ChatEvent, MessageEvent
 from models_admin import events, process
+from models_admin.usage.recording import record
 from models_admin.visible import visible
 
 TITLE_CHARS = 60
@@ -179,7 +180,7 @@ def stop(conversation_id: uuid.UUID, message_id: int) -> Done:
             status=Status.STOPPED, stop_requested=now, finished_at=now, revision=F("revision") + 1
         ):
             stopped = Message.objects.select_related("conversation").get(pk=reply.pk)
-            progress.record_left(stopped, Status.STOPPED)
+            record(progress.take_left(stopped, Status.STOPPED))
             return Done([reply.pk])
         Message.objects.filter(pk=reply.pk, status=Status.STREAMING).update(stop_requested=now)
     return Done([reply.pk] if reply.status not in OPEN else [], stop=reply.pk)

@@ -120,7 +120,7 @@ def leave(gone: Iterable[Left]) -> None:
             )
             was_open = Call.objects.filter(pk=each.call, state__in=OPEN).update(lease=None, **changes)
             if each.usage and each.outcome:
-                ended.append(each.usage if was_open else _beyond_recorded(each.call, each.usage))
+                ended += [each.usage] if was_open else _beyond_recorded(each.call, each.usage)
         record(ended)
 
 
@@ -128,12 +128,17 @@ def _spent(measured: Measured) -> dict[str, int]:
     return {"spent_prompt": measured.prompt, "spent_completion": measured.completion}
 
 
-def _beyond_recorded(call: int, usage: ReplyUsage) -> ReplyUsage:
-    """Return what a call has taken that is not recorded: bury() has recorded a part of it meanwhile."""
+def _beyond_recorded(call: int, usage: ReplyUsage) -> list[ReplyUsage]:
+    """Return what a call that is not open any more has taken beyond what bury() has recorded of it.
+
+    That is nothing where leave() has ended it before: its first answer was lost.
+    """
+    if Call.objects.filter(pk=call).exclude(outcome__in=(Outcome.DIED, "")).exists():
+        return []
     prompt, completion = _recorded(call)
     measured = usage.measured
     prompt, completion = max(0, measured.prompt - prompt), max(0, measured.completion - completion)
-    return replace(usage, measured=replace(measured, prompt=prompt, completion=completion))
+    return [replace(usage, measured=replace(measured, prompt=prompt, completion=completion))]
 
 
 def _recorded(call: int) -> tuple[int, int]:
@@ -195,15 +200,17 @@ def dead() -> set[str]:
 def bury(holders: Iterable[str]) -> int:
     """Take the calls of these processes out of the line, if they are still dead; return how many there were."""
     ended = 0
+    usage: list[ReplyUsage] = []
     with transaction.atomic():
         still = Process.objects.select_for_update().filter(
             holder__in=list(holders), seen_at__lt=process.oldest_alive()
         )
         for name in sorted(each.holder for each in still):
             left = Call.objects.filter(holder=name, state__in=OPEN)
-            record([_usage_of(call) for call in left if call.model])
+            usage += [_usage_of(call) for call in left if call.model]
             ended += left.update(state=State.ENDED, outcome=Outcome.DIED, ended_at=timezone.now(), lease=None)
             Process.objects.filter(holder=name).delete()
+        record(usage)
     for server in known.all_servers():
         gate.remaining(server)
     return ended
