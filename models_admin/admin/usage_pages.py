@@ -116,17 +116,13 @@ class UsageAdmin(ReadOnlyPages[Usage]):
 
     def get_urls(self) -> list[URLPattern]:
         export = self.admin_site.admin_view(self.export_view)
-        page = self.admin_site.admin_view(self.changelist_view)
-        return [
-            path("export/", export, name="models_admin_usage_export"),
-            path("", page, name="models_admin_usage_changelist"),
-        ]
+        return [path("export/", export, name="models_admin_usage_export"), *super().get_urls()]
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return may_see_usage(request.user)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return may_see_usage(request.user)
+        return obj is None and may_see_usage(request.user)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
