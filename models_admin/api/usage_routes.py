@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
@@ -9,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Query, Router, Schema
 from ninja.errors import HttpError
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from models_admin.api.auth import require, to_read
 from models_admin.api.schemas import problems
@@ -18,6 +19,17 @@ from models_admin.usage import reading
 router = Router()
 MOST = 5000
 Group = Literal["day", "person", "token", "model", "kind", "outcome"]
+_ISO = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def _iso(value: Any) -> Any:
+    """Take a day in ISO 8601 alone: numbers would be taken for seconds."""
+    if isinstance(value, str) and not _ISO.fullmatch(value):
+        raise ValueError("a day such as 2026-11-24")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_iso)]
 SECONDS = "Seconds from asking TabbyAPI to the first token, on average; null where that is not known."
 
 
@@ -54,8 +66,8 @@ class UsageLines(Schema):
 def usage(
     request: HttpRequest,
     by: Annotated[list[Group], Query(description="What to tell apart.", max_length=6)] = ["day", "model"],  # noqa: B006
-    first: Annotated[date | None, Query(description="The first day; 30 days before the last one.")] = None,
-    last: Annotated[date | None, Query(description="The last day; today.")] = None,
+    first: Annotated[Day | None, Query(description="The first day; 30 days before the last one.")] = None,
+    last: Annotated[Day | None, Query(description="The last day; today.")] = None,
 ) -> dict[str, Any]:
     """Show how many replies there were, and which tokens they took. Days are those of TIME_ZONE."""
     require(request, "manage")

@@ -159,6 +159,11 @@ def test_the_api_takes_a_year_at_most(admin_client: Client, asked: Sequence[str]
     assert admin_client.get(API, given).status_code == (400 if asked[0] else 200)
 
 
+@pytest.mark.parametrize("day", ["0", "1700000000", "2024-02-30", "24-01-01", "today"])
+def test_the_api_takes_days_alone(admin_client: Client, day: str) -> None:
+    assert admin_client.get(API, {"last": day}).status_code == 422
+
+
 @pytest.mark.usefixtures("_some")
 def test_what_is_read_does_not_grow_with_the_history(admin_client: Client, mara: User) -> None:
     admin_client.get(PAGE)  # the first visit reads more
