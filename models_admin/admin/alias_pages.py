@@ -159,7 +159,8 @@ class AliasAdmin(ListPages[Alias]):
     @admin.display(description="Brings")
     def brings(self, row: Alias) -> str:
         """Show its sampling defaults, and whether it has a system prompt."""
-        parts = [f"{sampling.OPTIONS[name].label} {value:g}" for name, value in row.sampling.items()]
+        given = row.sampling
+        parts = [f"{each.label} {given[name]:g}" for name, each in sampling.OPTIONS.items() if name in given]
         return ", ".join([*parts, "a system prompt"] if row.system_prompt else parts) or "–"
 
     @admin.display(description="For")
@@ -183,11 +184,15 @@ class Standing:
     def __init__(self, request: HttpRequest) -> None:
         self.loaded = state_row.row(known.default()).model
         self.models = dict(TabbyModel.objects.values_list("name", "pk"))
+        self.taken = {name.lower() for name in self.models}
         self.may_switch = may_switch(request.user)
 
     def of(self, row: Alias) -> SafeString:
         """Show the model, whether it is loaded, and the way to switch to it; or that the alias is retired."""
         name = format_html('<span class="gantry-name">{}</span>', row.model or LOADED)
+        if row.name.lower() in self.taken:
+            hint = "A model has come that has this name, too: who calls it gets the alias."
+            name += format_html('<span class="gantry-hint">{}</span> ', hint)
         if row.retired_at is not None:
             instead = f": use {row.successor}" if row.successor else ""
             badge = '{} <span class="gantry-badge gantry-idle">Retired</span> since {}{}'

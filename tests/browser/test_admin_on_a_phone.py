@@ -21,8 +21,9 @@ from datetime import timedelta
 from django.contrib.auth.models import User
 from django.utils import timezone
 from models_admin.api import tokens
-from models_admin.models import Source, State, Switch, ModelRequest
+from models_admin.models import Alias, Source, State, Switch, ModelRequest
 from models_admin.servers import known
+Alias.objects.create(name="coder", model={ENDLESS!r}, sampling={{"temperature": 0.2}}, system_prompt="Be brief.")
 alice, then = User.objects.get(username="alice"), timezone.now() - timedelta(days=2)
 for name in ("beta-8B-Q5", {ENDLESS!r}):
     ModelRequest.objects.create(user=alice, target=name, reason="For the newsletter, which is due. " + name)
@@ -36,7 +37,8 @@ for name in ("beta-8B-Q5", {ENDLESS!r}):
         )
 """
 NO_ROWS = """
-from models_admin.models import Switch, Token, ModelRequest
+from models_admin.models import Alias, Switch, Token, ModelRequest
+Alias.objects.all().delete()
 for rows in (Switch, Token):
     rows.objects.filter(**{("requested_by" if rows is Switch else "user") + "__username": "alice"}).delete()
 ModelRequest.objects.filter(user__username="alice").delete()
@@ -65,7 +67,7 @@ def fits(page: Page) -> None:
 
 
 @pytest.mark.usefixtures("_rows")
-@pytest.mark.parametrize("path", ["modelrequest/", "switch/", "token/"])
+@pytest.mark.parametrize("path", ["modelrequest/", "switch/", "token/", "alias/"])
 def test_a_list_has_all_of_each_row_in_sight(
     tabby: Tabby, admin: Person, windows: Windows, path: str
 ) -> None:
@@ -109,7 +111,7 @@ def test_the_plots_fit_a_phone_and_can_be_read(tabby: Tabby, admin: Person, wind
 
 
 @pytest.mark.usefixtures("_rows")
-@pytest.mark.parametrize("path", ["switch/", "switch/plots/", "modelrequest/", "token/"])
+@pytest.mark.parametrize("path", ["switch/", "switch/plots/", "modelrequest/", "token/", "alias/"])
 def test_an_endless_name_leaves_the_columns_and_plots_in_a_window(
     tabby: Tabby, admin: Person, windows: Windows, path: str
 ) -> None:
@@ -122,7 +124,7 @@ def test_an_endless_name_leaves_the_columns_and_plots_in_a_window(
 
 @pytest.mark.usefixtures("_rows")
 @pytest.mark.parametrize("size", [PHONE, WIDE], ids=["phone", "wide"])
-@pytest.mark.parametrize("path", ["switch/", "token/"])
+@pytest.mark.parametrize("path", ["switch/", "token/", "alias/"])
 def test_the_page_of_a_row_has_all_in_sight_and_none_of_a_cards_words(
     tabby: Tabby, admin: Person, windows: Windows, path: str, size: tuple[int, int]
 ) -> None:
@@ -140,7 +142,7 @@ def test_they_are_accessible(
     tabby: Tabby, admin: Person, windows: Windows, scheme: Literal["light", "dark"]
 ) -> None:
     page = windows.open(admin, f"{LISTS}switch/?q=alice", size=PHONE, scheme=scheme)
-    for path in ("switch/plots/", "token/", "modelrequest/?q=alice"):
+    for path in ("switch/plots/", "token/", "alias/", "alias/add/", "modelrequest/?q=alice"):
         assert windows.complaints == []
         assert serious(page) == []
         windows.complaints.clear()  # axe-core's own: the policy keeps it from reading imported styles

@@ -79,6 +79,15 @@ def test_what_is_not_loaded_leads_to_the_switch(admin_client: Client, catalog: C
     assert "Switch to it" not in html(admin_client, f"{PAGE}{changes.find('usual').pk}/change/")
 
 
+def test_a_model_that_has_come_with_the_name_of_an_alias_is_spoken_of(
+    admin_client: Client, catalog: Catalog
+) -> None:
+    changes.make("coder", Wanted(model=QWEN), None)
+    assert "this name, too" not in html(admin_client)
+    TabbyModel.objects.create(name="Coder")
+    assert html(admin_client).count("this name, too") == 1
+
+
 def test_a_model_that_has_gone_can_be_kept(admin_client: Client, catalog: Catalog) -> None:
     row = changes.make("coder", Wanted(model=QWEN), None)
     catalog[QWEN].delete()
