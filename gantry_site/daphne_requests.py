@@ -60,15 +60,20 @@ class BoundedRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
         if self._taken is not None:
             await self._taken.wait()
 
-    def handle_reply(self, message: dict[str, Any]) -> None:
-        """Send what the application sends; a part of an answer at once, where the socket takes it."""
-        going_on = message.get("more_body") and self.chunked and not self.finished and not self._disconnected
-        if going_on and self.channel is not None and nothing_waits(self.channel.transport):
-            if data := message.get("body"):
-                self.sentLength += len(data)
-                write_at_once(self.channel.transport, b"%x\r\n%b\r\n" % (len(data), data))
-            return
-        super().handle_reply(message)
+    @property
+    def is_behind(self) -> bool:
+        """Whether the reader has fallen behind."""
+        return self._taken is not None and not self._taken.is_set()
+
+    def pass_on(self, message: dict[str, Any]) -> bool:
+        """Send a part of an answer that has begun, at once, where the socket takes it; return whether that is done."""
+        goes_on = message.get("more_body") and self.chunked and not self.finished and not self._disconnected
+        if not goes_on or self.channel is None or not nothing_waits(self.channel.transport):
+            return False
+        if data := message.get("body"):
+            self.sentLength += len(data)
+            write_at_once(self.channel.transport, b"%x\r\n%b\r\n" % (len(data), data))
+        return True
 
     @property
     def is_call(self) -> bool:

@@ -35,8 +35,10 @@ class PatientServer(Server):  # type: ignore[misc]  # daphne has no types
 
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         """Send, and wait until the reader keeps up."""
-        await super().handle_reply(protocol, message)
-        if isinstance(protocol, BoundedRequest):
+        ours = isinstance(protocol, BoundedRequest)
+        if not (ours and protocol.pass_on(message)):
+            await super().handle_reply(protocol, message)
+        if ours and protocol.is_behind:
             await protocol.taken()
 
     def kill_all_applications(self) -> Deferred[None]:

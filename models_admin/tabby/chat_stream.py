@@ -185,12 +185,9 @@ class ChatStream(Generic[T]):
 
     async def _receive(self, response: aiohttp.ClientResponse) -> bytes:
         """Whatever has come, as soon as anything has; b'' at the end."""
-        content = response.content
+        self._waits = True
         try:
-            data = content.read_nowait()
-            if not data:
-                self._waits = True
-                data = await content.readany()
+            data = await response.content.readany()
         except (RuntimeError, *LOST) as error:  # aiohttp's RuntimeError: the connection was closed here
             raise StreamCut(f"The connection to TabbyAPI was lost while {DOING}") from error
         finally:
