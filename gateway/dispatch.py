@@ -217,7 +217,9 @@ def _not_now(error: BaseException) -> BaseException:
 
 
 def _restarting() -> Refused:
-    return unavailable("Gantry is restarting. Try again.", 1, "restarting")
+    refusal = unavailable("Gantry is restarting. Try again.", 1, "restarting")
+    refusal.headers["connection"] = "close"  # also where the request had come before
+    return refusal
 
 
 dispatcher = Dispatcher()
