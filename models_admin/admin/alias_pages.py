@@ -103,6 +103,14 @@ class AliasAdmin(ListPages[Alias]):
         row = changes.change(obj, form.wanted, by) if change else changes.make(obj.name, form.wanted, by)
         obj.__dict__.update(row.__dict__)
 
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Show or save it; what somebody else did since the form was checked is told, and nothing is saved."""
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except changes.AliasRefused as error:
+            messages.error(request, str(error))
+            return HttpResponseRedirect(request.path)
+
     def render_change_form(
         self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
     ) -> HttpResponse:

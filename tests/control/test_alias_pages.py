@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from control_rows import LLAMA, QWEN, MakeUser
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
@@ -141,3 +142,18 @@ def test_who_did_it_may_be_gone(admin_client: Client, catalog: Catalog) -> None:
     row = changes.make("coder", Wanted(model=QWEN), bob.pk)
     bob.delete()
     assert f"made, for {QWEN}" in html(admin_client, f"{PAGE}{row.pk}/change/")
+
+
+def test_a_name_that_somebody_took_meanwhile_is_told(
+    admin_client: Client, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = changes.make
+
+    def second(name: str, wanted: Wanted, by: int | None) -> Alias:
+        original(name, wanted, None)  # the other one's
+        return original(name, wanted, by)
+
+    monkeypatch.setattr(changes, "make", second)
+    response = admin_client.post(f"{PAGE}add/", FORM, follow=True)
+    assert response.redirect_chain == [(f"{PAGE}add/", 302)]
+    assert "There is an alias “coder” already" in " ".join(response.content.decode().split())
