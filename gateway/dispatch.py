@@ -40,6 +40,7 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self.closing = False
+        self._entering = 0  # calls that come and are just being written
         self.roster = Roster(f"{process.name()}/v1")  # apart from the chat's leases
         self.retries = Retries()
         self._keeper = Keeper(self.roster, self.retries)
@@ -91,7 +92,10 @@ class Dispatcher:
         """Write down a call that comes; it may have its turn at once. Raises Refused where a limit is reached."""
         if self.closing:
             raise _restarting()
-        if len(self.roster.calls) + len(self.roster.arriving) >= settings.GATEWAY_CALLS_AT_ONCE:
+        if (
+            len(self.roster.calls) + len(self.roster.arriving) + self._entering
+            >= settings.GATEWAY_CALLS_AT_ONCE
+        ):
             raise Refused(
                 429,
                 "too_many_calls",
@@ -162,6 +166,7 @@ class Dispatcher:
         arriving, self.roster.arriving = self.roster.arriving, []
         if not arriving and not await self._may_begin():
             return
+        self._entering = len(arriving)
         try:
             if not self.roster.registered:
                 await db_threads.write(claims.beat, self.roster.holder)
@@ -173,6 +178,8 @@ class Dispatcher:
                 if not written.done():
                     written.set_exception(_not_now(error))
             raise
+        finally:
+            self._entering = 0
         self._welcome(arriving, numbers)
         for number, turn in turns.items():
             if (call := self.roster.calls.get(number)) is not None:

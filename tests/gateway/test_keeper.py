@@ -14,6 +14,7 @@ from support import messages
 from gateway import claims
 from gateway.calls import LetGo, LiveCall, Roster
 from gateway.dispatch import Dispatcher
+from gateway.errors import Refused
 from gateway.keeper import Keeper
 from gateway.limits import Arrival
 from gateway.models import Call, Process, State
@@ -90,6 +91,22 @@ async def test_a_process_whose_first_call_is_being_written_goes_on_showing_life(
     assert roster.calls.keys() == {written.result()}
     assert roster.registered
     assert roster.holder in (await db_threads.read(_rows))[2]
+
+
+async def test_calls_that_are_being_written_count_among_those_that_are_open(settings: Any) -> None:
+    settings.GATEWAY_CALLS_AT_ONCE = 1
+    dispatcher = Dispatcher()
+    arrival, *_ = await db_threads.write(_come)
+    first = asyncio.create_task(dispatcher.enter(arrival))
+    await asyncio.sleep(0)
+    writing = asyncio.create_task(dispatcher.write())
+    await asyncio.sleep(0)  # it has taken the first, and waits for the database
+    async with asyncio.timeout(10):
+        with pytest.raises(Refused, match="Too many calls"):
+            await dispatcher.enter(arrival)
+    await writing
+    call = await first
+    assert dispatcher.roster.calls == {call.number: call}
 
 
 async def test_a_process_is_buried_when_it_was_dead_at_two_looks() -> None:
