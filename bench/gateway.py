@@ -46,7 +46,7 @@ class Plan:
 
 
 FULL = Plan(3, 10_000, 10.0)
-QUICK = Plan(1, 4000, 3.0)
+QUICK = Plan(1, 4000, 3.0, (100,))
 
 
 @dataclass

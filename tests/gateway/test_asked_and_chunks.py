@@ -208,6 +208,8 @@ ALIKE = [
     event(content="j", usage={"total_tokens": 1}),
     event(content="k", usage={"total_tokens": 1}),
     event(content="l"),
+    event(content="o", finish="st"),  # as long as null
+    event(content="p"),
     event(content="m", finish="stop"),
     event(content="n", finish="stop"),
 ]
@@ -220,9 +222,6 @@ def test_what_is_told_by_its_frame_comes_out_as_if_it_had_been_decoded(order: in
     quick, slow = Chunks(read(**body)), Chunks(read(**body))
     reader, told = PassageReader(Access("http://tabby")), 0
     for payload in [event(content="0"), *ALIKE[::order]]:
-        if payload in ALIKE[8:11]:  # thoughts that come again, from another model
-            quick.next_model()
-            slow.next_model()
         found, decoded_found = reader.read([payload]), PassageReader(Access("http://tabby")).read([payload])
         assert found
         assert decoded_found
@@ -231,6 +230,20 @@ def test_what_is_told_by_its_frame_comes_out_as_if_it_had_been_decoded(order: in
         assert (quick.text, quick.tokens, quick.complete) == (slow.text, slow.tokens, slow.complete)
     assert told > 5
     assert quick.end() == slow.end()
+
+
+def test_thoughts_that_begin_anew_are_set_apart_also_where_only_their_text_differs() -> None:
+    chunks, reader = Chunks(read()), PassageReader(Access("http://tabby"))
+    for text in ("a", "b"):
+        found = reader.read([event(reasoning_content=text)])
+        assert found
+        chunks.take(found, "alpha")
+    chunks.next_model()
+    found = reader.read([event(reasoning_content="c")])
+    assert found
+    assert isinstance(found.events[0][1], str)
+    (sent,) = decoded(chunks.take(found, "alpha"))
+    assert sent["choices"][0]["delta"]["reasoning_content"] == "\n\nc"
 
 
 @pytest.mark.parametrize(
