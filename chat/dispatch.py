@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -24,6 +24,7 @@ from chat.relay import EndReason, LiveReply
 from chat.reply_ends import ReplyEnds
 from chat.rooms import rooms
 from models_admin import counters, db_threads, events, process
+from models_admin.background import Background
 from models_admin.live.hub import hub
 from models_admin.page_schema import Backend
 from models_admin.servers import connections, known
@@ -46,7 +47,7 @@ class Dispatcher:
     def __init__(self) -> None:
         self.lives: dict[int, LiveReply] = {}
         self._wake = asyncio.Event()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._background = Background()
         self._started = self._stopping = False
         self._claiming = 0
         self._tabby: AsyncTabby | None = None
@@ -61,13 +62,13 @@ class Dispatcher:
             return
         self._started = True
         self._tabby = connections.async_client(known.default())
-        hub.hear("let_go", lambda event: self._spawn(self._look_at_leases()))
+        hub.hear("let_go", lambda event: self._background.spawn(self._look_at_leases()))
         hub.hear("rooms", self._hear_rooms)
         hub.hear("stop", lambda event: self.stop_reply(event["message"]))
         hub.hear("watching", self._hear_watching)
         hub.listeners.append(self._hear_snapshot)
-        self._spawn(self._claim_for_ever())
-        self._spawn(self._tick_for_ever())
+        self._background.spawn(self._claim_for_ever())
+        self._background.spawn(self._tick_for_ever())
 
     async def stop(self) -> None:
         """Put all replies back for other processes, and end."""
@@ -113,16 +114,6 @@ class Dispatcher:
             live.end(EndReason.STOPPED)
         return live is not None
 
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("A task of the dispatcher ended with an error", exc_info=error)
-
     # Claiming -------------------------------------------------------------------------------------------------------
 
     async def _claim_for_ever(self) -> None:
@@ -162,9 +153,9 @@ class Dispatcher:
             live = self.lives[work.message] = LiveReply(work, self._tabby)
             counters.CLAIM_WAIT.observe(work.waited)
         except Exception as error:  # noqa: BLE001 (whatever it was, the replies that were claimed with it begin)
-            self._spawn(self._show_end(work, error))
+            self._background.spawn(self._show_end(work, error))
             return
-        self._spawn(self._carry_out(live))
+        self._background.spawn(self._carry_out(live))
 
     async def _carry_out(self, live: LiveReply) -> None:
         work = live.work

@@ -14,6 +14,7 @@ from typing import Any
 
 import environ
 
+from gantry_site import schedule
 from models_admin import data_folder
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -152,29 +153,7 @@ CELERY_BEAT_SCHEDULER = "celery.beat.Scheduler"
 CELERY_BROKER_TRANSPORT_OPTIONS = {**REDIS_WAIT, "retry_on_timeout": False, "health_check_interval": 5}
 # The database says what is to be done; a task is a nudge. One that cannot be sent at once is not worth waiting for.
 CELERY_TASK_PUBLISH_RETRY = False
-CELERY_BEAT_SCHEDULE = {
-    "refresh the catalog": {"task": "models_admin.tasks.refresh_catalog", "schedule": REFRESH_INTERVAL},
-    "look after switches": {
-        "task": "models_admin.tasks.look_after",
-        "schedule": 3.0,
-        "options": {"expires": 3},
-    },
-    "follow the rules": {
-        "task": "models_admin.tasks.follow_rules",
-        "schedule": 5.0,
-        "options": {"expires": 5},
-    },
-    "forget the usage of single replies": {
-        "task": "models_admin.tasks.forget_usage",
-        "schedule": 3600.0,
-        "options": {"expires": 3600},
-    },
-    "forget old Idempotency-Keys": {
-        "task": "models_admin.tasks.forget_repeat_keys",
-        "schedule": 3600.0,
-        "options": {"expires": 3600},
-    },
-}
+CELERY_BEAT_SCHEDULE = schedule.regular(REFRESH_INTERVAL)
 
 # Django ---------------------------------------------------------------------------------------------------------
 

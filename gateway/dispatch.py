@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
-from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -23,6 +21,7 @@ from gateway.limits import Arrival, Over
 from gateway.models import Outcome
 from gateway.retries import Retries
 from models_admin import counters, db_threads, process
+from models_admin.background import Background
 from models_admin.live.hub import hub
 from models_admin.page_schema import Backend
 from models_admin.servers import connections, known
@@ -45,17 +44,17 @@ class Dispatcher:
         self.retries = Retries()
         self._keeper = Keeper(self.roster, self.retries)
         self._tabby: AsyncTabby | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._background = Background()
 
     def start(self) -> None:
         """Begin, in the running loop; a second call does nothing."""
         if self._tabby is not None:
             return
         self._tabby = connections.async_client(known.default())
-        hub.hear("let_go", lambda event: self._spawn(self._keeper.look_at_leases()))
+        hub.hear("let_go", lambda event: self._background.spawn(self._keeper.look_at_leases()))
         hub.listeners.append(self._hear_snapshot)
-        self._spawn(self._write_for_ever())
-        self._spawn(self._keeper.tick_for_ever())
+        self._background.spawn(self._write_for_ever())
+        self._background.spawn(self._keeper.tick_for_ever())
 
     @property
     def tabby(self) -> AsyncTabby:
@@ -75,16 +74,6 @@ class Dispatcher:
             await asyncio.sleep(0.02)
         if self._tabby is not None:
             await self._tabby.aclose()
-
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("A task of the gateway ended with an error", exc_info=error)
 
     # Coming and going -----------------------------------------------------------------------------------------------
 

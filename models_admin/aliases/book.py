@@ -82,7 +82,8 @@ def retired_words(name: str, at: datetime | None, successor: str) -> str:
 
 
 def _read() -> dict[str, KnownAlias]:
-    users = _users()
+    rows = list(Alias.objects.all())
+    users = {} if all(row.everybody for row in rows) else _users()
     return {
         row.name.lower(): KnownAlias(
             name=row.name,
@@ -92,7 +93,7 @@ def _read() -> dict[str, KnownAlias]:
             users=None if row.everybody else users[row.pk],
             retired=retired_words(row.name, row.retired_at, row.successor),
         )
-        for row in Alias.objects.all()
+        for row in rows
     }
 
 

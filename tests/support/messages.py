@@ -45,5 +45,5 @@ def row(work: ClaimedReply) -> Message:
 async def ended(dispatcher: Dispatcher) -> None:
     """Wait until the dispatcher has carried out all that it was given."""
     async with asyncio.timeout(30):
-        while dispatcher._tasks:
-            await asyncio.wait(dispatcher._tasks)
+        while dispatcher._background.tasks:
+            await asyncio.wait(dispatcher._background.tasks)
