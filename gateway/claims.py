@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from gateway import limits
@@ -192,24 +193,36 @@ def rest(holder: str) -> None:
 
 
 def dead() -> set[str]:
-    """Return the processes that have shown no life for HEARTBEAT_TTL."""
+    """Return the processes that have shown no life for HEARTBEAT_TTL, or have calls and show none at all."""
     old = Process.objects.filter(seen_at__lt=process.oldest_alive())
-    return set(old.values_list("holder", flat=True))
+    return {*old.values_list("holder", flat=True), *_orphans().values_list("holder", flat=True)}
+
+
+def _orphans() -> QuerySet[Call]:
+    """Return the open calls that no process shows life for; one that has calls does so every second."""
+    shown = Process.objects.filter(holder=OuterRef("holder"))
+    return Call.objects.filter(~Exists(shown), state__in=OPEN, created_at__lt=process.oldest_alive())
 
 
 def bury(holders: Iterable[str]) -> int:
     """Take the calls of these processes out of the line, if they are still dead; return how many there were."""
-    ended = 0
+    names, ended = list(holders), 0
     usage: list[ReplyUsage] = []
     with transaction.atomic():
         still = Process.objects.select_for_update().filter(
-            holder__in=list(holders), seen_at__lt=process.oldest_alive()
+            holder__in=names, seen_at__lt=process.oldest_alive()
         )
-        for name in sorted(each.holder for each in still):
-            left = Call.objects.filter(holder=name, state__in=OPEN)
-            usage += [_usage_of(call) for call in left if call.model]
-            ended += left.update(state=State.ENDED, outcome=Outcome.DIED, ended_at=timezone.now(), lease=None)
-            Process.objects.filter(holder=name).delete()
+        gone = sorted(each.holder for each in still)
+        for left in (
+            Call.objects.filter(holder__in=gone, state__in=OPEN),
+            _orphans().filter(holder__in=names),
+        ):
+            calls = list(left.select_for_update(of=("self",)).order_by("pk"))
+            usage += [_usage_of(call) for call in calls if call.model]
+            ended += Call.objects.filter(pk__in=[call.pk for call in calls]).update(
+                state=State.ENDED, outcome=Outcome.DIED, ended_at=timezone.now(), lease=None
+            )
+        Process.objects.filter(holder__in=gone).delete()
         record(usage)
     for server in known.all_servers():
         gate.remaining(server)

@@ -162,6 +162,19 @@ def test_a_dead_process_leaves_the_line(settings: Any) -> None:
     assert set(claims.admit(TWO, [])[1]) == {mine}
 
 
+def test_calls_that_no_process_shows_life_for_leave_the_line(settings: Any) -> None:
+    claims.beat(TWO)
+    left, _ = enter("mara", ONE)
+    mine, _ = enter("olu", TWO)
+    assert claims.dead() == set(), "a process may just be about to show that it lives"
+    Call.objects.update(created_at=timezone.now() - timedelta(seconds=2 * settings.HEARTBEAT_TTL))
+    assert claims.dead() == {ONE}
+    assert claims.bury({ONE, TWO}) == 1
+    assert claims.dead() == set()
+    assert list(Call.objects.filter(outcome=Outcome.DIED).values_list("pk", flat=True)) == [left]
+    assert Call.objects.get(pk=mine).outcome == ""
+
+
 def test_a_process_that_was_only_frozen_is_told_and_gets_its_place_again(settings: Any) -> None:
     claims.beat(ONE)
     close_the_gate()
