@@ -32,7 +32,7 @@ async def test_a_reply_that_is_being_claimed_is_put_back_too(monkeypatch: pytest
     def claim(holder: str, room: int) -> list[Any]:
         claiming.set()
         assert may_claim.wait(30)
-        return [SimpleNamespace(message=1, conversation=uuid.uuid4(), asked=None)]
+        return [SimpleNamespace(message=1, conversation=uuid.uuid4(), asked=None, waited=0.0)]
 
     async def carry_out(live: Any) -> None:
         await live.over.wait()

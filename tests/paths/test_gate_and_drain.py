@@ -66,12 +66,12 @@ def test_a_model_that_thinks_first_goes_on_with_the_answer_of_another(
     tabby.state(add_models=[{**opener, "seconds_per_module": 0.01, "tokens_per_second": 200}])
     admin.post_form("/admin/models_admin/tabbymodel/refresh/")
     with alice.page() as page:
-        sent = replying(page, "[[tokens=120 rate=60 reasoning=0]]")
+        sent = replying(page, "[[tokens=300 rate=60 reasoning=0]]")
         admin.start_switch("opener-8B")
         cut_at = len(page.answered(sent, ("queued",))["text"])
         reply = page.answered(sent)
         assert reply["handovers"] == [{"model": "alpha-7B", "upto": cut_at}]
-        assert reply["text"] == "".join(f" w{number}" for number in range(1, 121))
+        assert reply["text"] == "".join(f" w{number}" for number in range(1, 301))
         assert reply["reasoning"] == ""
 
 
