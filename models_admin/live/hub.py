@@ -186,7 +186,8 @@ class Hub:
     def _pause(self) -> float:
         """Return for how many seconds pages may go by what is known, if no event comes."""
         quiet = self.hears and self._snapshot is not None and self._snapshot["switch"] is None
-        return QUIET_SECONDS if quiet else LOOK_SECONDS
+        # How many replies are in flight is told to administrators, and changes without an event.
+        return QUIET_SECONDS if quiet and not any(each.insider for each in self.sockets) else LOOK_SECONDS
 
     async def _end_invalid_sessions(self) -> None:
         """Close the sockets whose session is no longer valid, whichever process ended it; note who is staff."""
