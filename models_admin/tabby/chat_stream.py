@@ -17,6 +17,7 @@ from models_admin.tabby.reply import DOING
 from models_admin.tabby.sse import SLICE, EventTooLong, SseDecoder, slices
 
 CHAT = "/v1/chat/completions"
+LATE_SECONDS = 0.5  # by which a timer is late where something held this process up
 _MAX_EVENT = 1024 * 1024  # bytes: what is read as one piece of JSON holds the loop meanwhile
 
 
@@ -68,6 +69,7 @@ class ChatStream(Generic[T]):
         self._response: aiohttp.ClientResponse | None = None
         self._closed = False
         self._watch: asyncio.TimerHandle | None = None
+        self._due = 0.0  # when that look is to be
         self._waits = False
         self._decoder = SseDecoder(limit=_MAX_EVENT)
         self._reader = reader
@@ -109,7 +111,7 @@ class ChatStream(Generic[T]):
         if self._response is None:
             self._patience.start(asyncio.get_running_loop().time())
             self._response = await self._open()
-            self._look()
+            self._look_at(self._patience.deadline)
         while reader.failure is None and not reader.done:
             data = await self._receive(self._response)
             if not data:
@@ -175,6 +177,9 @@ class ChatStream(Generic[T]):
         except aiohttp.ConnectionTimeoutError as error:
             raise self._access.unreachable(DOING) from error
         except TimeoutError as error:
+            late = asyncio.get_running_loop().time() - self._patience.deadline
+            if late > LATE_SECONDS:
+                raise StreamCut(f"Gantry was held up for {late:.0f} s while {DOING}") from error
             raise self._stalled() from error
         except LOST as error:
             self._connections.continues = False  # what comes back may be another TabbyAPI
@@ -198,14 +203,21 @@ class ChatStream(Generic[T]):
         """End a wait that has reached the deadline. One timer a stream, which follows the deadline: one a read costs more
         than reading.
         """
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = asyncio.get_running_loop().time()
         if now < self._patience.deadline:
-            self._watch = loop.call_at(self._patience.deadline, self._look)
+            self._look_at(self._patience.deadline)
+        elif (
+            now - self._due > LATE_SECONDS
+        ):  # this process was held up or frozen: what came meanwhile is not read yet
+            self._look_at(now + LATE_SECONDS)
         elif self._waits and self._response is not None:
             self._response.content.set_exception(self._stalled())
         else:
-            self._watch = loop.call_later(0.2, self._look)  # what came is not taken yet
+            self._look_at(now + 0.2)  # what came is not taken yet
+
+    def _look_at(self, when: float) -> None:
+        self._due = when
+        self._watch = asyncio.get_running_loop().call_at(when, self._look)
 
     def _ended(self) -> TabbyError:
         if self._decoder.junk:

@@ -124,6 +124,7 @@ def test_a_rollback_is_compared_too(configured: str, admin: Person) -> None:
 def test_a_reload_with_other_parameters_is_noticed_like_another_model(tabby: Tabby, admin: Person) -> None:
     switched(admin, "beta-8B-Q5", max_seq_len=4096, cache_mode="Q8")
     with admin.watch() as page:
+        page.until(lambda each: (each.backend["last"] or {}).get("target") == "beta-8B-Q5", "the switch")
         epoch = page.backend["epoch"]
         tabby.state(loaded="beta-8B-Q5", options={"max_seq_len": 4096, "cache_mode": "Q4"})
         page.until(lambda each: each.backend["epoch"] > epoch, "the change")

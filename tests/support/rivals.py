@@ -96,5 +96,10 @@ def kept_waiting(work: Callable[[], object]) -> Callable[[], None]:
 
 def _somebody_waits() -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")
+        waiting = (
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        cursor.execute(
+            f"SELECT EXISTS ({waiting})"
+        )  # of this database: other tests have theirs on the same server
         return bool(cursor.fetchone()[0])

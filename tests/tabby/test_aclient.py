@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 
 import pytest
 from support.servers import SERVER
@@ -410,6 +412,53 @@ async def test_junk_without_end_is_no_progress(server, tabby):
     deltas, error = await read(tabby.stream_chat(MESSAGES, stall=0.3))
     assert text_of(deltas) == "a"
     assert isinstance(error, errors.Stalled)
+
+
+async def test_a_process_that_was_frozen_reads_what_came_meanwhile(server, tabby):
+    frozen, over, taken = threading.Event(), threading.Event(), threading.Event()
+
+    def script(peer):
+        peer.head()
+        peer.event(token("a"))
+        frozen.wait(30)
+        peer.event(token("b"))
+        over.set()
+        taken.wait(30)
+        peer.event(b"[DONE]")
+        peer.end()
+
+    server.script = script
+    async with tabby.stream_chat(MESSAGES, stall=1.0) as stream:
+        assert (await anext(stream)).text == "a"
+        more = asyncio.create_task(anext(stream))
+        await asyncio.sleep(0)  # it waits for more
+        time.sleep(2.0)  # noqa: ASYNC251 (the process is frozen)
+        frozen.set()
+        assert over.wait(30)
+        assert (await more).text == "b"
+        taken.set()
+        assert [each async for each in stream] == []
+
+
+async def test_a_process_that_was_frozen_before_an_answer_asks_again(server, tabby):
+    asked = threading.Event()
+
+    def script(peer):
+        asked.set()
+        server.stop.wait(30)
+
+    server.script = script
+
+    async def ask():
+        async with tabby.stream_chat(MESSAGES, stall=1.0) as stream:
+            await anext(stream)
+
+    asking = asyncio.create_task(ask())
+    while not asked.is_set():
+        await asyncio.sleep(0.01)
+    time.sleep(2.0)  # noqa: ASYNC251 (the process is frozen)
+    with pytest.raises(errors.StreamCut, match="held up"):
+        await asking
 
 
 async def test_a_slow_stream_that_goes_on_is_not_stalled(server, tabby):
