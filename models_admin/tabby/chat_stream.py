@@ -206,10 +206,8 @@ class ChatStream(Generic[T]):
         now = asyncio.get_running_loop().time()
         if now < self._patience.deadline:
             self._look_at(self._patience.deadline)
-        elif (
-            now - self._due > LATE_SECONDS
-        ):  # this process was held up or frozen: what came meanwhile is not read yet
-            self._look_at(now + LATE_SECONDS)
+        elif now - self._due > LATE_SECONDS:
+            self._look_at(now + LATE_SECONDS)  # the process was frozen: what came meanwhile is not read yet
         elif self._waits and self._response is not None:
             self._response.content.set_exception(self._stalled())
         else:
