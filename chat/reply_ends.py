@@ -22,6 +22,7 @@ from models_admin.presentation import snapshots
 from models_admin.servers import known
 from models_admin.tabby.errors import (
     Busy,
+    NotBegun,
     NotLoaded,
     Stalled,
     StreamCut,
@@ -41,7 +42,7 @@ RETRY_SECONDS = 1.0
 # After these, TabbyAPI is asked what is loaded: the model may have gone.
 SUSPICIOUS = (Unreachable, NotLoaded, Busy, StreamCut, StreamError, Stalled, TimedOut)
 # These say nothing about the reply itself: it is gone on with, and only given up after several.
-PASSING = (Unreachable, NotLoaded, Busy, StreamCut, TimedOut)
+PASSING = (Unreachable, NotLoaded, NotBegun, Busy, StreamCut, TimedOut)
 REFUSED = "The database does not take this reply. The server's log says why; try again."
 
 

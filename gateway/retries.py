@@ -11,6 +11,7 @@ from models_admin.presentation import snapshots
 from models_admin.servers import known
 from models_admin.tabby.errors import (
     Busy,
+    NotBegun,
     NotLoaded,
     Stalled,
     StreamCut,
@@ -24,7 +25,7 @@ GIVE_UP_AFTER = 3  # attempts that failed
 # After these, TabbyAPI is asked what is loaded: the model may have gone.
 SUSPICIOUS = (Unreachable, NotLoaded, Busy, StreamCut, StreamError, Stalled, TimedOut)
 # These say nothing about the call itself.
-PASSING = (Unreachable, NotLoaded, Busy, StreamCut)
+PASSING = (Unreachable, NotLoaded, NotBegun, Busy, StreamCut)
 
 
 class Retries:

@@ -172,10 +172,11 @@ class Hub:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), self._pause())
             self._changed.clear()
+            new = set(self._new)  # those that come while it is read may have missed what was written before
             try:
                 self._publish(await db_threads.read(snapshots.current, known.default()))
                 if self.sockets:
-                    await self._publish_requests()
+                    await self._publish_requests(new)
             except DatabaseError as error:
                 log.warning("The database cannot be read (%s): trying again", error)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -223,11 +224,13 @@ class Hub:
         for listener in self.listeners:
             listener(snapshot)
 
-    async def _publish_requests(self) -> None:
-        """Send requests to users whose requests have changed and to new pages; one query reads them for all."""
+    async def _publish_requests(self, new: set[Socket]) -> None:
+        """Send requests to users whose requests have changed and to `new` pages; one query reads them for all.
+
+        A page that has got them has got a state, too, that was read after it had come.
+        """
         changes = await db_threads.read(asking.changed_since, timezone.now() - RECENT)
         fresh = {user for request, user, changed in changes if self._sent.get(request) != changed}
-        new = set(self._new)
         concerned = [each for each in self.sockets if each in new or each.visit.user in fresh]
         users = {each.visit.user for each in concerned}
         notices = await db_threads.read(asking.notices, users) if users else {}

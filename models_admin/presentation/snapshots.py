@@ -24,16 +24,15 @@ def _state(row: Server, running: Switch | None) -> BackendState:
 
 def current(server: int) -> page_schema.Backend:
     """Return the `backend` event: all that a page shows of a server and of the switch under way."""
-    # The switch before the server: one that ends in between is then still under way, with what it has loaded. The other way
-    # round it would have ended and left nothing.
+    # With the server in one statement: what is loaded and which switch loaded it are always of the same moment.
     newest = list(
-        Switch.objects.select_related("requested_by")
+        Switch.objects.select_related("requested_by", "server")
         .filter(server_id=server)
         .exclude(source=Source.ROLLBACK)[:2]
     )
     running = next((each for each in newest if each.active), None)
     recent = timezone.now() - timedelta(hours=1)
-    row = state_row.row(server)
+    row = newest[0].server if newest else state_row.row(server)
     ended = next((s for s in newest if s.state in ENDED and (s.finished_at or recent) > recent), None)
     # On a full disk no worker can show that it lives.
     worker = worker_heartbeats.a_worker_is_alive() or machine.is_full()

@@ -140,7 +140,8 @@ def _ending(switch: Switch) -> list[Line]:
     if switch.source == Source.OUTSIDE:
         return [_line(outside(switch), "done")]
     if switch.source == Source.LATE:
-        words = f"{switch.target} was loaded after all: switch {switch.cause_id} had asked for it, and had given it up"
+        what = f"{switch.target} was loaded" if switch.target else f"{switch.previous} was unloaded"
+        words = f"{what} after all: switch {switch.cause_id} had asked for it, and had given it up"
         return [_line(words, "done")]
     if switch.state == State.SUCCEEDED:
         return [_line(f"✓ Model {'switched' if switch.target else 'unloaded'} successfully!", "done")]

@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from models_admin import events
-from models_admin.models import Load, Server, Source, Switch, TabbyModel
+from models_admin.models import Load, Server, Source, State, Switch, TabbyModel
 from models_admin.servers import catalog, connections, differences, loads, state_row
 from models_admin.switching import gate, transitions
 from models_admin.tabby.client import TabbyClient
@@ -109,6 +110,8 @@ def _take_over(row: Server, card: ModelCard | None, *, first_look: bool) -> None
     load = loads.finished_late(row.pk, card.id) if card else None
     if load is not None:
         _record_late(row, card, load)
+    elif card is None and (switch := _unload_given_up(row)):
+        _credit(row, switch, "unloaded", row.model, target="")
     elif not first_look and (card or not loads.under_way(row.pk).exists()):
         _record_outside(row, card)
     state_row.set_loaded(row.pk, card, load.options if load else None)
@@ -118,21 +121,33 @@ def _take_over(row: Server, card: ModelCard | None, *, first_look: bool) -> None
 
 def _record_late(row: Server, card: ModelCard | None, load: Load) -> None:
     """Write that a load that had been given up took effect after all: it is its switch that has changed the model."""
-    asked = load.switch
-    log.warning("Switch %s: its load of %s took effect after all", asked.pk, load.model)
+    columns = {"options": load.options, **differences.columns(load.options, card)}
+    _credit(row, load.switch, "loaded", load.model, target=load.model, **columns)
+
+
+def _unload_given_up(row: Server) -> Switch | None:
+    """Return the last switch, where it told TabbyAPI to unload what the row names, and ended before TabbyAPI had done so."""
+    last = Switch.objects.filter(server_id=row.pk).exclude(source=Source.ROLLBACK).first()
+    if last is None or last.unload_sent is None or last.state == State.SUCCEEDED:
+        return None
+    loaded_again = last.attempts.filter(source=Source.ROLLBACK, state=State.SUCCEEDED).exists()
+    return None if loaded_again else last
+
+
+def _credit(row: Server, asked: Switch, what: str, model: str, **columns: Any) -> None:
+    """Write that TabbyAPI has `loaded` or `unloaded` a model (`what`), as the switch `asked`, which had given that up."""
+    log.warning("Switch %s: %s was %s after all", asked.pk, model, what)
     transitions.record(
         row.pk,
         source=Source.LATE,
-        target=load.model,
         previous=row.model,
-        options=load.options,
         cause=asked,
         requested_by=asked.requested_by,
         rule=asked.rule,
-        **differences.columns(load.options, card),
+        **columns,
     )
     Switch.objects.filter(pk=asked.pk).update(
-        detail=f"{load.model[:150]} was loaded after all: TabbyAPI had gone on with it"
+        detail=f"{model[:150]} was {what} after all: TabbyAPI had gone on with it"
     )
 
 

@@ -13,10 +13,10 @@ from models_admin.models import Source, State, Switch
 from models_admin.servers import differences, loads, state_row
 from models_admin.switching import transitions
 from models_admin.switching.heartbeat import Heartbeat
-from models_admin.switching.loader import Loader
+from models_admin.switching.loader import RETRY_SECONDS, Loader
 from models_admin.switching.transitions import ROLLBACK_FAILED, move
 from models_admin.tabby.client import TabbyClient
-from models_admin.tabby.errors import InternalError, TabbyError
+from models_admin.tabby.errors import InternalError, NothingThere, TabbyError
 from models_admin.tabby.wire import ModelCard
 
 
@@ -47,7 +47,8 @@ class WayBack:
             return
         gone = card is None or card.id != previous or not self._has_previous_options()
         try:
-            if gone:
+            if gone or self._goes_after_all():
+                gone = True
                 self.loader.load(time.monotonic() + settings.SWITCH_MAX_SECONDS, back=True)
             card = self.loader.verified(previous)
         except TabbyError as error:
@@ -56,6 +57,28 @@ class WayBack:
         if gone:
             self._record(None, started, card)
         self.end(card, None)
+
+    def _goes_after_all(self) -> bool:
+        """Whether the previous model, which TabbyAPI still names, is gone after an unload that nobody waits for any more.
+
+        While that lasts, up to SWITCH_TIMEOUT seconds, the model refuses to answer.
+        """
+        end = time.monotonic() + settings.SWITCH_TIMEOUT
+        while self._unload_sent() and time.monotonic() < end:
+            self.heartbeat.check()
+            try:
+                self.loader.verified(self.switch.previous)
+            except NothingThere:
+                return True
+            except TabbyError:
+                time.sleep(RETRY_SECONDS)
+            else:
+                return False
+        return False
+
+    def _unload_sent(self) -> bool:
+        """Whether this switch has told TabbyAPI to unload, whoever carried it out then."""
+        return Switch.objects.filter(pk=self.switch.pk, unload_sent__isnull=False).exists()
 
     def _has_previous_options(self) -> bool:
         """Whether the previous model, if it is loaded, has its options of before: the target may be the same model."""
@@ -115,8 +138,7 @@ class WayBack:
 
         The row keeps the model that was last seen, unless this switch has told TabbyAPI to change that.
         """
-        unload_sent = Switch.objects.filter(pk=self.switch.pk, unload_sent__isnull=False).exists()
-        if unload_sent or loads.any_sent(self.switch):
+        if self._unload_sent() or loads.any_sent(self.switch):
             state_row.set_loaded(self.server, None)
         state_row.set_trouble(self.server, error)
         if self.switch.previous:

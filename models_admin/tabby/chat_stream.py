@@ -11,7 +11,16 @@ import aiohttp
 from models_admin.tabby import continuation
 from models_admin.tabby.access import MAX_ERROR_BODY, READ_SECONDS, Access
 from models_admin.tabby.connections import LOST, Connections, bounded, lost
-from models_admin.tabby.errors import Busy, Garbled, NotLoaded, Stalled, StreamCut, TabbyError
+from models_admin.tabby.errors import (
+    Busy,
+    Garbled,
+    NotBegun,
+    NotLoaded,
+    Stalled,
+    StreamCut,
+    StreamError,
+    TabbyError,
+)
 from models_admin.tabby.patience import Patience
 from models_admin.tabby.reply import DOING
 from models_admin.tabby.sse import SLICE, EventTooLong, SseDecoder, slices
@@ -47,7 +56,8 @@ class ChatStream(Generic[T]):
     """One reply as it is written: an async iterator of what `reader` makes of it (Delta), sent when iteration begins.
 
     Iteration ends normally only after `[DONE]`. It raises NotLoaded, KeyRefused, Rejected (ContextOverflow),
-    ServerFault, Garbled or Unreachable before the first delta; StreamError for an error event; StreamCut when
+    ServerFault, Garbled or Unreachable before the first delta; StreamError for an error event, NotBegun where nothing of the
+    reply came before it; StreamCut when
     the stream ends without `[DONE]` or the connection breaks; Stalled when `patience` is over. Leaving the context, an
     exception and the end all close the connection at once, which cancels generation.
     """
@@ -67,7 +77,7 @@ class ChatStream(Generic[T]):
         self._bodies = bodies
         self._patience = patience
         self._response: aiohttp.ClientResponse | None = None
-        self._closed = False
+        self._closed = self._begun = False
         self._watch: asyncio.TimerHandle | None = None
         self._due = 0.0  # when that look is to be
         self._waits = False
@@ -121,6 +131,8 @@ class ChatStream(Generic[T]):
             self._heard(delta, progress=bool(payloads))
             if delta is not None:
                 return delta
+        if isinstance(reader.failure, StreamError) and not self._begun:
+            raise NotBegun(reader.failure.what, reader.failure.words) from reader.failure
         if reader.failure is not None:
             raise reader.failure
         return None
@@ -143,8 +155,10 @@ class ChatStream(Generic[T]):
         """Something came: it may put the deadline off. Raise Stalled where what comes without end does not."""
         now = asyncio.get_running_loop().time()
         self._patience.life(now)
+        token = delta is not None and delta.pieces > 0
+        self._begun = self._begun or token
         if progress:
-            self._patience.progress(now, token=delta is not None and delta.pieces > 0)
+            self._patience.progress(now, token=token)
         if delta is None and now >= self._patience.deadline:
             raise self._stalled()
 

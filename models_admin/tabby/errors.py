@@ -20,6 +20,7 @@ TabbyError
 ├── InternalError     internal          Gantry itself failed while it dealt with TabbyAPI
 └── (a reply that ended badly)
     ├── StreamError   stream_error      an error event
+    │   └── NotBegun                    an error event before any of the reply
     ├── StreamCut     stream_cut        the connection was lost, or the stream ended too early
     ├── Stalled       stalled           nothing but pings for too long
     └── ToolsAsked    tools_asked       a call of a tool is all that the model has written
@@ -230,6 +231,13 @@ class StreamError(TabbyError):
     kind = "stream_error"
     retry = True
     default_advice = "Try again; look into TabbyAPI's log if it persists."
+
+
+class NotBegun(StreamError):
+    """TabbyAPI sent an error instead of a reply.
+
+    So it refuses a stream while a model comes or goes, where it says 503 to a plain call.
+    """
 
 
 class StreamCut(TabbyError):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from control_rows import running
+from django.db import connection
 from django.test import Client
 from support.servers import SERVER
 
-from models_admin.models import State, Switch, TabbyModel
+from models_admin.models import Source, State, Switch, TabbyModel
 from models_admin.presentation import snapshots
 from models_admin.presentation.banner import key, step
 from models_admin.servers import state_row
+from models_admin.switching import transitions
+from models_admin.tabby.wire import ModelCard
 
 MODELS_PAGE = "/admin/models_admin/tabbymodel/"
 
@@ -58,3 +63,24 @@ def test_only_who_sees_requests_asks_for_them(
 ) -> None:
     told = [" data-shown" in client.get(MODELS_PAGE).content.decode() for client in (admin_client, viewer)]
     assert told == [True, False]
+
+
+def test_a_snapshot_is_of_one_moment(catalog: dict[str, TabbyModel]) -> None:
+    """What is loaded and which change brought it go together, though another process commits between two statements."""
+    running(State.SUCCEEDED)
+    statements = 0
+
+    def another_process(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        nonlocal statements
+        found = execute(sql, params, many, context)
+        statements += 1
+        if statements == 1:
+            transitions.record(SERVER, source=Source.OUTSIDE, target="another-7B", previous="")
+            state_row.set_loaded(SERVER, ModelCard("another-7B", {}))
+        return found
+
+    with connection.execute_wrapper(another_process):
+        snapshot = snapshots.current(SERVER)
+    assert statements > 1
+    assert snapshot["last"] is None or snapshot["last"]["target"] != "another-7B"
+    assert snapshot["model"] != "another-7B"

@@ -145,3 +145,15 @@ def test_a_tabbyapi_that_starts_anew(caller: Caller, tabby: Tabby) -> None:
         tabby.state(restart=True, loaded="beta-8B-Q5")
         assert wire.rest() == words(1, 100)
     assert wire.done
+
+
+@pytest.mark.parametrize("times", [2, 3], ids=["soon over", "lasting"])
+def test_an_error_instead_of_a_reply_is_worth_another_try(caller: Caller, tabby: Tabby, times: int) -> None:
+    tabby.fault("chat", "error_event", at=0, times=times)
+    with caller.stream("[[tokens=20 rate=0]]") as wire:
+        said_to_the_end = wire.rest()
+    if times == 2:
+        assert (said_to_the_end, wire.done) == (words(1, 20), True)
+    else:
+        assert "aborted" in wire.events[-1]["error"]["message"]
+    assert len(_chats(tabby)) == 3

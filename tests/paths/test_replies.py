@@ -140,6 +140,14 @@ def test_a_reply_that_goes_wrong_says_why(
                                     for m in each.messages.values()), "the reply of the second try")  # fmt: skip
 
 
+def test_an_error_instead_of_a_reply_is_worth_another_try(tabby: Tabby, alice: Person) -> None:
+    tabby.fault("chat", "error_event", at=0, times=2)
+    with alice.page() as page:
+        reply = page.answered(page.say("[[tokens=5]]"))
+        assert (reply["status"], reply["text"]) == ("complete", " w1 w2 w3 w4 w5")
+    assert len(tabby.log("/v1/chat/completions")) == 3
+
+
 def test_a_prefill_that_takes_longer_than_a_reply_may_stall_is_waited_for(
     tabby: Tabby, alice: Person
 ) -> None:

@@ -73,16 +73,16 @@ class Person:
 
     @contextmanager
     def page(self, conversation: str = "", url: str = "") -> Iterator[Page]:
-        """A page on a conversation (default: a new one), which has received its hello."""
+        """A page on a conversation (default: a new one), which shows what is so now."""
         with Page(url or self.url, self.cookie, conversation or self.conversation()) as page:
-            page.until(lambda each: each.backend, "hello")
+            page.event("requests")  # which come after a state that was read since the page came
             yield page
 
     @contextmanager
     def watch(self, url: str = "") -> Iterator[Page]:
-        """A page on the models socket, which has received its hello."""
+        """A page on the models socket, which shows what is so now."""
         with Page(url or self.url, self.cookie) as page:
-            page.until(lambda each: each.backend, "hello")
+            page.event("requests")
             yield page
 
 
