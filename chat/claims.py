@@ -74,7 +74,7 @@ def lease(messages: Sequence[Message], holder: str, server: int, model: str) -> 
     now = timezone.now()
     leases = gate.lease(server, holder, [f"{queue.KIND} {message.pk}" for message in messages])
     for message, given in zip(messages, leases, strict=True):
-        message.status, message.claim, message.lease = Status.STREAMING, uuid.uuid4(), given.pk
+        message.status, message.claim, message.lease = Status.STREAMING, uuid.uuid4(), given
         message.started_at, message.model = message.started_at or now, model
         message.revision += 1
         if message.handovers and message.handovers[-1]["model"] == model:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -18,7 +19,7 @@ from gateway import limits
 from gateway.limits import Arrival, Over
 from gateway.line import KIND
 from gateway.models import OPEN, Call, Outcome, Process, State
-from models_admin import process
+from models_admin import process, statements
 from models_admin.models import UsageOutcome
 from models_admin.servers import known
 from models_admin.switching import admission, gate
@@ -26,7 +27,18 @@ from models_admin.usage.meter import Measured
 from models_admin.usage.recording import ReplyUsage, record
 
 KEPT = timedelta(hours=1)  # for which ended calls are kept; the limit by the minute counts them
+ENTERED = ("person_id", "token_id", "spoken_for", "endpoint", "state", "holder", "created_at", "queued_at",
+           "model", "outcome")  # fmt: skip
 BEGIN = "UPDATE gateway_call SET state = 'running', lease = %s, model = %s WHERE id = %s"
+END = """
+UPDATE gateway_call SET state = 'ended', lease = NULL, outcome = %s, ended_at = %s
+WHERE id = %s AND state IN ('waiting', 'running', 'aside')
+"""
+SAVE = "UPDATE gateway_call SET spent_prompt = %s, spent_completion = %s WHERE id = %s AND state = 'running'"
+LIVES = """
+INSERT INTO gateway_process (holder, seen_at) VALUES (%s, %s) ON CONFLICT (holder) DO UPDATE SET seen_at = excluded.seen_at
+"""
+MINE = "SELECT id FROM gateway_call WHERE holder = %s AND state IN ('waiting', 'running', 'aside')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +84,10 @@ def admit(holder: str, arrivals: Sequence[Arrival]) -> tuple[list[int | Over], d
         leases = gate.lease(server.pk, holder, [f"{KIND} {pk}" for pk in chosen])
         with connection.cursor() as cursor:
             begun = zip(chosen, leases, strict=True)
-            cursor.executemany(BEGIN, [(lease.pk, server.model, pk) for pk, lease in begun])
-    now, context = timezone.now(), server.parameters.get("max_seq_len")
+            cursor.executemany(BEGIN, [(lease, server.model, pk) for pk, lease in begun])
+    now = timezone.now()
     return numbers, {
-        pk: Turn(lease.pk, server.model, context, server.epoch, (now - since[pk]).total_seconds())
+        pk: Turn(lease, server.model, server.context, server.epoch, (now - since[pk]).total_seconds())
         for pk, lease in zip(chosen, leases, strict=True)
     }
 
@@ -84,21 +96,16 @@ def _enter(holder: str, arrivals: Sequence[Arrival]) -> list[int | Over]:
     now = timezone.now()
     over = limits.check(arrivals, now)
     taken = zip(arrivals, over, strict=True)
-    made = iter(Call.objects.bulk_create([_row(holder, each, now) for each, why in taken if why is None]))
-    return [next(made).pk if why is None else why for why in over]
+    rows = [_row(holder, each, now) for each, why in taken if why is None]
+    made = iter(statements.insert("gateway_call", ENTERED, rows))
+    return [next(made) if why is None else why for why in over]
 
 
-def _row(holder: str, arrival: Arrival, now: datetime) -> Call:
-    return Call(
-        person_id=arrival.person,
-        token_id=arrival.token,
-        spoken_for=arrival.spoken_for,
-        endpoint=arrival.endpoint,
-        state=State.ASIDE if arrival.aside else State.WAITING,
-        holder=holder,
-        created_at=arrival.since,
-        queued_at=now,
-    )
+def _row(holder: str, arrival: Arrival, now: datetime) -> tuple[Any, ...]:
+    state = State.ASIDE if arrival.aside else State.WAITING
+    came, since = statements.stored(now), statements.stored(arrival.since)
+    by = (arrival.person, arrival.token, arrival.spoken_for)
+    return (*by, arrival.endpoint, state.value, holder, since, came, "", "")
 
 
 def leave(gone: Iterable[Left]) -> None:
@@ -109,24 +116,24 @@ def leave(gone: Iterable[Left]) -> None:
     with transaction.atomic():
         gate.release([each.lease for each in left if each.lease is not None])
         for each in left:
-            changes = (
-                {"state": State.ENDED, "outcome": each.outcome, "ended_at": now}
-                if each.outcome
-                else {
-                    "state": State.WAITING,
-                    "queued_at": now,
-                    "not_before": now + timedelta(seconds=each.pause),
-                    **(_spent(each.usage.measured) if each.usage else {}),
-                }
-            )
-            was_open = Call.objects.filter(pk=each.call, state__in=OPEN).update(lease=None, **changes)
-            if each.usage and each.outcome:
-                ended += [each.usage] if was_open else _beyond_recorded(each.call, each.usage)
+            if not each.outcome:
+                _wait_again(each, now)
+            elif statements.run(END, [each.outcome, statements.stored(now), each.call]) and each.usage:
+                ended.append(each.usage)
+            elif each.usage:
+                ended += _beyond_recorded(each.call, each.usage)
         record(ended)
 
 
-def _spent(measured: Measured) -> dict[str, int]:
-    return {"spent_prompt": measured.prompt, "spent_completion": measured.completion}
+def _wait_again(left: Left, now: datetime) -> None:
+    spent = left.usage.measured if left.usage else None
+    Call.objects.filter(pk=left.call, state__in=OPEN).update(
+        lease=None,
+        state=State.WAITING,
+        queued_at=now,
+        not_before=now + timedelta(seconds=left.pause),
+        **({"spent_prompt": spent.prompt, "spent_completion": spent.completion} if spent else {}),
+    )
 
 
 def _beyond_recorded(call: int, usage: ReplyUsage) -> list[ReplyUsage]:
@@ -155,17 +162,8 @@ def again(holder: str, call: int, arrival: Arrival) -> tuple[int, tuple[int, int
     """
     with transaction.atomic():
         Call.objects.filter(pk=call, state__in=OPEN).update(state=State.ENDED, ended_at=timezone.now())
-        made = Call.objects.create(**_facts(_row(holder, arrival, timezone.now())))
-        return made.pk, _recorded(call)
-
-
-def _facts(row: Call) -> dict[str, object]:
-    names = ("person_id", "token_id", "spoken_for", "endpoint", "state", "holder", "created_at", "queued_at")
-    return {name: getattr(row, name) for name in names}
-
-
-# The same as an update() for each, without a query to be built for each of hundreds of calls in each second.
-SAVE = "UPDATE gateway_call SET spent_prompt = %s, spent_completion = %s WHERE id = %s AND state = 'running'"
+        (made,) = statements.insert("gateway_call", ENTERED, [_row(holder, arrival, timezone.now())])
+        return made, _recorded(call)
 
 
 def beat(holder: str, grown: Iterable[tuple[int, Measured]] = ()) -> tuple[dict[int, bool], set[int]]:
@@ -179,8 +177,8 @@ def beat(holder: str, grown: Iterable[tuple[int, Measured]] = ()) -> tuple[dict[
         if rows:
             with connection.cursor() as cursor:
                 cursor.executemany(SAVE, rows)
-        Process.objects.update_or_create(holder=holder, defaults={"seen_at": timezone.now()})
-        return held, set(Call.objects.filter(holder=holder, state__in=OPEN).values_list("id", flat=True))
+        statements.run(LIVES, [holder, statements.stored(timezone.now())])
+        return held, {call for (call,) in statements.fetch(MINE, [holder])}
 
 
 def _first(pair: tuple[int, Measured]) -> int:

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
 from django.conf import settings
-from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models import F, QuerySet, Sum
 from django.utils import timezone
 
 from gateway.models import OPEN, Call
+from models_admin import statements
 from models_admin.models import Token, Usage
+from models_admin.statements import marks
 
 MINUTE = timedelta(minutes=1)
 
@@ -103,11 +105,20 @@ def _token_limits(own: Limits) -> Limits:
     return Limits(*(of_all if one is None else one for one, of_all in zip(given, usual, strict=True)))
 
 
+# For each of these tokens or people: the calls of the last minute, and those that are open.
+COUNT = f"""
+SELECT {{column}}, COUNT(CASE WHEN created_at > %s THEN 1 END), COUNT(CASE WHEN state IN ({marks(len(OPEN))}) THEN 1 END)
+FROM gateway_call WHERE {{column}} IN ({{keys}}) AND (created_at > %s OR state IN ({marks(len(OPEN))})) {{own}}
+GROUP BY {{column}}
+"""  # noqa: S608 (all of it is code)
+
+
 class _Subject:
     """The calls of those who are limited: tokens or people, by the column of both tables. Counts only what has a limit."""
 
     def __init__(self, column: str, who: str, limits: dict[int, Limits], now: datetime) -> None:
         self._column, self._who, self._limits, self._now = column, who, limits, now
+        self._own = "AND spoken_for = ''" if column == "person" else ""
         self._open: Counter[int] = Counter()
         self._recent: Counter[int] = Counter()
         self._new: Counter[int] = Counter()
@@ -117,15 +128,10 @@ class _Subject:
         if measured := [key for key, each in limits.items() if each.tokens]:
             self._measure(measured)
 
-    def _count(self, keys: Iterable[int]) -> None:
-        recently = Q(created_at__gt=self._now - MINUTE)
-        rows = (
-            self._calls(keys)
-            .filter(recently | Q(state__in=OPEN))
-            .values_list(self._column)
-            .annotate(recent=Count("id", filter=recently), open=Count("id", filter=Q(state__in=OPEN)))
-        )
-        for key, recent, opened in rows:
+    def _count(self, keys: Sequence[int]) -> None:
+        since = statements.stored(self._now - MINUTE)
+        query = COUNT.format(column=f"{self._column}_id", keys=marks(len(keys)), own=self._own)
+        for key, recent, opened in statements.fetch(query, [since, *OPEN, *keys, since, *OPEN]):
             self._recent[key], self._open[key] = recent, opened
 
     def _calls(self, keys: Iterable[int]) -> QuerySet[Call]:

@@ -15,10 +15,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from models_admin import statements
+from models_admin.statements import marks, stored
 from models_admin.switching import gate
 
 # An entry is first offered to the process that was asked for it; after this others may take it.
@@ -114,7 +115,7 @@ def startable(
     In `told` stands {chosen}, a SELECT of their `id` and `series`. To be called like claimable(), but behind the lock
     alone that gate.enter() takes: where a switch holds the gate of the server, none may begin.
     """
-    but = OF_THESE.format(marks=", ".join(["%s"] * len(entries)), closed=gate.CLOSED)
+    but = OF_THESE.format(marks=marks(len(entries)), closed=gate.CLOSED)
     ids = [entry.id for entry in entries]
     params = [*_limits(kind, holder), *ids, *gate.closed_by(server), len(ids)]
     return _ask(told.format(chosen=CHOOSE), params, kind, entries, but=but)
@@ -122,7 +123,7 @@ def startable(
 
 def _limits(kind: str, holder: str) -> list[Any]:
     now = timezone.now()
-    ripe, offered = map(_stored, (now, now - COURTESY))
+    ripe, offered = map(stored, (now, now - COURTESY))
     return [ripe, settings.REPLIES_PER_USER, settings.REPLIES_AT_ONCE, kind, holder, offered]
 
 
@@ -138,7 +139,7 @@ def places(kind: str, ids: Sequence[int]) -> dict[int, int]:
     """Where each of these entries stands in line (1: it is the next), those that do not wait left out."""
     if not ids:
         return {}
-    return dict(_ask(PLACES, [kind, *ids], marks=", ".join(["%s"] * len(ids))))
+    return dict(_ask(PLACES, [kind, *ids], marks=marks(len(ids))))
 
 
 TOTALS = """
@@ -175,16 +176,10 @@ def _ask(
             each.person,
             each.series,
             each.origin,
-            _stored(each.since),
-            _stored(each.since),
+            stored(each.since),
+            stored(each.since),
         ]
-    with connection.cursor() as cursor:
-        cursor.execute(query.format(line=" UNION ALL ".join(selects), **parts), [*new, *params])
-        return list(cursor.fetchall())
-
-
-def _stored(moment: datetime) -> Any:
-    return connection.ops.adapt_datetimefield_value(moment)
+    return statements.fetch(query.format(line=" UNION ALL ".join(selects), **parts), [*new, *params])
 
 
 def _moment(found: datetime | str | None) -> datetime | None:

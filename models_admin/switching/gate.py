@@ -11,17 +11,18 @@ Whoever changes several leases locks them first, in the order of their ids, so t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import orjson
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from models_admin import process
-from models_admin.models import GATED, Lease, Server, Switch
-from models_admin.servers import state_row
+from models_admin import process, statements
+from models_admin.models import GATED, Lease, Switch
 
 
 class Closed(Exception):
@@ -33,11 +34,11 @@ def closed(server: int) -> bool:
     return Switch.objects.filter(server_id=server, state__in=GATED).exists()
 
 
-# The row of a server as enter() locks it, within a query that locks more.
-LOCKED = "SELECT model, epoch, unreachable_since FROM models_admin_server WHERE id = %s"
-# The same as closed(), within a query of those who hold the lock on the server's row.
+# The row of a server as enter() locks it, also within a query that locks more.
+LOCKED = "SELECT model, epoch, unreachable_since, parameters FROM models_admin_server WHERE id = %s"
+# The same as closed(), also within a query of those who hold the lock on the server's row.
 CLOSED = (
-    f"SELECT 1 FROM models_admin_switch WHERE server_id = %s AND state IN ({', '.join(['%s'] * len(GATED))})"  # noqa: S608
+    f"SELECT 1 FROM models_admin_switch WHERE server_id = %s AND state IN ({statements.marks(len(GATED))})"  # noqa: S608
 )
 
 
@@ -46,26 +47,35 @@ def closed_by(server: int) -> list[Any]:
     return [server, *(state.value for state in GATED)]
 
 
-def is_open(row: Server) -> bool:
-    """Whether a generation may start, by the Server row given."""
-    return bool(row.model) and row.unreachable_since is None and not closed(row.pk)
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A server whose gate was passed: what it runs, and how much that can read (None: not known)."""
+
+    pk: int
+    model: str
+    epoch: int
+    context: int | None
 
 
-def enter(server: int) -> Server:
+def enter(server: int) -> Entered:
     """Pass the gate of a server, or raise Closed. What is loaded stays so, and no switch begins, until the transaction ends.
 
     Must be called inside the transaction that takes the leases: it locks the server's row.
     """
-    row = state_row.lock(server)
-    if not is_open(row):
-        raise Closed
-    return row
+    rows = statements.fetch(f"{LOCKED} {statements.for_update()}", [server])
+    for model, epoch, unreachable_since, parameters in rows:
+        # By a statement of its own: one that has waited for the lock sees nothing newer than its own beginning.
+        if model and unreachable_since is None and not statements.fetch(CLOSED, closed_by(server)):
+            return Entered(server, model, epoch, orjson.loads(parameters).get("max_seq_len"))
+    raise Closed
 
 
-def lease(server: int, holder: str, subjects: Sequence[str]) -> list[Lease]:
-    """Give `holder` a lease for each subject (words that name the generation), behind enter()."""
-    return Lease.objects.bulk_create(
-        [Lease(server_id=server, holder=holder, subject=subject) for subject in subjects]
+def lease(server: int, holder: str, subjects: Sequence[str]) -> list[int]:
+    """Give `holder` a lease for each subject (words that name the generation), behind enter(); return their ids."""
+    now = statements.stored(timezone.now())
+    columns = ("server_id", "holder", "subject", "created_at", "heartbeat")
+    return statements.insert(
+        "models_admin_lease", columns, [(server, holder, subject, now, now) for subject in subjects]
     )
 
 
@@ -74,17 +84,22 @@ def release(ids: Iterable[int]) -> None:
     ended = list(ids)
     if len(ended) > 1:
         _drop(Lease.objects.filter(pk__in=ended))
-    else:  # at the end of each reply: one alone needs no order
-        Lease.objects.filter(pk__in=ended).delete()
+    elif ended:  # at the end of each reply: one alone needs no order
+        statements.run("DELETE FROM models_admin_lease WHERE id = %s", ended)
+
+
+HELD = "SELECT id, revoked_at FROM models_admin_lease WHERE holder = %s ORDER BY id"
+BEAT = "UPDATE models_admin_lease SET heartbeat = %s WHERE holder = %s AND id <= %s"
 
 
 def touch(holder: str) -> dict[int, bool]:
     """Beat for all leases of `holder`. Return {lease id: told to let go}; an id that is missing has expired."""
     with transaction.atomic():
         # Locked first, which may take long: the time is taken when it can be written.
-        held = _locked(Lease.objects.filter(holder=holder))
-        held.update(heartbeat=timezone.now())
-        return {pk: revoked is not None for pk, revoked in held.values_list("pk", "revoked_at")}
+        held = statements.fetch(f"{HELD} {statements.for_update()}", [holder])
+        if held:
+            statements.run(BEAT, [statements.stored(timezone.now()), holder, held[-1][0]])
+        return {pk: revoked is not None for pk, revoked in held}
 
 
 def revoke(server: int) -> int:

@@ -265,7 +265,7 @@ def test_what_is_stopped_while_it_is_being_claimed_is_not_begun(monkeypatch: pyt
     reply = Message.objects.filter(status=Status.QUEUED).earliest("pk")
     lease = gate.lease
 
-    def stopped_meanwhile(server: int, holder: str, subjects: Sequence[str]) -> list[Lease]:
+    def stopped_meanwhile(server: int, holder: str, subjects: Sequence[str]) -> list[int]:
         replies.stop(reply.conversation_id, reply.pk)
         return lease(server, holder, subjects)
 

@@ -51,7 +51,7 @@ def in_flight(server: int) -> Lease:
     """A reply that is being written on `server`, which was let in."""
     with transaction.atomic():
         gate.enter(server)
-        return gate.lease(server, "web", [f"reply on {server}"])[0]
+        return Lease.objects.get(pk=gate.lease(server, "web", [f"reply on {server}"])[0])
 
 
 def test_a_closed_gate_is_that_of_one_server() -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from support import messages
 from support.servers import SERVER
@@ -51,6 +53,16 @@ def test_a_call_begins_with_a_lease_of_its_name() -> None:
     lease = Lease.objects.get()
     assert (lease.pk, lease.subject, lease.holder) == (turn.lease, f"call {number}", ONE)
     assert Call.objects.get().state == State.RUNNING
+
+
+def test_many_calls_that_come_together_take_as_many_statements_as_one() -> None:
+    few, many = [arrival("mara")], [arrival(name) for name in ("noor", "otto", "pia")]
+    with CaptureQueriesContext(connection) as of_one:
+        claims.admit(ONE, few)
+    with CaptureQueriesContext(connection) as of_three:
+        claims.admit(ONE, many)
+    assert len(of_three) == len(of_one) <= 10, "its savepoint's two included"
+    assert Call.objects.filter(state=State.RUNNING).count() == 4
 
 
 def test_while_the_gate_is_closed_it_waits_and_counts_as_demand() -> None:
