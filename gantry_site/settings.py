@@ -71,6 +71,8 @@ SWITCH_MAX_SECONDS = env.float("SWITCH_MAX_SECONDS", default=900.0)
 SWITCH_PROBE = env.bool("SWITCH_PROBE", default=True)
 DRAIN_TIMEOUT = env.float("DRAIN_TIMEOUT", default=20.0)
 REFRESH_INTERVAL = env.float("REFRESH_INTERVAL", default=60.0)
+# The folder that holds TabbyAPI's model folders, as this machine sees it: only read. Empty: files are not looked at.
+MODELS_DIR = env.str("MODELS_DIR", default="")
 GANTRY_VRAM_GB = env.float("GANTRY_VRAM_GB", default=0.0)
 KEEP_MODEL = env.str("KEEP_MODEL", default="")
 KEEP_MODEL_AFTER = env.float("KEEP_MODEL_AFTER", default=180.0)

@@ -89,6 +89,10 @@ class Switch(TypedDict):
         str, Field(description="What was loaded when it ended, in a sentence; empty while it runs.")
     ]
     cancel_requested: bool
+    force: Annotated[bool, Field(description="It was asked for whatever its files look like.")]
+    file_notes: Annotated[
+        list[str], Field(description="What was found in the target's files before anything was unloaded.")
+    ]
     replies_cut: int
     seconds: Annotated[dict[str, float], Field(description="Spent in each state.")]
     options: Annotated[dict[str, Any], Field(description="The load options asked for.")]

@@ -6,12 +6,14 @@ from celery import shared_task
 
 from models_admin.api import idempotency
 from models_admin.automation import rules, upkeep
+from models_admin.model_files import looks
 from models_admin.model_requests import endings
 from models_admin.ops import worker
 from models_admin.servers import diagnosis, known
 from models_admin.switching import runner
 from models_admin.usage import recording
 
+FILES_SECONDS = 3.0  # of each round, for models' files
 __all__ = ["worker"]  # what a worker does without tasks begins with its process
 
 
@@ -23,10 +25,11 @@ def run_switch(switch_id: int) -> None:
 
 @shared_task
 def refresh_catalog() -> None:
-    """Ask each TabbyAPI for its models and for what is loaded."""
+    """Ask each TabbyAPI for its models and for what is loaded; look at the files of models that are new to Gantry."""
     for server in known.all_servers():
         upkeep.refresh(server)
         diagnosis.remember(server)
+    looks.refresh(FILES_SECONDS)
 
 
 @shared_task

@@ -15,8 +15,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from models_admin.admin.alias_form import AliasForm, RetireForm
-from models_admin.admin.columns import moment
 from models_admin.admin.list_pages import ListPages
+from models_admin.admin.moments import moment
 from models_admin.aliases import changes, facts, sampling
 from models_admin.models import Alias, AliasChange, AliasEvent, TabbyModel
 from models_admin.permissions import may_manage_aliases, may_see_history, may_switch

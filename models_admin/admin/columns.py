@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
-from django.utils.formats import date_format
 from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import mark_safe
 
 from models_admin import permissions
+from models_admin.admin import file_facts
+from models_admin.admin.moments import moment
 from models_admin.models import State, TabbyModel
 from models_admin.presentation import estimates
 from models_admin.servers import names, state_row
 from models_admin.switching import transitions
 
 Column = Callable[[TabbyModel], str | bool]
-
-
-def moment(when: datetime) -> SafeString:
-    """Return a time as a <time> element, which the page's script puts into the reader's own time zone."""
-    local = timezone.localtime(when)
-    return format_html('<time datetime="{}">{}</time>', local.isoformat(), date_format(local, "j M Y, H:i"))
 
 
 class Columns:
@@ -55,6 +48,7 @@ class Columns:
             lines.append(format_html('<span class="gantry-quiet">{}</span>', ", ".join(row.tags)))
         if hint := names.hint(row.name):
             lines.append(format_html('<span class="gantry-hint" title="{}">poor name</span>', hint))
+        lines.append(file_facts.warning(row))
         return mark_safe("".join(lines))  # noqa: S308 (each part is escaped above)
 
     @admin.display(description="Status", ordering="-vanished_at")
@@ -91,18 +85,22 @@ class Columns:
 
     @admin.display(description="Size", ordering="parameters_b", empty_value="–")
     def size(self, row: TabbyModel) -> str:
-        """Show parameters, quantization and the estimated memory, as far as the name gives them."""
+        """Show parameters, quantization and the estimated memory, as far as the name gives them, and what the files say."""
         count = row.parameters_b
         facts = [] if count is None else [f"{count * 1000:.0f}M" if count < 1 else f"{count:.3g}B"]
         facts += [row.quantization] if row.quantization else []
         size = format_html('<span class="gantry-fact">{}</span>', " · ".join(facts)) if facts else ""
-        if (need := names.vram_gb(count, row.bits)) is None:
-            return size
-        return size + format_html(
-            ' <span class="gantry-fact gantry-quiet" title="An estimate: {}.">≈ {} GB VRAM</span>',
-            names.VRAM_RULE,
-            f"{need:g}",
-        )
+        if (need := names.vram_gb(count, row.bits)) is not None:
+            size += format_html(
+                ' <span class="gantry-fact gantry-quiet" title="An estimate: {}.">≈ {} GB VRAM</span>',
+                names.VRAM_RULE,
+                f"{need:g}",
+            )
+        for fact in file_facts.in_short(row):
+            size += format_html(
+                ' <span class="gantry-fact gantry-quiet" title="By its files">{}</span>', fact
+            )
+        return size
 
     @admin.display(description="Loads in")
     def usual(self, row: TabbyModel) -> str:

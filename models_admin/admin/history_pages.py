@@ -18,8 +18,8 @@ from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
 from models_admin.admin import history_csv, plots
-from models_admin.admin.columns import moment
 from models_admin.admin.list_pages import ReadOnlyPages
+from models_admin.admin.moments import moment
 from models_admin.downloads import Download
 from models_admin.models import Source, Switch
 from models_admin.permissions import may_see_history
@@ -87,7 +87,8 @@ class SwitchAdmin(ReadOnlyPages[Switch]):
     list_per_page = 50
     # The error is the last of the steps.
     fields = (
-        "when", "change", "outcome", "steps", "took", "who", "cause", "replies_cut", "used_options", "really", "advice"
+        "when", "change", "outcome", "steps", "took", "who", "cause", "replies_cut", "used_options", "forced", "really",
+        "advice",
     )  # fmt: skip
     readonly_fields = fields
 
@@ -101,6 +102,7 @@ class SwitchAdmin(ReadOnlyPages[Switch]):
     def get_fields(self, request: HttpRequest, obj: Switch | None = None) -> tuple[str, ...]:
         """Leave out the fields that this switch has no value for."""
         present = {
+            "forced": bool(obj and obj.force),
             "cause": bool(obj and obj.cause_id),
             "really": bool(obj and obj.card),
             "advice": bool(obj and obj.advice),
@@ -205,6 +207,11 @@ class SwitchAdmin(ReadOnlyPages[Switch]):
             "; ".join(f"{name} {differences.in_words(value)}" for name, value in sorted(row.options.items()))
             or "none"
         )
+
+    @admin.display(description="Files")
+    def forced(self, row: Switch) -> str:
+        """Show that somebody had the model loaded whatever its files look like; steps() shows what was found."""
+        return "It was asked for whatever they look like."
 
     @admin.display(description="Loaded with")
     def really(self, row: Switch) -> str:

@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from models_admin.admin import (
     alias_pages,
+    file_facts,
     history_pages,
     request_pages,
     rule_pages,
@@ -155,7 +156,16 @@ class TabbyModelAdmin(ModelPages):
     list_per_page = 200
     ordering = ("name",)
     actions = ("switch_to_selected",)
-    readonly_fields = ("name", "about", "poor_name", "first_seen", "last_seen", "vanished_at", "last_loaded")
+    readonly_fields = (
+        "name",
+        "about",
+        "poor_name",
+        "found_in_files",
+        "first_seen",
+        "last_seen",
+        "vanished_at",
+        "last_loaded",
+    )
 
     def get_fieldsets(self, request: HttpRequest, obj: TabbyModel | None = None) -> Any:
         """Show the load options that have an effect, and others where they are stored."""
@@ -166,6 +176,7 @@ class TabbyModelAdmin(ModelPages):
         }
         return (
             (None, {"fields": ("name", "about", "poor_name", "display_name", "tags", "notes", "visible")}),
+            ("Files", {"fields": ("found_in_files",)}),
             ("Load options", options),
             ("Seen by Gantry", {"fields": ("first_seen", "last_seen", "vanished_at", "last_loaded")}),
         )
@@ -211,6 +222,11 @@ class TabbyModelAdmin(ModelPages):
         ]
         known = ", ".join(filter(None, parts)) or "The name tells nothing about it"
         return " ".join([f"{known}.", *size_guide.usual(row.parameters_b, row.quantization, row.bits)])
+
+    @admin.display(description="Found in them")
+    def found_in_files(self, row: TabbyModel) -> str:
+        """Show what its files say, as they were when last looked at."""
+        return file_facts.in_full(row)
 
     @admin.display(description="Hint on its name")
     def poor_name(self, row: TabbyModel) -> str:

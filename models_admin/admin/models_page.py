@@ -207,7 +207,10 @@ class ModelPages(ModelAdmin):
 def _request_arguments(form: OneTimeOptions) -> dict[str, Any]:
     """Return the arguments for transitions.request(); options that were emptied in the form are left out this time."""
     emptied = {name: None for name in NAMES if name in form.data}
-    return {"options": {**emptied, **form.options}, "drain_seconds": form.cleaned_data["drain_seconds"]}
+    return {
+        "options": {**emptied, **form.options},
+        **{name: form.cleaned_data[name] for name in ("drain_seconds", "force")},
+    }
 
 
 def _some(found: list[str]) -> str:

@@ -149,12 +149,16 @@ NAMES = tuple(name for name in OptionFields.base_fields if name in CHECKS)
 
 
 class OneTimeOptions(OptionFields):
-    """What may be chosen for one switch: load options, and how long replies in flight may take."""
+    """What may be chosen for one switch: load options, how long replies in flight may take, and whether files count."""
 
     field_order = ("drain_seconds",)  # as the page shows them
     drain_seconds = forms.FloatField(
         label="Replies in flight may take", min_value=0, max_value=3600, help_text="Seconds; 0 cuts them at once.",
         required=False,
+    )  # fmt: skip
+    force = forms.BooleanField(
+        label="Load it anyway", help_text="Although its files show that TabbyAPI cannot.", required=False,
+        label_suffix="",
     )  # fmt: skip
 
     def full_clean(self) -> None:

@@ -22,9 +22,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
-from models_admin.admin.columns import moment
 from models_admin.admin.list_pages import ReadOnlyPages
 from models_admin.admin.models_page import is_fragment
+from models_admin.admin.moments import moment
 from models_admin.model_requests import asking
 from models_admin.models import ModelRequest, RequestState, TabbyModel
 from models_admin.permissions import may_answer_requests, may_switch

@@ -15,8 +15,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator, capfirst
 
-from models_admin.admin.columns import moment
 from models_admin.admin.list_pages import ListPages
+from models_admin.admin.moments import moment
 from models_admin.admin.rule_form import EnabledForm, EnabledForms, RuleForm
 from models_admin.automation import rules
 from models_admin.models import Rule, State, Switch, Trigger

@@ -19,8 +19,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from models_admin.admin.columns import moment
 from models_admin.admin.list_pages import ListPages
+from models_admin.admin.moments import moment
 from models_admin.api import new_tokens, tokens
 from models_admin.models import Token
 from models_admin.permissions import may_set_limits

@@ -78,6 +78,9 @@ class SwitchTo(Schema):
     ]
     options: dict[str, Any] = {}
     drain_seconds: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False, strict=True)] | None = None
+    force: Annotated[
+        bool, Field(description="Load it although its files show that TabbyAPI cannot.", strict=True)
+    ] = False
 
 
 class Switched(Schema):

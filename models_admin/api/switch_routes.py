@@ -27,7 +27,7 @@ from models_admin.permissions import LOOKING
 from models_admin.presentation import switch_text, waiting
 from models_admin.servers import catalog, known
 from models_admin.switching import transitions
-from models_admin.tabby.errors import sentence
+from models_admin.tabby.errors import FilesRefused, sentence
 from models_admin.tabby.wire import usable_name
 
 router = Router()
@@ -78,7 +78,7 @@ def switch(
         )
     if catalog.stale(known.default()) and not TabbyModel.objects.filter(name=name, vanished_at=None).exists():
         upkeep.refresh(known.default())
-    asked = _ask(request, key, name, options=body.options, drain_seconds=body.drain_seconds)
+    asked = _ask(request, key, name, options=body.options, drain_seconds=body.drain_seconds, force=body.force)
     return _answer(request, response, asked, prefer)
 
 
@@ -225,10 +225,12 @@ async def _outcome(switch_id: int) -> HttpResponse:
 
 
 def _refuse(ended: Row) -> NoReturn:
-    """Raise the error of a switch that did not succeed: 409 where somebody cancelled it, else 502."""
+    """Raise the error of a switch that did not succeed: 409 if it was cancelled, 400 if its files are wrong, else 502."""
     words = [sentence(ended.error), sentence(ended.advice), switch_text.standing(ended)]
     if ended.state == State.CANCELLED:
         raise HttpError(409, " ".join(filter(None, words)))
+    if ended.error_kind == FilesRefused.kind:
+        raise HttpError(400, " ".join(filter(None, words)))
     first = FAILED.format("switch" if ended.target else "unload")
     raise HttpError(502, " ".join(filter(None, [first, *words])))
 

@@ -1,6 +1,7 @@
 """The control plane's rows: servers and their catalog, each switch, each generation in flight, rules, tokens, and so on.
 
-Who may write them: servers/catalog.py writes TabbyModel; servers/state_row.py writes Server;
+Who may write them: servers/catalog.py writes TabbyModel, but for what its files say, which
+model_files/looks.py writes; servers/state_row.py writes Server;
 switching/transitions.py (with the worker side beside it) writes Switch; servers/loads.py writes Load;
 switching/gate.py writes Lease; servers/worker_heartbeats.py writes Worker; automation/rules.py and the admin site
 write Rule; api/tokens.py writes Token; api/idempotency.py writes RepeatKey; model_requests/asking.py and

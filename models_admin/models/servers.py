@@ -19,6 +19,9 @@ class TabbyModel(models.Model):
     notes = models.TextField(blank=True)
     load_options = models.JSONField(default=dict, blank=True)
     visible = models.BooleanField("visible in chat", default=True)
+    # What its files say, by the report of model_files/report.py, and when they were looked at; {} and null: never.
+    files = models.JSONField(default=dict, blank=True, editable=False)
+    files_at = models.DateTimeField(null=True, blank=True, editable=False)
     first_seen = models.DateTimeField(default=timezone.now, editable=False)
     last_seen = models.DateTimeField(default=timezone.now, editable=False)
     vanished_at = models.DateTimeField(null=True, blank=True, editable=False)

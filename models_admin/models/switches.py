@@ -66,6 +66,10 @@ class Switch(models.Model):
     only_if_idle = models.BooleanField(default=False)
     # It is cancelled if another model is loaded meanwhile: somebody has chosen that.
     only_if_empty = models.BooleanField(default=False)
+    # It goes on whatever is wrong with the files of its target: somebody has said so.
+    force = models.BooleanField(default=False)
+    # What was found in the files of its target before anything was unloaded: sentences.
+    file_notes = models.JSONField(default=list)
     drain_seconds = models.FloatField()
 
     state = models.CharField(max_length=16, choices=State, default=State.QUEUED)

@@ -120,6 +120,7 @@ class ChangingCommand(Command):
                 source=Source.COMMAND,
                 drain_seconds=options["drain"],
                 options=load_options,
+                force=options.get("force", False),
             )
         except transitions.SwitchRefused as error:
             raise CommandError(str(error)) from None

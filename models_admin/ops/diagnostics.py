@@ -22,6 +22,7 @@ from models_admin.ops.foundations import (
     database_answers,
     database_is_in_folder,
     disk,
+    model_folder,
     redis_server,
     words_of,
 )
@@ -37,6 +38,7 @@ def examine_all() -> Iterator[Finding]:
     of_database = list(database())
     yield from of_database
     yield redis_server()
+    yield model_folder()
     if of_database[0].level == "error":  # each further examination of it would wait in vain
         yield from clocks(with_database=False)
         yield from (_unknown("worker", "a worker"), _unknown("beat", "beat"))

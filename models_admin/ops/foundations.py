@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import tempfile
 import time
@@ -17,6 +18,8 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from models_admin import data_folder
+from models_admin.model_files import looks
+from models_admin.models import TabbyModel
 from models_admin.servers import machine
 from models_admin.servers.finding import Finding, Level
 
@@ -64,6 +67,31 @@ def disk() -> Finding:
         what = f"Others on this machine can read {', '.join(open_to_others)}"
         return Finding("disk", "warning", what, f"in {folder}", hint)
     return Finding("disk", "ok", "The data folder can be written", left)
+
+
+def model_folder() -> Finding:
+    """Examine whether MODELS_DIR, where it is set, can be read, and holds the models that TabbyAPI lists."""
+    if not looks.configured():
+        return Finding("models_dir", "ok", "MODELS_DIR is not set: models' files are not looked at")
+    folder = Path(settings.MODELS_DIR)
+    try:
+        there = looks.within(PATIENCE_SECONDS, lambda: {each.name for each in os.scandir(folder)})
+    except (OSError, looks.Silent) as error:
+        why = words_of(error) if isinstance(error, OSError) else "Its disk does not answer"
+        hint = "Until then switches go on without a look at the model's files. Mend it, or leave MODELS_DIR empty."
+        return Finding(
+            "models_dir", "warning", f"MODELS_DIR cannot be read by the user {data_folder.user()}", why, hint
+        )
+    try:
+        listed = set(TabbyModel.objects.filter(vanished_at=None).values_list("name", flat=True))
+    except DatabaseError:
+        listed = set()  # another finding reports it
+    if there and listed and not there & listed:
+        hint = "Let MODELS_DIR be the folder that TabbyAPI has as its model_dir, as this machine sees it."
+        detail = f"{folder} has none of the {len(listed)} models that TabbyAPI lists"
+        return Finding("models_dir", "warning", "MODELS_DIR seems to be another folder", detail, hint)
+    found = f"{len(there & listed)} of the {len(listed)} models that TabbyAPI lists are in {folder}"
+    return Finding("models_dir", "ok", "MODELS_DIR can be read", found)
 
 
 def database_is_in_folder() -> bool:

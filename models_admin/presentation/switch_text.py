@@ -56,6 +56,8 @@ def describe(switch: Switch, *, worker: bool, replying: int) -> page_schema.Swit
         "result": switch.result,
         "standing": standing(switch),
         "cancel_requested": switch.cancel_requested is not None,
+        "force": switch.force,
+        "file_notes": switch.file_notes,
         "replies_cut": switch.replies_cut,
         "seconds": switch.seconds,
         "options": switch.options,
@@ -77,6 +79,7 @@ def public(switch: page_schema.Switch) -> page_schema.Switch:
         "options": {},
         "parameters": {},
         "differences": [],
+        "file_notes": [],
         "lines": [line for line in switch["lines"] if line["state"] != "note"],
     }
 
@@ -94,7 +97,7 @@ def _lines(switch: Switch, *, worker: bool, replying: int, in_state: float) -> l
         cut = switch.let_go_at is not None
         text = f"Asking {replies} to pause…" if cut else f"Waiting for {replies} to finish ({left} s left)"
         return [_line(text if replying else "Closing the gate…", "waiting")]
-    notes = [_line(text, "note") for text in differences.sentences(switch.differences)]
+    notes = [_line(text, "note") for text in [*switch.file_notes, *differences.sentences(switch.differences)]]
     silent = switch.active and switch.detail.startswith((JOINED, BUSY))
     waits = [_line(switch.detail, "waiting")] if silent else []
     return [*_steps(switch), *_ending(switch), *waits, *notes]

@@ -116,7 +116,8 @@ class Run:
         elif found == target and (not target or (self.switch.options == options and self._answers())):
             move(self.switch, State.VERIFYING, **changes)
         else:
-            move(self.switch, State.DRAINING, **changes)
+            notes = before_unloading.look_at_files(self.switch) if target else []
+            move(self.switch, State.DRAINING, **changes, file_notes=notes)
 
     def _answers(self) -> bool:
         """Whether the target, which is loaded, answers: TabbyAPI goes on naming a model whose engine has crashed.

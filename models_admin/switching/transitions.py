@@ -98,13 +98,14 @@ def request(
     rule: str = "",
     only_if_idle: bool = False,
     only_if_empty: bool = False,
+    force: bool = False,
 ) -> Switch:
     """Ask for `target` to be loaded by a server ('' = unload), and return the Switch that will do it.
 
     A switch to the same target that is under way is returned instead of a new one. Raises UnknownModel, BadOptions
     or Conflict. `drain_seconds` is how long replies in flight may take (default DRAIN_TIMEOUT, at most an hour).
     `rule` names the rule that asks. With `only_if_idle` the switch gives way to replies in flight and messages that wait,
-    with `only_if_empty` to any model that it finds loaded.
+    with `only_if_empty` to any model that it finds loaded. With `force` the target is loaded although its files look wrong.
     """
     load_options = _load_options(server, target, options)
     drain = settings.DRAIN_TIMEOUT if drain_seconds is None else max(0.0, min(drain_seconds, 3600.0))
@@ -121,6 +122,7 @@ def request(
                 rule=rule[:255],
                 only_if_idle=only_if_idle,
                 only_if_empty=only_if_empty,
+                force=force,
             )
         except IntegrityError:
             running, attempts = active(server), attempts + 1
@@ -128,8 +130,13 @@ def request(
                 continue  # it ended between the two statements
             if running is None:
                 raise  # the database refuses something else
-            return _joined(running, target, only_if_idle=only_if_idle, only_if_empty=only_if_empty)
-        log.info("Switch %s: %s asked for %s", switch.pk, source, target or "an unload")
+            return _joined(
+                running, target, force=force, only_if_idle=only_if_idle, only_if_empty=only_if_empty
+            )
+        log.info(
+            "Switch %s: %s asked for %s%s",
+            switch.pk, source, target or "an unload", ", whatever its files look like" if force else "",
+        )  # fmt: skip
         transaction.on_commit(partial(announce, switch))
         return switch
 
@@ -143,14 +150,18 @@ def _create(server: int, **columns: Any) -> Switch:
         )
 
 
-def _joined(running: Switch, target: str, **conditions: bool) -> Switch:
-    """Return the switch under way, without those of its conditions that are not set here; raises Conflict unless it fits."""
+def _joined(running: Switch, target: str, *, force: bool, **conditions: bool) -> Switch:
+    """Return the switch under way, without those of its conditions that are not set here; raises Conflict unless it fits.
+
+    One that has not looked at the files yet takes over `force`.
+    """
     if running.target != target or running.state == State.ROLLING_BACK or running.cancel_requested:
         raise Conflict(running) from None
-    if dropped := {
-        name: False for name, is_set in conditions.items() if getattr(running, name) and not is_set
-    }:
-        Switch.objects.filter(pk=running.pk).update(**dropped)
+    changes = {name: False for name, is_set in conditions.items() if getattr(running, name) and not is_set}
+    if force and running.state == State.QUEUED:
+        changes["force"] = True
+    if changes:
+        Switch.objects.filter(pk=running.pk).update(**changes)
     return running
 
 

@@ -8,6 +8,7 @@ TabbyError
 ├── NotLoaded         not_loaded        no model is loaded
 ├── Rejected          rejected          400, 422: the request itself is not accepted
 │   ├── ModelMissing      model_missing     no such directory in its model folder
+│   ├── FilesRefused      files_refused     Gantry sees in its files that it cannot be loaded
 │   ├── ContextOverflow   context_overflow  the prompt is longer than the model's context
 │   └── NoTemplate        no_template       the loaded model has no chat template
 ├── LoadFailed        load_failed       a load ended in an error
@@ -133,6 +134,13 @@ class ModelMissing(Rejected):
         "refresh the list. If TabbyAPI goes on listing it, it is a name that TabbyAPI only pretends to have "
         "(use_dummy_models in its config.yml): choose another."
     )
+
+
+class FilesRefused(Rejected):
+    """The model's files show that TabbyAPI cannot load it, so it was not asked to."""
+
+    kind = "files_refused"
+    default_advice = "Mend its files, or choose another model."
 
 
 class ContextOverflow(Rejected):

@@ -68,6 +68,8 @@ def switch(state: str, percent: int = 0, **fields: Any) -> dict[str, Any]:
         "result": None,
         "standing": "",
         "cancel_requested": False,
+        "force": False,
+        "file_notes": [],
         "replies_cut": 0,
         "seconds": {},
         "options": {},

@@ -178,7 +178,7 @@ def test_a_model_that_is_gone_is_unknown(admin_client: Client, catalog: Catalog)
         ({"model_id": None}, 422),
         ({"model_id": [QWEN]}, 422),
         ({}, 422),
-        ({"model_id": QWEN, "force": True}, 422),
+        ({"model_id": QWEN, "forced": True}, 422),
         ({"model_id": QWEN, "drain_seconds": float("nan")}, 422),
         ({"model_id": QWEN, "options": {"rope_scale": float("inf")}}, 400),
         ({"model_id": QWEN, "options": {"\ud800": 1}}, 400),

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from support.model_folders import whole
 from support.people import Person
+from support.system import manage
 from support.tabby import Tabby, until
+from system.running import Gantry
 
 SWITCH = "/api/admin/models/switch"
 
@@ -85,3 +92,50 @@ def test_a_link_is_told_apart_from_a_model(tabby: Tabby, admin: Person) -> None:
     assert last["error"] == "TabbyAPI reported no error, yet beta-8B-Q5 is loaded instead of short-8B."
     assert "If short-8B is a link to the folder of beta-8B-Q5, choose beta-8B-Q5 itself" in last["advice"]
     assert last["result"] == until(lambda: tabby.state()["loaded"], "a loaded model") == "beta-8B-Q5"
+
+
+@pytest.fixture
+def cut_off(gantry: Gantry) -> Iterator[Path]:
+    """The folder of beta-8B-Q5, whose weights are cut off."""
+    folder = Path(gantry.env["MODELS_DIR"]) / "beta-8B-Q5"
+    whole(folder)
+    with (folder / "model.safetensors").open("r+b") as file:
+        file.truncate(9_000)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_a_model_whose_files_are_broken_is_refused_for_everybody_and_loaded_for_whoever_insists(
+    tabby: Tabby, admin: Person, gantry: Gantry, cut_off: Path
+) -> None:
+    began = time.monotonic()
+    answer = admin.switch("beta-8B-Q5")
+    print(f"refused within {time.monotonic() - began:.2f} s")
+    assert answer.status_code == 400
+    told = answer.json()["detail"]
+    assert told.startswith("beta-8B-Q5 cannot be loaded: model.safetensors is cut off")
+    assert told.endswith("alpha-7B is loaded now.")
+    ended = manage(gantry, "switch_model", "beta-8B-Q5")
+    assert ended.returncode == 1
+    assert "model.safetensors is cut off" in ended.stdout + ended.stderr
+    with admin.watch() as page:
+        row = admin.call("GET", "/api/admin/switches?limit=1").json()["switches"][0]
+        assert page.backend["last"]["error"] == row["error"]
+    assert untouched(tabby)
+    ended = manage(gantry, "switch_model", "beta-8B-Q5", "--force", "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert tabby.state()["loaded"] == "beta-8B-Q5"
+    row = admin.call("GET", "/api/admin/switches?limit=1").json()["switches"][0]
+    assert (row["force"], len(row["file_notes"])) == (True, 1)
+
+
+def test_doctor_tells_of_a_folder_that_cannot_be_read_or_is_another_one(
+    tabby: Tabby, gantry: Gantry, tmp_path: Path
+) -> None:
+    assert "1 of the " in manage(gantry, "doctor").stdout
+    gone = manage(gantry, "doctor", MODELS_DIR=str(tmp_path / "nowhere"))
+    assert "MODELS_DIR cannot be read by the user" in gone.stdout
+    (tmp_path / "holiday-pictures").mkdir()
+    assert (
+        "MODELS_DIR seems to be another folder" in manage(gantry, "doctor", MODELS_DIR=str(tmp_path)).stdout
+    )

@@ -56,6 +56,8 @@ export const change = (fields = {}) => ({
   result: null,
   standing: "",
   cancel_requested: false,
+  force: false,
+  file_notes: [],
   replies_cut: 0,
   seconds: {},
   options: {},

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import pytest
 from system.running import Gantry, Process, environment, free_port
 
+from support.model_folders import whole
 from support.people import Person, add_user
 from support.preloaded import preloaded
 from support.tabby import ADMIN_KEY, Tabby, running, until
@@ -45,7 +46,10 @@ def _sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tabby]:
 def gantry(tmp_path_factory: pytest.TempPathFactory, _sandbox: Tabby) -> Iterator[Gantry]:
     """`manage.py up` with two web processes, talking to the sandbox."""
     folder = tmp_path_factory.mktemp("gantry")
+    models = tmp_path_factory.mktemp("models")
+    whole(models / "alpha-7B")
     settings = {"TABBY_HOST": _sandbox.url, "TABBY_ADMIN_KEY": ADMIN_KEY, "GANTRY_ADMIN_PASSWORD": PASSWORD}
+    settings["MODELS_DIR"] = str(models)
     with Gantry(folder, "--webs=2", "--own-ports", **settings, **QUICK) as process:
         yield process
         process.end()

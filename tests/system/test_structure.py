@@ -102,7 +102,17 @@ def test_one_module_asks_for_permissions() -> None:
 
 # Each imports only itself and those before it.
 ROOMS = (
-    *("ground", "usage", "tabby", "servers", "aliases", "switching", "presentation", "automation"),
+    *(
+        "ground",
+        "usage",
+        "model_files",
+        "tabby",
+        "servers",
+        "aliases",
+        "switching",
+        "presentation",
+        "automation",
+    ),
     *("model_requests", "live", "api", "admin", "ops", "top"),
 )
 TOP = ("tasks", "apps", "management")

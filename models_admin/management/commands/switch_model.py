@@ -21,6 +21,7 @@ examples:
   manage.py switch_model Llama-3.1-8B-Instruct --drain 0 --no-wait
   manage.py switch_model Llama-3.1-8B-Instruct --options max_seq_len=8192 cache_mode=Q8
   manage.py switch_model Llama-3.1-8B-Instruct --options '{{"gpu_split": [20, 22]}}' --json
+  manage.py switch_model Llama-3.1-8B-Instruct --force
   manage.py switch_model --watch
   manage.py switch_model --unload
 
@@ -41,6 +42,9 @@ examples:
             default=[],
             metavar="NAME=VALUE",
             help="load options for this once, as NAME=VALUE or one JSON object",
+        )
+        parser.add_argument(
+            "--force", action="store_true", help="load it although its files show that TabbyAPI cannot"
         )
         super().add_arguments(parser)
 

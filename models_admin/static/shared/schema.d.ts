@@ -55,6 +55,10 @@ export interface Switch {
   /** What was loaded when it ended, in a sentence; empty while it runs. */
   standing: string;
   cancel_requested: boolean;
+  /** It was asked for whatever its files look like. */
+  force: boolean;
+  /** What was found in the target's files before anything was unloaded. */
+  file_notes: string[];
   replies_cut: number;
   /** Spent in each state. */
   seconds: Record<string, number>;
