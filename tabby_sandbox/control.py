@@ -14,7 +14,7 @@ from .wire import Refusal, json_response
 
 STATE_KEYS = {
     *("models", "add_models", "remove_models", "token_rate", "at_once", "seconds_per_module"),
-    *("issues", "disable_request_streaming", "loaded", "options"),
+    *("issues", "disable_request_streaming", "loaded", "options", "hub"),
 }
 
 
@@ -71,7 +71,8 @@ async def change_state(request: web.Request) -> web.Response:
         raise Refusal(400, f"Unknown key {min(unknown)}. Known: {', '.join(sorted(STATE_KEYS))}, restart.")
     try:
         _change_models(sandbox, data)
-    except ConfigError as error:
+        sandbox.hub.change(data.get("hub", {}))
+    except (ConfigError, ValueError) as error:
         raise Refusal(400, str(error)) from error
     engine = sandbox.engine
     if "token_rate" in data:
@@ -138,6 +139,7 @@ def _state(sandbox: Sandbox) -> dict[str, Any]:
         ],
         "open_requests": len(sandbox.calls),
         "models": list(engine.models),
+        "downloads": sandbox.hub.downloads,
         "token_rate": engine.token_rate,
         "at_once": engine.at_once,
         "issues": engine.issues,

@@ -18,6 +18,7 @@ ENDPOINTS = {
     "/v1/templates": "templates",
     "/v1/template/list": "templates",
     "/v1/model": "model",
+    "/v1/download": "download",
     "/v1/auth/permission": "permission",
     "/health": "health",
 }

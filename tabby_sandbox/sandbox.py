@@ -10,6 +10,7 @@ from aiohttp import web
 from .config import Config
 from .engine import Engine
 from .faults import Fault, FaultQueue
+from .hub import Hub
 from .journal import Journal, Record
 from .sse import EventStream, hang_up
 from .wire import Refusal, require_object
@@ -25,6 +26,7 @@ class Sandbox:
         self.faults = FaultQueue()
         self.journal = Journal()
         self.engine = Engine(config, self.faults)
+        self.hub = Hub()
         self.calls: set[Call] = set()
 
     def hang_up_all(self) -> None:
@@ -36,6 +38,7 @@ class Sandbox:
         """Go back to the configuration: nothing runs, hangs, is queued or recorded."""
         self.hang_up_all()
         self.engine.reset()
+        self.hub = Hub()
         self.faults.clear()
         self.journal.clear()
 

@@ -10,7 +10,7 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from . import chat, completions, control, embeddings, loads
+from . import chat, completions, control, downloads, embeddings, loads
 from .auth import permission, require_admin, require_api, require_permission
 from .config import Config
 from .fault_effects import fault_response
@@ -40,6 +40,7 @@ def build(config: Config) -> web.Application:
             web.post("/v1/template/unload", unload_template),
             web.post("/v1/model/load", loads.load),
             web.post("/v1/model/unload", loads.unload),
+            web.post("/v1/download", downloads.download),
             web.post("/v1/chat/completions", chat.completions),
             web.post("/v1/completions", completions.completions),
             web.post("/v1/embeddings", embeddings.embeddings),
