@@ -7,7 +7,6 @@ import uuid
 from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponseBase
-from django.utils import timezone
 from ninja import Query, Router, Status
 from ninja.errors import HttpError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
@@ -169,10 +168,9 @@ def change(request: HttpRequest, conversation_id: uuid.UUID, body: Change) -> De
     operation_id="delete_conversation",
 )
 def delete(request: HttpRequest, conversation_id: uuid.UUID) -> Status[Any]:
-    """Delete a conversation. `restore` brings it back."""
+    """Delete a conversation. `restore` brings it back, but for exchanges that were attached to feedback."""
     conversation = _own(request, conversation_id)
-    conversation.deleted_at = timezone.now()
-    conversation.save(update_fields=["deleted_at"])
+    conversations.delete(conversation.pk)
     replies.stop_all(conversation.pk)
     return Status(204, None)
 

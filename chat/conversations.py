@@ -14,9 +14,10 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
-from chat import page_schema, replies, wire, words
-from chat.models import OPEN, Conversation, Message, Role
+from chat import feedback, page_schema, replies, wire, words
+from chat.models import OPEN, Conversation, Feedback, Message, Role
 from models_admin.downloads import batches
 
 User = AbstractBaseUser | AnonymousUser
@@ -188,7 +189,7 @@ def markdown(conversation: Conversation) -> Iterator[str]:
         head.append(f"> {conversation.system_prompt}".replace("\n", "\n> "))
     yield "\n\n".join(head)
     for batch in batches(branch(conversation), READ_AT_ONCE):
-        found = Message.objects.defer("html", "reasoning").in_bulk(batch)
+        found = Message.objects.defer("html", "reasoning").select_related("feedback").in_bulk(batch)
         yield "".join(_as_markdown(found[pk]) for pk in batch if pk in found)
     yield "\n"
 
@@ -196,7 +197,9 @@ def markdown(conversation: Conversation) -> Iterator[str]:
 def _as_markdown(message: Message) -> str:
     name = "You" if message.role == Role.USER else message.model or "Reply"
     error = f"\n\n*{message.error}*" if message.error else ""
-    return f"\n\n## {name}\n\n{message.text.strip()}{error}"
+    given: Feedback | None = getattr(message, "feedback", None)
+    said = f"\n\n*Your feedback: {feedback.in_words(given)}*" if given else ""
+    return f"\n\n## {name}\n\n{message.text.strip()}{error}{said}"
 
 
 EXPORTED = (
@@ -219,9 +222,11 @@ def document(conversation: Conversation) -> Iterator[str]:
     between = ""
     every = conversation.messages.order_by("id").values_list("pk", flat=True)
     for batch in batches(every, READ_AT_ONCE):
-        part = ""
+        part, given = "", Feedback.objects.in_bulk(batch, field_name="message_id")
         for row in Message.objects.filter(pk__in=batch).order_by("id").values(*EXPORTED):
-            part += between + _as_json({**row, "usage": wire.usage(row["usage"])})
+            part += between + _as_json(
+                {**row, "usage": wire.usage(row["usage"]), "feedback": wire.feedback(given.get(row["id"]))}
+            )
             between = ", "
         yield part
     yield "]}"
@@ -229,6 +234,13 @@ def document(conversation: Conversation) -> Iterator[str]:
 
 def _as_json(facts: dict[str, Any]) -> str:
     return json.dumps(facts, cls=DjangoJSONEncoder)
+
+
+def delete(conversation_id: uuid.UUID) -> None:
+    """Mark a conversation as deleted; what was attached to feedback on its replies goes for good."""
+    with transaction.atomic():
+        Conversation.objects.filter(pk=conversation_id).update(deleted_at=timezone.now())
+        feedback.drop_exchanges(Message.objects.filter(conversation=conversation_id).values("pk"))
 
 
 def delete_all(user_id: int) -> None:
@@ -259,5 +271,6 @@ def _delete_some(some: Collection[uuid.UUID]) -> int:
         if not (locked := newest.select_for_update().order_by("pk").values_list("pk", flat=True)):
             Conversation.objects.filter(pk__in=some).delete()
             return 0
+        feedback.drop_exchanges(list(locked))
         newest.delete()
         return len(locked)

@@ -135,3 +135,42 @@ class Message(models.Model):
         cut = self.status in (Status.STOPPED, Status.FAILED)
         limited = self.status == Status.COMPLETE and self.finish_reason == "length"
         return self.role == Role.ASSISTANT and bool(self.text.strip()) and (cut or limited)
+
+
+class Thumb(models.TextChoices):
+    """What a reader thinks of a reply."""
+
+    UP = "up", "good"
+    DOWN = "down", "bad"
+
+
+class Feedback(models.Model):
+    """What the reader of a reply says of it. It names nobody, and outlives its message, but for the exchange.
+
+    `question` and `answer` are what the reader saw and chose to attach.
+    """
+
+    LONGEST_WORDS = 500  # characters
+
+    message = models.OneToOneField(
+        Message, null=True, on_delete=models.SET_NULL, related_name="feedback", editable=False
+    )
+    model = models.CharField(max_length=255)  # the one that ended the reply
+    thumb = models.CharField(max_length=4, choices=Thumb)
+    words = models.CharField(max_length=LONGEST_WORDS, blank=True)
+    question = models.TextField(blank=True)
+    answer = models.TextField(blank=True)  # empty: nothing is attached
+    created_at = models.DateTimeField(default=timezone.now)
+    changed_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-changed_at", "-id"]
+        indexes = [
+            models.Index(fields=["-changed_at", "-id"], name="feedback_by_time"),
+            models.Index(fields=["model", "thumb"], name="feedback_by_model"),
+        ]
+        verbose_name = verbose_name_plural = "feedback"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.get_thumb_display()}: {self.model}"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from chat.models import Role, Status
+from chat.models import Role, Status, Thumb
 from models_admin.page_schema import (
     AskedEvent,
     Backend,
@@ -47,6 +47,14 @@ class Versions(TypedDict):
     ids: list[int]
 
 
+class Feedback(TypedDict):
+    """What the reader says of a reply. `attached`: the administrators are shown the question and the reply, too."""
+
+    thumb: Thumb
+    words: str
+    attached: bool
+
+
 class Message(TypedDict):
     """A whole message."""
 
@@ -74,6 +82,7 @@ class Message(TypedDict):
     error_kind: str
     created_at: Moment
     versions: Versions
+    feedback: Feedback | None
 
 
 class Settings(TypedDict):
@@ -193,6 +202,14 @@ class ConversationEvent(TypedDict):
     conversation: Conversation
 
 
+class FeedbackEvent(TypedDict):
+    """What the reader says of the reply `id` from now on."""
+
+    type: Literal["feedback"]
+    id: int
+    feedback: Feedback | None
+
+
 class TextDelta(TypedDict):
     """Text that goes on at `offset`, in characters."""
 
@@ -233,6 +250,7 @@ ChatEvent = (
     | TextDelta
     | ReasoningDelta
     | BlockEvent
+    | FeedbackEvent
     | ChatErrorEvent
     | Backend
     | RequestsEvent

@@ -12,17 +12,20 @@ from django.db.models import Q
 from django.utils import timezone
 
 from chat import page_schema, queue
-from chat.models import Conversation, Message, Role, Status
+from chat.models import Conversation, Feedback, Message, Role, Status, Thumb
 from chat.rendering import Blocks
 from models_admin.tabby.wire import Usage
 
 SHOWN = 200  # messages of a branch that a page is given at first
 
 
-def shown(message: Message, *, versions: list[int], position: int | None) -> page_schema.Message:
+def shown(
+    message: Message, *, versions: list[int], position: int | None, given: Feedback | None = None
+) -> page_schema.Message:
     """Return the whole row as pages are sent it.
 
     `versions`: the ids of the messages with the same parent, oldest first. `position`: the place in the queue, if it waits.
+    `given`: its reader's feedback.
     """
     html, upto = _html(message)
     return {
@@ -48,7 +51,20 @@ def shown(message: Message, *, versions: list[int], position: int | None) -> pag
         "error_kind": message.error_kind,
         "created_at": message.created_at.isoformat(),
         "versions": {"index": versions.index(message.pk) + 1, "count": len(versions), "ids": versions},
+        "feedback": feedback(given),
     }
+
+
+def feedback(given: Feedback | None) -> page_schema.Feedback | None:
+    """Return feedback as pages are sent it."""
+    if given is None:
+        return None
+    return {"thumb": Thumb(given.thumb), "words": given.words, "attached": bool(given.answer)}
+
+
+def _given(row: Message) -> Feedback | None:
+    """Return the feedback of a row that was read together with it; None where there is none."""
+    return getattr(row, "feedback", None)
 
 
 def usage(kept: object) -> page_schema.Usage | None:
@@ -88,11 +104,16 @@ def conversation_by_id(conversation_id: uuid.UUID) -> page_schema.Conversation:
 
 def messages(ids: Iterable[int], within: uuid.UUID | None = None) -> list[page_schema.Message]:
     """Return the given messages, in the order of their ids; only those of the conversation `within`, if given."""
-    found = Message.objects.filter(pk__in=list(ids)).order_by("id")
+    found = Message.objects.filter(pk__in=list(ids)).select_related("feedback").order_by("id")
     rows = list(found if within is None else found.filter(conversation=within))
     siblings, places = _siblings(rows), queue.places(rows)
     return [
-        shown(row, versions=siblings[row.conversation_id, row.parent_id], position=places.get(row.pk))
+        shown(
+            row,
+            versions=siblings[row.conversation_id, row.parent_id],
+            position=places.get(row.pk),
+            given=_given(row),
+        )
         for row in rows
     ]
 
@@ -129,12 +150,18 @@ def branch(conversation_id: uuid.UUID) -> page_schema.Branch:
     while at is not None and at in parents:
         path.append(at)
         at = parents[at]
-    rows = {each.pk: each for each in Message.objects.filter(pk__in=path[:SHOWN])}
+    found = Message.objects.filter(pk__in=path[:SHOWN]).select_related("feedback")
+    rows = {each.pk: each for each in found}
     places = queue.places(rows.values())
     return {
         "conversation": conversation(row),
         "messages": [
-            shown(rows[pk], versions=children[parents[pk]], position=places.get(pk))
+            shown(
+                rows[pk],
+                versions=children[parents[pk]],
+                position=places.get(pk),
+                given=_given(rows[pk]),
+            )
             for pk in reversed(path[:SHOWN])
             if pk in rows
         ],

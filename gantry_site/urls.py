@@ -7,6 +7,7 @@ from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 
 from chat.api import router
+from chat.feedback_api import router as feedback_router
 from gantry_site import refusals
 from gantry_site.sign_in_pages import AdminSignInForm, SignInForm
 from models_admin.admin.request_pages import redirect_former as former_requests
@@ -15,6 +16,7 @@ from models_admin.api.app import api
 from models_admin.api.request_routes import router as requests_router
 
 api.add_router("", router)
+api.add_router("", feedback_router)
 api.add_router("", requests_router)
 admin.site.login_form = AdminSignInForm
 sign_in = LoginView.as_view(authentication_form=SignInForm, redirect_authenticated_user=True)

@@ -63,6 +63,11 @@ def may_see_usage(user: User) -> bool:
     return has_any(user, "manage")
 
 
+def may_see_feedback(user: User) -> bool:
+    """Whether the user sees what readers say of replies."""
+    return has_any(user, "manage")
+
+
 def may_request_models(user: User) -> bool:
     """Whether the user may ask others for a model: whoever may switch has nobody to ask."""
     return not may_switch(user)

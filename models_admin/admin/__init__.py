@@ -4,4 +4,4 @@ from models_admin.admin import model_list
 
 __all__ = ["model_list"]
 # The modules that other applications may import.
-OFFERS = ("request_pages",)
+OFFERS = ("list_pages", "moments", "request_pages")

@@ -97,5 +97,6 @@ export const message = (id, fields = {}) => ({
   error_kind: "",
   created_at: "2026-11-23T07:00:00+00:00",
   versions: { index: 1, count: 1, ids: [id] },
+  feedback: null,
   ...fields,
 });

@@ -24,7 +24,7 @@ export class Failure extends Error {
 export const words = (error) => (error instanceof Error ? error.message : String(error));
 
 /**
- * @param {"GET" | "POST" | "PATCH" | "DELETE"} method
+ * @param {"GET" | "POST" | "PUT" | "PATCH" | "DELETE"} method
  * @param {string} path
  * @param {object} [body]
  * @param {Record<string, string>} headers

@@ -62,6 +62,11 @@ const actions = {
   select: (_, id) => now({ type: "select", id }),
   stop: (message) => now({ type: "stop", id: message.id }),
   earlier: fetchEarlier,
+  asked: ({ parent }) => state.messages.get(parent ?? 0)?.text ?? "",
+  async rate({ id }, said) {
+    const answer = await call(said ? "PUT" : "DELETE", `/replies/${id}/feedback`, said ?? undefined);
+    for (const change of apply(state, { type: "feedback", id, feedback: said && answer })) react(change);
+  },
   edit(message) {
     const shown = view.views.get(message.id);
     shown?.edit((text) => delivery.post({ type: "edit", id: message.id, text, client_id: uuid() }));

@@ -4,18 +4,25 @@
 import { paint } from "./paint.js";
 import { h, icon, iconButton, press } from "./dom.js";
 import { editor } from "./editor.js";
+import { FeedbackParts } from "./feedback.js";
+import { said } from "./said.js";
 import { isOpen } from "./state.js";
 import { Tail } from "./tail.js";
 import { facts, leftOut, statusOf, thoughtsTitle, waiting } from "./wording.js";
 
 /**
  * @import { Versions } from "../shared/types.d.ts"
+ * @import { Rating } from "./feedback.js"
  * @import { Held } from "./state.js"
  */
 
 /**
  * What the buttons of a message do.
- * @typedef {object} Actions
+ * @typedef {Rating & Own} Actions
+ */
+
+/**
+ * @typedef {object} Own
  * @property {(message: Held, button: HTMLElement) => void} copy
  * @property {(message: Held) => void} regenerate
  * @property {(message: Held) => void} goOn
@@ -23,8 +30,6 @@ import { facts, leftOut, statusOf, thoughtsTitle, waiting } from "./wording.js";
  * @property {(message: Held, id: number) => void} select
  * @property {(message: Held) => void} stop
  */
-
-const LONG = 2400;
 
 export class MessageView {
   foot = h("div", { class: "foot" });
@@ -63,7 +68,8 @@ export class MessageView {
       "aria-label": this.reply ? "Reply" : "You",
     };
     const parts = this.reply ? [this.thoughts, this.prose, this.status] : [this.body];
-    this.element = h("article", props, ...parts, this.foot);
+    this.feedback = this.reply ? new FeedbackParts(message, actions) : null;
+    this.element = h("article", props, ...parts, this.foot, this.feedback?.place);
   }
 
   /**
@@ -211,22 +217,18 @@ export class MessageView {
   showSaid(text) {
     if (this.said === text && this.body.firstChild) return;
     this.said = text;
-    const bubble = h("div", { class: "bubble", dir: "auto" }, text);
-    this.body.replaceChildren(bubble);
+    this.body.replaceChildren(...said(text));
     this.body.className = "said";
-    if (text.length < LONG && text.split("\n").length < 24) return;
-    bubble.classList.add("clipped");
-    const unfold = h("button", { type: "button", class: "unfold", "aria-expanded": "false" }, "Show all");
-    unfold.addEventListener("click", () => {
-      const clipped = bubble.classList.toggle("clipped");
-      unfold.textContent = clipped ? "Show all" : "Show less";
-      unfold.setAttribute("aria-expanded", String(!clipped));
-    });
-    this.body.append(unfold);
+  }
+
+  /** Its reader's feedback has changed. */
+  showFeedback() {
+    this.feedback?.show(this.message);
   }
 
   /** @param {Held} message */
   showFoot(message) {
+    this.showFeedback();
     const ended = !isOpen(message);
     const turned = message.versions.count > 1 && this.versions(message, message.versions);
     const buttons = this.buttons(message, ended);
@@ -251,6 +253,7 @@ export class MessageView {
         iconButton("copy", label, (event) => actions.copy(message, event.currentTarget)),
       well && reply && iconButton("again", "Regenerate", () => actions.regenerate(message)),
       !reply && !this.editing && iconButton("pencil", "Edit", () => actions.edit(message)),
+      ...(ended && message.text.trim() && this.feedback ? this.feedback.buttons : []),
       well && message.continuable && this.goOn(message),
     ];
     return parts.filter((part) => part instanceof Node);

@@ -5,8 +5,8 @@ import { advance, points } from "./points.js";
 
 /**
  * @import {
- *   Backend, BlockEvent, ChatErrorEvent, ChatHello, Conversation, DeltaEvent, Earlier, Hello, Message, Settings,
- *   SocketEvent
+ *   Backend, BlockEvent, ChatErrorEvent, ChatHello, Conversation, DeltaEvent, Earlier, FeedbackEvent, Hello, Message,
+ *   Settings, SocketEvent
  * } from "../shared/types.d.ts"
  */
 
@@ -35,7 +35,7 @@ import { advance, points } from "./points.js";
  * What the view has to show. "message": the whole of it; "grown": text, reasoning or blocks were added; "resync":
  * something is missing, ask for a snapshot.
  * @typedef {{what: "all" | "backend" | "conversation"}
- *   | {what: "message" | "grown" | "resync", id: number}
+ *   | {what: "message" | "grown" | "resync" | "feedback", id: number}
  *   | {what: "acknowledged", client_id: string}
  *   | {what: "error", error: ChatErrorEvent}} Change
  */
@@ -77,6 +77,8 @@ export function apply(state, event) {
       return delta(state, event);
     case "block":
       return block(state, event);
+    case "feedback":
+      return feedback(state, event);
     case "error":
       return [{ what: "error", error: event }];
     default:
@@ -163,7 +165,8 @@ function freshest(known, snapshot) {
   // Together, because text may turn out to have been thinking.
   const further = fresh.length + fresh.reasoningLength - (known ? known.length + known.reasoningLength : 0);
   if (!known || older > 0 || (older === 0 && further >= 0)) return fresh;
-  return Object.assign(known, { versions: snapshot.versions, queue_position: snapshot.queue_position });
+  const { versions, queue_position, feedback } = snapshot;
+  return Object.assign(known, { versions, queue_position, feedback });
 }
 
 /**
@@ -249,4 +252,16 @@ function block(state, event) {
   found.html += event.html;
   found.blocks.push(event.html);
   return [{ what: "grown", id: event.id }];
+}
+
+/**
+ * @param {State} state
+ * @param {FeedbackEvent} event
+ * @returns {Change[]}
+ */
+function feedback(state, event) {
+  const found = state.messages.get(event.id);
+  if (!found) return [];
+  found.feedback = event.feedback;
+  return [{ what: "feedback", id: event.id }];
 }

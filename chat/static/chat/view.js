@@ -63,6 +63,7 @@ export class View {
         if (status === "queued") this.dirty.set(id, "message");
       }
     }
+    if (what === "feedback") this.views.get(change.id)?.showFeedback();
     if (what === "message" || (what === "grown" && !this.dirty.has(change.id)))
       this.dirty.set(change.id, what);
     this.schedule();

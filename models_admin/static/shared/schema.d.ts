@@ -216,6 +216,13 @@ export interface Versions {
   ids: number[];
 }
 
+/** What the reader says of a reply. `attached`: the administrators are shown the question and the reply, too. */
+export interface Feedback {
+  thumb: "up" | "down";
+  words: string;
+  attached: boolean;
+}
+
 /** A whole message. */
 export interface Message {
   id: number;
@@ -245,6 +252,7 @@ export interface Message {
   error_kind: string;
   created_at: string;
   versions: Versions;
+  feedback: Feedback | null;
 }
 
 /** What a conversation's replies are asked with. */
@@ -355,6 +363,13 @@ export interface ConversationEvent {
   conversation: Conversation;
 }
 
+/** What the reader says of the reply `id` from now on. */
+export interface FeedbackEvent {
+  type: "feedback";
+  id: number;
+  feedback: Feedback | null;
+}
+
 /** Text that goes on at `offset`, in characters. */
 export interface TextDelta {
   type: "delta";
@@ -384,7 +399,7 @@ export interface ChatErrorEvent extends ErrorEvent {
   client_id?: string;
 }
 
-export type ChatEvent = ChatHello | MessageEvent | ConversationEvent | TextDelta | ReasoningDelta | BlockEvent | ChatErrorEvent | Backend | RequestsEvent | CatalogEvent | AskedEvent | PongEvent;
+export type ChatEvent = ChatHello | MessageEvent | ConversationEvent | TextDelta | ReasoningDelta | BlockEvent | FeedbackEvent | ChatErrorEvent | Backend | RequestsEvent | CatalogEvent | AskedEvent | PongEvent;
 
 /** A message, to be answered; behind `parent`, or at the end of the shown branch. */
 export interface Send {

@@ -1,10 +1,21 @@
 // The types of the pages' scripts: what the server sends and takes (schema.d.ts, which is generated), and what only pages know.
 
-import type { ChatEvent, ChatFrame, Edit, ModelsEvent, ReasoningDelta, Send, TextDelta } from "./schema.d.ts";
+import type {
+  ChatEvent,
+  ChatFrame,
+  Edit,
+  Feedback,
+  ModelsEvent,
+  ReasoningDelta,
+  Send,
+  TextDelta,
+} from "./schema.d.ts";
 
 export type * from "./schema.d.ts";
 
 export type SocketEvent = ModelsEvent | ChatEvent;
+
+export type Thumbs = Feedback["thumb"];
 
 export type DeltaEvent = TextDelta | ReasoningDelta;
 
