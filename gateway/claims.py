@@ -38,6 +38,12 @@ SAVE = "UPDATE gateway_call SET spent_prompt = %s, spent_completion = %s WHERE i
 LIVES = """
 INSERT INTO gateway_process (holder, seen_at) VALUES (%s, %s) ON CONFLICT (holder) DO UPDATE SET seen_at = excluded.seen_at
 """
+DEAD = """
+SELECT holder FROM gateway_process WHERE seen_at < %s
+UNION SELECT holder FROM gateway_call AS left_over
+WHERE state IN ('waiting', 'running', 'aside') AND created_at < %s
+    AND NOT EXISTS (SELECT 1 FROM gateway_process AS shown WHERE shown.holder = left_over.holder)
+"""
 MINE = "SELECT id FROM gateway_call WHERE holder = %s AND state IN ('waiting', 'running', 'aside')"
 
 
@@ -192,8 +198,8 @@ def rest(holder: str) -> None:
 
 def dead() -> set[str]:
     """Return the processes that have shown no life for HEARTBEAT_TTL, or have calls and show none at all."""
-    old = Process.objects.filter(seen_at__lt=process.oldest_alive())
-    return {*old.values_list("holder", flat=True), *_orphans().values_list("holder", flat=True)}
+    oldest = statements.stored(process.oldest_alive())
+    return {holder for (holder,) in statements.fetch(DEAD, [oldest, oldest])}
 
 
 def _orphans() -> QuerySet[Call]:
