@@ -32,10 +32,13 @@ def secrets() -> tuple[str, ...]:
     """Return the keys and passwords of the settings that have six characters or more, the longest first."""
     from django.conf import settings  # noqa: PLC0415 (this module is imported to configure logging)
 
-    words = [settings.SECRET_KEY, settings.TABBY_ADMIN_KEY, settings.TABBY_API_KEY, settings.ADMIN_PASSWORD]
+    words = [settings.SECRET_KEY, settings.ADMIN_PASSWORD]
+    for keys in (settings.TABBY_ADMIN_KEY, settings.TABBY_API_KEY):
+        words += [keys, *(each.partition("=")[2].strip() for each in keys.split(","))]  # also gpu1=…,gpu2=…
     database = settings.DATABASES["default"]
     words += [settings.METRICS_TOKEN, str(database.get("PASSWORD") or "")]
-    for url in (settings.REDIS_URL, settings.TABBY_HOST):
+    hosts = settings.TABBY_HOST.split(",")
+    for url in (settings.REDIS_URL, *hosts, *(each.partition("=")[2].strip() for each in hosts)):
         with suppress(ValueError):
             words.append(urlsplit(url).password or "")
     # A password that is the user's name, as in docker-compose.yml, is no secret: hiding it would hide the word everywhere.

@@ -8,7 +8,7 @@ from models_admin.api import idempotency
 from models_admin.automation import rules, upkeep
 from models_admin.model_files import looks
 from models_admin.model_requests import endings
-from models_admin.ops import worker
+from models_admin.ops import lookers, worker
 from models_admin.servers import diagnosis, known
 from models_admin.switching import runner
 from models_admin.usage import recording
@@ -26,17 +26,14 @@ def run_switch(switch_id: int) -> None:
 @shared_task
 def refresh_catalog() -> None:
     """Ask each TabbyAPI for its models and for what is loaded; look at the files of models that are new to Gantry."""
-    for server in known.all_servers():
-        upkeep.refresh(server)
-        diagnosis.remember(server)
+    lookers.look("refresh", upkeep.refresh, diagnosis.remember)
     looks.refresh(FILES_SECONDS)
 
 
 @shared_task
 def look_after() -> None:
     """Look again for a TabbyAPI that was out of reach, close requests."""
-    for server in known.all_servers():
-        upkeep.look_after(server)
+    lookers.look("look after", upkeep.look_after)
     endings.look_after()
 
 

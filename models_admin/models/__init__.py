@@ -1,19 +1,19 @@
 """The control plane's rows: servers and their catalog, each switch, each generation in flight, rules, tokens, and so on.
 
 Who may write them: servers/catalog.py writes TabbyModel, but for what its files say, which
-model_files/looks.py writes; servers/state_row.py writes Server;
-switching/transitions.py (with the worker side beside it) writes Switch; servers/loads.py writes Load;
-switching/gate.py writes Lease; servers/worker_heartbeats.py writes Worker; automation/rules.py and the admin site
-write Rule; api/tokens.py writes Token; api/idempotency.py writes RepeatKey; model_requests/asking.py and
-model_requests/endings.py write ModelRequest; aliases/changes.py writes Alias and AliasChange; usage/recording.py writes
-Usage. Everybody may read.
+model_files/looks.py writes; servers/presence.py writes Presence; servers/state_row.py
+writes Server, whose names servers/known.py writes; switching/transitions.py (with the worker side beside it) writes
+Switch; servers/loads.py writes Load; switching/gate.py writes Lease; servers/worker_heartbeats.py writes Worker;
+automation/rules.py and the admin site write Rule; api/tokens.py writes Token; api/idempotency.py writes RepeatKey;
+model_requests/asking.py and model_requests/endings.py write ModelRequest; aliases/changes.py writes Alias and
+AliasChange; usage/recording.py writes Usage. Everybody may read.
 """
 
 from models_admin.models.aliases import Alias, AliasChange, AliasEvent
 from models_admin.models.requests import ModelRequest, RequestState
 from models_admin.models.rules import Rule, Trigger
 from models_admin.models.rules import _weekdays as _weekdays  # a migration names it
-from models_admin.models.servers import Server, TabbyModel, Worker
+from models_admin.models.servers import Presence, Server, TabbyModel, Worker
 from models_admin.models.switches import ACTIVE, ENDED, GATED, Lease, Load, Source, State, Switch
 from models_admin.models.tokens import RepeatKey, Token
 from models_admin.models.usage import Usage, UsageOutcome
@@ -28,6 +28,7 @@ __all__ = (
     "Lease",
     "Load",
     "ModelRequest",
+    "Presence",
     "RepeatKey",
     "RequestState",
     "Rule",

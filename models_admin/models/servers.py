@@ -49,6 +49,7 @@ class Server(models.Model):
     """What a TabbyAPI server was last seen to run. The lock on its row orders admissions and switches there."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    name = models.CharField(max_length=32, blank=True)  # as in TABBY_HOST; '' where that names none
     model = models.CharField(max_length=255, blank=True)
     parameters = models.JSONField(default=dict)
     options = models.JSONField(default=dict)
@@ -79,9 +80,30 @@ class Server(models.Model):
         # The word that people have read in lists of permissions.
         verbose_name = "backend"
         verbose_name_plural = "backend"
+        constraints = [
+            models.UniqueConstraint(fields=["name"], condition=~models.Q(name=""), name="one_server_per_name")
+        ]
 
     def __str__(self) -> str:
         return self.model or "no model loaded"
+
+
+class Presence(models.Model):
+    """A model in the model folder of one of several servers; TabbyModel has what is the same on all of them."""
+
+    server = models.ForeignKey(Server, on_delete=models.CASCADE, related_name="presences", db_index=False)
+    model = models.CharField(max_length=255)
+    first_seen = models.DateTimeField(default=timezone.now)
+    last_seen = models.DateTimeField(default=timezone.now)
+    vanished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["server", "model"], name="one_presence_per_server")]
+        indexes = [models.Index(fields=["model"], name="presences_by_model")]
+
+    def __str__(self) -> str:
+        return f"{self.model} on server {self.server_id}"
 
 
 class Worker(models.Model):

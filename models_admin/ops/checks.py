@@ -13,7 +13,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError
 
 from models_admin.models import Server
-from models_admin.servers import connections, known, state_row
+from models_admin.servers import addresses, known, state_row
 from models_admin.tabby.access import Access
 from models_admin.tabby.errors import TabbyError
 
@@ -28,10 +28,14 @@ POSITIVE = (
 
 @register()
 def settings_that_cannot_work(app_configs: Any, **_: Any) -> list[CheckMessage]:
-    """Report settings that cannot work: gantry.E001 to E004, and W001 for a missing key."""
+    """Report settings that cannot work: gantry.E001 to E005, and W001 for a missing key."""
     found: list[CheckMessage] = []
-    for server in known.all_servers():
-        found += _access_problems(connections.access(server))
+    for each in addresses.servers().values():
+        found += _access_problems(each)
+    found += [
+        Error(problem, hint="Such as gpu1=http://10.0.0.5:5000,gpu2=http://10.0.0.6:5000.", id="gantry.E005")
+        for problem in addresses.problems()
+    ]
     found += [
         Error(f"{name} must be more than 0", hint="It is in seconds; see .env.example.", id="gantry.E003")
         for name in POSITIVE
@@ -54,11 +58,14 @@ def _access_problems(access: Access) -> list[CheckMessage]:
     try:
         access.headers()
     except TabbyError as error:
-        found.append(Error(error.what, hint=error.advice, id="gantry.E002"))
+        words = f"{access.name}: {error.what}" if access.name else error.what
+        found.append(Error(words, hint=error.advice, id="gantry.E002"))
     if not access.admin_key and not settings.TABBY_SANDBOX:
         found.append(
             Warning(
-                "TABBY_ADMIN_KEY is not set",
+                f"TABBY_ADMIN_KEY has no key for {access.name}"
+                if access.name
+                else "TABBY_ADMIN_KEY is not set",
                 hint="Set it to the admin_key of TabbyAPI's api_tokens.yml, unless TabbyAPI runs with disable_auth.",
                 id="gantry.W001",
             )
@@ -81,8 +88,8 @@ def tabbyapi_as_last_seen(app_configs: Any, databases: Any = None, **_: Any) -> 
 def _as_last_seen(row: Server) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     if row.unreachable_since is not None:
-        found.append(Warning(row.trouble, hint=row.advice, id="gantry.W010"))
+        found.append(Warning(f"{known.prefix(row.pk)}{row.trouble}", hint=row.advice, id="gantry.W010"))
     for each in row.findings:
-        words = f"{each['title']}: {each['detail']}"
+        words = f"{known.prefix(row.pk)}{each['title']}: {each['detail']}"
         found.append(Warning(words, hint=each["hint"], id=f"gantry.{each['id']}"))
     return found

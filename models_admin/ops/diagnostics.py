@@ -7,6 +7,7 @@ anything, waits for more than some seconds, or shows a key. They work while ever
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 from django.conf import settings
@@ -26,7 +27,7 @@ from models_admin.ops.foundations import (
     redis_server,
     words_of,
 )
-from models_admin.servers import diagnosis, known, machine, state_row, worker_heartbeats
+from models_admin.servers import addresses, diagnosis, known, machine, state_row, worker_heartbeats
 from models_admin.servers.finding import Finding
 
 further_examinations: list[Callable[[], Iterator[Finding]]] = []  # of rooms above; they may read the database
@@ -54,8 +55,22 @@ def examine_all() -> Iterator[Finding]:
 
 def _servers(*, with_history: bool = True) -> Iterator[Finding]:
     """Yield the findings on each TabbyAPI and on the history of its switches."""
-    for server in known.all_servers():
-        yield from diagnosis.examine(server, with_history=with_history)
+    yield from of_settings()
+    try:
+        servers = known.all_servers()
+    except DatabaseError as error:  # which has the rows of their names
+        yield Finding("tabbyapi", "error", "Which servers there are is not known", words_of(error))
+        return
+    for server in servers:
+        for found in diagnosis.examine(server, with_history=with_history):
+            yield replace(found, title=f"{known.prefix(server)}{found.title}")
+
+
+def of_settings() -> Iterator[Finding]:
+    """Yield what is wrong with the names and keys of several servers."""
+    hint = "Such as gpu1=http://10.0.0.5:5000,gpu2=http://10.0.0.6:5000; keys have the same names."
+    for problem in addresses.problems():
+        yield Finding("servers", "error", problem, "", hint)
 
 
 def readiness() -> dict[str, Finding]:

@@ -19,7 +19,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from models_admin import counters, process
-from models_admin.models import ACTIVE, ENDED, ModelRequest, RequestState, Source, Switch, Worker
+from models_admin.models import ACTIVE, ENDED, ModelRequest, RequestState, Server, Source, Switch, Worker
 from models_admin.servers import known, state_row
 from models_admin.switching import demand, gate
 from models_admin.usage.reading import ModelTotals
@@ -100,6 +100,8 @@ def _of_database() -> Iterator[Metric]:
     for model, servers in Counter(row.model for row in rows if row.model).items():
         loaded.add_metric([model], servers)
     yield loaded
+    if known.several():
+        yield from _of_servers(rows)
     alive = Worker.objects.filter(seen_at__gte=process.oldest_alive()).count()
     yield _gauge("workers", "Celery workers that are alive.", alive)
     replying = sum(gate.in_flight(row.pk) for row in rows)
@@ -112,6 +114,15 @@ def _of_database() -> Iterator[Metric]:
     yield _gauge("model_requests_open", "Users' requests for a model that nobody has answered.", asked)
     yield from _of_usage()
     yield from _switches.collect()
+
+
+def _of_servers(rows: list[Server]) -> Iterator[Metric]:
+    up = GaugeMetricFamily("gantry_server_up", "Whether this TabbyAPI answered last.", labels=["server"])
+    busy = GaugeMetricFamily("gantry_server_replies_in_flight", "Replies written there.", labels=["server"])
+    for row in rows:
+        up.add_metric([row.name], row.unreachable_since is None and row.seen_at is not None)
+        busy.add_metric([row.name], gate.in_flight(row.pk))
+    yield from (up, busy)
 
 
 def _of_usage() -> Iterator[Metric]:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from models_admin.downloads import batches
 from models_admin.models import TabbyModel
-from models_admin.servers import names, state_row
+from models_admin.servers import known, names, presence, state_row
 from models_admin.tabby.client import TabbyClient
 
 BATCH = 500  # models that are written in one transaction
@@ -24,34 +24,41 @@ def stale(server: int) -> bool:
     return read_at is None or read_at < timezone.now() - timedelta(seconds=settings.REFRESH_INTERVAL)
 
 
-def gone(client: TabbyClient, listed: list[str]) -> list[str]:
-    """Return the models of the catalog that are not in `listed`, TabbyAPI's list.
+def gone(server: int, client: TabbyClient, listed: list[str]) -> list[str]:
+    """Return the models that this server had, by the catalog, and that are not in `listed`, TabbyAPI's list.
 
     None has gone where the key is an API key: to that, TabbyAPI lists the loaded model only. Raises TabbyError.
     """
-    known = TabbyModel.objects.filter(vanished_at=None).values_list("name", flat=True)
     there = set(listed)
-    missing = [name for name in known if name not in there]
+    missing = [name for name in presence.on(server) if name not in there]
     return missing if missing and client.permission() == "admin" else []
 
 
-def write(server: int, listed: list[str], gone: list[str]) -> list[str]:
-    """Write which models are `listed` and which are `gone`; return those that are new, or back.
+def write(server: int, listed: list[str], gone: list[str]) -> tuple[list[str], list[str]]:
+    """Write which models are `listed` by a server and which are `gone` from there.
+
+    Return those that are new, or back, and those that have vanished: no server has them.
 
     A folder may hold many thousands of models. So each batch is written in a transaction of its own, and the lock that
     orders admissions is not held meanwhile.
     """
     now = timezone.now()
-    known = dict(TabbyModel.objects.values_list("name", "vanished_at"))
-    added = [name for name in listed if name not in known or known[name] is not None]
-    for batch in _batches(name for name in listed if name not in known):
+    rows = dict(TabbyModel.objects.values_list("name", "vanished_at"))
+    added = [name for name in listed if name not in rows or rows[name] is not None]
+    if known.several():
+        for batch in _batches(listed):
+            presence.mark(server, batch, now)
+        for batch in _batches(gone):
+            presence.mark_gone(server, batch, now)
+        gone = [name for batch in _batches(gone) for name in presence.gone_everywhere(batch, but=server)]
+    for batch in _batches(name for name in listed if name not in rows):
         TabbyModel.objects.bulk_create([_as_row(name) for name in batch], ignore_conflicts=True)
     for batch in _batches(listed):
         _mark(batch, last_seen=now, vanished_at=None)
     for batch in _batches(gone):
         _mark(batch, vanished_at=now)
     state_row.set_catalog_read(server)
-    return added
+    return added, gone
 
 
 def _batches(names: Iterable[str]) -> Iterator[Sequence[str]]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from django.conf import settings
 
+from models_admin.servers import addresses, known
 from models_admin.tabby.access import READ_SECONDS, Access
 from models_admin.tabby.aclient import AsyncTabby
 from models_admin.tabby.client import TabbyClient
 
 
 def access(server: int) -> Access:
-    """Return the address and the keys of a server."""
-    return Access(settings.TABBY_HOST, settings.TABBY_ADMIN_KEY, settings.TABBY_API_KEY)
+    """Return the address and the keys of a server. Of one that is no longer named, the address is none."""
+    return addresses.servers().get(known.name(server)) or Access("")
 
 
 def client(server: int, *, patience: float = READ_SECONDS, with_keys: bool = True) -> TabbyClient:

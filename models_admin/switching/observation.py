@@ -45,13 +45,13 @@ def refresh(server: int, client: TabbyClient | None = None) -> Refreshed:
     epoch = state_row.row(server).epoch
     try:
         listed, card = client.models(), client.current()
-        vanished = catalog.gone(client, listed)
+        missing = catalog.gone(server, client, listed)
     except TabbyError as error:
         log.warning("The catalog could not be read: %s", error)
         state_row.set_trouble(server, error)
         events.backend_changed()
         return Refreshed(error=error)
-    added = catalog.write(server, listed, vanished)
+    added, vanished = catalog.write(server, listed, missing)
     observe(server, card, epoch)
     if added or vanished:
         log.info("Catalog: %s new, %s gone", len(added), len(vanished))

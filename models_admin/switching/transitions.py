@@ -26,7 +26,7 @@ from django.utils import timezone
 
 from models_admin import events
 from models_admin.models import ACTIVE, ENDED, GATED, Source, State, Switch, TabbyModel
-from models_admin.servers import differences, options, state_row
+from models_admin.servers import differences, known, options, presence, state_row
 from models_admin.switching import admin_log
 from models_admin.switching.ownership import Lost
 from models_admin.visible import printable
@@ -57,14 +57,15 @@ class UnknownModel(SwitchRefused):
     """The name is not in the catalog."""
 
     def __init__(self, server: int, name: str) -> None:
-        names = TabbyModel.objects.filter(vanished_at=None).values_list("name", flat=True)
+        names = presence.on(server)
         folded = {each.lower(): each for each in names}
         self.name = name
         self.near = [folded[each] for each in difflib.get_close_matches(name.lower(), folded, 3, 0.4)]
         hint = f" Did you mean {' or '.join(self.near)}?" if self.near else ""
         key = next((each for each in state_row.row(server).findings if each["id"] == "key"), None)
         why = f" {key['title']}, so TabbyAPI may have more. {key['hint']}" if key else ""
-        super().__init__(f"No model named “{printable(name)}” is in TabbyAPI's catalog.{hint}{why}")
+        where = f" on {known.name(server)}" if known.several() else ""
+        super().__init__(f"No model named “{printable(name)}” is in TabbyAPI's catalog{where}.{hint}{why}")
 
 
 class Conflict(SwitchRefused):
@@ -169,7 +170,7 @@ def _load_options(server: int, target: str, extra: Mapping[str, Any] | None) -> 
     if not target:
         return {}
     model = TabbyModel.objects.filter(name=target, vanished_at=None).first()
-    if model is None:
+    if model is None or not presence.present(server, target):
         raise UnknownModel(server, target)
     try:
         return options.validated({**model.load_options, **(extra or {})})

@@ -26,6 +26,7 @@ class Access:
     host: str
     admin_key: str = field(default="", repr=False)
     api_key: str = field(default="", repr=False)
+    name: str = ""  # of the server, where there are several
 
     @property
     def base(self) -> str:
@@ -39,9 +40,12 @@ class Access:
         except ValueError:
             parts, port = urlsplit(""), ""
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Unreachable(
-                "TABBY_HOST is not an http address", advice="Set it to such as http://tabbyapi:5000."
+            what = (
+                f"TABBY_HOST gives {self.name} no http address"
+                if self.name
+                else "TABBY_HOST is not an http address"
             )
+            raise Unreachable(what, advice="Set it to such as http://tabbyapi:5000.")
         name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         return f"{parts.scheme}://{name}{port}{parts.path.rstrip('/').removesuffix('/v1')}"
 

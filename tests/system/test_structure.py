@@ -171,7 +171,7 @@ def test_only_one_room_knows_which_servers_there_are() -> None:
 
 def test_only_one_module_knows_where_a_server_is() -> None:
     # What no log line may contain has to be known before anything else is.
-    assert places(ADDRESSES) == {"models_admin.servers.connections", "gantry_site.logs"}
+    assert places(ADDRESSES) == {"models_admin.servers.addresses", "gantry_site.logs"}
 
 
 def test_few_modules_are_in_no_room() -> None:

@@ -221,7 +221,7 @@ class _Banner:
             return
         self.shown = True
         host = "localhost" if settings.BIND in LOCAL_BINDS else settings.BIND
-        tabby = diagnosis.address(known.default())
+        tabby = ", ".join(f"{known.prefix(each)}{diagnosis.address(each)}" for each in known.all_servers())
         if self.sandbox_port is not None:
             tabby = f"sandbox at http://127.0.0.1:{self.sandbox_port} (set TABBY_HOST for a real server)"
         for line in (
