@@ -53,6 +53,11 @@ def may_manage_aliases(user: User) -> bool:
     return has_any(user, "manage")
 
 
+def may_change_groups(user: User) -> bool:
+    """Whether the user may make groups, and say what their members may do."""
+    return user.has_perms(("auth.add_group", "auth.change_group"))  # type: ignore[union-attr]
+
+
 def may_set_limits(user: User) -> bool:
     """Whether the user may set what a token may take, and for whom it may speak: nobody widens his own."""
     return bool(getattr(user, "is_superuser", False) and getattr(user, "is_active", False))

@@ -23,6 +23,7 @@ from models_admin.admin import (
 from models_admin.admin.columns import Column, Columns
 from models_admin.admin.models_page import ModelPages
 from models_admin.admin.option_fields import OptionFields, offered
+from models_admin.admin.setup_page import SetupPages
 from models_admin.models import TabbyModel
 from models_admin.permissions import may_manage
 from models_admin.servers import known, names, state_row
@@ -147,7 +148,7 @@ class ModelForm(OptionFields, Form):
 
 
 @admin.register(TabbyModel)
-class TabbyModelAdmin(ModelPages):
+class TabbyModelAdmin(SetupPages, ModelPages):
     """The Models page, and what can be noted about each model."""
 
     form = ModelForm

@@ -92,6 +92,7 @@ class ModelPages(ModelAdmin):
             "known": TabbyModel.objects.filter(vanished_at=None).exists(),
             "may_refresh": self.may_refresh(request),
             "may_unload": self.has_unload_permission(request),
+            "may_manage": permissions.may_manage(request.user),
             "may_look_back": permissions.may_see_history(request.user),
             "may_cancel": running is not None and self._may_cancel(request, running["target"]),
             **(extra_context or {}),

@@ -22,7 +22,6 @@ else:  # which take no parameter at run time
 
 # Values of the form's “what”; a model's name follows MODEL.
 LAST, UNLOAD, MODEL = "last", "unload", "model:"
-SHORTEST = 0.05  # idle minutes
 
 
 class EnabledForm(Form):
@@ -144,8 +143,10 @@ class RuleForm(Form):
         if given.get("what") not in ("", UNLOAD, None):
             self.add_error("what", "When nobody uses it, the model is unloaded: choose Unload.")
         minutes = given.get("idle_minutes")
-        if minutes is not None and not SHORTEST <= minutes <= 100_000:
-            self.add_error("idle_minutes", f"Give the minutes after which to unload, {SHORTEST:g} at least.")
+        if minutes is not None and not rules.SHORTEST_IDLE <= minutes <= 100_000:
+            self.add_error(
+                "idle_minutes", f"Give the minutes after which to unload, {rules.SHORTEST_IDLE:g} at least."
+            )
 
     def _check_time(self, given: dict[str, Any]) -> None:
         if given.get("what") in ("", LAST):

@@ -43,13 +43,17 @@ class Taken(AliasRefused):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What an alias is to be: what is None stays as it is, or is empty. `groups` are names; () means superusers alone."""
+    """What an alias is to be: what is None stays as it is, or is empty. `groups` are names; () means superusers alone.
+
+    `absent`: its model may be one that the catalog does not have.
+    """
 
     model: str | None = None
     sampling: Mapping[str, Any] | None = None
     system_prompt: str | None = None
     everybody: bool | None = None
     groups: Iterable[str] | None = None
+    absent: bool = False
 
 
 def find(name: str) -> Alias:
@@ -85,11 +89,14 @@ def change(row: Alias, wanted: Wanted, by: int | None) -> Alias:
     return row
 
 
-def retire(row: Alias, successor: str, by: int | None) -> Alias:
-    """Retire an alias, or change where it says to go (`successor`: an alias or a model; '' says nothing)."""
+def retire(row: Alias, successor: str, by: int | None, *, absent: bool = False) -> Alias:
+    """Retire an alias, or change where it says to go (`successor`: an alias or a model; '' says nothing).
+
+    `absent`: it may be one that is retired itself, or that the catalog does not have.
+    """
     with transaction.atomic():
         row = Alias.objects.select_for_update().get(pk=row.pk)
-        check_successor(row, successor)
+        check_successor(row, successor, absent=absent)
         if row.retired_at is None or row.successor != successor:
             row.retired_at, row.successor = row.retired_at or timezone.now(), successor
             row.save(update_fields=["retired_at", "successor"])
@@ -118,12 +125,14 @@ def check_name(name: str) -> None:
         raise Taken(f"“{name}” is the name of a model. Choose another one.", "name")
 
 
-def check_successor(row: Alias, successor: str) -> None:
+def check_successor(row: Alias, successor: str, *, absent: bool = False) -> None:
     """Raise AliasRefused unless callers of an alias may be sent there."""
     if not successor:
         return
     if successor.lower() == row.name.lower():
         raise AliasRefused("An alias cannot be its own successor.", "successor")
+    if absent and usable_name(successor):
+        return
     other = Alias.objects.filter(name__iexact=successor).first() if NAME.fullmatch(successor) else None
     if other is not None and other.retired_at is not None:
         raise AliasRefused(f"The alias “{other}” is retired, too.", "successor")
@@ -134,7 +143,7 @@ def check_successor(row: Alias, successor: str) -> None:
 def _write(row: Alias, wanted: Wanted) -> None:
     """Check what is wanted, and save it; pages and other processes are told when that is committed."""
     if wanted.model is not None and wanted.model != row.model:
-        _check_model(wanted.model)
+        _check_model(wanted.model, absent=wanted.absent)
         row.model = wanted.model
     if wanted.sampling is not None:
         try:
@@ -152,8 +161,8 @@ def _write(row: Alias, wanted: Wanted) -> None:
     transaction.on_commit(_tell)
 
 
-def _check_model(name: str) -> None:
-    if name and not _in_catalog(name):
+def _check_model(name: str, *, absent: bool) -> None:
+    if name and not (usable_name(name) if absent else _in_catalog(name)):
         words = (
             f"There is no model “{printable(name)}” in the catalog. Leave it empty for whatever is loaded."
         )

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 # A set time that is noticed later than this is skipped: Gantry was down then. A rule may also wait so long for a running
 # switch, or as long as it says for people.
 GRACE = timedelta(minutes=10)
+SHORTEST_IDLE = 0.05  # minutes
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,13 @@ def write(server: int, listed: list[str], gone: list[str]) -> tuple[list[str], l
     return added, gone
 
 
+def absent(name: str) -> TabbyModel:
+    """Return a row, not saved yet, for a model that TabbyAPI does not have."""
+    row = _as_row(name)
+    row.vanished_at = timezone.now()
+    return row
+
+
 def _batches(names: Iterable[str]) -> Iterator[Sequence[str]]:
     """Yield the names in lists, always in the same order, so that two processes that write do not deadlock."""
     return batches(sorted(set(names)), BATCH)

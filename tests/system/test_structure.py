@@ -113,7 +113,7 @@ ROOMS = (
         "presentation",
         "automation",
     ),
-    *("model_requests", "live", "api", "admin", "ops", "top"),
+    *("model_requests", "setup", "live", "api", "admin", "ops", "top"),
 )
 TOP = ("tasks", "apps", "management")
 

@@ -1,0 +1,143 @@
+"""The document: its parts, and reading it with the place of each fault."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import time
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from models_admin.models import Trigger
+
+VERSION = 1
+LARGEST = 20_000_000  # bytes
+MOST_FAULTS = 20  # that are told at once
+
+_NO_NUL = r"^[^\x00]*$"
+Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_NO_NUL)]
+Word = Annotated[str, StringConstraints(max_length=255, pattern=_NO_NUL)]
+Text = Annotated[str, StringConstraints(max_length=100_000, pattern=_NO_NUL)]
+GroupName = Annotated[str, StringConstraints(min_length=1, max_length=150, pattern=_NO_NUL)]
+
+
+Found = Iterator[tuple[str, Any, Any]]
+
+
+class SetupRefused(Exception):
+    """A document that is not brought in; `faults` are sentences, each with its place in the document."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = list(faults)
+        super().__init__("\n".join(self.faults))
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+
+
+class ModelPart(_Part):
+    """What is noted about a model, and how it is loaded. What is not said stays as it is."""
+
+    display_name: Word = ""
+    tags: Annotated[list[Name], Field(max_length=100)] = []
+    notes: Text = ""
+    visible: bool = True
+    load_options: dict[str, Any] = {}
+
+
+class AliasPart(_Part):
+    """A name for a model, or, where that is empty, for whatever is loaded. What is not said stays as it is."""
+
+    model: Word = ""
+    sampling: dict[str, Any] = {}
+    system_prompt: Text = ""
+    everybody: bool = True
+    groups: list[GroupName] = []
+    retired: bool = False
+    successor: Word = ""
+
+
+class RulePart(_Part):
+    """A whole rule: what is not said has its usual value."""
+
+    name: Annotated[Word, Field(max_length=100)] = ""
+    trigger: Trigger
+    target: Word = ""
+    enabled: bool = True
+    days: list[Annotated[int, Field(ge=1, le=7)]] = [1, 2, 3, 4, 5]
+    at: time | None = None
+    only_if_idle: bool = True
+    idle_minutes: Annotated[float, Field(ge=0, le=100_000)] = 15.0
+    wait_minutes: Annotated[int, Field(ge=0, le=1440)] = 60
+
+
+class Document(_Part):
+    """All parts, each thing by its name; rules are a list. A part that is left out changes nothing."""
+
+    gantry_setup: Literal[1]
+    models: dict[Name, ModelPart] = {}
+    aliases: dict[Name, AliasPart] = {}
+    rules: list[RulePart] = []
+    groups: dict[GroupName, list[Name]] = {}
+
+
+def read(raw: bytes) -> Document:
+    """Return what JSON says. Raises SetupRefused, with the places of the first MOST_FAULTS faults."""
+    if len(raw) > LARGEST:
+        raise SetupRefused([f"The document is larger than {LARGEST:,} bytes."])
+    try:
+        text = raw.decode("utf-8-sig")
+        found = json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:  # wrong UTF-8, too
+        raise SetupRefused([f"This is no JSON document: {error}"]) from None
+    version = found.get("gantry_setup") if isinstance(found, dict) else None
+    if version != VERSION or type(version) is not int:
+        raise SetupRefused(
+            [f"gantry_setup: this Gantry reads documents of version {VERSION}, not {version!r:.40}."]
+        )
+    try:
+        return Document.model_validate_json(text)
+    except ValidationError as error:
+        faults = [f"{place(*each['loc'])}: {each['msg']}" for each in error.errors()]
+        raise SetupRefused(faults[:MOST_FAULTS]) from None
+
+
+def place(*parts: str | int) -> str:
+    """Return where something stands in the document, such as `models["Llama-3.1-8B"].notes`."""
+    words = ""
+    for part in parts:
+        if part == "[key]":  # pydantic's word for the name itself
+            continue
+        plain = isinstance(part, str) and part.isidentifier()
+        words += (
+            f".{part}"
+            if plain and words
+            else str(part)
+            if plain
+            else f"[{json.dumps(part, ensure_ascii=False)}]"
+        )
+    return words
+
+
+def differences(
+    where: tuple[str | int, ...], before: Mapping[str, Any] | None, after: Mapping[str, Any]
+) -> Found:
+    """Yield (place, before, after) of each field that is another one; of something new, the whole."""
+    if before is None:
+        yield place(*where), None, dict(after)
+        return
+    for name, value in after.items():
+        if before[name] != value:
+            yield place(*where, name), before[name], value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object. Raises ValueError where it says a name twice: one of them would be lost."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{json.dumps(twice)} stands twice in one object")
+    return found
