@@ -12,6 +12,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from ninja.errors import ValidationError
 
+from models_admin.api.add_routes import router as additions
 from models_admin.api.alias_routes import router as aliases
 from models_admin.api.auth import signed_in
 from models_admin.api.base import Api, server_error
@@ -30,6 +31,7 @@ or, where an operation names it, a token as `Authorization: Bearer …`. Convers
 
 api = Api(title="Gantry", version="1", description=ABOUT, docs_url=None, auth=signed_in)
 api.add_router("", models, tags=["models"])
+api.add_router("", additions, tags=["models"])
 api.add_router("", switches, tags=["switches"])
 api.add_router("", usage, tags=["usage"])
 api.add_router("", aliases, tags=["aliases"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from ninja import Schema
-from pydantic import ConfigDict, Field, StrictStr
+from pydantic import ConfigDict, Field, SecretStr, StrictStr
 
 from models_admin.page_schema import BackendState, Moment, Switch
 
@@ -81,6 +81,26 @@ class SwitchTo(Schema):
     force: Annotated[
         bool, Field(description="Load it although its files show that TabbyAPI cannot.", strict=True)
     ] = False
+
+
+class AddModel(Schema):
+    """What TabbyAPI is to download from its hub."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    repository: Annotated[StrictStr, Field(examples=["turboderp/Qwen3-8B-exl3"], max_length=255)]
+    folder: Annotated[
+        StrictStr,
+        Field(description="In TabbyAPI's model folder; empty: the repository's own name.", max_length=255),
+    ] = ""
+    revision: Annotated[StrictStr, Field(description="A branch, tag or commit.", max_length=255)] = ""
+    include: Annotated[
+        list[Annotated[StrictStr, Field(max_length=255)]],
+        Field(description="Patterns of names of files, such as *.safetensors; none: all.", max_length=50),
+    ] = []
+    token: Annotated[
+        SecretStr, Field(description="For a repository that takes one. It is never shown again.")
+    ] = SecretStr("")
 
 
 class Switched(Schema):

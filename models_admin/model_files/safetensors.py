@@ -65,6 +65,19 @@ def tensors(folder: Folder, entry: Entry) -> dict[str, Tensor]:
     return _read(header, entry.size - 8 - length, folder)
 
 
+def length(folder: Folder, entry: Entry) -> int | None:
+    """Return how long a file will be that is still growing, by its header; None until that has come."""
+    size = int.from_bytes(folder.read(entry, 8), "little")
+    if not 2 <= size <= MOST_READ or entry.size < 8 + size:
+        return None
+    try:
+        header = orjson.loads(folder.read(entry, size, 8))
+        ends = [facts["data_offsets"][1] for name, facts in header.items() if name != "__metadata__"]
+        return 8 + size + max(ends, default=0)
+    except (orjson.JSONDecodeError, AttributeError, KeyError, IndexError, TypeError):
+        return None
+
+
 def _read(header: dict[str, Any], room: int, folder: Folder) -> dict[str, Tensor]:
     """Return the tensors that a header describes, of a file with `room` bytes of data."""
     about = header.pop("__metadata__", None)

@@ -6,10 +6,11 @@ writes Server, whose names servers/known.py writes; switching/transitions.py (wi
 Switch; servers/loads.py writes Load; switching/gate.py writes Lease; servers/worker_heartbeats.py writes Worker;
 automation/rules.py and the admin site write Rule; api/tokens.py writes Token; api/idempotency.py writes RepeatKey;
 model_requests/asking.py and model_requests/endings.py write ModelRequest; aliases/changes.py writes Alias and
-AliasChange; usage/recording.py writes Usage. Everybody may read.
+AliasChange; usage/recording.py writes Usage; adding/transitions.py writes ModelDownload. Everybody may read.
 """
 
 from models_admin.models.aliases import Alias, AliasChange, AliasEvent
+from models_admin.models.model_downloads import DOWNLOADS_OPEN, DownloadState, ModelDownload
 from models_admin.models.requests import ModelRequest, RequestState
 from models_admin.models.rules import Rule, Trigger
 from models_admin.models.rules import _weekdays as _weekdays  # a migration names it
@@ -20,13 +21,16 @@ from models_admin.models.usage import Usage, UsageOutcome
 
 __all__ = (
     "ACTIVE",
+    "DOWNLOADS_OPEN",
     "ENDED",
     "GATED",
     "Alias",
     "AliasChange",
     "AliasEvent",
+    "DownloadState",
     "Lease",
     "Load",
+    "ModelDownload",
     "ModelRequest",
     "Presence",
     "RepeatKey",

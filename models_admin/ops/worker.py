@@ -1,8 +1,8 @@
 """The threads of each worker, which work from the database, whether or not Redis brings tasks.
 
-Celery's tasks make things quicker: a switch begins at once instead of within some seconds. Three threads of the worker's
-process write its heartbeat, carry out the switches that nobody carries out, and run the regular tasks that beat does not
-bring. Several workers may see the same switch: the claim, one guarded UPDATE, lets one of them have it.
+Celery's tasks make things quicker: a switch begins at once instead of within some seconds. Four threads of the worker's
+process write its heartbeat, carry out the switches and the downloads that nobody carries out, and run the regular tasks that
+beat does not bring. Several workers may see the same switch: the claim, one guarded UPDATE, lets one of them have it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from celery import current_app, signals
 from django.conf import settings
 from django.db import close_old_connections, connection
 
+from models_admin.adding import runner as download_runner
+from models_admin.adding import transitions as downloads
 from models_admin.servers import known, worker_heartbeats
 from models_admin.switching import ownership, runner
 
@@ -55,7 +57,7 @@ class WorkerLoop:
 
     def __init__(self) -> None:
         self._announced = False
-        self._running: dict[int, threading.Thread] = {}
+        self._running: dict[str, threading.Thread] = {}
         now = time.monotonic()
         self._last_came = dict.fromkeys(
             (each["task"] for each in settings.CELERY_BEAT_SCHEDULE.values()), now
@@ -64,6 +66,7 @@ class WorkerLoop:
         self._loops = [
             _Loop("heartbeat", self._beat, BEAT_SECONDS),
             _Loop("look for switches", self._adopt_orphans, LOOK_SECONDS),
+            _Loop("look for downloads", self._begin_downloads, LOOK_SECONDS),
             _Loop("look at regular tasks", self._run_missed_tasks, LOOK_SECONDS),
         ]
 
@@ -77,8 +80,10 @@ class WorkerLoop:
         for loop in self._loops[1:]:
             loop.ended.set()
         ends = time.monotonic() + FINISH_SECONDS
-        self._loops[1].join(FINISH_SECONDS)  # from now on it adopts no switch
-        for thread in list(self._running.values()):
+        for loop in self._loops[1:3]:
+            loop.join(max(0.0, ends - time.monotonic()))  # from now on it takes up nothing
+        downloads.release()
+        for thread in [each for name, each in list(self._running.items()) if name.startswith("switch ")]:
             thread.join(max(0.0, ends - time.monotonic()))
         self._loops[0].ended.set()  # the heartbeat goes on until then
         self._loops[0].join(timeout=5)
@@ -104,22 +109,31 @@ class WorkerLoop:
 
     def _adopt_orphans(self) -> None:
         """Carry out the switches that nobody carries out."""
-        orphans = [each for server in known.all_servers() for each in ownership.orphans(server)]
-        for switch_id in orphans:
-            if switch_id not in self._running:
-                name = f"switch {switch_id}"
-                thread = threading.Thread(target=self._carry_out, args=(switch_id,), name=name, daemon=True)
-                self._running[switch_id] = thread
-                thread.start()
+        for switch_id in [each for server in known.all_servers() for each in ownership.orphans(server)]:
+            if self._spawn(f"switch {switch_id}", runner.run, switch_id):
+                log.warning("Switch %s is carried out by nobody: this worker looks after it", switch_id)
 
-    def _carry_out(self, switch_id: int) -> None:
+    def _begin_downloads(self) -> None:
+        """Carry out the downloads that nobody carries out. Each has a thread, for it may take hours."""
+        for download_id in downloads.orphans():
+            self._spawn(f"download {download_id}", download_runner.run, download_id)
+
+    def _spawn(self, name: str, run: Callable[[int], None], row_id: int) -> bool:
+        """Run `run(row_id)` in a thread of this name; return False where there is one already."""
+        if name in self._running:
+            return False
+        thread = threading.Thread(target=self._carry_out, args=(name, run, row_id), name=name, daemon=True)
+        self._running[name] = thread
+        thread.start()
+        return True
+
+    def _carry_out(self, name: str, run: Callable[[int], None], row_id: int) -> None:
         try:
-            log.warning("Switch %s is carried out by nobody: this worker looks after it", switch_id)
-            runner.run(switch_id)
+            run(row_id)
         except Exception as error:
-            log.warning("Switch %s could not be carried out (%s)", switch_id, error, exc_info=error)
+            log.warning("%s could not be carried out (%s)", name.capitalize(), error, exc_info=error)
         finally:
-            self._running.pop(switch_id, None)
+            self._running.pop(name, None)
             connection.close()
 
     def _run_missed_tasks(self) -> None:

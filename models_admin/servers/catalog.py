@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from models_admin.downloads import batches
-from models_admin.models import TabbyModel
+from models_admin.models import DOWNLOADS_OPEN, ModelDownload, TabbyModel
 from models_admin.servers import known, names, presence, state_row
 from models_admin.tabby.client import TabbyClient
 
@@ -22,6 +22,13 @@ def stale(server: int) -> bool:
     """Whether the catalog is older than REFRESH_INTERVAL, or was never read."""
     read_at = state_row.row(server).catalog_at
     return read_at is None or read_at < timezone.now() - timedelta(seconds=settings.REFRESH_INTERVAL)
+
+
+def finished(server: int, listed: list[str]) -> list[str]:
+    """Return `listed`, TabbyAPI's list, without the folders that a download is still filling."""
+    growing = ModelDownload.objects.filter(server_id=server, state__in=DOWNLOADS_OPEN, finished_at=None)
+    unfinished = set(growing.values_list("folder", flat=True))
+    return [name for name in listed if name not in unfinished]
 
 
 def gone(server: int, client: TabbyClient, listed: list[str]) -> list[str]:

@@ -44,7 +44,7 @@ def refresh(server: int, client: TabbyClient | None = None) -> Refreshed:
     client = client or connections.client(server)
     epoch = state_row.row(server).epoch
     try:
-        listed, card = client.models(), client.current()
+        listed, card = catalog.finished(server, client.models()), client.current()
         missing = catalog.gone(server, client, listed)
     except TabbyError as error:
         log.warning("The catalog could not be read: %s", error)

@@ -110,6 +110,7 @@ ROOMS = (
         "servers",
         "aliases",
         "switching",
+        "adding",
         "presentation",
         "automation",
     ),
