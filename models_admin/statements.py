@@ -4,16 +4,17 @@ answer it. All of a query's text is code; values come by its parameters alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import orjson
 from django.db import connection
 
 AT_ONCE = 500  # rows in one statement: a database takes so many parameters
 
 
-def fetch(query: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+def fetch(query: str, params: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
     """Return the rows of one statement."""
     with connection.cursor() as cursor:
         cursor.execute(query, params)
@@ -51,3 +52,10 @@ def for_update() -> str:
 def stored(moment: datetime) -> Any:
     """Return a moment as the database takes it."""
     return connection.ops.adapt_datetimefield_value(moment)
+
+
+def listed(values: Sequence[str] | Sequence[int]) -> tuple[str, Any]:
+    """Return a table `asked` of many values, in its column `value`, to be read FROM; and its one parameter."""
+    if connection.vendor == "sqlite":
+        return "json_each(%s) AS asked", orjson.dumps(values).decode()
+    return "unnest(%s) AS asked(value)", list(values)

@@ -73,6 +73,7 @@ class Hub:
         self.hears = False  # Redis brings events; while it does not, whoever waits for one has to look
         self._snapshot: Backend | None = None
         self._public: Backend | None = None
+        self._mark: snapshots.Mark | None = None  # of what was read last
         self._new: set[Socket] = set()  # they have not been sent their users' requests yet
         self._sent: dict[int, datetime] = {}  # the requests that pages were sent, and as of when
         self._handlers: dict[str, list[Handler]] = {
@@ -174,7 +175,7 @@ class Hub:
             self._changed.clear()
             new = set(self._new)  # those that come while it is read may have missed what was written before
             try:
-                self._publish(await db_threads.read(snapshots.current, known.default()))
+                await self._look_for_news()
                 if self.sockets:
                     await self._publish_requests(new)
             except DatabaseError as error:
@@ -183,6 +184,16 @@ class Hub:
             except Exception:  # whatever it was, pages must go on getting events
                 log.exception("Pages could not be told: trying again")
                 await asyncio.sleep(RETRY_SECONDS)
+
+    async def _look_for_news(self) -> None:
+        """Read and send the snapshot, if it can be another one than before."""
+        quiet = self._snapshot is not None and self._snapshot["switch"] is None
+        mark, snapshot = await db_threads.read(
+            snapshots.newer, known.default(), self._mark if quiet else None
+        )
+        if snapshot is not None:
+            self._publish(snapshot)
+        self._mark = mark
 
     def _pause(self) -> float:
         """Return for how many seconds pages may go by what is known, if no event comes."""

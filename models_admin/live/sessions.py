@@ -1,7 +1,7 @@
 """Checks the sessions behind open sockets: a socket must not outlive the sign-in that opened it.
 
 A sign-out, a changed password, a closed or deleted account, an expired or removed session: the database shows each of
-them, whichever process it happened in. A query or two check all sockets of a process together.
+them, whichever process it happened in. Two statements check all sockets of a process together.
 """
 
 from __future__ import annotations
@@ -13,14 +13,21 @@ from functools import lru_cache
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.contrib.sessions.backends.db import SessionStore
-from django.contrib.sessions.models import Session
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare
 
-from models_admin.downloads import batches
+from models_admin import statements
 
-AT_ONCE = 500  # keys in one query
 REMEMBERED = 2000  # users' hashes: all sockets are checked every other second
+
+ENDED = """
+SELECT asked.value FROM {asked} WHERE NOT EXISTS (
+    SELECT 1 FROM django_session AS session WHERE session.session_key = asked.value AND session.expire_date > %s
+)
+"""
+ACTIVE = """
+SELECT person.id, person.password, person.is_staff FROM {asked} JOIN auth_user AS person ON person.id = asked.value
+WHERE person.is_active = %s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,37 +54,31 @@ def visit_of(key: str) -> tuple[Visit, bool] | None:
 
 def check(visits: Iterable[Visit]) -> tuple[set[Visit], set[int]]:
     """Return the visits whose session is no longer valid, and which of all the users may enter the admin site."""
-    distinct = set(visits)
-    alive = _alive({each.key for each in distinct})
-    hashes, staff = _auth_hashes({each.user for each in distinct})
-    return {each for each in distinct if each.key not in alive or not _is_valid(each, hashes)}, staff
+    every = list(visits)
+    ended = _ended({each.key for each in every})
+    hashes, staff = _auth_hashes({each.user for each in every})
+    return {each for each in every if each.key in ended or not _is_valid(each, hashes)}, staff
 
 
 def _is_valid(visit: Visit, hashes: dict[int, tuple[str, ...]]) -> bool:
-    """Whether the session's hash is of the user's present password."""
-    return any(constant_time_compare(visit.auth_hash, auth_hash) for auth_hash in hashes.get(visit.user, ()))
+    """Whether the session's hash is of the user's present password. Both are the server's own: nobody guesses here."""
+    return visit.auth_hash in hashes.get(visit.user, ())
 
 
-def _alive(keys: set[str]) -> set[str]:
-    """Return those of the keys whose session is there and has not expired."""
-    now, found = timezone.now(), set[str]()
-    for batch in batches(sorted(keys), AT_ONCE):
-        rows = Session.objects.filter(session_key__in=batch, expire_date__gt=now)
-        found |= set(rows.values_list("session_key", flat=True))
-    return found
+def _ended(keys: set[str]) -> set[str]:
+    """Return those of the keys whose session has expired, or is not there."""
+    asked, these = statements.listed(list(keys))
+    rows = statements.fetch(ENDED.format(asked=asked), [these, statements.stored(timezone.now())])
+    return {key for (key,) in rows}
 
 
 def _auth_hashes(users: set[int]) -> tuple[dict[int, tuple[str, ...]], set[int]]:
     """Return the hashes that active users' sessions may have (several with SECRET_KEY_FALLBACKS), and who is staff."""
-    found: dict[int, tuple[str, ...]] = {}
-    staff: set[int] = set()
-    for batch in batches(sorted(users), AT_ONCE):
-        rows = get_user_model().objects.filter(pk__in=batch, is_active=True)
-        for pk, password, is_staff in rows.values_list("pk", "password", "is_staff"):
-            found[pk] = _hashes_of(password, settings.SECRET_KEY, tuple(settings.SECRET_KEY_FALLBACKS))
-            if is_staff:
-                staff.add(pk)
-    return found, staff
+    asked, these = statements.listed(list(users))
+    rows = statements.fetch(ACTIVE.format(asked=asked), [these, True])
+    key, fallbacks = settings.SECRET_KEY, tuple(settings.SECRET_KEY_FALLBACKS)
+    found = {pk: _hashes_of(password, key, fallbacks) for pk, password, _ in rows}
+    return found, {pk for pk, _, is_staff in rows if is_staff}
 
 
 @lru_cache(REMEMBERED)

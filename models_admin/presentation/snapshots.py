@@ -6,12 +6,14 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from models_admin import page_schema
+from models_admin import page_schema, process, statements
 from models_admin.models import ENDED, GATED, Server, Source, Switch
 from models_admin.page_schema import BackendState
 from models_admin.presentation import model_cards, switch_text
 from models_admin.servers import loads, machine, state_row, worker_heartbeats
 from models_admin.switching import gate
+
+RECENT = timedelta(hours=1)  # for which a switch that has ended is shown
 
 
 def _state(row: Server, running: Switch | None) -> BackendState:
@@ -31,7 +33,7 @@ def current(server: int) -> page_schema.Backend:
         .exclude(source=Source.ROLLBACK)[:2]
     )
     running = next((each for each in newest if each.active), None)
-    recent = timezone.now() - timedelta(hours=1)
+    recent = timezone.now() - RECENT
     row = newest[0].server if newest else state_row.row(server)
     ended = next((s for s in newest if s.state in ENDED and (s.finished_at or recent) > recent), None)
     # On a full disk no worker can show that it lives.
@@ -59,6 +61,41 @@ def current(server: int) -> page_schema.Backend:
         "switch": switch_text.describe(running, worker=worker, replying=replying) if running else None,
         "last": switch_text.describe(ended, worker=worker, replying=0) if ended else None,
     }
+
+
+# What current() is made of, as it stands in the tables: the rows, and of the clock who is alive and what ended lately.
+MADE_OF = (
+    """
+    SELECT "models_admin_switch".*, username, finished_at IS NULL OR finished_at > %(recent)s
+    FROM models_admin_switch LEFT JOIN auth_user AS person ON person.id = requested_by_id
+    WHERE server_id = %(server)s AND NOT ("models_admin_switch"."source" = 'rollback')
+    ORDER BY "models_admin_switch".id DESC LIMIT 2
+    """,
+    "SELECT * FROM models_admin_server WHERE id = %(server)s",
+    "SELECT * FROM models_admin_tabbymodel WHERE name = (SELECT model FROM models_admin_server WHERE id = %(server)s)",
+    """
+    SELECT EXISTS (SELECT 1 FROM models_admin_worker WHERE seen_at >= %(alive)s),
+        (SELECT COUNT(*) FROM models_admin_lease WHERE server_id = %(server)s)
+    """,
+    "SELECT * FROM models_admin_load WHERE ended_at IS NULL AND sent_at > %(lost)s ORDER BY id",
+)
+Mark = list[object]
+
+
+def newer(server: int, known: Mark | None) -> tuple[Mark, page_schema.Backend | None]:
+    """Return a mark of what current() is made of, and current() itself: None where all is as it was at the mark `known`.
+
+    A mark costs a tenth of the whole. It does not show how the time of a switch under way passes.
+    """
+    found = _mark(server)
+    return found, None if found == known else current(server)
+
+
+def _mark(server: int) -> Mark:
+    now = timezone.now()
+    moments = {"recent": now - RECENT, "alive": process.oldest_alive(), "lost": loads.oldest()}
+    params = {"server": server, **{name: statements.stored(moment) for name, moment in moments.items()}}
+    return [machine.as_known(), *(statements.fetch(query, params) for query in MADE_OF)]
 
 
 def public(snapshot: page_schema.Backend) -> page_schema.Backend:

@@ -7,7 +7,7 @@ are over; so does a TabbyAPI that has started anew.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -44,8 +44,12 @@ def under_way(server: int) -> QuerySet[Load]:
 
     Those that were sent longer ago than LOST_AFTER are taken for lost.
     """
-    oldest = timezone.now() - timedelta(seconds=LOST_AFTER * settings.SWITCH_MAX_SECONDS)
-    return Load.objects.filter(switch__server_id=server, ended_at=None, sent_at__gt=oldest)
+    return Load.objects.filter(switch__server_id=server, ended_at=None, sent_at__gt=oldest())
+
+
+def oldest() -> datetime:
+    """Return since when a load has been sent that may still be under way."""
+    return timezone.now() - timedelta(seconds=LOST_AFTER * settings.SWITCH_MAX_SECONDS)
 
 
 def before(load: Load) -> QuerySet[Load]:

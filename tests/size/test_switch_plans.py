@@ -45,6 +45,7 @@ def a_token(reader: User) -> Token:
 
 ASKED: dict[str, Callable[[User], Any]] = {
     "snapshot": lambda reader: snapshots.current(SERVER),
+    "snapshot's mark": lambda reader: snapshots.newer(SERVER, []),
     "the one under way": lambda reader: transitions.active(SERVER),
     "is the gate closed": lambda reader: gate.closed(SERVER),
     "orphans": lambda reader: ownership.orphans(SERVER),
