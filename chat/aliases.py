@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 def of_conversation(conversation: Conversation) -> KnownAlias | None:
     """Return a conversation's alias; None without one, where it is retired, and where its owner may not use it any more.
 
-    Which model answers is not asked: whatever is loaded does.
+    Which model that is does not count here: where several are loaded, model_of() is asked.
     """
     if not conversation.alias:
         return None
@@ -26,6 +26,12 @@ def of_conversation(conversation: Conversation) -> KnownAlias | None:
         log.warning("Aliases cannot be read: %s", error)
     found = book.find(conversation.alias, conversation.owner_id)
     return None if found is None or found.retired else found
+
+
+def model_of(conversation: Conversation) -> str:
+    """Return the model that a conversation asks for, by its alias; '' where it asks for none."""
+    alias = of_conversation(conversation)
+    return alias.model if alias else ""
 
 
 def usable(name: str, user: int) -> str | None:

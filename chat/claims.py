@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import connection, transaction
@@ -19,7 +19,9 @@ from chat.models import Message, Status
 from chat.progress import ClaimedReply
 from models_admin import db_threads
 from models_admin.servers import known
-from models_admin.switching import admission, gate
+from models_admin.switching import admission, gate, placement
+from models_admin.switching.gate import Entered
+from models_admin.switching.placement import Wish
 from models_admin.usage.recording import record
 
 log = logging.getLogger(__name__)
@@ -28,26 +30,38 @@ log = logging.getLogger(__name__)
 def claim(holder: str, room: int) -> list[ClaimedReply]:
     """Claim up to `room` replies for `holder`, first come, first served; [] when none may start. Raises gate.Closed."""
     with transaction.atomic():
-        server = gate.enter(known.default())
+        servers = placement.enter()
         ids = admission.claimable(queue.KIND, holder, room)
-        found = Message.objects.select_related("conversation", "parent").in_bulk(ids)
+        before = ("parent__parent",) if known.several() else ()
+        found = Message.objects.select_related("conversation", "parent", *before).in_bulk(ids)
         chosen = [found[pk] for pk in ids if pk in found]
-        lease(chosen, holder, server.pk, server.model)
+        placed = {message.pk: servers.place(_wish(message)) for message in chosen}
+        lease(chosen, holder, placed)
         begun = _begin(chosen)
     try:
         said = prompts.said(message.conversation_id for message in begun)
-        return [work(message, server.epoch, said[message.conversation_id]) for message in begun]
+        return [work(message, placed[message.pk], said[message.conversation_id]) for message in begun]
     except Exception as error:
         if db_threads.away(error):
             raise
-        return [each for message in begun for each in alone(message, server.epoch)]
+        return [each for message in begun for each in alone(message, placed[message.pk])]
 
 
-def alone(message: Message, epoch: int) -> list[ClaimedReply]:
+def _wish(message: Message) -> Wish:
+    """What a reply is to be written with: its conversation's model, and the server of what it has, or of the last reply."""
+    if not known.several():
+        return Wish()
+    near = message.server
+    if near is None and message.parent is not None and message.parent.parent is not None:
+        near = message.parent.parent.server
+    return Wish(aliases.model_of(message.conversation), near)
+
+
+def alone(message: Message, server: Entered) -> list[ClaimedReply]:
     """The work of one reply; none if that cannot be read: then it fails, and keeps no other from beginning."""
     try:
         said = prompts.said([message.conversation_id])
-        return [work(message, epoch, said[message.conversation_id])]
+        return [work(message, server, said[message.conversation_id])]
     except Exception as error:
         if db_threads.away(error):
             raise
@@ -61,23 +75,28 @@ def alone(message: Message, epoch: int) -> list[ClaimedReply]:
 
 
 # The same as an update() for each, without a query to be built for each of the hundreds that a switch has kept waiting.
-BEGUN = ("status", "claim", "lease", "started_at", "model", "handovers")
+BEGUN = ("status", "claim", "lease", "started_at", "model", "server", "handovers")
 BEGIN = """
 UPDATE chat_message
-SET status = %s, claim = %s, lease = %s, started_at = %s, model = %s, handovers = %s, revision = revision + 1
+SET status = %s, claim = %s, lease = %s, started_at = %s, model = %s, server = %s, handovers = %s,
+    revision = revision + 1
 WHERE id = %s AND status = %s
 """
 
 
-def lease(messages: Sequence[Message], holder: str, server: int, model: str) -> None:
-    """Give each of the replies a lease, and the columns of one that is begun: they are to be written in this transaction."""
+def lease(messages: Sequence[Message], holder: str, placed: Mapping[int, Entered]) -> None:
+    """Give each of the replies a lease, and the columns of one that is begun: they are to be written in this transaction.
+
+    `placed` says by reply which server it is written by.
+    """
     now = timezone.now()
-    leases = gate.lease(server, holder, [f"{queue.KIND} {message.pk}" for message in messages])
-    for message, given in zip(messages, leases, strict=True):
+    subjects = [(placed[message.pk].pk, f"{queue.KIND} {message.pk}") for message in messages]
+    for message, given in zip(messages, gate.leases(holder, subjects), strict=True):
+        server = placed[message.pk]
         message.status, message.claim, message.lease = Status.STREAMING, uuid.uuid4(), given
-        message.started_at, message.model = message.started_at or now, model
+        message.started_at, message.model, message.server = message.started_at or now, server.model, server.pk
         message.revision += 1
-        if message.handovers and message.handovers[-1]["model"] == model:
+        if message.handovers and message.handovers[-1]["model"] == server.model:
             del message.handovers[-1]  # cut, and continued by the same model: no change of hands
 
 
@@ -104,7 +123,7 @@ def _begin(messages: Sequence[Message]) -> list[Message]:
     return [message for message in messages if message.pk in begun]
 
 
-def work(message: Message, epoch: int, said: prompts.Said) -> ClaimedReply:
+def work(message: Message, server: Entered, said: prompts.Said) -> ClaimedReply:
     """What is needed to generate a reply that is begun; `said`: all of its conversation."""
     conversation, now = message.conversation, timezone.now()
     alias = aliases.of_conversation(conversation)
@@ -122,7 +141,8 @@ def work(message: Message, epoch: int, said: prompts.Said) -> ClaimedReply:
         claim=message.claim,
         lease=message.lease,
         model=message.model,
-        epoch=epoch,
+        server=server.pk,
+        epoch=server.epoch,
         attempts=message.attempts,
         revivals=message.revivals,
         spent=(message.spent_prompt, message.spent_completion),

@@ -27,9 +27,9 @@ from models_admin import counters, db_threads, events, process
 from models_admin.background import Background
 from models_admin.live.hub import hub
 from models_admin.page_schema import Backend
-from models_admin.servers import connections, known
+from models_admin.presentation import team_snapshots
+from models_admin.servers.clients import Clients
 from models_admin.switching import gate
-from models_admin.tabby.aclient import AsyncTabby
 from models_admin.usage.meter import Meter
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Dispatcher:
         self._background = Background()
         self._started = self._stopping = False
         self._claiming = 0
-        self._tabby: AsyncTabby | None = None
+        self._clients = Clients()
         self._ends = ReplyEnds()
         self._ticks = 0
         self._strays: set[int] = set()
@@ -61,7 +61,6 @@ class Dispatcher:
         if self._started:
             return
         self._started = True
-        self._tabby = connections.async_client(known.default())
         hub.hear("let_go", lambda event: self._background.spawn(self._look_at_leases()))
         hub.hear("rooms", self._hear_rooms)
         hub.hear("stop", lambda event: self.stop_reply(event["message"]))
@@ -78,8 +77,7 @@ class Dispatcher:
                 live.end(EndReason.LET_GO)
             await asyncio.sleep(0.02)
         elsewhere.flush()
-        if self._tabby is not None:
-            await self._tabby.aclose()
+        await self._clients.aclose()
 
     def hello(self, told: Branch, backend: Backend) -> ChatHello:
         """The `hello` event from wire.branch(), with what has come since of the replies that stream here."""
@@ -99,7 +97,7 @@ class Dispatcher:
         """Keep this process from ending before what is claimed within has begun; whether anything may be claimed."""
         self._claiming += 1
         try:
-            yield self._tabby is not None and not self._stopping
+            yield self._started and not self._stopping
         finally:
             self._claiming -= 1
 
@@ -146,11 +144,10 @@ class Dispatcher:
 
     def begin(self, work: ClaimedReply) -> None:
         """Generate a claimed reply."""
-        assert self._tabby is not None  # noqa: S101 (set in start)
         if (lost := self.lives.get(work.message)) is not None:
             lost.end(EndReason.LOST)  # its lease ran out while this process was too slow to keep it
         try:
-            live = self.lives[work.message] = LiveReply(work, self._tabby)
+            live = self.lives[work.message] = LiveReply(work, self._clients.of(work.server))
             counters.CLAIM_WAIT.observe(work.waited)
         except Exception as error:  # noqa: BLE001 (whatever it was, the replies that were claimed with it begin)
             self._background.spawn(self._show_end(work, error))
@@ -260,7 +257,7 @@ class Dispatcher:
         snapshot = await hub.current()
         waits = snapshot["state"] in ("unreachable", "unloaded") and snapshot["switch"] is None
         if waits and await db_threads.read(queue.waiting().exists):
-            await self._ends.look()
+            await self._ends.look_at_all()
 
     async def _catch_up(self) -> None:
         """Show pages the whole conversation where they missed something: they have no place for what hangs behind that."""
@@ -272,8 +269,9 @@ class Dispatcher:
 
     def _hear_snapshot(self, snapshot: Backend) -> None:
         """A model that changed under a running reply has left its stream hanging; an open gate lets the queue move."""
+        epochs = team_snapshots.epochs(snapshot)
         for live in self.lives.values():
-            if snapshot["epoch"] > live.work.epoch:
+            if epochs.get(live.work.server, 0) > live.work.epoch:
                 live.end(EndReason.LET_GO)
         if snapshot["state"] == "ready":
             self.wake()

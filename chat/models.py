@@ -78,6 +78,7 @@ class Message(models.Model):
     reasoning_seconds = models.FloatField(null=True)
     html = models.TextField(blank=True)
     model = models.CharField(max_length=255, blank=True)
+    server = models.PositiveSmallIntegerField(null=True)  # whose model that is: the one that was last asked
     # Models that began a reply which another one had to go on with, and where (characters) each stopped.
     handovers = models.JSONField(default=list)
     usage = models.JSONField(null=True)

@@ -47,6 +47,7 @@ class ClaimedReply:
     claim: uuid.UUID
     lease: int
     model: str
+    server: int
     epoch: int
     attempts: int
     revivals: int

@@ -17,9 +17,8 @@ from chat.models import Status
 from chat.progress import ClaimedReply
 from chat.relay import EndReason, LiveReply
 from models_admin import counters, db_threads, process
-from models_admin.automation import upkeep
+from models_admin.automation.lookers import Lookers
 from models_admin.presentation import snapshots
-from models_admin.servers import known
 from models_admin.tabby.errors import (
     Busy,
     NotBegun,
@@ -50,7 +49,7 @@ class ReplyEnds:
     """Writes the ends of this process' replies."""
 
     def __init__(self) -> None:
-        self._looking: asyncio.Task[bool] | None = None
+        self._lookers = Lookers()
 
     async def conclude(self, live: LiveReply, error: BaseException | None) -> None:
         """Write the reply's end, or put it back; a database that is away is tried until it takes it."""
@@ -74,8 +73,8 @@ class ReplyEnds:
         """Whether the reply can be gone on with after `error`; then it is back in the queue."""
         if not isinstance(error, SUSPICIOUS):
             return False
-        await self.look()
-        snapshot = await db_threads.read(snapshots.current, known.default())
+        await self._lookers.look(live.work.server)
+        snapshot = await db_threads.read(snapshots.current, live.work.server)
         gone = snapshot["state"] != "ready" or snapshot["epoch"] != live.work.epoch
         if not gone and (not isinstance(error, PASSING) or live.work.attempts + 1 >= progress.GIVE_UP_AFTER):
             return False
@@ -107,11 +106,9 @@ class ReplyEnds:
         await insist(progress.refuse, work, words, meter.read())
         counters.count(f"replies:{Status.FAILED.value}")
 
-    async def look(self) -> bool:
-        """Ask TabbyAPI what is loaded; many who ask at once share one answer."""
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(db_threads.ask(upkeep.look, known.default()))
-        return await asyncio.shield(self._looking)
+    async def look_at_all(self) -> None:
+        """Ask all servers what is loaded."""
+        await self._lookers.look_at_all()
 
 
 async def insist(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

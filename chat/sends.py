@@ -13,19 +13,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
 
-from chat import claims, prompts, queue, replies, wire
-from chat.models import Conversation, Message, Role, Status
+from chat import aliases, claims, prompts, queue, replies, wire
+from chat.models import Message, Role, Status
 from chat.page_schema import ChatEvent, MessageEvent
 from chat.progress import ClaimedReply
 from chat.replies import FrameRefused
+from chat.send_locks import Place, key, lock
 from models_admin import db_threads, process
 from models_admin.servers import known
-from models_admin.switching import admission, gate
+from models_admin.switching import admission, gate, placement
+from models_admin.switching.gate import Entered
+from models_admin.switching.placement import Placement, Wish
 
 log = logging.getLogger(__name__)
 
@@ -71,15 +73,6 @@ def _alone(send: Send) -> Sent | Exception:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """A locked conversation, how many replies its owner waits for, and two new ids for messages."""
-
-    conversation: Conversation
-    waiting: int
-    ids: tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
 class _Pair:
     """A message and its reply; `titled`: the message gave its conversation a title."""
 
@@ -92,89 +85,53 @@ def _together(sends: Sequence[Send], *, claiming: bool) -> Mapping[uuid.UUID, Se
     """Write the messages that can be written together; return their outcomes and those of refused ones, by conversation."""
     found: dict[uuid.UUID, Sent | Exception] = {}
     begun: dict[int, dict[int, prompts.Turn]] = {}
+    placed: dict[int, Entered] = {}
     with transaction.atomic():
-        model, epoch, places = _lock(sends)
+        rows, places = lock([each.conversation for each in sends], [each.client_id for each in sends])
         pairs = _pairs(sends, places, found)
         if not pairs:
             return found
-        if claiming and model:
-            begun = _startable(pairs)
-            started = [pair.reply for pair in pairs if pair.reply.pk in begun]
-            claims.lease(started, process.name(), known.default(), model)
+        servers = _servers(rows) if claiming else None
+        if servers is not None:
+            begun = _startable(pairs, None if len(rows) > 1 else rows[0].pk)
+            placed = {
+                pair.reply.pk: servers.place(_wish(pair, places)) for pair in pairs if pair.reply.pk in begun
+            }
+            claims.lease([pair.reply for pair in pairs if pair.reply.pk in begun], process.name(), placed)
         _insert([each for pair in pairs for each in (pair.message, pair.reply)])
         _set_heads(pairs)
     in_line = queue.places(pair.reply for pair in pairs)
     for pair in pairs:
         try:
-            sent: Sent | Exception = _sent(pair, begun.get(pair.reply.pk), epoch, in_line)
+            sent: Sent | Exception = _sent(pair, begun.get(pair.reply.pk), placed.get(pair.reply.pk), in_line)
         except Exception as error:  # noqa: BLE001 (the sender gets it; other messages are not affected)
             sent = error
         found[pair.message.conversation_id] = sent
     return found
 
 
-# A conversation that somebody else has locked is skipped: all others would have to wait, too.
-LOCK = """
-WITH server AS ({server})
-SELECT server.model, server.epoch, server.unreachable_since, talk.id, {facts}, talk.head_id,
-    COALESCE(waiting.replies, 0), {ids}
-FROM server CROSS JOIN chat_conversation AS talk
-LEFT JOIN (
-    SELECT theirs.owner_id, COUNT(*) AS replies FROM chat_message AS reply
-    JOIN chat_conversation AS theirs ON theirs.id = reply.conversation_id
-    WHERE reply.status = 'queued' GROUP BY theirs.owner_id
-) AS waiting ON waiting.owner_id = talk.owner_id
-WHERE talk.id IN ({marks}) AND NOT EXISTS (
-    SELECT 1 FROM chat_message AS sent WHERE sent.conversation_id = talk.id AND sent.client_id IN ({marks})
-)
-ORDER BY talk.id {locked}
-"""
-FACTS = ("owner_id", "title", "alias", "system_prompt", "temperature", "max_tokens")
-LOCK_PARTS = {
-    "sqlite": {
-        "server": gate.LOCKED,
-        "ids": "{last} + 2 * {row} - 1, {last} + 2 * {row}".format(
-            last="COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'chat_message'), 0)",
-            row="ROW_NUMBER() OVER (ORDER BY talk.id)",
-        ),
-        "locked": "",
-    },
-    "postgresql": {
-        "server": f"{gate.LOCKED} FOR UPDATE",
-        "ids": ", ".join(["nextval(pg_get_serial_sequence('chat_message', 'id'))"] * 2),
-        "locked": "FOR UPDATE OF talk SKIP LOCKED",
-    },
-}
+def _servers(rows: Sequence[gate.Row]) -> Placement | None:
+    """Return the servers that may be given replies; None where there is none.
 
-
-def _lock(sends: Sequence[Send]) -> tuple[str, int, dict[uuid.UUID, _Place]]:
-    """Lock the server's row as the gate does, then the conversations that nobody else has locked.
-
-    Return the model that may be asked ('': none), its epoch, and the conversations that a message may be added to.
+    Whether the gate of the only one is open is not asked here, but by _startable().
     """
-    marks, facts = ", ".join(["%s"] * len(sends)), ", ".join(f"talk.{each}" for each in FACTS)
-    query = LOCK.format(marks=marks, facts=facts, **LOCK_PARTS[connection.vendor])
-    keys = [*(each.conversation for each in sends), *(each.client_id for each in sends)]
-    model, epoch = "", 0
-    places: dict[uuid.UUID, _Place] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(query, [known.default(), *map(_key, keys)])
-        for loaded, epoch, away, pk, *columns, head, waiting, first, second in cursor.fetchall():  # noqa: B007
-            model = loaded if away is None else ""
-            own = dict(zip(FACTS, columns, strict=True))
-            conversation = Conversation(id=uuid.UUID(str(pk)), head_id=head, **own)
-            ids = min(first, second), max(first, second)
-            if head is None or head < ids[0]:  # else somebody has added a message since the ids were taken
-                places[conversation.pk] = _Place(conversation, waiting, ids)
-    return model, epoch, places
+    if len(rows) == 1:
+        return Placement(rows, [gate.entered(rows[0])]) if rows[0].may_answer else None
+    try:
+        return placement.placement(rows)
+    except gate.Closed:
+        return None
 
 
-def _key(given: uuid.UUID) -> Any:
-    return Conversation._meta.pk.get_db_prep_value(given, connection)
+def _wish(pair: _Pair, places: Mapping[uuid.UUID, Place]) -> Wish:
+    if not known.several():
+        return Wish()
+    conversation = pair.reply.conversation
+    return Wish(aliases.model_of(conversation), places[conversation.pk].near)
 
 
 def _pairs(
-    sends: Sequence[Send], places: Mapping[uuid.UUID, _Place], refused: dict[uuid.UUID, Sent | Exception]
+    sends: Sequence[Send], places: Mapping[uuid.UUID, Place], refused: dict[uuid.UUID, Sent | Exception]
 ) -> list[_Pair]:
     """Return what is to be written, with ids; put what refuses a message into `refused`."""
     pairs: list[_Pair] = []
@@ -194,7 +151,7 @@ def _pairs(
     return pairs
 
 
-def _pair(send: Send, place: _Place) -> _Pair:
+def _pair(send: Send, place: Place) -> _Pair:
     conversation = place.conversation
     message = Message(
         id=place.ids[0],
@@ -222,13 +179,16 @@ def _pair(send: Send, place: _Place) -> _Pair:
     return _Pair(message, reply, titled)
 
 
-def _startable(pairs: Sequence[_Pair]) -> dict[int, dict[int, prompts.Turn]]:
-    """Return the replies that may start at once, each with the turns of its conversation by message id."""
+def _startable(pairs: Sequence[_Pair], unless_closed: int | None) -> dict[int, dict[int, prompts.Turn]]:
+    """Return the replies that may start at once, each with the turns of its conversation by message id.
+
+    There is none where the gate of the server `unless_closed` is.
+    """
     entries = [
         admission.Entry(
             id=pair.reply.pk,
             person=pair.reply.conversation.owner_id,
-            series=str(_key(pair.reply.conversation_id)),
+            series=str(key(pair.reply.conversation_id)),
             origin=pair.reply.origin,
             since=pair.message.created_at,
         )
@@ -237,7 +197,7 @@ def _startable(pairs: Sequence[_Pair]) -> dict[int, dict[int, prompts.Turn]]:
     history = prompts.said_before()
     begun: dict[int, dict[int, prompts.Turn]] = {}
     for reply, pk, *turn in admission.startable(
-        queue.KIND, process.name(), entries, known.default(), history
+        queue.KIND, process.name(), entries, history, unless_closed=unless_closed
     ):
         said = begun.setdefault(reply, {})
         if pk is not None:
@@ -250,8 +210,8 @@ def _startable(pairs: Sequence[_Pair]) -> dict[int, dict[int, prompts.Turn]]:
 
 
 # The same as bulk_create(), which takes most of the time by preparing what is the same in all of them anew for each.
-OWN = ("id", "conversation_id", "parent_id", "role", "status", "revision", "client_id", "text", "model", "origin", "claim",
-       "lease", "created_at", "queued_at", "started_at")  # fmt: skip
+OWN = ("id", "conversation_id", "parent_id", "role", "status", "revision", "client_id", "text", "model", "server", "origin",
+       "claim", "lease", "created_at", "queued_at", "started_at")  # fmt: skip
 
 
 def _insert(messages: Sequence[Message]) -> None:
@@ -276,21 +236,22 @@ SET_HEAD = "UPDATE chat_conversation SET head_id = %s, title = %s, updated_at = 
 def _set_heads(pairs: Sequence[_Pair]) -> None:
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     rows = [
-        (pair.reply.pk, pair.reply.conversation.title, now, _key(pair.reply.conversation_id))
-        for pair in pairs
+        (pair.reply.pk, pair.reply.conversation.title, now, key(pair.reply.conversation_id)) for pair in pairs
     ]
     with connection.cursor() as cursor:
         cursor.executemany(SET_HEAD, rows)
 
 
-def _sent(pair: _Pair, said: dict[int, prompts.Turn] | None, epoch: int, in_line: Mapping[int, int]) -> Sent:
+def _sent(
+    pair: _Pair, said: dict[int, prompts.Turn] | None, server: Entered | None, in_line: Mapping[int, int]
+) -> Sent:
     """Return the outcome of a message. The event of a claimed reply is sent when it is begun."""
     events: list[ChatEvent] = []
     if pair.titled:
         events.append({"type": "conversation", "conversation": wire.conversation(pair.reply.conversation)})
     events.append(_shown(pair.message, None))
-    if said is not None:
-        return Sent(events, replace(claims.work(pair.reply, epoch, said), asked=None))
+    if said is not None and server is not None:
+        return Sent(events, replace(claims.work(pair.reply, server, said), asked=None))
     return Sent([*events, _shown(pair.reply, in_line.get(pair.reply.pk))])
 
 

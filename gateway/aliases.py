@@ -20,6 +20,13 @@ async def find(name: str, person: int) -> KnownAlias | None:
     return alias
 
 
+async def model_of(name: str, person: int) -> str:
+    """Return the model that a call asks for by this name: an alias' model, or else the name; '' for the team's."""
+    await book.ready()
+    alias = book.find(name, person)
+    return alias.model if alias is not None else name
+
+
 async def usable(person: int) -> list[KnownAlias]:
     """Return the aliases that this user may use now."""
     await book.ready()

@@ -26,6 +26,7 @@ from gateway.request import Gone, Receive, Request
 from models_admin import db_threads, log_context
 from models_admin.live.hub import hub
 from models_admin.models import Token
+from models_admin.presentation import team_snapshots
 from models_admin.tabby.errors import Busy, NotLoaded, TabbyError
 from models_admin.tabby.passage import tokens_of
 from models_admin.tabby.wire import MAX_NAME, word
@@ -141,7 +142,17 @@ async def _call(request: Request, answer: Answer, token: Token, what: Asked) -> 
     aside = what.endpoint == EMBEDDINGS
     person, stranger = await _caller(request, token)
     own = limits.of_token(token)
-    arrival = Arrival(token.pk, person, what.endpoint, timezone.now(), aside, own, spoken_for=stranger)
+    arrival = Arrival(
+        token.pk,
+        person,
+        what.endpoint,
+        timezone.now(),
+        aside,
+        own,
+        spoken_for=stranger,
+        model=await aliases.model_of(what.model, token.user_id),
+        near=dispatcher.answered_last.get(token.pk),
+    )
     work = asyncio.create_task(_carry_out(arrival, what, answer, patience, token.user_id))
     gone = asyncio.create_task(request.gone())
     try:
@@ -192,7 +203,8 @@ async def _embed(what: Asked, call: LiveCall, answer: Answer) -> None:
     answer.live(str, stream=False)
     call.meter.begin()
     try:
-        found = await dispatcher.tabby.pass_whole(what.path, what.body, EMBED_SECONDS)
+        tabby = dispatcher.clients.of(team_snapshots.first_reached(await hub.current()))
+        found = await tabby.pass_whole(what.path, what.body, EMBED_SECONDS)
     except (NotLoaded, Busy) as error:
         if not error.words:
             raise of_tabby(error) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from gateway.claims import Left, Turn
@@ -46,6 +47,7 @@ class LiveCall:
     def begin(self, turn: Turn) -> None:
         """Give the call its turn."""
         self.turn, self.model = turn, turn.model
+        self.arrival = replace(self.arrival, near=turn.server)
         if isinstance(self._over, LetGo):
             self._over = None
         self._woken.set()
@@ -114,6 +116,11 @@ class Roster:
         self.writing = False  # some of both are in hand
         self.registered = False  # it shows that it lives
         self.wake = asyncio.Event()  # there is something to write, or a turn to be had
+
+    def arrival(self, number: int) -> Arrival | None:
+        """Return how a call came, in any thread; None where it has ended."""
+        call = self.calls.get(number)
+        return call.arrival if call is not None else None
 
     def leave(self, left: Left) -> None:
         """Have it written that a call has ended, or waits again."""

@@ -5,7 +5,7 @@ Each function is one transaction, for all calls of a process that come or go at 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,7 +22,9 @@ from gateway.models import OPEN, Call, Outcome, Process, State
 from models_admin import process, statements
 from models_admin.models import UsageOutcome
 from models_admin.servers import known
-from models_admin.switching import admission, gate
+from models_admin.switching import admission, gate, placement
+from models_admin.switching.gate import Entered
+from models_admin.switching.placement import Wish
 from models_admin.usage.meter import Measured
 from models_admin.usage.recording import ReplyUsage, record
 
@@ -52,6 +54,7 @@ class Turn:
     """What a call may generate with, from now on."""
 
     lease: int
+    server: int
     model: str
     context: int | None
     epoch: int
@@ -69,33 +72,50 @@ class Left:
     usage: ReplyUsage | None = None
 
 
-def admit(holder: str, arrivals: Sequence[Arrival]) -> tuple[list[int | Over], dict[int, Turn]]:
+def admit(
+    holder: str, arrivals: Sequence[Arrival], earlier: Callable[[int], Arrival | None] | None = None
+) -> tuple[list[int | Over], dict[int, Turn]]:
     """Write down calls that come, in order, and begin those of `holder` that may.
 
-    Returns for each arrival its number, or why it is refused; and the turns of those that begin.
+    `earlier` tells how a call came that waits already. Returns for each arrival its number, or why it is refused; and the
+    turns of those that begin.
     """
     came = timezone.now()
     with transaction.atomic():
         numbers = _enter(holder, arrivals) if arrivals else []
         try:
-            server = gate.enter(known.default())
+            servers = placement.enter()
         except gate.Closed:
             return numbers, {}
         ids = admission.claimable(KIND, holder, settings.REPLIES_AT_ONCE)
-        since = {number: came for number in numbers if isinstance(number, int)}
+        new = {
+            number: each for number, each in zip(numbers, arrivals, strict=True) if isinstance(number, int)
+        }
+        since = dict.fromkeys(new, came)
         if older := [pk for pk in ids if pk not in since]:
             waiting = Call.objects.filter(pk__in=older, holder=holder, state=State.WAITING)
             since.update(waiting.values_list("pk", "queued_at"))
         chosen = [pk for pk in ids if pk in since]
-        leases = gate.lease(server.pk, holder, [f"{KIND} {pk}" for pk in chosen])
+        placed = {
+            pk: servers.place(_wish(new.get(pk) or (earlier(pk) if earlier else None))) for pk in chosen
+        }
+        leases = gate.leases(holder, [(placed[pk].pk, f"{KIND} {pk}") for pk in chosen])
         with connection.cursor() as cursor:
             begun = zip(chosen, leases, strict=True)
-            cursor.executemany(BEGIN, [(lease, server.model, pk) for pk, lease in begun])
+            cursor.executemany(BEGIN, [(lease, placed[pk].model, pk) for pk, lease in begun])
     now = timezone.now()
     return numbers, {
-        pk: Turn(lease, server.model, server.context, server.epoch, (now - since[pk]).total_seconds())
+        pk: _turn(lease, placed[pk], (now - since[pk]).total_seconds())
         for pk, lease in zip(chosen, leases, strict=True)
     }
+
+
+def _wish(arrival: Arrival | None) -> Wish:
+    return Wish(arrival.model, arrival.near) if arrival is not None else Wish()
+
+
+def _turn(lease: int, server: Entered, waited: float) -> Turn:
+    return Turn(lease, server.pk, server.model, server.context, server.epoch, waited)
 
 
 def _enter(holder: str, arrivals: Sequence[Arrival]) -> list[int | Over]:

@@ -24,13 +24,14 @@ from models_admin import counters, db_threads, process
 from models_admin.background import Background
 from models_admin.live.hub import hub
 from models_admin.page_schema import Backend
-from models_admin.servers import connections, known
-from models_admin.tabby.aclient import AsyncTabby
+from models_admin.presentation import team_snapshots
+from models_admin.servers.clients import Clients
 
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
 RETRY_SECONDS = 1.0
+MOST_REMEMBERED = 10_000  # tokens
 LAST_SECONDS = 2.0  # in which ends are written
 
 
@@ -43,24 +44,20 @@ class Dispatcher:
         self.roster = Roster(f"{process.name()}/v1")  # apart from the chat's leases
         self.retries = Retries()
         self._keeper = Keeper(self.roster, self.retries)
-        self._tabby: AsyncTabby | None = None
+        self._started = False
+        self.answered_last: dict[int, int] = {}  # by token, the server that has its last prompt in the cache
+        self.clients = Clients()
         self._background = Background()
 
     def start(self) -> None:
         """Begin, in the running loop; a second call does nothing."""
-        if self._tabby is not None:
+        if self._started:
             return
-        self._tabby = connections.async_client(known.default())
+        self._started = True
         hub.hear("let_go", lambda event: self._background.spawn(self._keeper.look_at_leases()))
         hub.listeners.append(self._hear_snapshot)
         self._background.spawn(self._write_for_ever())
         self._background.spawn(self._keeper.tick_for_ever())
-
-    @property
-    def tabby(self) -> AsyncTabby:
-        """TabbyAPI; start() has been called."""
-        assert self._tabby is not None  # noqa: S101
-        return self._tabby
 
     async def drain(self) -> None:
         """Take no more calls; give those that are open DRAIN_TIMEOUT to end."""
@@ -72,8 +69,7 @@ class Dispatcher:
                 for call in self.roster.calls.values():
                     call.end(_restarting())
             await asyncio.sleep(0.02)
-        if self._tabby is not None:
-            await self._tabby.aclose()
+        await self.clients.aclose()
 
     # Coming and going -----------------------------------------------------------------------------------------------
 
@@ -161,7 +157,9 @@ class Dispatcher:
                 await db_threads.write(claims.beat, self.roster.holder)
                 self.roster.registered = True
             arrivals = [arrival for arrival, _ in arriving]
-            numbers, turns = await db_threads.write(claims.admit, self.roster.holder, arrivals)
+            numbers, turns = await db_threads.write(
+                claims.admit, self.roster.holder, arrivals, self.roster.arrival
+            )
         except BaseException as error:
             for _, written in arriving:
                 if not written.done():
@@ -173,6 +171,9 @@ class Dispatcher:
         for number, turn in turns.items():
             if (call := self.roster.calls.get(number)) is not None:
                 call.begin(turn)
+                if len(self.answered_last) >= MOST_REMEMBERED:
+                    self.answered_last.clear()
+                self.answered_last[call.arrival.token] = turn.server
                 counters.CLAIM_WAIT.observe(turn.waited)
             else:  # it ended while it was begun
                 self.roster.leave(Left(number, turn.lease, Outcome.GONE.value))
@@ -199,8 +200,9 @@ class Dispatcher:
 
     def _hear_snapshot(self, snapshot: Backend) -> None:
         """Let go of calls whose model has changed under them, which hang; look at the line where the gate is open."""
+        epochs = team_snapshots.epochs(snapshot)
         for call in self.roster.calls.values():
-            if call.turn is not None and snapshot["epoch"] > call.turn.epoch:
+            if call.turn is not None and epochs.get(call.turn.server, 0) > call.turn.epoch:
                 call.let_go()
         if snapshot["state"] == "ready":
             self.roster.wake.set()

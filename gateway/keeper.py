@@ -118,4 +118,4 @@ class Keeper:
         snapshot = await hub.current()
         waits = snapshot["state"] in ("unreachable", "unloaded") and snapshot["switch"] is None
         if waits and any(call.waits for call in self._roster.calls.values()):
-            await self._retries.look()
+            await self._retries.look_at_all()

@@ -47,6 +47,8 @@ class Arrival:
     aside: bool = False
     limits: Limits = Limits()
     spoken_for: str = ""
+    model: str = ""  # that is asked for, by its own name or by an alias; '': the team's
+    near: int | None = None  # the server that answered last
 
 
 @dataclass(frozen=True, slots=True)

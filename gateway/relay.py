@@ -134,7 +134,9 @@ class Relay:
                 return True
             body, prefix = self._asked.to_go_on(turn.context, self._chunks.text, self._chunks.tokens)
         self._call.meter.begin()
-        async with self._dispatcher.tabby.pass_stream(self._asked.path, body, prefix) as stream:
+        async with self._dispatcher.clients.of(turn.server).pass_stream(
+            self._asked.path, body, prefix
+        ) as stream:
             try:
                 while (passed := await self._call.read(lambda: anext(stream, None))) is not None:
                     if data := self._taken(passed, turn.model):
@@ -156,7 +158,8 @@ class Relay:
 
     async def _whole(self, turn: Turn) -> None:
         body = self._asked.to_send(turn.context)
-        tabby, path, seconds = self._dispatcher.tabby, self._asked.path, settings.GATEWAY_PLAIN_TIMEOUT
+        tabby, path = self._dispatcher.clients.of(turn.server), self._asked.path
+        seconds = settings.GATEWAY_PLAIN_TIMEOUT
         self._call.meter.begin()
         answer = await self._call.read(lambda: tabby.pass_whole(path, body, seconds))
         self._call.meter.told(*tokens_of(answer))

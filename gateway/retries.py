@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from gateway.calls import LiveCall
 from models_admin import db_threads
-from models_admin.automation import upkeep
+from models_admin.automation.lookers import Lookers
 from models_admin.presentation import snapshots
-from models_admin.servers import known
 from models_admin.tabby.errors import (
     Busy,
     NotBegun,
@@ -32,20 +29,18 @@ class Retries:
     """What this process knows after an error; many who ask at once share one answer."""
 
     def __init__(self) -> None:
-        self._looking: asyncio.Task[bool] | None = None
+        self._lookers = Lookers()
 
-    async def look(self) -> None:
-        """Ask TabbyAPI what is loaded, and have that written down."""
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(db_threads.ask(upkeep.look, known.default()))
-        await asyncio.shield(self._looking)
+    async def look_at_all(self) -> None:
+        """Ask all servers what is loaded, and have that written down."""
+        await self._lookers.look_at_all()
 
     async def pause_after(self, call: LiveCall, error: TabbyError) -> float | None:
         """Return for how many seconds the call is to wait before its next turn; None where it has failed."""
         if not isinstance(error, SUSPICIOUS) or call.turn is None:
             return None
-        await self.look()
-        snapshot = await db_threads.read(snapshots.current, known.default())
+        await self._lookers.look(call.turn.server)
+        snapshot = await db_threads.read(snapshots.current, call.turn.server)
         if snapshot["state"] != "ready" or snapshot["epoch"] != call.turn.epoch:
             return 0.0
         call.attempts += 1

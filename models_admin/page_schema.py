@@ -7,7 +7,7 @@ plain dictionary, so that the description costs nothing when an event is sent.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -130,6 +130,24 @@ class Offered(ModelWords):
 BackendState = Literal["ready", "switching", "unloaded", "unreachable"]
 
 
+class ServerState(TypedDict):
+    """One of several servers, as it is now."""
+
+    id: int
+    name: Annotated[str, Field(description="As in TABBY_HOST.")]
+    state: BackendState
+    model: str
+    loaded_at: Moment | None
+    context: Annotated[int | None, Field(description="Tokens.")]
+    replying: int
+    epoch: int
+    healthy: bool
+    unreachable_since: Moment | None
+    trouble: str
+    out_of_service_since: Moment | None
+    switch: Switch | None
+
+
 class Backend(TypedDict):
     """All that a page shows of TabbyAPI and of the switch under way. It is an event, and a part of each `hello`."""
 
@@ -156,6 +174,15 @@ class Backend(TypedDict):
     epoch: int
     switch: Annotated[Switch | None, Field(description="The one under way.")]
     last: Annotated[Switch | None, Field(description="The last one that ended within the last hour.")]
+    servers: NotRequired[
+        Annotated[
+            list[ServerState],
+            Field(
+                description="Where there are several: the rest describes them as a whole. It is ready if any can answer, "
+                "and the model is the team's."
+            ),
+        ]
+    ]
 
 
 class ModelRequest(TypedDict):

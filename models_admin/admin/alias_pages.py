@@ -20,7 +20,7 @@ from models_admin.admin.moments import moment
 from models_admin.aliases import changes, facts, sampling
 from models_admin.models import Alias, AliasChange, AliasEvent, TabbyModel
 from models_admin.permissions import may_manage_aliases, may_see_history, may_switch
-from models_admin.servers import known, state_row
+from models_admin.servers import team
 
 LOADED = "whatever is loaded"
 
@@ -190,7 +190,7 @@ class Standing:
     """What aliases stand for, for one page: what is loaded is read once."""
 
     def __init__(self, request: HttpRequest) -> None:
-        self.loaded = state_row.row(known.default()).model
+        self.loaded = team.model()
         self.models = dict(TabbyModel.objects.values_list("name", "pk"))
         self.taken = {name.lower() for name in self.models}
         self.may_switch = may_switch(request.user)

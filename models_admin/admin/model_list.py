@@ -26,7 +26,7 @@ from models_admin.admin.option_fields import OptionFields, offered
 from models_admin.admin.setup_page import SetupPages
 from models_admin.models import TabbyModel
 from models_admin.permissions import may_manage
-from models_admin.servers import known, names, state_row
+from models_admin.servers import known, names, team
 from models_admin.visible import visible
 
 if TYPE_CHECKING:
@@ -68,9 +68,7 @@ class InTabby(admin.SimpleListFilter):
             case "all":
                 return queryset
             case _:
-                return queryset.filter(vanished_at=None) | queryset.filter(
-                    name=state_row.row(known.default()).model
-                )
+                return queryset.filter(vanished_at=None) | queryset.filter(name=team.model())
 
 
 class ByFamily(admin.SimpleListFilter):

@@ -22,7 +22,7 @@ from models_admin.admin.option_fields import NAMES, OneTimeOptions
 from models_admin.automation import upkeep
 from models_admin.models import Source, Switch, TabbyModel
 from models_admin.page_schema import Backend
-from models_admin.presentation import snapshots
+from models_admin.presentation import team_snapshots
 from models_admin.presentation.banner import banner
 from models_admin.servers import connections, diagnosis, known, names, state_row
 from models_admin.switching import transitions
@@ -83,7 +83,7 @@ class ModelPages(ModelAdmin):
         _require(allowed=self.has_view_permission(request))
         if request.method == "GET" and not fragment:
             _refresh_quickly(known.default())
-        snapshot = snapshots.current(known.default())
+        snapshot = team_snapshots.current()
         running = snapshot["switch"]
         context = {
             "title": "Models",
@@ -129,7 +129,7 @@ class ModelPages(ModelAdmin):
         chosen = OneTimeOptions(request.POST if request.method == "POST" else None, stored=model.load_options)
         if request.method == "POST" and chosen.is_valid():
             return self._ask(request, model.name, model, _request_arguments(chosen))
-        snapshot = snapshots.current(known.default())
+        snapshot = team_snapshots.current()
         return self._confirm(
             request, snapshot, form=chosen, **confirmation.of_switch(known.default(), snapshot, model)
         )
@@ -137,7 +137,7 @@ class ModelPages(ModelAdmin):
     def unload_view(self, request: HttpRequest) -> HttpResponse:
         """GET: show what an unload would mean. POST: ask for it."""
         _require(allowed=self.has_unload_permission(request))
-        snapshot = snapshots.current(known.default())
+        snapshot = team_snapshots.current()
         if request.method == "POST":
             return self._ask(request, "", TabbyModel.objects.filter(name=snapshot["model"]).first())
         return self._confirm(request, snapshot, **confirmation.of_unload(known.default(), snapshot))

@@ -19,7 +19,7 @@ from models_admin.api.auth import require, to_read, to_switch
 from models_admin.api.schemas import problems
 from models_admin.models import Alias
 from models_admin.permissions import LOOKING
-from models_admin.servers import known, state_row
+from models_admin.servers import team
 
 router = Router()
 
@@ -162,4 +162,4 @@ def _done(step: Callable[[], Alias]) -> AliasDetails:
 
 
 def _loaded() -> str:
-    return state_row.row(known.default()).model
+    return team.model()

@@ -14,8 +14,8 @@ from models_admin.api.schemas import Active, Models, ModelsFacts, Refreshed, pro
 from models_admin.automation import upkeep
 from models_admin.models import TabbyModel
 from models_admin.permissions import LOOKING, OWN, may_see_history
-from models_admin.presentation import snapshots
-from models_admin.servers import catalog, known, state_row
+from models_admin.presentation import team_snapshots
+from models_admin.servers import catalog, known, state_row, team
 
 router = Router()
 
@@ -44,7 +44,7 @@ def _facts(row: TabbyModel, active: str) -> dict[str, Any]:
 )
 def in_chat(request: HttpRequest) -> dict[str, Any]:
     """List the models that you are shown in chat, with what is noted about each. Any user may."""
-    active = state_row.row(known.default()).model
+    active = team.model()
     return {"models": [_facts(each, active) for each in visible_to(request.user)]}
 
 
@@ -53,7 +53,7 @@ def in_chat(request: HttpRequest) -> dict[str, Any]:
 )
 def active(request: HttpRequest) -> dict[str, Any]:
     """Show which model is loaded. Any user may."""
-    now = snapshots.current(known.default())
+    now = team_snapshots.current()
     row = visible_to(request.user).filter(name=now["model"]).first()
     facts = _facts(row, now["model"]) if row else None
     return {
@@ -76,7 +76,7 @@ def models(request: HttpRequest) -> dict[str, Any]:
     require(request, *LOOKING)
     if catalog.stale(known.default()) and state_row.row(known.default()).unreachable_since is None:
         upkeep.try_to_refresh(known.default())
-    active = state_row.row(known.default()).model
+    active = team.model()
     present = TabbyModel.objects.filter(vanished_at=None)
     return {
         "models": [{"id": each.name, "name": str(each), "active": each.name == active} for each in present]

@@ -4,4 +4,7 @@
 """
 
 # The modules that other applications may import.
-OFFERS = ("upkeep",)
+OFFERS = (
+    "lookers",
+    "upkeep",
+)

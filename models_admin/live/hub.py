@@ -27,8 +27,7 @@ from models_admin.aliases.book import book
 from models_admin.live import sessions
 from models_admin.model_requests import asking
 from models_admin.page_schema import AskedEvent, Backend, ModelsEvent, RequestsEvent, Switch
-from models_admin.presentation import snapshots
-from models_admin.servers import known
+from models_admin.presentation import snapshots, team_snapshots
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +99,7 @@ class Hub:
     async def current(self) -> Backend:
         """Return the snapshot; read it now if there is none yet."""
         if self._snapshot is None:
-            self._take(await db_threads.read(snapshots.current, known.default()))
+            self._take(await db_threads.read(team_snapshots.current))
         return self.snapshot
 
     def _take(self, snapshot: Backend) -> None:
@@ -188,9 +187,7 @@ class Hub:
     async def _look_for_news(self) -> None:
         """Read and send the snapshot, if it can be another one than before."""
         quiet = self._snapshot is not None and self._snapshot["switch"] is None
-        mark, snapshot = await db_threads.read(
-            snapshots.newer, known.default(), self._mark if quiet else None
-        )
+        mark, snapshot = await db_threads.read(team_snapshots.newer, self._mark if quiet else None)
         if snapshot is not None:
             self._publish(snapshot)
         self._mark = mark
@@ -273,6 +270,9 @@ def _essence(snapshot: Backend) -> dict[str, Any]:
         **snapshot,
         "switch": without_clock(snapshot["switch"]),
         "last": without_clock(snapshot["last"]),
+        "servers": [
+            {**each, "switch": without_clock(each["switch"])} for each in snapshot.get("servers", [])
+        ],
     }
 
 

@@ -67,6 +67,10 @@ class Server(models.Model):
     epoch = models.PositiveBigIntegerField(default=0)
     # The model that somebody last chose, whatever has happened to TabbyAPI since (KEEP_MODEL=last loads it again).
     wanted = models.CharField(max_length=255, blank=True)
+    # The number of the switch that chose it: the highest of all servers has chosen the team's model.
+    chosen_by = models.PositiveBigIntegerField(default=0)
+    # Since when it is given no replies, because somebody has taken it out of service; null: it is in service.
+    out_of_service_since = models.DateTimeField(null=True)
     # Since when TabbyAPI has said at each look that nothing is loaded; null: it names a model, or could not be asked.
     empty_since = models.DateTimeField(null=True)
     # TabbyAPI was seen not to run, and has named no model since: no load is under way there.

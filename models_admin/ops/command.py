@@ -19,7 +19,7 @@ from models_admin.automation import upkeep
 from models_admin.models import Source, State, Switch, TabbyModel
 from models_admin.ops.command_screen import Lines, Screen
 from models_admin.presentation import waiting
-from models_admin.servers import catalog, known, names, state_row, worker_heartbeats
+from models_admin.servers import catalog, known, names, team, worker_heartbeats
 from models_admin.switching import runner, transitions
 from models_admin.visible import visible
 
@@ -199,7 +199,7 @@ def rows() -> list[dict[str, Any]]:
 
     Each row is {"id", "name", "active", "parameters_b", "quantization", "vram_gb", "tags"}; what is not known is null or "".
     """
-    active = state_row.row(known.default()).model
+    active = team.model()
     return [
         {
             "id": each.name,

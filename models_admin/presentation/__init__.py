@@ -1,6 +1,7 @@
 """A switch and a server in words and numbers, once for all pages, the API, sockets and commands.
 
-`snapshots` has the whole state that sockets are sent, `switch_text` the words, `estimates` the times.
+`snapshots` has the whole state of a server, `team_snapshots` that of all of them, which sockets are sent, `switch_text` the
+words, `estimates` the times.
 """
 
 # The modules that other applications may import.
@@ -8,4 +9,5 @@ OFFERS = (
     "banner",
     "snapshots",
     "switch_text",
+    "team_snapshots",
 )

@@ -87,11 +87,12 @@ def newer(server: int, known: Mark | None) -> tuple[Mark, page_schema.Backend | 
 
     A mark costs a tenth of the whole. It does not show how the time of a switch under way passes.
     """
-    found = _mark(server)
+    found = mark(server)
     return found, None if found == known else current(server)
 
 
-def _mark(server: int) -> Mark:
+def mark(server: int) -> Mark:
+    """Return what current() is made of, as it is now."""
     now = timezone.now()
     moments = {"recent": now - RECENT, "alive": process.oldest_alive(), "lost": loads.oldest()}
     params = {"server": server, **{name: statements.stored(moment) for name, moment in moments.items()}}
@@ -105,8 +106,12 @@ def public(snapshot: page_schema.Backend) -> page_schema.Backend:
     administrators alone: load options, where TabbyAPI is and what is wrong with it. Why a switch failed is for everybody.
     """
     about = snapshot["about"]
+    servers: page_schema.Backend | dict[str, object] = {}
+    if "servers" in snapshot:
+        servers = {"servers": [_public(each) for each in snapshot["servers"]]}
     return {
         **snapshot,
+        **servers,  # type: ignore[typeddict-item]
         "about": about if about and about["visible"] else None,
         "parameters": {},
         "options": {},
@@ -117,3 +122,8 @@ def public(snapshot: page_schema.Backend) -> page_schema.Backend:
         "switch": switch_text.public(switch) if (switch := snapshot["switch"]) else None,
         "last": switch_text.public(last) if (last := snapshot["last"]) else None,
     }
+
+
+def _public(server: page_schema.ServerState) -> page_schema.ServerState:
+    switch = server["switch"]
+    return {**server, "trouble": "", "switch": switch_text.public(switch) if switch else None}

@@ -7,6 +7,7 @@ for a change.
 
 # The modules that other applications may import.
 OFFERS = (
+    "clients",
     "connections",
     "diagnosis",
     "finding",

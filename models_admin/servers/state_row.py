@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +15,7 @@ from django.utils import timezone
 from models_admin.models import Server, TabbyModel
 from models_admin.page_schema import Finding
 from models_admin.servers import differences, loads
+from models_admin.servers import known as known_servers
 from models_admin.tabby.errors import TabbyError
 from models_admin.tabby.wire import ModelCard
 
@@ -38,11 +39,12 @@ def stored(server: int) -> QuerySet[Server]:
 
 
 def set_loaded(
-    server: int, card: ModelCard | None, options: Mapping[str, Any] | None = None, *, wanted: bool = False
+    server: int, card: ModelCard | None, options: Mapping[str, Any] | None = None, *, chosen_by: int = 0
 ) -> None:
     """Write what is loaded now (None: nothing), and send `model_loaded` for a model. Call inside a transaction.
 
-    `options` are those that the model was loaded with; `wanted` says that somebody chose this model, or that none be loaded.
+    `options` are those that the model was loaded with; `chosen_by` is the number of the switch by which somebody
+    chose this model, or that none be loaded.
     A model that the row names already, with the same parameters, keeps its options and its time, and the epoch stays.
     """
     now = timezone.now()
@@ -61,8 +63,8 @@ def set_loaded(
         "keep_due": False,
     }
     known = lock(server)
-    if wanted:
-        known.wanted = card.id if card else ""
+    if chosen_by:
+        known.wanted, known.chosen_by = card.id if card else "", chosen_by
     if card and runs(known, card):
         changes = {
             "seen_at": now, "unreachable_since": None, "trouble": "", "advice": "", "parameters": dict(card.parameters),
@@ -148,6 +150,18 @@ def set_seen_empty(before: Server, *, lost: bool) -> None:
 def set_started(server: int) -> None:
     """Write that Gantry starts now: it is not known what TabbyAPI has done meanwhile."""
     stored(server).update(started_at=timezone.now(), empty_since=None, anew=False)
+
+
+def others_in_service(server: int) -> bool:
+    """Whether any other server is in service."""
+    others = [each for each in known_servers.all_servers() if each != server]
+    return Server.objects.filter(pk__in=others, out_of_service_since=None).exists()
+
+
+def set_out_of_service(server: int, since: datetime | None) -> bool:
+    """Write that a server is out of service `since` then (None: that it is in service); return whether that is a change."""
+    changed = stored(row(server).pk).filter(out_of_service_since__isnull=since is not None)
+    return changed.update(out_of_service_since=since) == 1
 
 
 def last_model(server: int) -> str:

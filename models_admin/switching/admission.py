@@ -98,27 +98,29 @@ def claimable(kind: str, holder: str, room: int) -> list[int]:
     """The entries of `kind` that the process `holder` may begin now, the first in line first, at most `room`.
 
     To be called behind gate.enter(), in the transaction that takes the leases and changes the entries' state. The lock on
-    the one server's row keeps two processes from choosing at once; limits across several servers will need one across these.
+    the rows of all servers keeps two processes from choosing at once.
     """
     return [pk for pk, _ in _ask(CHOOSE, [*_limits(kind, holder), room], but="")]
 
 
 # What follows CHOOSE in a query of those who have locked the server's row, but have not looked yet whether its gate is open.
-OF_THESE = "AND id IN ({marks}) AND NOT EXISTS ({closed})"
+OF_THESE = "AND id IN ({marks})"
+IF_OPEN = f" AND NOT EXISTS ({gate.CLOSED})"
 
 
 def startable(
-    kind: str, holder: str, entries: Sequence[Entry], server: int, told: str
+    kind: str, holder: str, entries: Sequence[Entry], told: str, *, unless_closed: int | None
 ) -> list[tuple[Any, ...]]:
     """What the query `told` tells of those of the new `entries` that `holder` may begin as soon as they are written.
 
-    In `told` stands {chosen}, a SELECT of their `id` and `series`. To be called like claimable(), but behind the lock
-    alone that gate.enter() takes: where a switch holds the gate of the server, none may begin.
+    In `told` stands {chosen}, a SELECT of their `id` and `series`. To be called like claimable(); or, with `unless_closed`,
+    behind the lock alone that gate.enter() takes: where a switch holds the gate of that server, none may begin.
     """
-    but = OF_THESE.format(marks=marks(len(entries)), closed=gate.CLOSED)
     ids = [entry.id for entry in entries]
-    params = [*_limits(kind, holder), *ids, *gate.closed_by(server), len(ids)]
-    return _ask(told.format(chosen=CHOOSE), params, kind, entries, but=but)
+    but, params = OF_THESE.format(marks=marks(len(ids))), [*_limits(kind, holder), *ids]
+    if unless_closed is not None:
+        but, params = but + IF_OPEN, [*params, *gate.closed_by(unless_closed)]
+    return _ask(told.format(chosen=CHOOSE), [*params, len(ids)], kind, entries, but=but)
 
 
 def _limits(kind: str, holder: str) -> list[Any]:

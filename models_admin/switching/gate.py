@@ -13,11 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-import orjson
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -34,8 +33,28 @@ def closed(server: int) -> bool:
     return Switch.objects.filter(server_id=server, state__in=GATED).exists()
 
 
-# The row of a server as enter() locks it, also within a query that locks more.
-LOCKED = "SELECT model, epoch, unreachable_since, parameters FROM models_admin_server WHERE id = %s"
+COLUMNS = (
+    "id", "model", "epoch", "unreachable_since", "out_of_service_since", "wanted", "chosen_by", "context", "most",
+)  # fmt: skip
+
+
+def locked(count: int) -> str:
+    """Return the query for COLUMNS of so many servers, in the order in which all lock them; without the lock.
+
+    Its parameters are the servers.
+    """
+    columns = [*COLUMNS[:-2], f"{_card('max_seq_len')} AS context", f"{_card('max_batch_size')} AS most"]
+    query = f"SELECT {', '.join(columns)} FROM models_admin_server "  # noqa: S608 (all of it is code)
+    return f"{query} WHERE id IN ({statements.marks(count)}) ORDER BY id"
+
+
+def _card(name: str) -> str:
+    """Return the expression for a number on the card of the loaded model, or NULL."""
+    if connection.vendor == "postgresql":
+        return f"parameters ->> '{name}'"
+    return f"json_extract(parameters, '$.{name}')"
+
+
 # The same as closed(), also within a query of those who hold the lock on the server's row.
 CLOSED = (
     f"SELECT 1 FROM models_admin_switch WHERE server_id = %s AND state IN ({statements.marks(len(GATED))})"  # noqa: S608
@@ -47,14 +66,50 @@ def closed_by(server: int) -> list[Any]:
     return [server, *(state.value for state in GATED)]
 
 
+# The same for several servers, and how many generations each has in flight.
+BUSY = """
+SELECT server.id, gated.number, held.number FROM models_admin_server AS server
+LEFT JOIN (
+    SELECT server_id, COUNT(*) AS number FROM models_admin_switch WHERE state IN ({states}) GROUP BY server_id
+) AS gated ON gated.server_id = server.id
+LEFT JOIN (SELECT server_id, COUNT(*) AS number FROM models_admin_lease GROUP BY server_id) AS held
+    ON held.server_id = server.id
+WHERE server.id IN ({marks})
+"""
+
+
+class Row(NamedTuple):
+    """COLUMNS of a server, whose row is locked."""
+
+    pk: int
+    model: str
+    epoch: int
+    unreachable_since: Any
+    out_of_service_since: Any
+    wanted: str
+    chosen_by: int
+    context: Any
+    most: Any
+
+    @property
+    def may_answer(self) -> bool:
+        """Whether it may be given generations, if its gate is open."""
+        return bool(self.model) and self.unreachable_since is None and self.out_of_service_since is None
+
+
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """A server whose gate was passed: what it runs, and how much that can read (None: not known)."""
+    """A server whose gate was passed: what it runs, how much that can read, how many it writes at once (None: not known).
+
+    `leases` says how many generations it has in flight, where there are several servers.
+    """
 
     pk: int
     model: str
     epoch: int
     context: int | None
+    most: int | None = None
+    leases: int = 0
 
 
 def enter(server: int) -> Entered:
@@ -62,21 +117,52 @@ def enter(server: int) -> Entered:
 
     Must be called inside the transaction that takes the leases: it locks the server's row.
     """
-    rows = statements.fetch(f"{LOCKED} {statements.for_update()}", [server])
-    for model, epoch, unreachable_since, parameters in rows:
-        # By a statement of its own: one that has waited for the lock sees nothing newer than its own beginning.
-        if model and unreachable_since is None and not statements.fetch(CLOSED, closed_by(server)):
-            return Entered(server, model, epoch, orjson.loads(parameters).get("max_seq_len"))
-    raise Closed
+    return passed(lock([server]))[0]
+
+
+def lock(servers: Sequence[int]) -> list[Row]:
+    """Lock the rows of servers until the transaction ends, as those do who pass their gates or close them."""
+    found = statements.fetch(f"{locked(len(servers))} {statements.for_update()}", servers)
+    return [Row(*each) for each in found]
+
+
+def passed(rows: Sequence[Row]) -> list[Entered]:
+    """Return those of the servers whose gates are open, by rows that are locked. Raises Closed where none is."""
+    # By a statement of its own: one that has waited for the lock sees nothing newer than its own beginning.
+    may = [row for row in rows if row.may_answer]
+    if may and len(rows) == 1:
+        shut, leases = statements.fetch(CLOSED, closed_by(may[0].pk)) != [], {}
+        may = [] if shut else may
+    elif may:
+        query = BUSY.format(states=statements.marks(len(GATED)), marks=statements.marks(len(may)))
+        found = statements.fetch(query, [*(state.value for state in GATED), *(row.pk for row in may)])
+        leases = {pk: held or 0 for pk, gated, held in found if not gated}
+        may = [row for row in may if row.pk in leases]
+    if not may:
+        raise Closed
+    return [entered(row, leases.get(row.pk, 0)) for row in may]
+
+
+def entered(row: Row, leases: int = 0) -> Entered:
+    """Return a server whose gate is open, with so many generations in flight."""
+    return Entered(row.pk, row.model, row.epoch, _number(row.context), _number(row.most), leases)
+
+
+def _number(found: Any) -> int | None:
+    return int(found) if isinstance(found, int) or (isinstance(found, str) and found.isdecimal()) else None
 
 
 def lease(server: int, holder: str, subjects: Sequence[str]) -> list[int]:
     """Give `holder` a lease for each subject (words that name the generation), behind enter(); return their ids."""
+    return leases(holder, [(server, subject) for subject in subjects])
+
+
+def leases(holder: str, subjects: Sequence[tuple[int, str]]) -> list[int]:
+    """Give `holder` a lease on a server for each subject, as lease() does."""
     now = statements.stored(timezone.now())
     columns = ("server_id", "holder", "subject", "created_at", "heartbeat")
-    return statements.insert(
-        "models_admin_lease", columns, [(server, holder, subject, now, now) for subject in subjects]
-    )
+    rows = [(server, holder, subject, now, now) for server, subject in subjects]
+    return statements.insert("models_admin_lease", columns, rows)
 
 
 def release(ids: Iterable[int]) -> None:

@@ -231,7 +231,8 @@ def succeed(switch: Switch, **loaded: Any) -> None:
     """
     wanted = bool(switch.target) or switch.source != Source.RULE
     with transaction.atomic():
-        state_row.set_loaded(switch.server_id, loaded["card"], loaded.get("options"), wanted=wanted)
+        chosen_by = switch.pk if wanted else 0
+        state_row.set_loaded(switch.server_id, loaded["card"], loaded.get("options"), chosen_by=chosen_by)
         if switch.target:
             TabbyModel.objects.filter(name=switch.target).update(last_loaded=timezone.now())
         really = differences.columns(loaded.get("options") or {}, loaded["card"])

@@ -263,13 +263,13 @@ def test_what_is_stopped_while_it_is_being_claimed_is_not_begun(monkeypatch: pyt
     ask("mara")
     ask("noor")
     reply = Message.objects.filter(status=Status.QUEUED).earliest("pk")
-    lease = gate.lease
+    leases = gate.leases
 
-    def stopped_meanwhile(server: int, holder: str, subjects: Sequence[str]) -> list[int]:
+    def stopped_meanwhile(holder: str, subjects: Sequence[tuple[int, str]]) -> list[int]:
         replies.stop(reply.conversation_id, reply.pk)
-        return lease(server, holder, subjects)
+        return leases(holder, subjects)
 
-    monkeypatch.setattr(gate, "lease", stopped_meanwhile)
+    monkeypatch.setattr(gate, "leases", stopped_meanwhile)
     (work,) = claim("one")
     assert work.message != reply.pk, "the one that was claimed with it begins"
     assert Message.objects.get(pk=reply.pk).status == Status.STOPPED

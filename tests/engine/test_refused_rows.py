@@ -25,7 +25,7 @@ from chat.models import Conversation, Message, Role, Status
 from chat.progress import ClaimedReply
 from models_admin import db_threads, process
 from models_admin.models import Lease
-from models_admin.servers import connections, state_row
+from models_admin.servers import state_row
 from models_admin.tabby.aclient import AsyncTabby
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,9 +60,8 @@ async def dispatcher(
     tabby.reset()
     settings.TABBY_HOST, settings.TABBY_ADMIN_KEY = tabby.url, ADMIN_KEY
     made = Dispatcher()
-    made._tabby = connections.async_client(SERVER)
     yield made
-    await made._tabby.aclose()
+    await made._clients.aclose()
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from chat.relay import EndReason
 from chat.rooms import rooms
 from models_admin import db_threads, process
 from models_admin.models import Lease
-from models_admin.servers import connections, state_row
+from models_admin.servers import state_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Sent = list[tuple[str, dict[str, Any]]]
@@ -82,9 +82,8 @@ async def dispatcher(tabby: Tabby, sent: Sent, settings: Any) -> AsyncIterator[D
     """One that carries out what it is given, and claims nothing by itself."""
     settings.TABBY_HOST, settings.TABBY_ADMIN_KEY = tabby.url, ADMIN_KEY
     made = Dispatcher()
-    made._tabby = connections.async_client(SERVER)
     yield made
-    await made._tabby.aclose()
+    await made._clients.aclose()
 
 
 def claimed(text: str, system_prompt: str = "", earlier: tuple[str, ...] = ()) -> ClaimedReply:

@@ -15,7 +15,7 @@ from support import messages
 from support.rivals import acting_as, has_to_wait, kept_waiting
 from support.servers import SERVER
 
-from chat import claims, progress, prompts, sends, wire
+from chat import claims, progress, prompts, send_locks, sends, wire
 from chat.models import Conversation, Message, Role, Status
 from chat.progress import ReplyProgress
 from chat.replies import FrameRefused
@@ -203,7 +203,7 @@ def test_ids_that_are_taken_meanwhile_are_not_used(monkeypatch: pytest.MonkeyPat
     assert one.work is not None
     more = [saying("More", Conversation.objects.get(pk=each.conversation)) for each in asked]
     taken = f"{one.work.message - 1}, {one.work.message}"
-    monkeypatch.setitem(sends.LOCK_PARTS[connection.vendor], "ids", taken)
+    monkeypatch.setitem(send_locks.LOCK_PARTS[connection.vendor], "ids", taken)
     sent(*more)
     assert [text for _, _, text in said(asked[0])] == ["Hello", "", "More", ""]
     assert [text for _, _, text in said(asked[1])] == ["More", ""]
@@ -214,7 +214,7 @@ def test_a_message_never_has_a_lower_id_than_what_it_answers(monkeypatch: pytest
     where = talk("mara")
     where.head = where.messages.create(pk=2_000_000, role=Role.ASSISTANT, status=Status.COMPLETE)
     where.save()
-    monkeypatch.setitem(sends.LOCK_PARTS[connection.vendor], "ids", "1000000, 1000001")
+    monkeypatch.setitem(send_locks.LOCK_PARTS[connection.vendor], "ids", "1000000, 1000001")
     (one,) = sent(saying("Hello", where))
     assert len(where.messages.all()) == 3
     assert not where.messages.filter(pk__in=[1_000_000, 1_000_001])
@@ -308,7 +308,7 @@ def test_a_database_that_is_away_is_asked_once(monkeypatch: pytest.MonkeyPatch) 
         tries.append(1)
         raise OperationalError("database is locked")
 
-    monkeypatch.setattr(sends, "_lock", away)
+    monkeypatch.setattr(sends, "lock", away)
     found = sends.send([saying("Hello"), saying("Hello")], claiming=True)
     assert [type(each) for each in found] == [OperationalError] * 2
     assert not Message.objects.exists()

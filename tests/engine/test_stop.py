@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.servers import SERVER
 
 from chat import claims, dispatch, queue
 from chat.dispatch import Dispatcher
@@ -32,7 +33,7 @@ async def test_a_reply_that_is_being_claimed_is_put_back_too(monkeypatch: pytest
     def claim(holder: str, room: int) -> list[Any]:
         claiming.set()
         assert may_claim.wait(30)
-        return [SimpleNamespace(message=1, conversation=uuid.uuid4(), asked=None, waited=0.0)]
+        return [SimpleNamespace(message=1, server=SERVER, conversation=uuid.uuid4(), asked=None, waited=0.0)]
 
     async def carry_out(live: Any) -> None:
         await live.over.wait()
@@ -43,7 +44,7 @@ async def test_a_reply_that_is_being_claimed_is_put_back_too(monkeypatch: pytest
     monkeypatch.setattr(claims, "claim", claim)
     monkeypatch.setattr(dispatch, "LiveReply", Played)
     monkeypatch.setattr(dispatcher, "_carry_out", carry_out)
-    monkeypatch.setattr(dispatcher, "_tabby", SimpleNamespace(aclose=lambda: asyncio.sleep(0)))
+    monkeypatch.setattr(dispatcher, "_started", True)
     claimer = asyncio.create_task(dispatcher._claim_for_ever())
     dispatcher.wake()
     assert await asyncio.to_thread(claiming.wait, 30)

@@ -6,6 +6,7 @@ import asyncio
 from datetime import datetime
 
 import pytest
+from support.servers import SERVER
 
 from gateway.calls import LetGo, LiveCall
 from gateway.claims import Arrival, Turn
@@ -13,7 +14,7 @@ from gateway.claims import Arrival, Turn
 
 def _running() -> LiveCall:
     call = LiveCall(1, Arrival(1, 1, "chat/completions", datetime.min))
-    call.begin(Turn(1, "alpha", None, 1, 0.0))
+    call.begin(Turn(1, SERVER, "alpha", None, 1, 0.0))
     return call
 
 
@@ -50,7 +51,7 @@ async def test_the_end_of_a_turn_cuts_nothing_that_is_sent() -> None:
     await asyncio.sleep(0)
     with pytest.raises(LetGo):
         await call.read(_wait)
-    call.begin(Turn(2, "beta", None, 2, 0.0))
+    call.begin(Turn(2, SERVER, "beta", None, 2, 0.0))
 
     async def more() -> str:
         return "more"

@@ -9,7 +9,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from system.running import Gantry, Process, environment, free_port
@@ -53,6 +55,54 @@ def gantry(tmp_path_factory: pytest.TempPathFactory, _sandbox: Tabby) -> Iterato
     with Gantry(folder, "--webs=2", "--own-ports", **settings, **QUICK) as process:
         yield process
         process.end()
+
+
+@dataclass
+class Several:
+    """A Gantry with several TabbyAPIs, by name, whose processes a test may kill or freeze."""
+
+    gantry: Gantry
+    admin: Person
+    tabbies: dict[str, Tabby]
+    processes: dict[str, subprocess.Popen[str]]
+
+    def do(self, code: str) -> str:
+        """Run a line of Python in this Gantry; return what it printed. `known` and `service` are at hand."""
+        imports = "from models_admin.servers import known; from models_admin.switching import service"
+        ran = preloaded.manage("shell", "-c", f"{imports}; {code}", env=self.gantry.env)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    def begin_anew(self, name: str, folder: Path, stack: ExitStack) -> None:
+        """Start a TabbyAPI again, which was killed, at its old address."""
+        port = int(self.tabbies[name].url.rpartition(":")[2])
+        self.tabbies[name], self.processes[name] = stack.enter_context(running(folder, port=port))
+
+
+@contextmanager
+def several(folder: Path, *names: str, **settings: str) -> Iterator[Several]:
+    """Start a Gantry with so many sandboxes, with two web processes; ready when it has seen all of them."""
+    with ExitStack() as stack:
+        tabbies, processes = {}, {}
+        for name in names:
+            (folder / name).mkdir()
+            started = stack.enter_context(running(folder / name, port=free_port()))
+            tabbies[name], processes[name] = started
+        hosts = ",".join(f"{name}={tabby.url}" for name, tabby in tabbies.items())
+        own = {"TABBY_HOST": hosts, "TABBY_ADMIN_KEY": ADMIN_KEY, "GANTRY_ADMIN_PASSWORD": PASSWORD}
+        gantry = Gantry(folder / "gantry", "--webs=2", "--own-ports", **{**QUICK, **own, **settings})
+        with gantry:
+            admin = Person(gantry.url, "admin", PASSWORD)
+            with admin.watch() as page:
+                page.until(
+                    lambda each: (
+                        {server["state"] for server in each.backend["servers"]} == {"ready"}
+                        and each.backend["worker"]
+                    ),
+                    "all servers",
+                )
+            yield Several(gantry, admin, tabbies, processes)
+            gantry.end()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from models_admin.aliases.changes import AliasRefused, UnknownAlias, Wanted
 from models_admin.aliases.facts import AliasFacts, describe, details
 from models_admin.models import Alias
 from models_admin.ops import command
-from models_admin.servers import known, state_row
+from models_admin.servers import team
 
 
 class Command(command.Command):
@@ -59,7 +59,7 @@ exit status:
         restoring.add_argument("name")
 
     def act(self, options: dict[str, Any]) -> None:
-        loaded = state_row.row(known.default()).model
+        loaded = team.model()
         if options["action"] is None:
             self._list(describe(Alias.objects.prefetch_related("groups"), loaded), as_json=options["json"])
             return

@@ -92,6 +92,25 @@ export interface Offered extends ModelWords {
   switch_url: string | null;
 }
 
+/** One of several servers, as it is now. */
+export interface ServerState {
+  id: number;
+  /** As in TABBY_HOST. */
+  name: string;
+  state: "ready" | "switching" | "unloaded" | "unreachable";
+  model: string;
+  loaded_at: string | null;
+  /** Tokens. */
+  context: number | null;
+  replying: number;
+  epoch: number;
+  healthy: boolean;
+  unreachable_since: string | null;
+  trouble: string;
+  out_of_service_since: string | null;
+  switch: Switch | null;
+}
+
 /** All that a page shows of TabbyAPI and of the switch under way. It is an event, and a part of each `hello`. */
 export interface Backend {
   type: "backend";
@@ -125,6 +144,7 @@ export interface Backend {
   switch: Switch | null;
   /** The last one that ended within the last hour. */
   last: Switch | null;
+  servers?: ServerState[];
 }
 
 /** One of the user's requests: open, or ended in a way that they have not put away yet. */

@@ -1,0 +1,80 @@
+"""The snapshot of all servers: of the only one, or of several as a whole, with each of them in it."""
+
+from __future__ import annotations
+
+from models_admin import page_schema
+from models_admin.models import Server
+from models_admin.page_schema import BackendState
+from models_admin.presentation import snapshots, switch_text
+from models_admin.servers import known, machine
+from models_admin.servers import team as servers_team
+
+STATES: tuple[BackendState, ...] = ("ready", "switching", "unloaded", "unreachable")  # the best first
+
+
+def current() -> page_schema.Backend:
+    """Return the `backend` event: of the only server, or of several as a whole, with each in `servers`."""
+    rows = servers_team.rows()
+    if not known.several():
+        return snapshots.current(rows[0].pk)
+    parts = [(row, snapshots.current(row.pk)) for row in rows]
+    shown = [_shown(row, part) for row, part in parts]
+    serving = [part for row, part in parts if part["state"] == "ready" and row.out_of_service_since is None]
+    model = servers_team.of(rows, [part["model"] for part in serving])
+    lead = next((part for part in serving if part["model"] == model), None) or min(
+        (part for _, part in parts), key=lambda part: STATES.index(part["state"])
+    )
+    findings = [
+        {**found, "title": f"{row.name}: {found['title']}"} for row, _ in parts for found in row.findings
+    ]
+    return {
+        **lead,
+        "findings": [*machine.as_known(), *findings],  # type: ignore[list-item]
+        "replying": sum(each["replying"] for each in shown),
+        "epoch": sum(each["epoch"] for each in shown),
+        "switch": next((each["switch"] for each in shown if each["switch"]), None),
+        "last": max(
+            (part["last"] for _, part in parts if part["last"]), key=lambda last: last["id"], default=None
+        ),
+        "servers": shown,
+    }
+
+
+def newer(before: snapshots.Mark | None) -> tuple[snapshots.Mark, page_schema.Backend | None]:
+    """Return a mark of what current() is made of, and current() itself: None where all is as it was at the mark `before`."""
+    servers = known.all_servers()
+    if not known.several():
+        return snapshots.newer(servers[0], before)
+    found: snapshots.Mark = [snapshots.mark(server) for server in servers]
+    return found, None if found == before else current()
+
+
+def _shown(row: Server, part: page_schema.Backend) -> page_schema.ServerState:
+    return {
+        "id": row.pk,
+        "name": row.name,
+        "state": part["state"],
+        "model": part["model"],
+        "loaded_at": part["loaded_at"],
+        "context": part["context"],
+        "replying": part["replying"],
+        "epoch": part["epoch"],
+        "healthy": part["healthy"],
+        "unreachable_since": part["unreachable_since"],
+        "trouble": part["trouble"],
+        "out_of_service_since": switch_text.iso(row.out_of_service_since),
+        "switch": part["switch"],
+    }
+
+
+def epochs(snapshot: page_schema.Backend) -> dict[int, int]:
+    """Return the epoch of each server."""
+    if (servers := snapshot.get("servers")) is None:
+        return {known.default(): snapshot["epoch"]}
+    return {each["id"]: each["epoch"] for each in servers}
+
+
+def first_reached(snapshot: page_schema.Backend) -> int:
+    """Return the first server that can be reached; the first of all where none can."""
+    reached = (each["id"] for each in snapshot.get("servers", []) if each["state"] != "unreachable")
+    return next(reached, None) or known.default()

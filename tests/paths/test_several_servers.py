@@ -1,0 +1,99 @@
+"""Two TabbyAPIs: both answer, each with its model, and what one can no longer write goes on at the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support.api_calls import Caller, words
+from support.page import Page
+from support.people import Person, add_user
+from support.system import Several, several
+from support.tabby import Tabby, until
+
+pytestmark = pytest.mark.database
+LONG = "[[tokens=150 rate=30]]"
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Several]:
+    with several(tmp_path_factory.mktemp("several"), "gpu1", "gpu2") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def alice(two: Several) -> Person:
+    return add_user(two.admin, "alice")
+
+
+@pytest.fixture(scope="module")
+def caller(two: Several) -> Caller:
+    return Caller(two.gantry.url, two.admin.token("chat"))
+
+
+def chats(tabby: Tabby) -> list[dict[str, Any]]:
+    """The chats that a TabbyAPI was asked for, without the question with which a switch is verified."""
+    return [each for each in tabby.log("/v1/chat/completions") if each["body"].get("max_tokens") != 1]
+
+
+def begun(page: Page, text: str = LONG) -> str:
+    """Send a message, and wait for the first words of its reply; return its client_id."""
+    sent = page.say(text)
+    reply = page.answered(sent, ("streaming",))
+    page.until(lambda each: each.messages[reply["id"]]["text"], "the first words")
+    return sent
+
+
+def test_both_answer_and_a_switch_of_one_keeps_nobody_waiting(
+    two: Several, alice: Person, caller: Caller
+) -> None:
+    first, second = two.tabbies.values()
+    with alice.page() as one, alice.page() as other, alice.page() as third:
+        asked = [(page, begun(page)) for page in (one, other)]
+        assert [len(chats(tabby)) for tabby in (first, second)] == [1, 1], "each has one"
+        number = two.admin.start_switch("beta-8B-Q5")
+        until(lambda: two.admin.switch_row(number)["state"] != "queued", "the closed gate")
+        with caller.stream("[[tokens=5 rate=0]]", model="alpha-7B") as wire:
+            assert wire.rest() == words(1, 5)
+        assert third.answered(third.say("[[echo]]quick"))["text"] == "quick"
+        assert two.admin.switch_row(number)["finished_at"] is None, "they were answered meanwhile"
+        for page, sent in asked:
+            reply = page.answered(sent)
+            assert (reply["status"], reply["text"], reply["model"]) == ("complete", words(1, 150), "alpha-7B")
+            assert reply["handovers"] == [], "the same model has written all of it"
+        until(lambda: two.admin.switch_row(number)["finished_at"], "the end of the switch")
+    row = two.admin.switch_row(number)
+    assert (row["state"], row["replies_cut"]) == ("succeeded", 1)
+    assert [tabby.state()["loaded"] for tabby in (first, second)] == ["beta-8B-Q5", "alpha-7B"]
+
+
+def test_each_model_is_answered_where_it_is_loaded(two: Several, alice: Person, caller: Caller) -> None:
+    with caller.client() as client:
+        assert {each.id for each in client.models.list()} == {"alpha-7B", "beta-8B-Q5"}
+    for model in ("alpha-7B", "beta-8B-Q5", ""):
+        with caller.stream("[[tokens=5 rate=0]]", model=model) as wire:
+            assert wire.rest() == words(1, 5)
+        assert wire.models == [model or "beta-8B-Q5"], "the team's is what was chosen last"
+    with alice.page() as page:
+        assert page.answered(page.say("[[echo]]Hi"))["model"] == "beta-8B-Q5"
+
+
+def test_one_out_of_service_gets_none_until_it_is_put_back(two: Several, caller: Caller) -> None:
+    second = two.tabbies["gpu2"]
+    with caller.stream(LONG, model="alpha-7B") as wire:
+        wire.until("w5 ")
+        two.do("service.take_out(known.find('gpu2'), let_go=True)")
+        assert wire.rest() == words(1, 150)
+    assert wire.models == ["alpha-7B", "beta-8B-Q5"]
+    before = len(chats(second))
+    for _ in range(3):
+        assert caller.ask("[[tokens=2 rate=0]]").status_code == 200
+    assert len(chats(second)) == before
+    answer = caller.ask("Hi", model="alpha-7B")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+    two.do("service.put_back(known.find('gpu2'))")
+    with two.admin.watch() as page:
+        page.until(lambda each: each.backend["servers"][1]["out_of_service_since"] is None, "it is back")
+    assert caller.ask("[[tokens=2 rate=0]]", model="alpha-7B").json()["model"] == "alpha-7B"
+    assert len(chats(second)) == before + 1
