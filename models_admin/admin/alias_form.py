@@ -21,7 +21,7 @@ LOADED = ("", "Whatever is loaded")
 
 def catalog() -> list[str]:
     """Return the names of the models that TabbyAPI has."""
-    return list(TabbyModel.objects.filter(vanished_at=None).values_list("name", flat=True))
+    return list(TabbyModel.offered().values_list("name", flat=True))
 
 
 class AliasForm(Form):
@@ -60,7 +60,7 @@ class AliasForm(Form):
         if "model" not in self.fields:
             return  # who may only look has no fields
         names, current = catalog(), self.instance.model
-        gone = [(current, f"{current} (gone from TabbyAPI)")] if current and current not in names else []
+        gone = [(current, f"{current} (gone, or retired)")] if current and current not in names else []
         self.fields["model"].choices = [LOADED, *((each, each) for each in names), *gone]  # type: ignore[attr-defined]
         self.initial["model"] = current
         for name in sampling.OPTIONS:

@@ -192,6 +192,8 @@ class Standing:
     def __init__(self, request: HttpRequest) -> None:
         self.loaded = team.model()
         self.models = dict(TabbyModel.objects.values_list("name", "pk"))
+        retired = TabbyModel.objects.exclude(retired_at=None)
+        self.retired = set(retired.values_list("name", flat=True))
         self.taken = {name.lower() for name in self.models}
         self.may_switch = may_switch(request.user)
 
@@ -208,8 +210,9 @@ class Standing:
         if row.answers(self.loaded):
             loaded = "✓ Loaded" if row.model else f"✓ {self.loaded}"
             return format_html('{} <span class="gantry-badge gantry-good">{}</span>', name, loaded)
-        quiet = format_html('{} <span class="gantry-badge gantry-bad">not loaded</span>', name)
-        if not row.model or row.model not in self.models or not self.may_switch:
+        what = "its model is retired" if row.model in self.retired else "not loaded"
+        quiet = format_html('{} <span class="gantry-badge gantry-bad">{}</span>', name, what)
+        if not row.model or row.model not in self.models.keys() - self.retired or not self.may_switch:
             return quiet
         address = reverse("admin:models_admin_tabbymodel_switch", args=[self.models[row.model]])
         return format_html('{} <a href="{}">Switch to it…</a>', quiet, address)

@@ -60,6 +60,10 @@ class Columns:
             return format_html('<span class="gantry-badge gantry-good">{}</span>', "✓ Active")
         if row.name == self.active:
             return format_html('<span class="gantry-badge">✓ Active</span> {}', "when last seen")
+        if row.retired_at:
+            return format_html(
+                '<span class="gantry-badge gantry-idle">Retired</span> since {}', moment(row.retired_at)
+            )
         if row.vanished_at:
             return format_html(
                 '<span class="gantry-badge gantry-bad">Missing</span> '
@@ -128,7 +132,7 @@ class Columns:
             looks = " gantry-plain"
         else:
             words = "Switch" if self.active or self.running else "Load"
-            allowed = self.may_switch and row.present
+            allowed = self.may_switch and row.present and row.retired_at is None
             url = reverse("admin:models_admin_tabbymodel_switch", args=[row.pk])
         if not allowed:
             return ""

@@ -23,6 +23,7 @@ from models_admin.admin import (
 from models_admin.admin.columns import Column, Columns
 from models_admin.admin.models_page import ModelPages
 from models_admin.admin.option_fields import OptionFields, offered
+from models_admin.admin.retire_pages import RetirePages
 from models_admin.admin.setup_page import SetupPages
 from models_admin.models import TabbyModel
 from models_admin.permissions import may_manage
@@ -49,13 +50,13 @@ admin.site.index_title = "Administration"
 
 
 class InTabby(admin.SimpleListFilter):
-    """Filters out models that have gone from TabbyAPI, unless they are asked for."""
+    """Filters out models that have gone from TabbyAPI or are retired, unless they are asked for."""
 
     title = "status"
     parameter_name = "status"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("gone", "Gone from TabbyAPI"), ("all", "All")]
+        return [("gone", "Gone from TabbyAPI"), ("retired", "Retired"), ("all", "All")]
 
     def choices(self, changelist: Any) -> Any:
         first, *others = super().choices(changelist)
@@ -64,11 +65,13 @@ class InTabby(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[TabbyModel]) -> QuerySet[TabbyModel]:
         match self.value():
             case "gone":
-                return queryset.exclude(vanished_at=None)
+                return queryset.filter(retired_at=None).exclude(vanished_at=None)
+            case "retired":
+                return queryset.exclude(retired_at=None)
             case "all":
                 return queryset
             case _:
-                return queryset.filter(vanished_at=None) | queryset.filter(name=team.model())
+                return queryset.filter(vanished_at=None, retired_at=None) | queryset.filter(name=team.model())
 
 
 class ByFamily(admin.SimpleListFilter):
@@ -146,7 +149,7 @@ class ModelForm(OptionFields, Form):
 
 
 @admin.register(TabbyModel)
-class TabbyModelAdmin(SetupPages, ModelPages):
+class TabbyModelAdmin(SetupPages, RetirePages, ModelPages):
     """The Models page, and what can be noted about each model."""
 
     form = ModelForm

@@ -88,7 +88,11 @@ class ModelPages(ModelAdmin):
         context = {
             "title": "Models",
             "banner": banner(snapshot),
-            "gone": list(TabbyModel.objects.exclude(vanished_at=None).values_list("name", flat=True)),
+            "gone": list(
+                TabbyModel.objects.filter(retired_at=None)
+                .exclude(vanished_at=None)
+                .values_list("name", flat=True)
+            ),
             "known": TabbyModel.objects.filter(vanished_at=None).exists(),
             "may_refresh": self.may_refresh(request),
             "may_unload": self.has_unload_permission(request),

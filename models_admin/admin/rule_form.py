@@ -53,10 +53,10 @@ class EnabledForms(FormSet):
 
 def _choices(current: str) -> list[tuple[str, Any]]:
     """Return what a rule can do: its choices, with the present models and the one that it names already."""
-    names = list(TabbyModel.objects.filter(vanished_at=None).values_list("name", flat=True))
+    names = list(TabbyModel.offered().values_list("name", flat=True))
     models = [(f"{MODEL}{name}", name) for name in names]
     if current and current not in names:
-        models.append((f"{MODEL}{current}", f"{current} (gone from TabbyAPI)"))
+        models.append((f"{MODEL}{current}", f"{current} (gone, or retired)"))
     return [
         ("", "---------"),
         (LAST, "Load the last model"),

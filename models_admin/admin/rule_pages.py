@@ -11,7 +11,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator, capfirst
 
@@ -19,7 +19,7 @@ from models_admin.admin.list_pages import ListPages
 from models_admin.admin.moments import moment
 from models_admin.admin.rule_form import EnabledForm, EnabledForms, RuleForm
 from models_admin.automation import rules
-from models_admin.models import Rule, State, Switch, Trigger
+from models_admin.models import Rule, State, Switch, TabbyModel, Trigger
 from models_admin.models.rules import minutes_in_words
 from models_admin.permissions import may_see_history, may_write_rules
 from models_admin.servers import known
@@ -86,12 +86,14 @@ class RuleAdmin(ListPages[Rule]):
 
     @admin.display(description="Rule", ordering="trigger")
     def does(self, row: Rule) -> SafeString:
-        """Show what it does, below its name if it has one."""
+        """Show what it does, below its name if it has one, and whether its model is retired."""
+        words = [format_html('<span class="gantry-name">{}</span>', row)]
         if row.name:
-            return format_html(
-                '<span class="gantry-name">{}</span><span class="gantry-quiet">{}</span>', row.name, row.words
-            )
-        return format_html('<span class="gantry-name">{}</span>', row.words)
+            words.append(format_html('<span class="gantry-quiet">{}</span>', row.words))
+        if row.target and TabbyModel.objects.filter(name=row.target).exclude(retired_at=None).exists():
+            hint = f"{row.target} is retired: the rule does nothing."
+            words.append(format_html('<span class="gantry-hint">{}</span>', hint))
+        return format_html_join("", "{}", ((each,) for each in words))
 
     @admin.display(description="Next run")
     def next_run(self, row: Rule) -> str:

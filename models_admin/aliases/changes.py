@@ -170,7 +170,7 @@ def _check_model(name: str, *, absent: bool) -> None:
 
 
 def _in_catalog(name: str) -> bool:
-    return usable_name(name) and TabbyModel.objects.filter(name=name, vanished_at=None).exists()
+    return usable_name(name) and TabbyModel.offered().filter(name=name).exists()
 
 
 def _prompt(text: str) -> str:

@@ -21,9 +21,10 @@ router = Router()
 
 
 def visible_to(user: Any) -> QuerySet[TabbyModel]:
-    """Return the models in TabbyAPI that a user may see: all, or without a permission those visible in chat."""
-    present = TabbyModel.objects.filter(vanished_at=None)
-    return present if may_see_history(user) else present.filter(visible=True)
+    """Return the models in TabbyAPI that a user may see: all, or without a permission those that are offered in chat."""
+    if may_see_history(user):
+        return TabbyModel.objects.filter(vanished_at=None)
+    return TabbyModel.offered().filter(visible=True)
 
 
 def _facts(row: TabbyModel, active: str) -> dict[str, Any]:
@@ -45,7 +46,8 @@ def _facts(row: TabbyModel, active: str) -> dict[str, Any]:
 def in_chat(request: HttpRequest) -> dict[str, Any]:
     """List the models that you are shown in chat, with what is noted about each. Any user may."""
     active = team.model()
-    return {"models": [_facts(each, active) for each in visible_to(request.user)]}
+    shown = visible_to(request.user).filter(retired_at=None)
+    return {"models": [_facts(each, active) for each in shown]}
 
 
 @router.get(
@@ -72,14 +74,16 @@ def _visible_name(user: Any, name: str) -> str | None:
 
 @router.get("/admin/models", auth=to_read, response={200: Models, **problems()}, operation_id="list_models")
 def models(request: HttpRequest) -> dict[str, Any]:
-    """List the models in TabbyAPI's catalog, and say which one is loaded."""
+    """List the models in TabbyAPI's catalog that are not retired, and say which one is loaded."""
     require(request, *LOOKING)
     if catalog.stale(known.default()) and state_row.row(known.default()).unreachable_since is None:
         upkeep.try_to_refresh(known.default())
     active = team.model()
-    present = TabbyModel.objects.filter(vanished_at=None)
     return {
-        "models": [{"id": each.name, "name": str(each), "active": each.name == active} for each in present]
+        "models": [
+            {"id": each.name, "name": str(each), "active": each.name == active}
+            for each in TabbyModel.offered()
+        ]
     }
 
 

@@ -47,7 +47,7 @@ class TooLate(RequestRefused):
 
 def offered() -> list[TabbyModel]:
     """Return the models that may be asked for: those in TabbyAPI that administrators show in the chat."""
-    return list(TabbyModel.objects.filter(vanished_at=None, visible=True))
+    return list(TabbyModel.offered().filter(visible=True))
 
 
 def ask(server: int, user_id: int, target: str, reason: str = "") -> ModelRequest | None:
@@ -59,7 +59,7 @@ def ask(server: int, user_id: int, target: str, reason: str = "") -> ModelReques
     reason = cleaned(reason)
     with transaction.atomic():
         loaded = state_row.lock(server).model
-        if not TabbyModel.objects.filter(name=target, vanished_at=None, visible=True).exists():
+        if not TabbyModel.offered().filter(name=target, visible=True).exists():
             raise NotOffered(f"“{printable(target)}” cannot be asked for: no such model is offered.")
         if target == loaded and not _leaving(server, target):
             return None

@@ -26,6 +26,7 @@ class TabbyModel(models.Model):
     last_seen = models.DateTimeField(default=timezone.now, editable=False)
     vanished_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_loaded = models.DateTimeField(null=True, blank=True, editable=False)
+    retired_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = "model"
@@ -43,6 +44,11 @@ class TabbyModel(models.Model):
     def present(self) -> bool:
         """Whether TabbyAPI listed it when last asked."""
         return self.vanished_at is None
+
+    @classmethod
+    def offered(cls) -> models.QuerySet[TabbyModel]:
+        """Return the models that may be chosen: TabbyAPI has them, and they are not retired."""
+        return cls.objects.filter(vanished_at=None, retired_at=None)
 
 
 class Server(models.Model):

@@ -210,7 +210,7 @@ def rows() -> list[dict[str, Any]]:
             "vram_gb": names.vram_gb(each.parameters_b, each.bits),
             "tags": each.tags,
         }
-        for each in TabbyModel.objects.filter(vanished_at=None)
+        for each in TabbyModel.offered()
     ]
 
 

@@ -44,6 +44,7 @@ class ModelPart(_Part):
     tags: Annotated[list[Name], Field(max_length=100)] = []
     notes: Text = ""
     visible: bool = True
+    retired: bool = False
     load_options: dict[str, Any] = {}
 
 

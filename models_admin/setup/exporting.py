@@ -38,7 +38,7 @@ def everything() -> dict[str, Any]:
 
 def model(row: TabbyModel) -> dict[str, Any]:
     """Return what is noted about a model."""
-    return {name: getattr(row, name) for name in MODEL_FIELDS}
+    return {**{name: getattr(row, name) for name in MODEL_FIELDS}, "retired": row.retired_at is not None}
 
 
 def alias(row: Alias) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from models_admin.aliases import changes
 from models_admin.aliases.changes import AliasRefused, UnknownAlias, Wanted
 from models_admin.models import Alias, TabbyModel
 from models_admin.servers import catalog, options
-from models_admin.setup import exporting
+from models_admin.setup import exporting, retirement
 from models_admin.setup.document import (
     AliasPart,
     Document,
@@ -186,12 +186,26 @@ def _bring_models(wanted: Mapping[str, ModelPart]) -> Found:
         row = known.get(name)
         before = exporting.model(row) if row else None
         row = row or catalog.absent(name)
+        retired = said.pop("retired", None)
         for field, value in said.items():
             setattr(row, field, value)
-        after = exporting.model(row)
-        if before != after:
+        if before is None or any(before[field] != value for field, value in said.items()):
             row.save(update_fields=None if before is None else list(said))
+        _set_retired(name, retired)
+        row.refresh_from_db(fields=["retired_at"])
+        after = exporting.model(row)
         yield from differences(("models", name), before, after)
+
+
+def _set_retired(name: str, retired: bool | None) -> None:
+    """Retire a model, or bring it back; None leaves it as it is."""
+    try:
+        if retired:
+            retirement.retire(name)
+        elif retired is not None:
+            retirement.restore(name)
+    except retirement.InUse as error:
+        raise SetupRefused([f"{place('models', name, 'retired')}: {error}"]) from None
 
 
 def _noted(name: str, part: ModelPart) -> dict[str, Any]:

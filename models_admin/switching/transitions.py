@@ -68,6 +68,13 @@ class UnknownModel(SwitchRefused):
         super().__init__(f"No model named “{printable(name)}” is in TabbyAPI's catalog{where}.{hint}{why}")
 
 
+class Retired(SwitchRefused):
+    """The model is retired."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is retired. Bring it back on its page in the admin site first.")
+
+
 class Conflict(SwitchRefused):
     """Another switch of the server is under way."""
 
@@ -103,8 +110,8 @@ def request(
 ) -> Switch:
     """Ask for `target` to be loaded by a server ('' = unload), and return the Switch that will do it.
 
-    A switch to the same target that is under way is returned instead of a new one. Raises UnknownModel, BadOptions
-    or Conflict. `drain_seconds` is how long replies in flight may take (default DRAIN_TIMEOUT, at most an hour).
+    A switch to the same target that is under way is returned instead of a new one. Raises UnknownModel, Retired,
+    BadOptions or Conflict. `drain_seconds` is how long replies in flight may take (default DRAIN_TIMEOUT, at most an hour).
     `rule` names the rule that asks. With `only_if_idle` the switch gives way to replies in flight and messages that wait,
     with `only_if_empty` to any model that it finds loaded. With `force` the target is loaded although its files look wrong.
     """
@@ -142,12 +149,14 @@ def request(
         return switch
 
 
-def _create(server: int, **columns: Any) -> Switch:
-    """Write the row of a switch; raises IntegrityError where another one of the server is under way."""
+def _create(server: int, target: str, **columns: Any) -> Switch:
+    """Write the row of a switch; raises Retired, and IntegrityError where another one of the server is under way."""
     with transaction.atomic():
         before = state_row.lock(server)
+        if TabbyModel.objects.filter(name=target).exclude(retired_at=None).exists():
+            raise Retired(target)
         return Switch.objects.create(
-            server=before, previous=before.model, previous_options=before.options, **columns
+            target=target, server=before, previous=before.model, previous_options=before.options, **columns
         )
 
 

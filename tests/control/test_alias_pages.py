@@ -93,7 +93,7 @@ def test_a_model_that_has_gone_can_be_kept(admin_client: Client, catalog: Catalo
     row = changes.make("coder", Wanted(model=QWEN), None)
     catalog[QWEN].delete()
     page = f"{PAGE}{row.pk}/change/"
-    assert "(gone from TabbyAPI)" in html(admin_client, page)
+    assert "(gone, or retired)" in html(admin_client, page)
     assert admin_client.post(page, {**FORM, "system_prompt": "x"}).status_code == 302
     row.refresh_from_db()
     assert (row.model, row.system_prompt) == (QWEN, "x")

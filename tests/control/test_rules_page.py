@@ -186,7 +186,7 @@ def test_saving_it_leaves_alone_what_a_worker_writes(
 def test_a_model_that_is_gone_stays_chosen_and_is_called_that(admin_client: Client, catalog: Catalog) -> None:
     rule = add(admin_client, TIMED)
     TabbyModel.objects.filter(name=QWEN).update(vanished_at=timezone.now())
-    assert f"{QWEN} (gone from TabbyAPI)" in html(admin_client, f"{PAGE}{rule.pk}/change/")
+    assert f"{QWEN} (gone, or retired)" in html(admin_client, f"{PAGE}{rule.pk}/change/")
     assert "(gone" not in html(admin_client, f"{PAGE}add/")
 
 
