@@ -35,7 +35,7 @@ from models_admin.usage.meter import Meter
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
-BATCH = 32  # replies claimed in one transaction
+FEWEST, MOST = 32, 128  # replies claimed in one transaction: few at first, because these begin soon
 IDLE_SECONDS = 2.0  # after which it is looked whether anything waits, where nothing did
 REVIVE_EVERY = 2  # ticks
 REPEAT_EVERY = 5  # ticks, for what is needed only where an event was lost
@@ -135,11 +135,12 @@ class Dispatcher:
     async def _claim(self) -> bool:
         """Claim what may start, where anything waits; return whether anything did."""
         full = waits = await db_threads.read(queue.waiting().exists)
+        room = FEWEST
         while full and not self._stopping:
-            works = await db_threads.write(claims.claim, process.name(), BATCH)
+            works = await db_threads.write(claims.claim, process.name(), room)
             for work in works:
                 self.begin(work)
-            full = len(works) == BATCH
+            full, room = len(works) == room, min(2 * room, MOST)
         return waits
 
     def begin(self, work: ClaimedReply) -> None:
