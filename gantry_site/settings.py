@@ -69,6 +69,7 @@ TABBY_API_KEY = env.str("TABBY_API_KEY", default="")
 SWITCH_TIMEOUT = env.float("SWITCH_TIMEOUT", default=30.0)
 SWITCH_MAX_SECONDS = env.float("SWITCH_MAX_SECONDS", default=900.0)
 SWITCH_PROBE = env.bool("SWITCH_PROBE", default=True)
+CHECK_SECONDS = env.float("CHECK_SECONDS", default=20.0)
 DRAIN_TIMEOUT = env.float("DRAIN_TIMEOUT", default=20.0)
 REFRESH_INTERVAL = env.float("REFRESH_INTERVAL", default=60.0)
 # The folder that holds TabbyAPI's model folders, as this machine sees it: only read. Empty: files are not looked at.

@@ -90,6 +90,7 @@ class Switch(TypedDict):
     ]
     cancel_requested: bool
     force: Annotated[bool, Field(description="It was asked for whatever its files look like.")]
+    skip_checks: Annotated[bool, Field(description="It was to serve without the checks before serving.")]
     file_notes: Annotated[
         list[str], Field(description="What was found in the target's files before anything was unloaded.")
     ]

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from .flaws import FLAWS
+
 DEMO = Path(__file__).with_name("demo.toml")
 
 
@@ -35,6 +37,10 @@ class ModelSpec:
     tool_format: bool = False
     tokens_per_second: float = 40.0
     prefill_seconds: float = 0.0
+    # Tokens a second of the answers to plain questions, which checks ask; 0: at once.
+    plain_rate: float = 0.0
+    # What is wrong with all that it says, one of FLAWS.
+    flaw: str | None = None
     corrupted: bool = False
     oom_at: int | None = None
     hang_at: int | None = None
@@ -100,6 +106,8 @@ def parse_model(table: Mapping[str, Any]) -> ModelSpec:
         raise ConfigError("[[model]] needs a name: the name of a directory, without a slash.")
     _check(f'[[model]] "{name}"', table, ModelSpec)
     spec = ModelSpec(**table)
+    if spec.flaw is not None and spec.flaw not in FLAWS:
+        raise ConfigError(f'[[model]] "{name}": flaw is one of {", ".join(FLAWS)}.')
     if min(spec.modules, spec.vision_modules, spec.draft_modules) < 1:
         raise ConfigError(f'[[model]] "{name}": a phase has at least 1 module.')
     return spec

@@ -46,6 +46,7 @@ class Engine:
 
     def _set_loaded(self, model: ModelSpec | None, options: dict[str, Any]) -> None:
         self.loaded = model
+        self.begun = 0  # generations since the load
         self.options = options if model else {}
         templates = self._config.server.templates
         self.parameters: Parameters | None = parameters_of(model, options, templates) if model else None
@@ -94,6 +95,9 @@ class Engine:
         """Admit a generation by the loaded model. Raises Busy while a load or an unload has begun."""
         if self.loaded is None or self.phase is not Phase.IDLE:
             raise Busy(503)
+        if self.loaded.flaw == "dies" and self.begun:
+            raise Busy(503)
+        self.begun += 1
         generation = Generation(self.loaded, asyncio.get_running_loop().create_future())
         self.generations.add(generation)
         self._idle.clear()

@@ -15,6 +15,8 @@ from itertools import chain, islice
 from typing import Any
 
 from .config import ModelSpec
+from .flaws import flawed, pace
+from .plain_answers import plain_answer
 
 _TOKEN = re.compile(r" ?\w{1,6}|\s+|[^\w\s]")
 _WORD = re.compile(r"\s*\S+|\s+")
@@ -117,13 +119,22 @@ def compose(
     if directive is not None:
         speed = directive.rate if directive.rate is not None else speed
         prefill = directive.prefill or 0.0
-    tool = directive is not None and directive.tool
+    tool = directive is not None and directive.tool and model.flaw != "no_tools"
+    plain = plain_answer(message)
     if directive is not None and directive.tokens is not None:
         tokens, count = _words(directive, prefix)
+    elif plain is not None:
+        texts, speed = _TOKEN.findall(plain), model.plain_rate
+        tokens, count = (Token(text) for text in texts), len(texts)
     else:
         tokens, count = _prose(
             model, message if directive is None else directive.echo or "", prefix, directive
         )
+    if model.flaw:
+        said = list(
+            islice(flawed(model.flaw, (token.text for token in tokens)), (max_tokens or count * 99) + 1)
+        )
+        tokens, count, speed = map(Token, said), len(said), pace(model.flaw, speed, model.tokens_per_second)
     if tool:
         tokens, count = chain(tokens, [_tool_call(model)]), count + 1
     cut = max_tokens is not None and count > max_tokens

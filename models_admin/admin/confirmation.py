@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 
 from models_admin.admin import file_facts
+from models_admin.checks import running as checks
 from models_admin.models import State, Switch, TabbyModel
 from models_admin.page_schema import Backend
 from models_admin.presentation import estimates
@@ -46,6 +47,7 @@ def of_switch(server: int, snapshot: Backend, model: TabbyModel) -> dict[str, An
         "memory": _memory(model),
         "file_problems": [file_facts.sentence(each) for each in file_facts.problems(model)],
         "obstacle": obstacle(snapshot, model),
+        "checks": len(checks.due(model.name, serving=True)),
         "no_way_back": TabbyModel.objects.filter(name=snapshot["model"]).exclude(vanished_at=None).exists(),
         **_demand(snapshot),
     }

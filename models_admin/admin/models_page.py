@@ -214,7 +214,7 @@ def _request_arguments(form: OneTimeOptions) -> dict[str, Any]:
     emptied = {name: None for name in NAMES if name in form.data}
     return {
         "options": {**emptied, **form.options},
-        **{name: form.cleaned_data[name] for name in ("drain_seconds", "force")},
+        **{name: form.cleaned_data[name] for name in ("drain_seconds", "force", "skip_checks")},
     }
 
 

@@ -160,6 +160,9 @@ class OneTimeOptions(OptionFields):
         label="Load it anyway", help_text="Although its files show that TabbyAPI cannot.", required=False,
         label_suffix="",
     )  # fmt: skip
+    skip_checks = forms.BooleanField(
+        label="Serve it anyway", help_text="Without the checks before serving.", required=False, label_suffix="",
+    )  # fmt: skip
 
     def full_clean(self) -> None:
         """Check all fields; give the focus to the first that is wrong."""

@@ -81,6 +81,9 @@ class SwitchTo(Schema):
     force: Annotated[
         bool, Field(description="Load it although its files show that TabbyAPI cannot.", strict=True)
     ] = False
+    skip_checks: Annotated[
+        bool, Field(description="Have it serve without the checks before serving.", strict=True)
+    ] = False
 
 
 class AddModel(Schema):

@@ -78,7 +78,8 @@ def switch(
         )
     if catalog.stale(known.default()) and not TabbyModel.objects.filter(name=name, vanished_at=None).exists():
         upkeep.refresh(known.default())
-    asked = _ask(request, key, name, options=body.options, drain_seconds=body.drain_seconds, force=body.force)
+    how = body.model_dump(exclude={"model_id"})
+    asked = _ask(request, key, name, **how)
     return _answer(request, response, asked, prefer)
 
 

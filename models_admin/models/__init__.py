@@ -7,10 +7,12 @@ switching/transitions.py (with the worker side beside it) writes Switch; servers
 switching/gate.py writes Lease; servers/worker_heartbeats.py writes Worker; automation/rules.py, setup/import_rules.py and
 the admin site write Rule; api/tokens.py writes Token; api/idempotency.py writes RepeatKey; model_requests/asking.py and
 model_requests/endings.py write ModelRequest; aliases/changes.py writes Alias and AliasChange; usage/recording.py writes
-Usage; adding/transitions.py writes ModelDownload. Everybody may read.
+Usage; adding/transitions.py writes ModelDownload; checks/running.py writes CheckRun and CheckResult, the admin
+site Check. Everybody may read.
 """
 
 from models_admin.models.aliases import Alias, AliasChange, AliasEvent
+from models_admin.models.checks import Check, CheckResult, CheckRun, RunKind, Verdict
 from models_admin.models.model_downloads import DOWNLOADS_OPEN, DownloadState, ModelDownload
 from models_admin.models.requests import ModelRequest, RequestState
 from models_admin.models.rules import Rule, Trigger
@@ -28,6 +30,9 @@ __all__ = (
     "Alias",
     "AliasChange",
     "AliasEvent",
+    "Check",
+    "CheckResult",
+    "CheckRun",
     "DownloadState",
     "Lease",
     "Load",
@@ -37,6 +42,7 @@ __all__ = (
     "RepeatKey",
     "RequestState",
     "Rule",
+    "RunKind",
     "Server",
     "Source",
     "State",
@@ -46,5 +52,6 @@ __all__ = (
     "Trigger",
     "Usage",
     "UsageOutcome",
+    "Verdict",
     "Worker",
 )

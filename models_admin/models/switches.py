@@ -68,6 +68,8 @@ class Switch(models.Model):
     only_if_empty = models.BooleanField(default=False)
     # It goes on whatever is wrong with the files of its target: somebody has said so.
     force = models.BooleanField(default=False)
+    # It serves whatever it would answer to the checks before serving: they are left out.
+    skip_checks = models.BooleanField(default=False)
     # What was found in the files of its target before anything was unloaded: sentences.
     file_notes = models.JSONField(default=list)
     drain_seconds = models.FloatField()

@@ -20,6 +20,7 @@ from models_admin.tabby.errors import TabbyError
 POSITIVE = (
     "SWITCH_TIMEOUT",
     "SWITCH_MAX_SECONDS",
+    "CHECK_SECONDS",
     "REFRESH_INTERVAL",
     "HEARTBEAT_TTL",
     "REPLY_STALL_TIMEOUT",

@@ -121,6 +121,7 @@ class ChangingCommand(Command):
                 drain_seconds=options["drain"],
                 options=load_options,
                 force=options.get("force", False),
+                skip_checks=options.get("no_checks", False),
             )
         except transitions.SwitchRefused as error:
             raise CommandError(str(error)) from None

@@ -7,6 +7,7 @@ from datetime import datetime
 from django.utils import timezone
 
 from models_admin import page_schema
+from models_admin.checks.running import CHECKING
 from models_admin.models import ENDED, Source, State, Switch
 from models_admin.page_schema import Line, LineState
 from models_admin.presentation import estimates
@@ -57,6 +58,7 @@ def describe(switch: Switch, *, worker: bool, replying: int) -> page_schema.Swit
         "standing": standing(switch),
         "cancel_requested": switch.cancel_requested is not None,
         "force": switch.force,
+        "skip_checks": switch.skip_checks,
         "file_notes": switch.file_notes,
         "replies_cut": switch.replies_cut,
         "seconds": switch.seconds,
@@ -135,7 +137,8 @@ def _steps(switch: Switch) -> list[Line]:
         elif step == State.LOADING:
             lines.append(_line(f"Step {2 if switch.previous else 1}: Loading {switch.target}…{shown}", state))
         elif step == State.VERIFYING and switch.target and state != "done":
-            lines.append(_line(f"Checking that {switch.target} answers…", state))
+            _, _, so_far = switch.detail.partition(CHECKING) if running else ("", "", "")
+            lines.append(_line(f"Checking that {switch.target} answers… {so_far}".rstrip(), state))
     return lines
 
 

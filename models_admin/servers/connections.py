@@ -22,13 +22,13 @@ def client(server: int, *, patience: float = READ_SECONDS, with_keys: bool = Tru
     return TabbyClient(its.host, *keys, switch_timeout=settings.SWITCH_TIMEOUT, read_timeout=patience)
 
 
-def async_client(server: int) -> AsyncTabby:
-    """Return a client for the event loop, which streams replies."""
+def async_client(server: int, *, patience: float | None = None) -> AsyncTabby:
+    """Return a client for the event loop, which streams replies; it waits for them as the settings say, or `patience` s."""
     its = access(server)
     return AsyncTabby(
         its.host,
         its.admin_key,
         its.api_key,
-        stall_timeout=settings.REPLY_STALL_TIMEOUT,
-        first_token_timeout=settings.FIRST_TOKEN_TIMEOUT,
+        stall_timeout=patience or settings.REPLY_STALL_TIMEOUT,
+        first_token_timeout=patience or settings.FIRST_TOKEN_TIMEOUT,
     )

@@ -16,7 +16,8 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from models_admin import events, log_context
-from models_admin.models import ACTIVE, State, Switch
+from models_admin.checks import running as checks
+from models_admin.models import ACTIVE, Source, State, Switch
 from models_admin.servers import connections, loads, state_row
 from models_admin.switching import before_unloading, demand, gate, observation, ownership, transitions
 from models_admin.switching.heartbeat import Heartbeat
@@ -224,6 +225,7 @@ class Run:
             move(self.switch, State.ROLLING_BACK)
             return
         card = self.loader.verified(self.switch.target)
+        self._check_answers(card)
         self.heartbeat.check()
         with transaction.atomic():
             state_row.lock(self.server)  # as in unload()
@@ -233,6 +235,22 @@ class Run:
             transitions.succeed(self.switch, card=card, options=self.switch.options)
             if card and State.LOADING in self.switch.seconds:
                 loads.forget(self.server)
+
+    def _check_answers(self, card: ModelCard | None) -> None:
+        """Run the checks before serving on a model that was just loaded. Raises CheckFailed, or Lost.
+
+        What is kept loaded has served before, and there is nothing to go back to.
+        """
+        switch = self.switch
+        if card is None or State.LOADING not in switch.seconds or switch.source == Source.KEEP:
+            return
+        if Switch.objects.filter(pk=switch.pk, skip_checks=False).exists():
+            checks.before_serving(switch, card, shown=self.heartbeat.show, going_on=self._goes_on)
+            self.heartbeat.clear()
+
+    def _goes_on(self) -> bool:
+        self.heartbeat.check()
+        return not self.switch.cancel_requested_now()
 
     def fail(self, error: TabbyError) -> None:
         """Write the error, and go back, or end as failed where nothing was changed yet."""

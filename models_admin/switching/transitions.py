@@ -107,13 +107,15 @@ def request(
     only_if_idle: bool = False,
     only_if_empty: bool = False,
     force: bool = False,
+    skip_checks: bool = False,
 ) -> Switch:
     """Ask for `target` to be loaded by a server ('' = unload), and return the Switch that will do it.
 
     A switch to the same target that is under way is returned instead of a new one. Raises UnknownModel, Retired,
     BadOptions or Conflict. `drain_seconds` is how long replies in flight may take (default DRAIN_TIMEOUT, at most an hour).
     `rule` names the rule that asks. With `only_if_idle` the switch gives way to replies in flight and messages that wait,
-    with `only_if_empty` to any model that it finds loaded. With `force` the target is loaded although its files look wrong.
+    with `only_if_empty` to any model that it finds loaded. With `force` the target is loaded although its files look wrong,
+    with `skip_checks` it serves without the checks before serving.
     """
     load_options = _load_options(server, target, options)
     drain = settings.DRAIN_TIMEOUT if drain_seconds is None else max(0.0, min(drain_seconds, 3600.0))
@@ -131,6 +133,7 @@ def request(
                 only_if_idle=only_if_idle,
                 only_if_empty=only_if_empty,
                 force=force,
+                skip_checks=skip_checks,
             )
         except IntegrityError:
             running, attempts = active(server), attempts + 1
@@ -138,9 +141,8 @@ def request(
                 continue  # it ended between the two statements
             if running is None:
                 raise  # the database refuses something else
-            return _joined(
-                running, target, force=force, only_if_idle=only_if_idle, only_if_empty=only_if_empty
-            )
+            wanted = {"force": force, "skip_checks": skip_checks}
+            return _joined(running, target, wanted, only_if_idle=only_if_idle, only_if_empty=only_if_empty)
         log.info(
             "Switch %s: %s asked for %s%s",
             switch.pk, source, target or "an unload", ", whatever its files look like" if force else "",
@@ -160,16 +162,16 @@ def _create(server: int, target: str, **columns: Any) -> Switch:
         )
 
 
-def _joined(running: Switch, target: str, *, force: bool, **conditions: bool) -> Switch:
+def _joined(running: Switch, target: str, wanted: Mapping[str, bool], **conditions: bool) -> Switch:
     """Return the switch under way, without those of its conditions that are not set here; raises Conflict unless it fits.
 
-    One that has not looked at the files yet takes over `force`.
+    One that has not begun takes over what is `wanted`: that its files or checks do not count.
     """
     if running.target != target or running.state == State.ROLLING_BACK or running.cancel_requested:
         raise Conflict(running) from None
     changes = {name: False for name, is_set in conditions.items() if getattr(running, name) and not is_set}
-    if force and running.state == State.QUEUED:
-        changes["force"] = True
+    if running.state == State.QUEUED:
+        changes |= {name: True for name, is_set in wanted.items() if is_set}
     if changes:
         Switch.objects.filter(pk=running.pk).update(**changes)
     return running

@@ -69,6 +69,7 @@ def switch(state: str, percent: int = 0, **fields: Any) -> dict[str, Any]:
         "standing": "",
         "cancel_requested": False,
         "force": False,
+        "skip_checks": False,
         "file_notes": [],
         "replies_cut": 0,
         "seconds": {},

@@ -13,6 +13,10 @@ from typing import Any
 import requests
 
 ROOT = Path(__file__).resolve().parents[2]
+STARTER_QUESTIONS = (
+    "Say hello in one short sentence.",
+    "Explain in about five sentences why the sky is blue.",
+)
 ADMIN_KEY = "the-admin-key-of-the-tests"
 
 MODELS = f"""
@@ -105,6 +109,15 @@ class Tabby:
         """The requests so far, or those to one path, oldest first."""
         records = self._call("GET", "log")["requests"]
         return [each for each in records if not path or each["path"] == path]
+
+    def chats(self) -> list[dict[str, Any]]:
+        """The chats so far without those of switches: the one token, and the starter set's questions."""
+        return [each for each in self.log("/v1/chat/completions") if not _of_a_switch(each["body"])]
+
+
+def _of_a_switch(body: dict[str, Any]) -> bool:
+    asked = body.get("messages") or [{}]
+    return body.get("max_tokens") == 1 or asked[-1].get("content") in STARTER_QUESTIONS
 
 
 @contextmanager

@@ -109,6 +109,7 @@ ROOMS = (
         "tabby",
         "servers",
         "aliases",
+        "checks",
         "switching",
         "adding",
         "presentation",

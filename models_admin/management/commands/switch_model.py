@@ -46,6 +46,9 @@ examples:
         parser.add_argument(
             "--force", action="store_true", help="load it although its files show that TabbyAPI cannot"
         )
+        parser.add_argument(
+            "--no-checks", action="store_true", help="have it serve without the checks before serving"
+        )
         super().add_arguments(parser)
 
     def act(self, options: dict[str, Any]) -> None:

@@ -57,6 +57,8 @@ export interface Switch {
   cancel_requested: boolean;
   /** It was asked for whatever its files look like. */
   force: boolean;
+  /** It was to serve without the checks before serving. */
+  skip_checks: boolean;
   /** What was found in the target's files before anything was unloaded. */
   file_notes: string[];
   replies_cut: number;

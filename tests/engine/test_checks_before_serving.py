@@ -1,0 +1,224 @@
+"""Checks behind the closed gate: what a model answers decides whether it serves, and nothing of it is left hanging."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+from support.servers import SERVER
+from support.tabby import ADMIN_KEY, Tabby, until
+from support.tabby import running as sandbox
+
+from models_admin.automation import upkeep
+from models_admin.models import Check, CheckRun, Source, State, Switch, TabbyModel, Verdict
+from models_admin.servers import state_row
+from models_admin.switching import runner, transitions
+
+BETA = {"name": "beta-8B-Q5", "modules": 2, "seconds_per_module": 0.01, "tokens_per_second": 200.0}
+CHATS = "/v1/chat/completions"
+
+
+@pytest.fixture(scope="module")
+def _sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tabby]:
+    with sandbox(tmp_path_factory.mktemp("tabby")) as (tabby, _):
+        yield tabby
+
+
+@pytest.fixture
+def tabby(_sandbox: Tabby, transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Tabby:
+    """The sandbox with alpha-7B loaded, and the starter set."""
+    monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
+    monkeypatch.setattr("models_admin.events.nudge_worker", lambda *args: None)
+    settings.TABBY_HOST, settings.TABBY_ADMIN_KEY = _sandbox.url, ADMIN_KEY
+    settings.SWITCH_TIMEOUT, settings.DRAIN_TIMEOUT = 20, 0
+    _sandbox.no_faults()
+    _sandbox.reset()
+    upkeep.refresh(SERVER)
+    assert state_row.row(SERVER).model == "alpha-7B"
+    starter_set()
+    return _sandbox
+
+
+def starter_set() -> None:
+    """Have the checks that the migration makes, and no others."""
+    Check.objects.all().delete()
+    for each in importlib.import_module("models_admin.migrations.0026_checks").STARTER:
+        Check.objects.create(**each)
+
+
+def switch_to(target: str = "beta-8B-Q5", **how: Any) -> Switch:
+    asked = transitions.request(SERVER, target, source=how.pop("source", Source.API), **how)
+    runner.run(asked.pk)
+    return Switch.objects.get(pk=asked.pk)
+
+
+def nothing_hangs(tabby: Tabby) -> bool:
+    return until(lambda: not tabby.state()["generations"], "the end of all streams", 5) is not None
+
+
+def test_a_good_model_passes_and_what_it_answered_is_kept(tabby: Tabby) -> None:
+    ended = switch_to()
+    assert (ended.state, ended.error) == (State.SUCCEEDED, "")
+    run = CheckRun.objects.get()
+    assert (run.switch, run.model, run.verdict) == (ended, "beta-8B-Q5", Verdict.PASSED)
+    results = {each.name: each for each in run.results.all()}
+    assert {each.verdict for each in results.values()} == {Verdict.PASSED}
+    assert results["Answers at all"].answer == "Hello, it is nice to meet you!"
+    assert results["No gibberish"].asked.startswith("Explain in about five sentences")
+    asked = [each["body"]["messages"][-1]["content"] for each in tabby.log(CHATS)]
+    assert len(asked) == 3, "one token, and each question once, however many checks judge its answer"
+
+
+@pytest.mark.parametrize(
+    ("flaw", "check", "words"),
+    [
+        ("template", "No marks of a template", "<|im_end|>"),
+        ("gibberish", "No gibberish", "it mixes the scripts"),
+        ("repeats", "No endless repeats", "“and so on” without end"),
+        ("empty", "Answers at all", "the answer is empty"),
+        ("endless", "Ends by itself", "did not end within 300 tokens"),
+        ("dies", "", "TabbyAPI did not answer"),
+    ],
+)
+def test_the_starter_set_catches_it_before_anybody_is_served(
+    tabby: Tabby, settings: Any, flaw: str, check: str, words: str
+) -> None:
+    settings.SWITCH_PROBE = flaw != "empty"  # which finds this one, too
+    tabby.state(add_models=[{**BETA, "flaw": flaw}])
+    ended = switch_to()
+    assert (ended.state, ended.result, ended.error_kind) == (State.FAILED, "alpha-7B", "check_failed")
+    assert f"The check “{check}" in ended.error
+    assert words in ended.error
+    assert "Asked was “" in ended.error
+    assert tabby.state()["loaded"] == "alpha-7B"
+    assert ended.seconds["verifying"] < 20
+    assert CheckRun.objects.get().verdict == Verdict.FAILED
+    assert nothing_hangs(tabby)
+
+
+OWN = {
+    "no_tools": {"prompt": "[[tool]] What time is it?", "calls_tool": "get_time"},
+    "language": {
+        "prompt": "[[echo]]The sky is blue, and it is this that you see in the day.",
+        "language": "en",
+    },
+    "broken_json": {
+        "prompt": '[[echo]]{"city": "Paris"}',
+        "json_schema": {"type": "object", "required": ["city"]},
+    },
+}
+
+
+@pytest.mark.parametrize("flaw", OWN)
+def test_checks_of_ones_own_catch_what_they_are_for(tabby: Tabby, flaw: str) -> None:
+    good = {**BETA, "tool_format": True}
+    Check.objects.create(name="Own", **OWN[flaw])
+    tabby.state(add_models=[good])
+    assert switch_to().error == ""
+    assert switch_to("alpha-7B", skip_checks=True).state == State.SUCCEEDED
+    tabby.state(add_models=[{**good, "flaw": flaw}])
+    ended = switch_to()
+    assert (ended.state, ended.result) == (State.FAILED, "alpha-7B")
+    assert "The check “Own” failed" in ended.error
+
+
+def test_a_model_that_has_become_ten_times_slower_is_caught_by_its_own_past(tabby: Tabby) -> None:
+    good = {**BETA, "plain_rate": 100}
+    tabby.state(add_models=[good])
+    for _ in range(2):
+        assert switch_to().state == State.SUCCEEDED
+        assert switch_to("alpha-7B").state == State.SUCCEEDED
+    tabby.state(add_models=[{**good, "flaw": "slow"}])
+    ended = switch_to()
+    assert (ended.state, ended.result) == (State.FAILED, "alpha-7B")
+    assert "The check “About as fast as before” failed" in ended.error
+    assert nothing_hangs(tabby)
+
+
+def test_serve_it_anyway_leaves_them_out_and_the_row_says_so(tabby: Tabby) -> None:
+    tabby.state(add_models=[{**BETA, "flaw": "template"}])
+    ended = switch_to(skip_checks=True)
+    assert (ended.state, ended.skip_checks) == (State.SUCCEEDED, True)
+    assert not CheckRun.objects.exists()
+
+
+def test_a_way_back_and_a_kept_model_are_not_checked(tabby: Tabby) -> None:
+    alpha = {"name": "alpha-7B", "modules": 2, "seconds_per_module": 0.01, "flaw": "template"}
+    tabby.state(add_models=[alpha, {**BETA, "flaw": "template"}])
+    assert switch_to().result == "alpha-7B"
+    assert CheckRun.objects.count() == 1
+    tabby.state(loaded=None)
+    upkeep.refresh(SERVER)
+    assert switch_to("alpha-7B", source=Source.KEEP).state == State.SUCCEEDED
+    assert CheckRun.objects.count() == 1
+
+
+def test_a_check_is_for_its_model_its_tag_or_all_and_only_where_it_is_on(tabby: Tabby) -> None:
+    Check.objects.all().delete()
+    TabbyModel.objects.filter(name="beta-8B-Q5").update(tags=["coding"])
+    for name, columns in {
+        "all": {}, "its": {"model": "beta-8B-Q5"}, "tag": {"tag": "coding"}, "other": {"model": "alpha-7B"},
+        "other tag": {"tag": "chat"}, "off": {"enabled": False}, "later": {"before_serving": False},
+    }.items():  # fmt: skip
+        Check.objects.create(name=name, prompt="Say hello in one short sentence.", **columns)
+    assert switch_to().state == State.SUCCEEDED
+    names = CheckRun.objects.get().results.values_list("name", flat=True)
+    assert set(names) == {"all", "its", "tag"}
+
+
+def test_what_has_not_ended_in_time_is_not_judged_unless_the_check_says_so(
+    tabby: Tabby, settings: Any
+) -> None:
+    settings.CHECK_SECONDS = 0.5
+    Check.objects.all().delete()
+    check = Check.objects.create(name="Long", prompt="[[tokens=5000 rate=50]]", contains="w5000")
+    assert switch_to().state == State.SUCCEEDED
+    assert CheckRun.objects.get().verdict == Verdict.NOT_JUDGED
+    assert nothing_hangs(tabby)
+    Check.objects.filter(pk=check.pk).update(must_end=True)
+    assert switch_to("alpha-7B").state == State.FAILED
+
+
+def test_a_model_that_says_nothing_at_all_is_dead(tabby: Tabby, settings: Any) -> None:
+    settings.CHECK_SECONDS = 0.5
+    Check.objects.all().delete()
+    Check.objects.create(name="Silent", prompt="[[tokens=5 prefill=60]]")
+    ended = switch_to()
+    assert ended.state == State.FAILED
+    assert "nothing came within" in ended.error
+
+
+def test_cancelling_in_mid_check_goes_back_at_once(tabby: Tabby) -> None:
+    Check.objects.create(name="Long", prompt="[[tokens=5000 rate=50]]")
+    asked = transitions.request(SERVER, "beta-8B-Q5", source=Source.API)
+
+    def cancel() -> None:
+        until(lambda: len(tabby.state()["generations"]) == 1 and len(tabby.log(CHATS)) == 4, "the checks")
+        transitions.cancel(asked, user=None)
+        connection.close()
+
+    person = threading.Thread(target=cancel)
+    person.start()
+    runner.run(asked.pk)
+    person.join()
+    asked.refresh_from_db()
+    assert (asked.state, asked.result) == (State.CANCELLED, "alpha-7B")
+    assert asked.seconds["verifying"] < 15
+    assert not CheckRun.objects.exists()
+    assert nothing_hangs(tabby)
+
+
+def test_only_the_newest_runs_of_a_model_are_kept(tabby: Tabby, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models_admin.checks.running.RUNS_KEPT", 2)
+    for _ in range(3):
+        switch_to()
+        switch_to("alpha-7B", skip_checks=True)
+    runs = CheckRun.objects.filter(model="beta-8B-Q5")
+    assert runs.count() == 2
+    assert (
+        min(runs.values_list("switch_id", flat=True)) > Switch.objects.filter(target="beta-8B-Q5").last().pk
+    )  # type: ignore[union-attr]
