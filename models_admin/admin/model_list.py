@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from models_admin.admin import (
     alias_pages,
+    download_pages,
     file_facts,
     history_pages,
     request_pages,
@@ -37,6 +38,7 @@ else:  # at run time it takes no parameter
 
 __all__ = [
     "alias_pages",
+    "download_pages",
     "history_pages",
     "request_pages",
     "rule_pages",

@@ -17,10 +17,11 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
 from models_admin import permissions
+from models_admin.adding import words
 from models_admin.admin import confirmation
 from models_admin.admin.option_fields import NAMES, OneTimeOptions
 from models_admin.automation import upkeep
-from models_admin.models import Source, Switch, TabbyModel
+from models_admin.models import DOWNLOADS_OPEN, ModelDownload, Source, Switch, TabbyModel
 from models_admin.page_schema import Backend
 from models_admin.presentation import team_snapshots
 from models_admin.presentation.banner import banner
@@ -94,6 +95,9 @@ class ModelPages(ModelAdmin):
                 .values_list("name", flat=True)
             ),
             "known": TabbyModel.objects.filter(vanished_at=None).exists(),
+            "downloading": [
+                words.describe(each) for each in ModelDownload.objects.filter(state__in=DOWNLOADS_OPEN)
+            ],
             "may_refresh": self.may_refresh(request),
             "may_unload": self.has_unload_permission(request),
             "may_manage": permissions.may_manage(request.user),
