@@ -132,5 +132,6 @@ def _rights(request: HttpRequest) -> dict[str, bool]:
         "models": permissions.may_manage(user),
         "aliases": permissions.may_manage_aliases(user),
         "rules": permissions.may_write_rules(user),
+        "checks": permissions.may_manage(user),
         "groups": permissions.may_change_groups(user),
     }

@@ -1,4 +1,4 @@
-"""What administrators have set up, as one JSON document: notes on models, aliases, rules, groups. No secrets, nobody's data.
+"""What administrators have set up, as one JSON document: models, aliases, rules, checks, groups. No secrets, nobody's data.
 
 `document` says what it may hold and reads it, `exporting` writes it, and `importing` brings it in, whole or not at all.
 `retirement` retires models, which is part of it.

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import time
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from models_admin.checks import bounds
+from models_admin.checks.languages import LANGUAGES
 from models_admin.models import Trigger
 
 VERSION = 1
@@ -19,6 +21,7 @@ _NO_NUL = r"^[^\x00]*$"
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_NO_NUL)]
 Word = Annotated[str, StringConstraints(max_length=255, pattern=_NO_NUL)]
 Text = Annotated[str, StringConstraints(max_length=100_000, pattern=_NO_NUL)]
+CheckName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=_NO_NUL)]
 GroupName = Annotated[str, StringConstraints(min_length=1, max_length=150, pattern=_NO_NUL)]
 
 
@@ -74,6 +77,45 @@ class RulePart(_Part):
     wait_minutes: Annotated[int, Field(ge=0, le=1440)] = 60
 
 
+def _known_language(name: str) -> str:
+    if name and name not in LANGUAGES:
+        raise ValueError(f"one of {', '.join(LANGUAGES)}, or empty")
+    return name
+
+
+Lines = Annotated[str, StringConstraints(max_length=bounds.LONGEST_LINES, pattern=_NO_NUL)]
+Prompt = Annotated[str, StringConstraints(max_length=bounds.LONGEST_PROMPT, pattern=_NO_NUL)]
+
+
+class CheckPart(_Part):
+    """What a model is asked, and what its answer must fulfil. What is not said stays as it is."""
+
+    enabled: bool = True
+    before_serving: bool = True
+    model: Word = ""
+    tag: Annotated[Word, Field(max_length=64)] = ""
+    prompt: Prompt = ""
+    system_prompt: Prompt = ""
+    sampling: dict[str, Any] = {}
+    image: str = ""
+    tools: list[Any] = []
+    answers: bool = True
+    ends_within: Annotated[int, Field(ge=1, le=bounds.LONGEST_ANSWER)] | None = None
+    no_marks: bool = False
+    no_repeats: bool = False
+    no_gibberish: bool = False
+    contains: Lines = ""
+    excludes: Lines = ""
+    matches: Annotated[Word, Field(max_length=300)] = ""
+    json_schema: Any = None
+    calls_tool: Annotated[Word, Field(max_length=64)] = ""
+    language: Annotated[str, AfterValidator(_known_language)] = ""
+    first_token_within: Annotated[float, Field(gt=0, le=3600)] | None = None
+    least_rate: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    least_share: Annotated[int, Field(ge=1, le=100)] | None = None
+    must_end: bool = False
+
+
 class Document(_Part):
     """All parts, each thing by its name; rules are a list. A part that is left out changes nothing."""
 
@@ -81,6 +123,7 @@ class Document(_Part):
     models: dict[Name, ModelPart] = {}
     aliases: dict[Name, AliasPart] = {}
     rules: list[RulePart] = []
+    checks: dict[CheckName, CheckPart] = {}
     groups: dict[GroupName, list[Name]] = {}
 
 

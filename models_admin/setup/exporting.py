@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib.auth.models import Group, Permission
 
-from models_admin.models import Alias, Rule, TabbyModel
+from models_admin.models import Alias, Check, Rule, TabbyModel
 from models_admin.setup.document import VERSION
 from models_admin.visible import escaped
 
@@ -32,6 +32,7 @@ def everything() -> dict[str, Any]:
         "models": {each.name: model(each) for each in TabbyModel.objects.order_by("name")},
         "aliases": {each.name: alias(each) for each in aliases},
         "rules": sorted((rule(each) for each in Rule.objects.all()), key=_order),
+        "checks": {each.name: check(each) for each in Check.objects.order_by("name")},
         "groups": {each.name: permissions(each) for each in groups},
     }
 
@@ -58,6 +59,15 @@ def rule(row: Rule) -> dict[str, Any]:
     """Return what a rule does, and when."""
     found = {name: getattr(row, name) for name in RULE_FIELDS}
     return {**found, "days": sorted(row.days), "at": row.at.isoformat() if row.at else None}
+
+
+def check(row: Check) -> dict[str, Any]:
+    """Return what a check asks, and what the answer must fulfil."""
+    return {
+        each.name: getattr(row, each.name)
+        for each in Check._meta.concrete_fields
+        if each.name not in ("id", "name")
+    }
 
 
 def permissions(group: Group) -> list[str]:

@@ -26,12 +26,13 @@ from models_admin.setup.document import (
     differences,
     place,
 )
+from models_admin.setup.import_checks import bring_checks
 from models_admin.setup.import_rules import bring_rules
 from models_admin.tabby.wire import usable_name
 from models_admin.visible import visible
 
 LONGEST_SHOWN = 200  # characters of a value
-SECTIONS = ("models", "aliases", "rules", "groups")
+SECTIONS = ("models", "aliases", "rules", "checks", "groups")
 
 
 class Moved(Exception):
@@ -111,6 +112,7 @@ def _all(document: Document, by: int | None) -> Found:
     yield from _bring_aliases(document.aliases, by)
     yield from _bring_models(document.models)
     yield from bring_rules(document.rules)
+    yield from bring_checks(document.checks)
 
 
 def _bring_groups(wanted: Mapping[str, list[str]]) -> Found:

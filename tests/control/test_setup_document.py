@@ -22,7 +22,7 @@ from support.servers import SERVER
 from models_admin.aliases import changes
 from models_admin.aliases.changes import Wanted
 from models_admin.api import tokens
-from models_admin.models import Alias, AliasChange, Rule, TabbyModel
+from models_admin.models import Alias, AliasChange, Check, Rule, TabbyModel
 from models_admin.servers import catalog as catalog_rows
 from models_admin.setup import exporting, importing
 from models_admin.setup.document import SetupRefused, read
@@ -58,11 +58,14 @@ def _set_up(catalog: dict[str, TabbyModel], make_user: MakeUser) -> None:
     changes.retire(changes.find("coder"), LLAMA, None)  # older's successor is retired itself
     Rule.objects.create(**RULE)
     Rule.objects.create(trigger="idle", idle_minutes=30)
+    Check.objects.create(
+        name="JSON, please", prompt="Answer with {}.", json_schema={"type": "object"}, enabled=False
+    )
     tokens.make(make_user("mara"), "mara's editor", ["chat"])
 
 
 def forget() -> None:
-    for rows in (Alias, Rule, TabbyModel, Group):
+    for rows in (Alias, Check, Rule, TabbyModel, Group):
         rows.objects.all().delete()
 
 
@@ -76,6 +79,7 @@ def test_a_document_brings_back_all_that_was_set_up_and_twice_is_once() -> None:
     made = importing.bring_in(read(before.encode()), None, dry_run=False)
     assert exporting.written() == before
     places = ['models["Qwen2.5-Coder-7B-Instruct-Q5"]', "aliases.coder", "groups.developers", "rules[0]"]
+    places.append('checks["JSON, please"]')
     assert set(places) <= {each.place for each in made}
     rows = AliasChange.objects.count()
     assert importing.bring_in(read(before.encode()), None, dry_run=False) == []
@@ -148,6 +152,11 @@ def test_a_rule_is_the_same_one_by_all_it_says_else_by_its_name(catalog: dict[st
         ({"rules": [RULE, {"trigger": "time"}]}, "rules[1]: a rule for a set time needs"),
         ({"rules": [RULE, {**RULE, "name": "", "target": QWEN}]}, "rules[1]: “Mornings” is due at the same"),
         ({"rules": [{**RULE, "days": [8]}]}, "rules[0].days[0]: "),
+        ({"checks": {"c": {}}}, "checks.c.prompt: a check needs one"),
+        ({"checks": {"c": {"prompt": "Hm", "matches": "(?=a)"}}}, "checks.c.matches: "),
+        ({"checks": {"c": {"prompt": "Hm", "language": "xx"}}}, "checks.c.language: "),
+        ({"checks": {"c": {"prompt": "Hm", "sampling": {"top_p": 3}}}}, "checks.c.sampling: The sampling option"),
+        ({"checks": {f"{number}": {"prompt": "Hm"} for number in range(60)}}, "checks: there may be 50"),
         ({"groups": {"g": ["models_admin.fly"]}}, "groups.g: there is no permission 'models_admin.fly'"),
         ({"stars": 5}, "stars: "),
     ],

@@ -13,8 +13,8 @@ from models_admin.setup import exporting
 
 class Command(command.Command):
     help = (
-        "Write what is noted about models, their load options, aliases, rules and groups as JSON. It holds no secret and "
-        "nobody's data; import_setup brings it in."
+        "Write what is noted about models, their load options, aliases, rules, checks and groups as JSON. It holds no "
+        "secret and nobody's data; import_setup brings it in."
     )
     epilog = """\
 examples:
