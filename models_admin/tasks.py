@@ -6,6 +6,7 @@ from celery import shared_task
 
 from models_admin.api import idempotency
 from models_admin.automation import rules, upkeep
+from models_admin.checks import running as checks
 from models_admin.model_files import looks
 from models_admin.model_requests import endings
 from models_admin.ops import lookers, worker
@@ -21,6 +22,12 @@ __all__ = ["worker"]  # what a worker does without tasks begins with its process
 def run_switch(switch_id: int) -> None:
     """Carry a switch out; does nothing if another worker has it or it has ended."""
     runner.run(switch_id)
+
+
+@shared_task
+def run_checks(server: int) -> None:
+    """Run all checks of the model that a server has loaded, while it serves."""
+    checks.now(server)
 
 
 @shared_task

@@ -17,7 +17,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
-from models_admin.admin import history_csv, plots
+from models_admin.admin import check_results, history_csv, plots
 from models_admin.admin.list_pages import ReadOnlyPages
 from models_admin.admin.moments import moment
 from models_admin.downloads import Download
@@ -87,7 +87,8 @@ class SwitchAdmin(ReadOnlyPages[Switch]):
     list_per_page = 50
     # The error is the last of the steps.
     fields = (
-        "when", "change", "outcome", "steps", "took", "who", "cause", "replies_cut", "used_options", "forced", "really",
+        "when", "change", "outcome", "steps", "took", "who", "cause", "replies_cut", "used_options", "forced",
+        "unchecked", "checks", "really",
         "advice",
     )  # fmt: skip
     readonly_fields = fields
@@ -103,6 +104,8 @@ class SwitchAdmin(ReadOnlyPages[Switch]):
         """Leave out the fields that this switch has no value for."""
         present = {
             "forced": bool(obj and obj.force),
+            "unchecked": bool(obj and obj.skip_checks),
+            "checks": bool(obj and obj.check_runs.exists()),
             "cause": bool(obj and obj.cause_id),
             "really": bool(obj and obj.card),
             "advice": bool(obj and obj.advice),
@@ -212,6 +215,16 @@ class SwitchAdmin(ReadOnlyPages[Switch]):
     def forced(self, row: Switch) -> str:
         """Show that somebody had the model loaded whatever its files look like; steps() shows what was found."""
         return "It was asked for whatever they look like."
+
+    @admin.display(description="Checks")
+    def unchecked(self, row: Switch) -> str:
+        """Show that somebody had the model serve without the checks."""
+        return "It was to serve without them."
+
+    @admin.display(description="Checks")
+    def checks(self, row: Switch) -> SafeString:
+        """Show what came of the checks before serving."""
+        return format_html_join("", "{}", ((check_results.table(each),) for each in row.check_runs.all()))
 
     @admin.display(description="Loaded with")
     def really(self, row: Switch) -> str:

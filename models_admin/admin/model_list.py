@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from models_admin.admin import (
     alias_pages,
+    check_pages,
     download_pages,
     file_facts,
     history_pages,
@@ -38,6 +39,7 @@ else:  # at run time it takes no parameter
 
 __all__ = [
     "alias_pages",
+    "check_pages",
     "download_pages",
     "history_pages",
     "request_pages",

@@ -55,6 +55,13 @@ def image(url: str) -> str:
     return url
 
 
+def lines(text: str) -> str:
+    """Return texts, one on each line. Raises ValueError."""
+    if len(text) > LONGEST_LINES:
+        raise ValueError(f"These may have {LONGEST_LINES:,} characters together.")
+    return text
+
+
 def pattern(text: str) -> str:
     """Return a regular expression that can be used. Raises ValueError."""
     patterns.expression(text)

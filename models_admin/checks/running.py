@@ -17,7 +17,7 @@ from django.utils import timezone
 from models_admin.checks import past
 from models_admin.checks.asking import Asking, Question, questions
 from models_admin.checks.judging import Judgement, judge
-from models_admin.models import Check, CheckResult, CheckRun, RunKind, Switch, TabbyModel, Verdict
+from models_admin.models import GATED, Check, CheckResult, CheckRun, RunKind, Switch, TabbyModel, Verdict
 from models_admin.servers import connections
 from models_admin.tabby.errors import TabbyError
 from models_admin.tabby.wire import ModelCard
@@ -69,6 +69,23 @@ def before_serving(
     for check, question, judgement in run.judged():
         if judgement.verdict == Verdict.FAILED:
             raise CheckFailed(_failure(check, question, judgement))
+
+
+def now(server: int) -> CheckRun | None:
+    """Run all checks of the loaded model while it serves, and keep what came; return None where a switch came between."""
+    with connections.client(server) as client:
+        card = client.current()
+    found = due(card.id, serving=False) if card else []
+    if card is None or not found:
+        return None
+
+    def going_on() -> bool:
+        return not Switch.objects.filter(server_id=server, state__in=GATED).exists()
+
+    run = Run(
+        server, card, found, shown=lambda percent, words: None, going_on=going_on, stop_at_a_failure=False
+    )
+    return run.keep(RunKind.NOW, None) if going_on() and run.carry_out() else None
 
 
 def _failure(check: Check, question: Question, judgement: Judgement) -> str:
