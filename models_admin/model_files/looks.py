@@ -50,7 +50,15 @@ def configured() -> bool:
 
 def look(name: str, seconds: float = LOOK_SECONDS) -> Report:
     """Return the report on a model's files; raises Silent, after `seconds` and SLACK_SECONDS, where the disk hangs."""
-    return within(seconds, lambda: examine(Path(settings.MODELS_DIR), name, time.monotonic() + seconds))
+    try:
+        return within(seconds, lambda: examine(Path(settings.MODELS_DIR), name, time.monotonic() + seconds))
+    except Silent:
+        raise
+    except Exception:
+        log.exception("The files of %s could not be looked at", name)
+        report = Report()
+        report.unjudged("Its files were not looked at: Gantry itself failed on them, and its log says how.")
+        return report
 
 
 def within(seconds: float, ask: Callable[[], T]) -> T:

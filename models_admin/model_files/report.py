@@ -9,6 +9,7 @@ from typing import Any
 from models_admin.visible import printable, visible
 
 MOST_SHOWN = 20  # problems or notes that are kept
+MOST_VALUE = 100  # characters of a setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +66,14 @@ class Report:
             "found": self.found,
             "complete": self.complete,
             "size": self.size,
-            "format": self.format,
+            "format": visible(self.format),
             "problems": [{"what": each.what, "todo": each.todo} for each in self.problems],
             "notes": self.notes,
             "weights": self.weights,
             "per_token": self.per_token,
             "context": self.context,
             "config": self.config,
-            "settings": self.settings,
+            "settings": {name: visible(value)[:MOST_VALUE] for name, value in self.settings.items()},
         }
 
     @classmethod

@@ -144,3 +144,21 @@ def test_a_disk_that_hangs_holds_nobody(settings: Any, monkeypatch: pytest.Monke
     assert looks.within(30, lambda: 3) == 3  # the disk is back
     with pytest.raises(ZeroDivisionError):
         looks.within(30, lambda: 1 // 0)
+
+
+def test_what_is_kept_any_database_takes(tmp_path: Path) -> None:
+    whole(tmp_path / "a", quantization_config={"quant_method": "fp\0"})
+    (tmp_path / "a" / "tabby_config.yml").write_text("model:\n  cache_mode: Q\0\x1b4\n")
+    report = report_on(tmp_path, "a")
+    assert report.settings == {"cache_mode": "Q\0\x1b4"}
+    assert "\\u0000" not in json.dumps(report.as_dict())
+
+
+def test_an_error_of_gantrys_own_is_no_reason_to_refuse(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings.MODELS_DIR = str(tmp_path)
+    monkeypatch.setattr(looks, "examine", lambda *_: 1 // 0)
+    report = looks.look("a")
+    assert (report.found, report.problems) == (False, [])
+    assert "Gantry itself failed" in report.notes[0]
