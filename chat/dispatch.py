@@ -51,7 +51,7 @@ class Dispatcher:
         self._started = self._stopping = False
         self._claiming = 0
         self._clients = Clients()
-        self._ends = ReplyEnds()
+        self._ends = ReplyEnds(self._clients)
         self._ticks = 0
         self._strays: set[int] = set()
         self._heard = False
@@ -193,6 +193,7 @@ class Dispatcher:
 
     async def _tick(self) -> None:
         self._ticks += 1
+        self._background.spawn(self._ends.leave_stalled(list(self.lives.values())))
         await self._look_at_leases()
         await self._save([live for live in self.lives.values() if not live.saved])
         if self._ticks % REVIVE_EVERY == 0:

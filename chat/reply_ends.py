@@ -18,7 +18,9 @@ from chat.progress import ClaimedReply
 from chat.relay import EndReason, LiveReply
 from models_admin import counters, db_threads, process
 from models_admin.automation.lookers import Lookers
+from models_admin.automation.stalls import Stalls
 from models_admin.presentation import snapshots
+from models_admin.servers.clients import Clients
 from models_admin.tabby.errors import (
     Busy,
     NotBegun,
@@ -48,8 +50,9 @@ REFUSED = "The database does not take this reply. The server's log says why; try
 class ReplyEnds:
     """Writes the ends of this process' replies."""
 
-    def __init__(self) -> None:
+    def __init__(self, clients: Clients) -> None:
         self._lookers = Lookers()
+        self._stalls = Stalls(clients)
 
     async def conclude(self, live: LiveReply, error: BaseException | None) -> None:
         """Write the reply's end, or put it back; a database that is away is tried until it takes it."""
@@ -105,6 +108,13 @@ class ReplyEnds:
         words = REFUSED if isinstance(error, DatabaseError) else progress.INTERNAL
         await insist(progress.refuse, work, words, meter.read())
         counters.count(f"replies:{Status.FAILED.value}")
+
+    async def leave_stalled(self, lives: list[LiveReply]) -> None:
+        """Have those of these go on at another server that one writes which has stalled."""
+        stalled = await self._stalls.found((live.work.server, live.meter) for live in lives)
+        for live in lives:
+            if live.work.server in stalled:
+                live.end(EndReason.LET_GO)
 
     async def look_at_all(self) -> None:
         """Ask all servers what is loaded."""

@@ -69,11 +69,15 @@ def lock(
     conversations that a message may be added to.
     """
     marks, facts = statements.marks(len(conversations)), ", ".join(f"talk.{each}" for each in FACTS)
-    servers = known.all_servers()
-    server = f"{gate.locked(len(servers))} {statements.for_update()}"
-    query = LOCK.format(server=server, marks=marks, facts=facts, **LOCK_PARTS[connection.vendor])
+    server, params = gate.locked(known.all_servers())
+    query = LOCK.format(
+        server=f"{server} {statements.for_update()}",
+        marks=marks,
+        facts=facts,
+        **LOCK_PARTS[connection.vendor],
+    )
     rows, places = list[gate.Row](), dict[uuid.UUID, Place]()
-    found = statements.fetch(query, [*servers, *map(key, conversations), *map(key, client_ids)])
+    found = statements.fetch(query, [*params, *map(key, conversations), *map(key, client_ids)])
     if found:
         rows = [gate.Row(*each) for each in orjson.loads(found[0][0] or "[]")]
     for _, pk, *columns, head, near, waiting, first, second in found:

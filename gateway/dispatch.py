@@ -21,6 +21,7 @@ from gateway.limits import Arrival, Over
 from gateway.models import Outcome
 from gateway.retries import Retries
 from models_admin import counters, db_threads, process
+from models_admin.automation.stalls import Stalls
 from models_admin.background import Background
 from models_admin.live.hub import hub
 from models_admin.page_schema import Backend
@@ -43,11 +44,11 @@ class Dispatcher:
         self._entering = 0  # calls that come and are just being written
         self.roster = Roster(f"{process.name()}/v1")  # apart from the chat's leases
         self.retries = Retries()
-        self._keeper = Keeper(self.roster, self.retries)
         self._started = False
         self.answered_last: dict[int, int] = {}  # by token, the server that has its last prompt in the cache
         self.clients = Clients()
         self._background = Background()
+        self._keeper = Keeper(self.roster, self.retries, Stalls(self.clients), self._background)
 
     def start(self) -> None:
         """Begin, in the running loop; a second call does nothing."""

@@ -13,6 +13,8 @@ from gateway.claims import Left
 from gateway.models import Outcome
 from gateway.retries import Retries
 from models_admin import db_threads
+from models_admin.automation.stalls import Stalls
+from models_admin.background import Background
 from models_admin.live.hub import hub
 
 log = logging.getLogger(__name__)
@@ -25,9 +27,11 @@ FORGET_EVERY = 60
 class Keeper:
     """Looks after the calls of this process."""
 
-    def __init__(self, roster: Roster, retries: Retries) -> None:
+    def __init__(self, roster: Roster, retries: Retries, stalls: Stalls, background: Background) -> None:
         self._roster = roster
         self._retries = retries
+        self._stalls = stalls
+        self._background = background
         self._ticks = 0
         self._suspects: set[str] = set()
         self._strays: set[Left] = set()
@@ -44,12 +48,22 @@ class Keeper:
 
     async def _tick(self) -> None:
         self._ticks += 1
+        self._background.spawn(self._leave_stalled())
         await self.look_at_leases()
         if self._ticks % SWEEP_EVERY == 0:
             await self.sweep()
             await self._knock()
         if self._ticks % FORGET_EVERY == 0:
             await db_threads.write(claims.forget)
+
+    async def _leave_stalled(self) -> None:
+        """Have what a server writes that has stalled go on at another."""
+        calls = self._roster.calls
+        writing = [(call.turn.server, call.meter) for call in calls.values() if call.turn is not None]
+        stalled = await self._stalls.found(writing)
+        for call in calls.values():
+            if call.turn is not None and call.turn.server in stalled:
+                call.let_go()
 
     async def look_at_leases(self) -> None:
         """Beat for all calls; end the turns whose lease was revoked or lost."""

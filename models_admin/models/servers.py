@@ -77,6 +77,10 @@ class Server(models.Model):
     chosen_by = models.PositiveBigIntegerField(default=0)
     # Since when it is given no replies, because somebody has taken it out of service; null: it is in service.
     out_of_service_since = models.DateTimeField(null=True)
+    # When it was last lost, and how often it was within a short time; until when it is given no replies, as it is just back.
+    lost_at = models.DateTimeField(null=True)
+    losses = models.PositiveSmallIntegerField(default=0)
+    settles_until = models.DateTimeField(null=True)
     # Since when TabbyAPI has said at each look that nothing is loaded; null: it names a model, or could not be asked.
     empty_since = models.DateTimeField(null=True)
     # TabbyAPI was seen not to run, and has named no model since: no load is under way there.

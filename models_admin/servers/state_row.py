@@ -19,6 +19,10 @@ from models_admin.servers import known as known_servers
 from models_admin.tabby.errors import TabbyError
 from models_admin.tabby.wire import ModelCard
 
+# For which one of several servers that is back is given no replies, if any other may be: twice as long for each loss that
+# came within FORGOTTEN_AFTER of the one before.
+SETTLE_SECONDS, MOST_SETTLE_SECONDS = 3.0, 60.0
+FORGOTTEN_AFTER = timedelta(minutes=10)
 # Sent with `name` in the transaction that says that this model is loaded, whoever had it loaded.
 model_loaded = Signal()
 
@@ -63,12 +67,13 @@ def set_loaded(
         "keep_due": False,
     }
     known = lock(server)
+    changes |= _back(known)
     if chosen_by:
         known.wanted, known.chosen_by = card.id if card else "", chosen_by
     if card and runs(known, card):
         changes = {
             "seen_at": now, "unreachable_since": None, "trouble": "", "advice": "", "parameters": dict(card.parameters),
-            "empty_since": None, "anew": False, "keep_due": False,
+            "empty_since": None, "anew": False, "keep_due": False, **_back(known),
         }  # fmt: skip
     else:
         known.epoch += 1
@@ -89,7 +94,16 @@ def runs(known: Server, card: ModelCard | None) -> bool:
 def set_reachable(server: int) -> None:
     """Write that TabbyAPI answered just now."""
     known = row(server)
-    stored(known.pk).update(seen_at=timezone.now(), unreachable_since=None, trouble="", advice="")
+    back = _back(known)
+    stored(known.pk).update(seen_at=timezone.now(), unreachable_since=None, trouble="", advice="", **back)
+
+
+def _back(known: Server) -> dict[str, Any]:
+    """Return the columns of a server that is back, where it was out of reach: the oftener it was, the longer it settles."""
+    if known.unreachable_since is None:
+        return {}
+    seconds = min(SETTLE_SECONDS * 2 ** min(max(known.losses, 1) - 1, 10), MOST_SETTLE_SECONDS)
+    return {"settles_until": timezone.now() + timedelta(seconds=seconds)}
 
 
 def set_findings(server: int, findings: list[Finding], *, about: str = "") -> bool:
@@ -120,11 +134,19 @@ def set_trouble(server: int, error: TabbyError) -> None:
     with transaction.atomic():
         known = lock(server)
         loads.end_if_stopped(server, error)
-        known.unreachable_since = known.unreachable_since or timezone.now()
+        if known.unreachable_since is None:
+            now = timezone.now()
+            again = known.lost_at is not None and now - known.lost_at < FORGOTTEN_AFTER
+            known.losses, known.lost_at, known.unreachable_since = (
+                min(known.losses if again else 0, 99) + 1,
+                now,
+                now,
+            )
         known.trouble, known.advice = str(error), error.advice
         known.anew = known.anew or loads.shows_stopped(error)
         known.empty_since = None
-        known.save(update_fields=["unreachable_since", "trouble", "advice", "anew", "empty_since"])
+        fields = ["unreachable_since", "trouble", "advice", "anew", "empty_since", "lost_at", "losses"]
+        known.save(update_fields=fields)
 
 
 def set_keep_due(server: int, due: bool = True) -> None:

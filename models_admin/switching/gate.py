@@ -34,18 +34,17 @@ def closed(server: int) -> bool:
 
 
 COLUMNS = (
-    "id", "model", "epoch", "unreachable_since", "out_of_service_since", "wanted", "chosen_by", "context", "most",
+    "id", "model", "epoch", "unreachable_since", "out_of_service_since", "wanted", "chosen_by", "context", "most", "settles",
 )  # fmt: skip
 
 
-def locked(count: int) -> str:
-    """Return the query for COLUMNS of so many servers, in the order in which all lock them; without the lock.
-
-    Its parameters are the servers.
-    """
-    columns = [*COLUMNS[:-2], f"{_card('max_seq_len')} AS context", f"{_card('max_batch_size')} AS most"]
+def locked(servers: Sequence[int]) -> tuple[str, list[Any]]:
+    """Return the query for COLUMNS of servers in the order in which all lock them, without the lock, and its parameters."""
+    shown = [f"{_card('max_seq_len')} AS context", f"{_card('max_batch_size')} AS most"]
+    columns = [*COLUMNS[:-3], *shown, "CASE WHEN settles_until > %s THEN 1 ELSE 0 END AS settles"]
     query = f"SELECT {', '.join(columns)} FROM models_admin_server "  # noqa: S608 (all of it is code)
-    return f"{query} WHERE id IN ({statements.marks(count)}) ORDER BY id"
+    params = [statements.stored(timezone.now()), *servers]
+    return f"{query} WHERE id IN ({statements.marks(len(servers))}) ORDER BY id", params
 
 
 def _card(name: str) -> str:
@@ -90,6 +89,7 @@ class Row(NamedTuple):
     chosen_by: int
     context: Any
     most: Any
+    settles: int
 
     @property
     def may_answer(self) -> bool:
@@ -122,7 +122,8 @@ def enter(server: int) -> Entered:
 
 def lock(servers: Sequence[int]) -> list[Row]:
     """Lock the rows of servers until the transaction ends, as those do who pass their gates or close them."""
-    found = statements.fetch(f"{locked(len(servers))} {statements.for_update()}", servers)
+    query, params = locked(servers)
+    found = statements.fetch(f"{query} {statements.for_update()}", params)
     return [Row(*each) for each in found]
 
 
@@ -140,6 +141,8 @@ def passed(rows: Sequence[Row]) -> list[Entered]:
         may = [row for row in may if row.pk in leases]
     if not may:
         raise Closed
+    # One that is just back may be lost again: it is given something only where no other can be.
+    may = [row for row in may if not row.settles] or may
     return [entered(row, leases.get(row.pk, 0)) for row in may]
 
 

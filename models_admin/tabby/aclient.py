@@ -80,6 +80,20 @@ class AsyncTabby:
             return None
         raise failure
 
+    async def ping(self, seconds: float) -> None:
+        """See whether TabbyAPI answers at all, whatever it says. Raises TabbyError if not within so many seconds."""
+        doing = "asking whether it is there"
+        try:
+            async with (
+                asyncio.timeout(seconds),
+                self.connections.session().get(f"{self._access.base}/health", allow_redirects=False),
+            ):
+                pass
+        except TimeoutError as error:
+            raise TimedOut(f"TabbyAPI gave no answer within {seconds:g} s while {doing}") from error
+        except LOST as error:
+            raise lost(self._access, doing, error) from error
+
     def stream_chat(
         self,
         messages: Sequence[Mapping[str, str]],

@@ -25,6 +25,7 @@ from models_admin.presentation import snapshots, team_snapshots
 from models_admin.servers import known, state_row, team
 from models_admin.switching import gate, ownership, placement, service, transitions
 from models_admin.switching.placement import Wish
+from models_admin.tabby.errors import Unreachable
 from models_admin.tabby.wire import ModelCard
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("two")]
@@ -276,3 +277,53 @@ def test_several_cost_no_statement_more_than_one_in_line_and_one_more_as_they_ar
     settings.TABBY_HOST = "http://10.0.0.5:5000"
     of_one = statements()
     assert of_two == (of_one[0], of_one[1] + 1)
+
+
+def lose(server: int) -> None:
+    state_row.set_trouble(server, Unreachable("It cannot be reached"))
+
+
+def settles(server: int) -> float:
+    """For how many seconds a server that is back is given nothing."""
+    state_row.set_reachable(server)
+    until = state_row.row(server).settles_until
+    assert until is not None
+    return round((until - timezone.now()).total_seconds())
+
+
+def test_one_that_is_back_takes_replies_only_after_a_while_unless_no_other_does(two: tuple[int, int]) -> None:
+    first, second = two
+    lose(first)
+    state_row.set_reachable(first)
+    assert place(Wish(near=first), Wish()) == [second, second]
+    lose(second)
+    assert place(Wish()) == [first], "better one that may be lost than none"
+    state_row.set_reachable(second)
+    Server.objects.update(settles_until=timezone.now())
+    assert place(Wish(), Wish()) == [first, second]
+
+
+def test_the_oftener_it_is_lost_the_longer_that_takes(two: tuple[int, int]) -> None:
+    found = []
+    for _ in range(7):
+        lose(two[0])
+        lose(two[0])  # it is lost once, however often that is seen
+        found.append(settles(two[0]))
+        assert settles(two[0]) == found[-1], "it was back already"
+    assert found == [3, 6, 12, 24, 48, 60, 60]
+    Server.objects.update(lost_at=timezone.now() - state_row.FORGOTTEN_AFTER)
+    lose(two[0])
+    assert settles(two[0]) == 3
+    lose(two[0])
+    runs(two[0], "usual")
+    assert settles(two[0]) == 6, "also where it is seen by its model"
+    lose(two[0])
+    runs(two[0], "another")
+    assert settles(two[0]) == 12
+
+
+def test_the_only_one_is_given_replies_at_once(settings: Any) -> None:
+    settings.TABBY_HOST = "http://10.0.0.5:5000"
+    lose(known.default())
+    state_row.set_reachable(known.default())
+    assert place(Wish()) == [known.default()]

@@ -208,7 +208,7 @@ def test_one_that_hangs_delays_no_other(two: tuple[int, int], monkeypatch: pytes
     def step(server: int) -> None:
         if server == two[0]:
             hangs.set()
-            goes_on.wait()
+            goes_on.wait(60)
         else:
             looked[-1].set()
 

@@ -230,7 +230,7 @@ def test_a_part_counts_what_is_said_of_it_else_its_events() -> None:
 
 
 def test_the_time_to_the_first_token_is_that_of_the_first_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([100.0, 101.5, 109.0])
+    clock = iter([100.0, 101.5, 103.0, 104.0, 109.0])
     monkeypatch.setattr("models_admin.usage.meter.time.monotonic", lambda: next(clock))
     meter = Meter()
     meter.begin()

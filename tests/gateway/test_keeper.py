@@ -21,7 +21,10 @@ from gateway.models import Call, Process, State
 from gateway.retries import Retries
 from models_admin import db_threads
 from models_admin.api import tokens
+from models_admin.automation.stalls import Stalls
+from models_admin.background import Background
 from models_admin.models import Lease
+from models_admin.servers.clients import Clients
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("_a_model_is_loaded")]
 _a_model_is_loaded = messages._a_model_is_loaded
@@ -54,7 +57,7 @@ async def _looked_after() -> tuple[Roster, Keeper, LiveCall]:
     arrival, number, turn = await db_threads.write(_come)
     call = roster.calls[number] = LiveCall(number, arrival)
     call.begin(turn)
-    return roster, Keeper(roster, Retries()), call
+    return roster, Keeper(roster, Retries(), Stalls(Clients()), Background()), call
 
 
 async def test_what_belongs_to_no_call_is_ended_and_the_others_stay() -> None:
@@ -84,7 +87,7 @@ async def test_a_process_whose_first_call_is_being_written_goes_on_showing_life(
     arrival, *_ = await db_threads.write(_come)
     written: asyncio.Future[int | claims.Over] = asyncio.get_running_loop().create_future()
     roster.arriving.append((arrival, written))
-    looks = asyncio.create_task(Keeper(roster, Retries()).look_at_leases())
+    looks = asyncio.create_task(Keeper(roster, Retries(), Stalls(Clients()), Background()).look_at_leases())
     await asyncio.sleep(0)  # its heartbeat is written before the call
     await dispatcher.write()
     await looks

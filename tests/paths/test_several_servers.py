@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +21,9 @@ LONG = "[[tokens=150 rate=30]]"
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Several]:
-    with several(tmp_path_factory.mktemp("several"), "gpu1", "gpu2") as running:
+    # No stream is taken for dead by its own silence here.
+    long = {"REPLY_STALL_TIMEOUT": "600", "FIRST_TOKEN_TIMEOUT": "600"}
+    with several(tmp_path_factory.mktemp("several"), "gpu1", "gpu2", **long) as running:
         yield running
 
 
@@ -81,10 +86,10 @@ def test_each_model_is_answered_where_it_is_loaded(two: Several, alice: Person, 
 
 def test_one_out_of_service_gets_none_until_it_is_put_back(two: Several, caller: Caller) -> None:
     second = two.tabbies["gpu2"]
-    with caller.stream(LONG, model="alpha-7B") as wire:
+    with caller.stream("[[tokens=400 rate=30]]", model="alpha-7B") as wire:
         wire.until("w5 ")
         two.do("service.take_out(known.find('gpu2'), let_go=True)")
-        assert wire.rest() == words(1, 150)
+        assert wire.rest() == words(1, 400)
     assert wire.models == ["alpha-7B", "beta-8B-Q5"]
     before = len(chats(second))
     for _ in range(3):
@@ -97,3 +102,47 @@ def test_one_out_of_service_gets_none_until_it_is_put_back(two: Several, caller:
         page.until(lambda each: each.backend["servers"][1]["out_of_service_since"] is None, "it is back")
     assert caller.ask("[[tokens=2 rate=0]]", model="alpha-7B").json()["model"] == "alpha-7B"
     assert len(chats(second)) == before + 1
+
+
+@pytest.fixture
+def both_have_alpha(two: Several) -> None:
+    """Both in service, with the same model loaded."""
+    if two.tabbies["gpu1"].state()["loaded"] != "alpha-7B":
+        until(lambda: two.admin.switch("alpha-7B").status_code == 200, "the first model on both")
+
+
+def state_of(page: Page, name: str) -> dict[str, Any]:
+    """What a page shows of a server."""
+    return next(each for each in page.backend["servers"] if each["name"] == name)
+
+
+@pytest.mark.usefixtures("both_have_alpha")
+@pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL])
+def test_what_one_had_begun_that_dies_or_hangs_goes_on_at_the_other(
+    two: Several, alice: Person, caller: Caller, how: signal.Signals, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        page = stack.enter_context(alice.page())
+        watched = stack.enter_context(two.admin.watch())
+        watched.until(lambda each: all(e["state"] == "ready" for e in each.backend["servers"]), "both")
+        sent = begun(page)
+        wires = [stack.enter_context(caller.stream(LONG, n=1)) for _ in range(2)]
+        for wire in wires:
+            wire.until("w5 ")
+        has = {name: len(tabby.state()["generations"]) for name, tabby in two.tabbies.items()}
+        assert sum(has.values()) == 3
+        lost = max(has, key=lambda name: has[name])
+        two.processes[lost].send_signal(how)
+        reply = page.answered(sent)
+        assert (reply["status"], reply["text"]) == ("complete", words(1, 150))
+        for wire in wires:
+            assert wire.rest() == words(1, 150)
+            assert (wire.models, wire.done) == (["alpha-7B"], True)
+        watched.until(lambda each: state_of(each, lost)["state"] == "unreachable", "the loss")
+        assert watched.backend["state"] == "ready"
+        if how == signal.SIGSTOP:
+            two.processes[lost].send_signal(signal.SIGCONT)
+        else:
+            two.processes[lost].wait()
+            two.begin_anew(lost, tmp_path)
+        watched.until(lambda each: state_of(each, lost)["state"] == "ready", "its return")

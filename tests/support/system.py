@@ -65,6 +65,7 @@ class Several:
     admin: Person
     tabbies: dict[str, Tabby]
     processes: dict[str, subprocess.Popen[str]]
+    started: ExitStack
 
     def do(self, code: str) -> str:
         """Run a line of Python in this Gantry; return what it printed. `known` and `service` are at hand."""
@@ -73,10 +74,10 @@ class Several:
         assert ran.returncode == 0, ran.stderr
         return ran.stdout
 
-    def begin_anew(self, name: str, folder: Path, stack: ExitStack) -> None:
+    def begin_anew(self, name: str, folder: Path) -> None:
         """Start a TabbyAPI again, which was killed, at its old address."""
         port = int(self.tabbies[name].url.rpartition(":")[2])
-        self.tabbies[name], self.processes[name] = stack.enter_context(running(folder, port=port))
+        self.tabbies[name], self.processes[name] = self.started.enter_context(running(folder, port=port))
 
 
 @contextmanager
@@ -101,7 +102,7 @@ def several(folder: Path, *names: str, **settings: str) -> Iterator[Several]:
                     ),
                     "all servers",
                 )
-            yield Several(gantry, admin, tabbies, processes)
+            yield Several(gantry, admin, tabbies, processes, stack)
             gantry.end()
 
 
