@@ -44,20 +44,20 @@ class Child:
             return False
 
 
-def children(*, webs: Sequence[int], workers: int, sandbox_port: int | None) -> list[Child]:
+def children(*, webs: Sequence[int], workers: int, sandboxes: Sequence[int]) -> list[Child]:
     """Return what `up` has to run with the settings as they are.
 
     webs: for each web process the number of its listening socket, which may be the same for all.
     workers: how many, at least 1.
-    sandbox_port: where the sandbox listens, or None for no sandbox.
+    sandboxes: the port of each sandbox.
     """
     celery = (*LESS_URGENT, *PYTHON, "-m", "celery", "--quiet", "-A", "gantry_site")
     listed = []
     if settings.REDIS_PRIVATE:
         listed.append(Child("redis", redis_argv(), "services"))
-    if sandbox_port is not None:
-        argv = (*PYTHON, "-m", "tabby_sandbox", "--port", str(sandbox_port))
-        listed.append(Child("sandbox", argv, "services", stop_seconds=3))
+    for name, port in zip(_numbered("sandbox", len(sandboxes)), sandboxes, strict=True):
+        argv = (*PYTHON, "-m", "tabby_sandbox", "--port", str(port))
+        listed.append(Child(name, argv, "services", stop_seconds=3))
     listed += web_children(webs)
     # Workers need not know of each other: what one left undone is found in the database by the next.
     threads = ("--pool=threads", "--concurrency=8", "--without-gossip", "--without-mingle")

@@ -62,6 +62,7 @@ def _sandbox_address() -> str:
 
 _tabby_host = env.str("TABBY_HOST", default="")
 TABBY_SANDBOX = not _tabby_host
+SANDBOXES = max(1, min(env.int("SANDBOXES", default=1), 8))  # that `up` starts where TABBY_HOST is not set
 TABBY_HOST = (_tabby_host or _sandbox_address()).rstrip("/")
 TABBY_ADMIN_KEY = env.str("TABBY_ADMIN_KEY", default="")
 TABBY_API_KEY = env.str("TABBY_API_KEY", default="")

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from models_admin.models import RequestState, Source, State
+from models_admin.models import RequestState, RolloutState, Source, State
 
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
@@ -104,6 +104,44 @@ class Switch(TypedDict):
     created_at: Moment
     finished_at: Moment | None
     lines: list[Line]
+    server: NotRequired[Annotated[str, Field(description="Its name, where there are several.")]]
+    rollout: NotRequired[
+        Annotated[
+            int | None,
+            Field(description="The rollout that it is a part of, where there are several servers."),
+        ]
+    ]
+
+
+class RolloutServer(TypedDict):
+    """One server's part in a rollout; `switch`: the id of its switch, null until it begins."""
+
+    name: str
+    state: State | Literal["waiting"]
+    percent: int
+    switch: int | None
+    text: Annotated[str, Field(examples=["loading Llama-3.1-8B-Instruct… 40%"])]
+
+
+class Rollout(TypedDict):
+    """One change of several servers, one after the other. `lines` says the same in words for people."""
+
+    id: int
+    state: RolloutState
+    target: Annotated[str, Field(description="The model to load; empty for an unload.")]
+    percent: Annotated[int, Field(description="Of the whole.")]
+    servers: list[RolloutServer]
+    by: Annotated[str, Field(description="The user who asked for it; empty where it was none.")]
+    source: Source
+    rule: str
+    error: str
+    cancel_requested: bool
+    created_at: Moment
+    finished_at: Moment | None
+    lines: list[Line]
+
+
+Change = Switch | Rollout
 
 
 class ModelWords(TypedDict):

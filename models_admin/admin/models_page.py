@@ -26,7 +26,7 @@ from models_admin.page_schema import Backend
 from models_admin.presentation import team_snapshots
 from models_admin.presentation.banner import banner
 from models_admin.servers import connections, diagnosis, known, names, state_row
-from models_admin.switching import transitions
+from models_admin.switching import rollout, transitions
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[TabbyModel]
@@ -115,7 +115,7 @@ class ModelPages(ModelAdmin):
         _require(allowed=self.may_refresh(request))
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        found = upkeep.refresh(known.default())
+        found = upkeep.refresh_all()
         if not found.error:
             diagnosis.remember(known.default())
         if found.error:
@@ -157,7 +157,10 @@ class ModelPages(ModelAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         try:
-            transitions.cancel(switch, user=request.user)
+            if switch.rollout is not None and switch.rollout.finished_at is None:
+                rollout.cancel(switch.rollout, user=request.user)
+            else:
+                transitions.cancel(switch, user=request.user)
         except transitions.SwitchRefused as error:
             messages.error(request, str(error))
         else:
@@ -179,8 +182,9 @@ class ModelPages(ModelAdmin):
     ) -> HttpResponse:
         """Ask for a switch, and go back to the Models page, which shows it."""
         try:
-            switch = transitions.request(
-                known.default(), target, source=Source.ADMIN, user=request.user, **(arguments or {})
+            servers = rollout.chosen(request.POST.getlist("server"), target)
+            switch = rollout.request(
+                target, servers, source=Source.ADMIN, user=request.user, **(arguments or {})
             )
         except transitions.SwitchRefused as error:
             messages.error(request, str(error))
@@ -201,6 +205,7 @@ class ModelPages(ModelAdmin):
             "vram_rule": names.VRAM_RULE,
             "vram_usual": names.VRAM_USUAL,
             "fragment": is_fragment(request),
+            "servers": [known.name(each) for each in known.all_servers()] if known.several() else [],
             **facts,
         }
         template = "confirm_content.html" if is_fragment(request) else "confirm.html"

@@ -16,7 +16,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from models_admin.models import RepeatKey, Switch
-from models_admin.servers import state_row
+from models_admin.servers import known
+from models_admin.switching import gate
 
 KEPT = timedelta(hours=24)
 
@@ -30,8 +31,8 @@ class Reused(Exception):
         )
 
 
-def once(server: int, user_id: int, key: str, asked: dict[str, Any], ask: Callable[[], Switch]) -> Switch:
-    """Return the switch of a server that the user's first request with `key` led to, or what `ask()` returns now.
+def once(user_id: int, key: str, asked: dict[str, Any], ask: Callable[[], Switch]) -> Switch:
+    """Return the switch that the user's first request with `key` led to, or what `ask()` returns now.
 
     `asked` is what the request asks for, as plain data; raises Reused where the key came with other data. A request that is
     refused (`ask` raises) leaves no key behind. Keys count for KEPT.
@@ -39,7 +40,7 @@ def once(server: int, user_id: int, key: str, asked: dict[str, Any], ask: Callab
     document = json.dumps(asked, sort_keys=True).encode()
     request = hashlib.sha256(document).hexdigest()
     with transaction.atomic():
-        state_row.lock(server)
+        gate.lock(known.all_servers())
         same_key = RepeatKey.objects.filter(user_id=user_id, key=key)
         same_key.filter(created_at__lt=timezone.now() - KEPT).delete()
         first = same_key.select_related("switch").first()

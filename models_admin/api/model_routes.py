@@ -96,7 +96,7 @@ def models(request: HttpRequest) -> dict[str, Any]:
 def refresh(request: HttpRequest) -> dict[str, Any]:
     """Ask TabbyAPI for its models now, and for what is loaded. (Gantry does so by itself every REFRESH_INTERVAL.)"""
     require(request, *OWN)
-    found = upkeep.refresh(known.default())
+    found = upkeep.refresh_all()
     if found.error:
         raise HttpError(502, f"The list is as it was: {found.error} {found.error.advice}".strip())
     return {"added": found.added, "vanished": found.vanished}

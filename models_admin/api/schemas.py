@@ -66,6 +66,10 @@ class Refreshed(Schema):
     vanished: list[str]
 
 
+SERVERS = "Of several servers, the names of those to change, one after the other."
+MOST_SERVERS = 100
+
+
 class SwitchTo(Schema):
     """The model to load; for this once, load options, and how many seconds replies in flight may take (0: none)."""
 
@@ -84,6 +88,10 @@ class SwitchTo(Schema):
     skip_checks: Annotated[
         bool, Field(description="Have it serve without the checks before serving.", strict=True)
     ] = False
+    servers: Annotated[
+        list[Annotated[StrictStr, Field(max_length=32)]],
+        Field(description=f"{SERVERS} Empty: all that can be asked.", max_length=MOST_SERVERS),
+    ] = []
 
 
 class AddModel(Schema):

@@ -6,10 +6,11 @@ A request is answered when the switch has ended, or at once where that is prefer
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, NoReturn
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
 from ninja import Header, Query, Router, Status
 from ninja.errors import HttpError
@@ -17,17 +18,27 @@ from ninja.errors import HttpError
 from models_admin.api import idempotency
 from models_admin.api.auth import require, still_may, to_read, to_switch
 from models_admin.api.base import Later, answer
-from models_admin.api.schemas import LARGEST_ID, Id, Switched, Switches, SwitchTo, Unloaded, problems
+from models_admin.api.schemas import (
+    LARGEST_ID,
+    MOST_SERVERS,
+    SERVERS,
+    Id,
+    Switched,
+    Switches,
+    SwitchTo,
+    Unloaded,
+    problems,
+)
 from models_admin.automation import upkeep
 from models_admin.live import event_streams
-from models_admin.models import Source, State, TabbyModel
+from models_admin.models import Rollout, Source, State, TabbyModel
 from models_admin.models import Switch as Row
 from models_admin.page_schema import Switch
 from models_admin.permissions import LOOKING
 from models_admin.presentation import switch_text, waiting
 from models_admin.servers import catalog, known
-from models_admin.switching import transitions
-from models_admin.tabby.errors import FilesRefused, sentence
+from models_admin.switching import rollout, transitions
+from models_admin.tabby.errors import sentence
 from models_admin.tabby.wire import usable_name
 
 router = Router()
@@ -77,23 +88,29 @@ def switch(
             "This cannot be a model's name: model_id names one directory in TabbyAPI's model folder.",
         )
     if catalog.stale(known.default()) and not TabbyModel.objects.filter(name=name, vanished_at=None).exists():
-        upkeep.refresh(known.default())
-    how = body.model_dump(exclude={"model_id"})
-    asked = _ask(request, key, name, **how)
+        upkeep.refresh_all()
+    how = body.model_dump(exclude={"model_id", "servers"})
+    asked = _ask(request, key, name, body.servers, **how)
     return _answer(request, response, asked, prefer)
 
 
 @router.post(
     "/admin/models/unload",
     auth=to_switch,
-    response={200: Unloaded, 202: Switch, **problems(409, 422, 502, 503)},
+    response={200: Unloaded, 202: Switch, **problems(400, 409, 422, 502, 503)},
     operation_id="unload_model",
     openapi_extra=FOLLOWED,
 )
-def unload(request: HttpRequest, response: HttpResponse, prefer: Prefer = "", key: RepeatKey = None) -> Any:
+def unload(
+    request: HttpRequest,
+    response: HttpResponse,
+    prefer: Prefer = "",
+    key: RepeatKey = None,
+    server: Annotated[list[str], Query(description=f"{SERVERS} Empty: all.", max_length=MOST_SERVERS)] = [],  # noqa: B006
+) -> Any:
     """Unload the model. With none loaded there is nothing to do, which is a success."""
     require(request, "unload")
-    return _answer(request, response, _ask(request, key, ""), prefer)
+    return _answer(request, response, _ask(request, key, "", server), prefer)
 
 
 @router.get(
@@ -178,21 +195,23 @@ def events(
     if last_event_id == event_streams.LAST and not found.active:
         return HttpResponse(status=204)  # which is how an EventSource is told to stop
     try:
-        stream = event_streams.Stream(found.pk, request.user.pk or 0, partial(still_may, request, *LOOKING))
+        stream = event_streams.Stream(
+            partial(waiting.describe, found.pk), request.user.pk or 0, partial(still_may, request, *LOOKING)
+        )
     except event_streams.TooMany as error:
         raise HttpError(429, str(error)) from None
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingHttpResponse(stream, content_type="text/event-stream", headers=headers)
+    return event_streams.response(stream)
 
 
-def _ask(request: HttpRequest, key: str | None, target: str, **how: Any) -> Row:
-    """Ask for a switch, once for each key. Raises HttpError where it is refused."""
-    server = known.default()
-    ask = partial(transitions.request, server, target, source=Source.API, user=request.user, **how)
+def _ask(request: HttpRequest, key: str | None, target: str, names: Sequence[str], **how: Any) -> Row:
+    """Ask for a switch of the named servers, or of all, once for each key. Raises HttpError where it is refused."""
     try:
+        servers = rollout.chosen(names, target)
+        ask = partial(rollout.request, target, servers, source=Source.API, user=request.user, **how)
         if key is None:
             return ask()
-        return idempotency.once(server, request.user.pk or 0, key, {"target": target, **how}, ask)
+        asked = {"target": target, **({"servers": sorted(names)} if names else {}), **how}
+        return idempotency.once(request.user.pk or 0, key, asked, ask)
     except transitions.UnknownModel as error:
         raise HttpError(404, str(error)) from None
     except transitions.Conflict as error:
@@ -206,32 +225,45 @@ def _ask(request: HttpRequest, key: str | None, target: str, **how: Any) -> Row:
 def _answer(request: HttpRequest, response: HttpResponse, asked: Row, prefer: str) -> Any:
     """Answer a request that was taken: at once if that is preferred, else when the switch has ended."""
     if re.search(r"(?:^|[,;\s])respond-async(?:$|[,;\s])", prefer, re.IGNORECASE):
-        response.headers["Location"] = reverse("api-1:switch", kwargs={"switch_id": asked.pk})
+        response.headers["Location"] = _place(asked)
         response.headers["Preference-Applied"] = "respond-async"
         return Status(202, waiting.describe(asked.pk))
-    return Later(request, partial(_outcome, asked.pk))
+    return Later(request, partial(_outcome, asked.pk, asked.rollout_id))
 
 
-async def _outcome(switch_id: int) -> HttpResponse:
-    """Wait for a switch to end; return the answer, or raise HttpError where it did not succeed."""
+def _place(asked: Row) -> str:
+    """Return where the API shows what was asked for."""
+    if asked.rollout_id is not None:
+        return reverse("api-1:rollout", kwargs={"rollout_id": asked.rollout_id})
+    return reverse("api-1:switch", kwargs={"switch_id": asked.pk})
+
+
+async def _outcome(switch_id: int, rollout_id: int | None) -> HttpResponse:
+    """Wait for a switch, or the rollout that it is a part of, to end; return the answer, or raise HttpError."""
     try:
-        ended = await waiting.ended(switch_id)
+        whole, ended = await _ended(switch_id, rollout_id)
     except waiting.NoWorker as error:
         raise HttpError(503, str(error)) from None
-    if ended.state != State.SUCCEEDED:
-        _refuse(ended)
+    if whole.state != State.SUCCEEDED:
+        _refuse(whole, ended)
     if not ended.target:
         return answer(200, {"message": "Model unloaded successfully"})
     return answer(200, {"message": f"Model switched to {ended.target}", "model_id": ended.target})
 
 
-def _refuse(ended: Row) -> NoReturn:
-    """Raise the error of a switch that did not succeed: 409 if it was cancelled, 400 if its files are wrong, else 502."""
-    words = [sentence(ended.error), sentence(ended.advice), switch_text.standing(ended)]
-    if ended.state == State.CANCELLED:
+async def _ended(switch_id: int, rollout_id: int | None) -> tuple[Row | Rollout, Row]:
+    """Return what was asked for when it has ended, and its last switch."""
+    if rollout_id is not None:
+        return await waiting.rollout_ended(rollout_id)
+    switch = await waiting.ended(switch_id)
+    return switch, switch
+
+
+def _refuse(whole: Row | Rollout, ended: Row) -> NoReturn:
+    """Raise the error of a switch, or of a rollout with its last switch: 409 where somebody cancelled it, else 502."""
+    words = [sentence(whole.error), sentence(ended.advice), switch_text.standing(ended)]
+    if whole.state == State.CANCELLED:
         raise HttpError(409, " ".join(filter(None, words)))
-    if ended.error_kind == FilesRefused.kind:
-        raise HttpError(400, " ".join(filter(None, words)))
     first = FAILED.format("switch" if ended.target else "unload")
     raise HttpError(502, " ".join(filter(None, [first, *words])))
 

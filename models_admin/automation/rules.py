@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from models_admin.models import Rule, Source, State, Trigger
 from models_admin.servers import state_row
-from models_admin.switching import demand, transitions
+from models_admin.switching import demand, rollout, transitions
 from models_admin.switching.runner import NOT_IDLE
 
 log = logging.getLogger(__name__)
@@ -227,14 +227,18 @@ def _run(server: int, rule: Rule, occasion: datetime, target: str) -> None:
         if not _record(rule, occasion, last_switch=None, note=""):
             return
         try:
-            switch = transitions.request(
-                server,
-                target,
-                source=Source.RULE,
-                rule=str(rule),
-                only_if_idle=gives_way,
-                only_if_empty=rule.trigger == Trigger.START,
-            )
+            if rule.trigger == Trigger.START:
+                switch = transitions.request(
+                    server, target, source=Source.RULE, rule=str(rule), only_if_empty=True
+                )
+            else:
+                switch = rollout.request(
+                    target,
+                    rollout.chosen([], target),
+                    source=Source.RULE,
+                    rule=str(rule),
+                    only_if_idle=gives_way,
+                )
         except transitions.SwitchRefused as refusal:
             Rule.objects.filter(pk=rule.pk).update(note=f"Not done: {refusal}")
             log.warning("Rule %s (%s): not done: %s", rule.pk, rule, refusal)

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import OperationalError, transaction
 
 from models_admin.models import Source
-from models_admin.servers import diagnosis, state_row
+from models_admin.servers import diagnosis, known, state_row
 from models_admin.switching import observation, transitions
 from models_admin.switching.observation import Refreshed
 from models_admin.tabby.client import TabbyClient
@@ -33,6 +33,16 @@ def refresh(server: int, client: TabbyClient | None = None) -> Refreshed:
     if found.error is None:
         keep(server)
     return found
+
+
+def refresh_all() -> Refreshed:
+    """Refresh every server, one after the other; of several errors, the first is returned."""
+    found = [refresh(server) for server in known.all_servers()]
+    return Refreshed(
+        sorted({name for each in found for name in each.added}),
+        sorted({name for each in found for name in each.vanished}),
+        next((each.error for each in found if each.error), None),
+    )
 
 
 def try_to_refresh(server: int, client: TabbyClient | None = None) -> Refreshed:

@@ -1,4 +1,4 @@
-"""A switch as server-sent events, for scripts and pages that follow it without polling.
+"""A switch, or a rollout, as server-sent events, for scripts and pages that follow it without polling.
 
 An open stream is a coroutine: it has no thread, and a database connection only while it reads. It reads when the hub says
 that something has changed, and once a second in any case.
@@ -17,11 +17,11 @@ from typing import Any
 
 import orjson
 from django.db import DatabaseError
+from django.http import StreamingHttpResponse
 
 from models_admin import db_threads
 from models_admin.live.hub import hub, without_clock
-from models_admin.page_schema import Backend, Switch
-from models_admin.presentation import waiting
+from models_admin.page_schema import Backend, Change
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ PING_SECONDS = 15.0
 ALLOWED_SECONDS = 2.0  # between two checks of the reader's permission
 LAST = "ended"  # the id of the last event
 ABOUT = (
-    "Server-sent events. The `data` of each is the whole switch, as `GET /api/admin/switches/{switch_id}` shows it, so that "
+    "Server-sent events. The `data` of each is the whole, as `GET` without `/events` shows it, so that "
     "none is missed by connecting again. The stream ends after the event whose id is `ended`; comments keep it open."
 )
 _EVENT = {
@@ -51,15 +51,16 @@ class TooMany(Exception):
 
 
 class Stream:
-    """The events of one switch, in bytes, for one client; an open stream counts against its user's PER_USER."""
+    """The events of one switch or rollout, in bytes, for one client; an open one counts against its user's PER_USER."""
 
     # Weak, because a client can go before its stream has begun, and then nothing removes it.
     _open: defaultdict[int, weakref.WeakSet[Stream]] = defaultdict(weakref.WeakSet)
     _opening = threading.Lock()
 
-    def __init__(self, switch_id: int, user_id: int, allowed: Callable[[], bool]) -> None:
-        """`allowed` is called every ALLOWED_SECONDS, in a thread: whether the user may still follow. Raises TooMany."""
-        self.switch_id = switch_id
+    def __init__(self, describe: Callable[[], Change], user_id: int, allowed: Callable[[], bool]) -> None:
+        """`describe` returns what is followed as it is now. `allowed` is called every ALLOWED_SECONDS: whether the user may
+        still follow. Both run in a thread. Raises TooMany."""
+        self.describe = describe
         self.user_id = user_id
         self.allowed = allowed
         with self._opening:
@@ -91,11 +92,11 @@ class Stream:
                 checked_at = clock()
                 if not await self._may_go_on():
                     return
-            switch = await self._look()
-            if switch and (essence := without_clock(switch)) != shown:
+            now = await self._look()
+            if now and (essence := without_clock(now)) != shown:
                 shown, sent_at = essence, clock()
-                yield _event(switch)
-                if switch["finished_at"]:
+                yield _event(now)
+                if now["finished_at"]:
                     return
             elif clock() - sent_at >= PING_SECONDS:
                 sent_at = clock()
@@ -110,14 +111,20 @@ class Stream:
             log.warning("Whether a stream may go on cannot be looked up (%s): trying again", error)
             return True
 
-    async def _look(self) -> Switch | None:
+    async def _look(self) -> Change | None:
         try:
-            return await db_threads.read(waiting.describe, self.switch_id)
+            return await db_threads.read(self.describe)
         except DatabaseError as error:
-            log.warning("Switch %s cannot be followed (%s): trying again", self.switch_id, error)
+            log.warning("A switch cannot be followed (%s): trying again", error)
             return None
 
 
-def _event(switch: Switch) -> bytes:
-    name = b"id: %b\n" % LAST.encode() if switch["finished_at"] else b""
-    return b"%bdata: %b\n\n" % (name, orjson.dumps(switch))
+def response(stream: Stream) -> StreamingHttpResponse:
+    """Return the answer that sends the events."""
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingHttpResponse(stream, content_type="text/event-stream", headers=headers)
+
+
+def _event(now: Change) -> bytes:
+    name = b"id: %b\n" % LAST.encode() if now["finished_at"] else b""
+    return b"%bdata: %b\n\n" % (name, orjson.dumps(now))

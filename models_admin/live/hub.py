@@ -26,7 +26,7 @@ from models_admin import db_threads, events
 from models_admin.aliases.book import book
 from models_admin.live import sessions
 from models_admin.model_requests import asking
-from models_admin.page_schema import AskedEvent, Backend, ModelsEvent, RequestsEvent, Switch
+from models_admin.page_schema import AskedEvent, Backend, Change, ModelsEvent, RequestsEvent
 from models_admin.presentation import snapshots, team_snapshots
 
 log = logging.getLogger(__name__)
@@ -276,7 +276,7 @@ def _essence(snapshot: Backend) -> dict[str, Any]:
     }
 
 
-def without_clock(switch: Switch | None) -> dict[str, Any]:
+def without_clock(switch: Change | None) -> dict[str, Any]:
     """Return a switch without what the clock alone changes."""
     return {name: value for name, value in (switch or {}).items() if name not in CLOCK_FIELDS}
 

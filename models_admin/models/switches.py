@@ -60,6 +60,15 @@ class Switch(models.Model):
     cause = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="attempts"
     )
+    # What it is a part of, where several servers are changed one after the other.
+    rollout = models.ForeignKey(
+        "models_admin.Rollout",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="switches",
+        editable=False,
+    )
     # The rule that asked for it, as it was called then; the rule itself may be changed or deleted since.
     rule = models.CharField(max_length=255, blank=True)
     # It is cancelled if, once the gate is closed, a reply is in flight or somebody waits for one.

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
@@ -20,7 +21,7 @@ from models_admin.models import Source, State, Switch, TabbyModel
 from models_admin.ops.command_screen import Lines, Screen
 from models_admin.presentation import waiting
 from models_admin.servers import catalog, known, names, team, worker_heartbeats
-from models_admin.switching import runner, transitions
+from models_admin.switching import rollout, runner, transitions
 from models_admin.visible import visible
 
 HANDOVER_SECONDS = 3.0
@@ -102,6 +103,13 @@ class ChangingCommand(Command):
         )
         parser.add_argument("--json", action="store_true", help="a line of JSON for each change of its state")
         parser.add_argument(
+            "--server",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="of several servers, one to change; may be given more than once (default: all, one after the other)",
+        )
+        parser.add_argument(
             "--direct", action="store_true", help="do it in this process, for when no worker can be started"
         )
 
@@ -112,11 +120,11 @@ class ChangingCommand(Command):
         if options["direct"] and worker_heartbeats.a_worker_is_alive():
             raise CommandError("A worker is alive, and will do it: leave out --direct.", returncode=2)
         if target and not TabbyModel.objects.filter(name=target, vanished_at=None).exists():
-            upkeep.refresh(known.default())  # it may have been copied there just now
+            upkeep.refresh_all()  # it may have been copied there just now
         try:
-            switch = transitions.request(
-                known.default(),
+            switch = rollout.request(
                 target,
+                rollout.chosen(options["server"], target),
                 source=Source.COMMAND,
                 drain_seconds=options["drain"],
                 options=load_options,
@@ -126,7 +134,7 @@ class ChangingCommand(Command):
         except transitions.SwitchRefused as error:
             raise CommandError(str(error)) from None
         if options["direct"]:
-            threading.Thread(target=_carry_out, args=(switch.pk,), name="direct").start()
+            threading.Thread(target=_carry_out, args=(switch,), name="direct").start()
         if options["no_wait"]:
             self._hand_over(switch, as_json=options["json"])
         else:
@@ -145,7 +153,7 @@ class ChangingCommand(Command):
             screen.finish()
             last = self._interrupted(switch, screen)
         if last["state"] != State.SUCCEEDED:  # the error itself has been shown
-            raise CommandError(f"{last['advice']} {last['standing']}".strip())
+            raise CommandError(f"{last.get('advice', '')} {last.get('standing', last['error'])}".strip())
 
     def _hand_over(self, switch: Switch, *, as_json: bool) -> None:
         """Wait until a worker has claimed the switch, HANDOVER_SECONDS at most; then write that it was asked for."""
@@ -154,7 +162,7 @@ class ChangingCommand(Command):
             time.sleep(0.05)
             switch.refresh_from_db()
         if as_json:
-            Lines(self.stdout).show(waiting.describe(switch.pk))
+            Lines(self.stdout).show(_described(switch)())
             return
         what = f"switch to {switch.target}" if switch.target else "unload"
         if switch.state == State.QUEUED and not worker_heartbeats.a_worker_is_alive():
@@ -164,8 +172,8 @@ class ChangingCommand(Command):
 
     def _follow(
         self, switch: Switch, screen: Screen | Lines, patience: float | None = None
-    ) -> page_schema.Switch:
-        for state in waiting.follow(switch.pk, patience):  # at least once
+    ) -> page_schema.Change:
+        for state in waiting.follow(_described(switch), patience):  # at least once
             screen.show(state)
         screen.finish()
         if not state["finished_at"]:
@@ -173,10 +181,13 @@ class ChangingCommand(Command):
             raise CommandError(words, returncode=TIMED_OUT)
         return state
 
-    def _interrupted(self, switch: Switch, screen: Screen | Lines) -> page_schema.Switch:
+    def _interrupted(self, switch: Switch, screen: Screen | Lines) -> page_schema.Change:
         """After Ctrl-C, cancel the switch and return it when it has ended, or leave it running and end the command."""
         try:
             cancel = sys.stdin.isatty() and input("Cancel the switch? [y/N] ").strip().lower().startswith("y")
+            if cancel and switch.rollout is not None:
+                rollout.cancel(switch.rollout, user=None)
+                return self._follow(switch, screen)
             if cancel:
                 transitions.cancel(switch, user=None)
                 return self._follow(switch, screen)
@@ -188,9 +199,19 @@ class ChangingCommand(Command):
         raise CommandError(f"Left running: the switch goes on (number {switch.pk}).", returncode=INTERRUPTED)
 
 
-def _carry_out(switch_id: int) -> None:
+def _described(switch: Switch) -> Callable[[], page_schema.Change]:
+    """Return what describes a switch, or the rollout that it is a part of."""
+    if switch.rollout_id is not None:
+        return partial(waiting.describe_rollout, switch.rollout_id)
+    return partial(waiting.describe, switch.pk)
+
+
+def _carry_out(switch: Switch) -> None:
+    """Carry out a switch, and those that follow it where it is a part of a rollout."""
     try:
-        runner.run(switch_id)
+        runner.run(switch.pk)
+        while following := rollout.at_hand(switch.rollout_id):
+            runner.run(following)
     finally:
         connection.close()
 
@@ -227,7 +248,7 @@ def table(models: list[dict[str, Any]]) -> Iterator[str]:
 
 def list_models(command: BaseCommand, *, as_json: bool = False) -> None:
     """Write the catalog, after a refresh where it is old."""
-    if catalog.stale(known.default()) and (error := upkeep.refresh(known.default()).error):
+    if catalog.stale(known.default()) and (error := upkeep.refresh_all().error):
         command.stderr.write(f"The list is as it was last seen. {error} {error.advice}")
     models = rows()
     if as_json:

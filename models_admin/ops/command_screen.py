@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from models_admin.models import State
-from models_admin.page_schema import Switch
+from models_admin.models import RolloutState, State
+from models_admin.page_schema import Change
 
 BAR = 24  # characters
 
@@ -19,7 +19,7 @@ class Lines:
     def __init__(self, out: Any) -> None:
         self.out = out
 
-    def show(self, switch: Switch) -> None:
+    def show(self, switch: Change) -> None:
         """Write the state of a switch."""
         self.out.write(json.dumps(switch))
         self.out.flush()
@@ -41,7 +41,7 @@ class Screen:
         self.written: set[str] = set()
         self.open = False  # whether the cursor stands behind an unfinished line
 
-    def show(self, switch: Switch) -> None:
+    def show(self, switch: Change) -> None:
         """Show the state of a switch."""
         for text, state in _lines(switch):
             settled = state in ("done", "failed", "note")
@@ -71,15 +71,16 @@ class Screen:
             self.open = False
 
 
-def _lines(switch: Switch) -> Iterator[tuple[str, str]]:
+def _lines(switch: Change) -> Iterator[tuple[str, str]]:
     for line in switch["lines"]:
         text = "queued: no worker is answering" if "no worker" in line["text"] else line["text"]
         yield text, line["state"]
 
 
-def _bar(switch: Switch) -> str:
-    if switch["state"] not in (State.LOADING, State.ROLLING_BACK):
+def _bar(switch: Change) -> str:
+    if switch["state"] not in (State.LOADING, State.ROLLING_BACK, RolloutState.RUNNING):
         return ""
     filled = round(BAR * switch["percent"] / 100)
-    left = f" about {switch['eta_seconds']} s left" if switch["eta_seconds"] else ""
+    seconds = switch.get("eta_seconds")
+    left = f" about {seconds} s left" if seconds else ""
     return f" [{'█' * filled}{'·' * (BAR - filled)}]{left}"

@@ -21,7 +21,7 @@ from django.db import close_old_connections, connection
 from models_admin.adding import runner as download_runner
 from models_admin.adding import transitions as downloads
 from models_admin.servers import known, worker_heartbeats
-from models_admin.switching import ownership, runner
+from models_admin.switching import ownership, rollout, runner
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,8 @@ class WorkerLoop:
             self._last_came["models_admin.tasks.refresh_catalog"] = -math.inf
 
     def _adopt_orphans(self) -> None:
-        """Carry out the switches that nobody carries out."""
+        """Carry out the switches that nobody carries out, and have a rollout go on whose switch has ended."""
+        rollout.advance(rollout.running_id())
         for switch_id in [each for server in known.all_servers() for each in ownership.orphans(server)]:
             if self._spawn(f"switch {switch_id}", runner.run, switch_id):
                 log.warning("Switch %s is carried out by nobody: this worker looks after it", switch_id)

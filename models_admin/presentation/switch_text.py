@@ -11,7 +11,7 @@ from models_admin.checks.running import CHECKING
 from models_admin.models import ENDED, Source, State, Switch
 from models_admin.page_schema import Line, LineState
 from models_admin.presentation import estimates
-from models_admin.servers import differences
+from models_admin.servers import differences, known
 from models_admin.servers.loads import BUSY, JOINED
 from models_admin.switching.transitions import ROLLBACK_FAILED
 
@@ -34,7 +34,7 @@ def describe(switch: Switch, *, worker: bool, replying: int) -> page_schema.Swit
     in_state = (now - switch.state_since).total_seconds()
     end = switch.finished_at or now
     unloads = 1 if switch.previous else 0
-    return {
+    described: page_schema.Switch = {
         "id": switch.pk,
         "kind": "switch" if switch.target else "unload",
         "state": State(switch.state),
@@ -69,6 +69,9 @@ def describe(switch: Switch, *, worker: bool, replying: int) -> page_schema.Swit
         "finished_at": iso(switch.finished_at),
         "lines": _lines(switch, worker=worker, replying=replying, in_state=in_state),
     }
+    if known.several():
+        described["server"], described["rollout"] = known.name(switch.server_id), switch.rollout_id
+    return described
 
 
 def public(switch: page_schema.Switch) -> page_schema.Switch:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from django.db import DatabaseError
 from django.db.models import QuerySet
 
 from models_admin import db_threads, page_schema, process
-from models_admin.models import State, Switch
-from models_admin.presentation import switch_text
+from models_admin.models import Rollout, Source, State, Switch
+from models_admin.presentation import rollout_text, switch_text
 from models_admin.servers import known, worker_heartbeats
 from models_admin.switching import gate
 
@@ -83,6 +83,37 @@ async def _until_ended(switch_id: int) -> Switch:
         await asyncio.sleep(POLL_SECONDS)
 
 
+async def rollout_ended(rollout_id: int) -> tuple[Rollout, Switch]:
+    """Wait for a rollout to end; return it, and its last switch. Raises NoWorker where no worker is alive to begin one."""
+    while True:
+        try:
+            row, last = await db_threads.read(_look_at_rollout, rollout_id)
+        except DatabaseError as error:
+            log.warning("Rollout %s cannot be looked at (%s): trying again", rollout_id, error)
+            await asyncio.sleep(1)
+            continue
+        switch = await ended(last)
+        if row.finished_at is not None:
+            return row, switch
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _look_at_rollout(rollout_id: int) -> tuple[Rollout, int]:
+    """Return a rollout, and the id of its last switch."""
+    row = _rollout(rollout_id)
+    last = row.switches.exclude(source=Source.ROLLBACK).values_list("pk", flat=True)[0]
+    return row, last
+
+
+def _rollout(rollout_id: int) -> Rollout:
+    return Rollout.objects.select_related("requested_by").get(pk=rollout_id)
+
+
+def describe_rollout(rollout_id: int) -> page_schema.Rollout:
+    """Return the rollout as it is now. Raises Rollout.DoesNotExist."""
+    return rollout_text.describe(_rollout(rollout_id))
+
+
 def describe(switch_id: int) -> page_schema.Switch:
     """Return the switch as it is now. Raises Switch.DoesNotExist."""
     switch = _row(switch_id)
@@ -101,18 +132,20 @@ def describe_all(rows: QuerySet[Switch]) -> list[page_schema.Switch]:
     ]
 
 
-def follow(switch_id: int, patience: float | None = None) -> Iterator[page_schema.Switch]:
-    """Yield the switch whenever its lines have changed, and last when it has ended, in a thread that may sleep.
+def follow(
+    describe: Callable[[], page_schema.Change], patience: float | None = None
+) -> Iterator[page_schema.Change]:
+    """Yield what `describe` returns, a switch or a rollout, whenever its lines have changed, and last when it has ended.
 
-    Without an end, it stops after `patience` seconds (None: never).
+    To be used in a thread that may sleep. Without an end, it stops after `patience` seconds (None: never).
     """
     shown: list[page_schema.Line] = []
     end = time.monotonic() + (float("inf") if patience is None else patience)
     while True:
-        switch = describe(switch_id)
-        if switch["lines"] != shown:
-            shown = switch["lines"]
-            yield switch
-        if switch["finished_at"] or time.monotonic() > end:
+        now = describe()
+        if now["lines"] != shown:
+            shown = now["lines"]
+            yield now
+        if now["finished_at"] or time.monotonic() > end:
             return
         time.sleep(POLL_SECONDS)

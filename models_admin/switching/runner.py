@@ -19,7 +19,15 @@ from models_admin import events, log_context
 from models_admin.checks import running as checks
 from models_admin.models import ACTIVE, Source, State, Switch
 from models_admin.servers import connections, loads, state_row
-from models_admin.switching import before_unloading, demand, gate, observation, ownership, transitions
+from models_admin.switching import (
+    before_unloading,
+    demand,
+    gate,
+    observation,
+    ownership,
+    rollout,
+    transitions,
+)
 from models_admin.switching.heartbeat import Heartbeat
 from models_admin.switching.loader import Loader
 from models_admin.switching.ownership import Lost
@@ -54,6 +62,7 @@ def run(switch_id: int) -> None:
         try:
             with Heartbeat(switch) as heartbeat:
                 Run(switch, client, heartbeat).to_the_end()
+            rollout.advance(switch.rollout_id)
         except Lost:
             log.info("Switch %s: no longer carried out here", switch_id)
         finally:

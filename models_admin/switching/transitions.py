@@ -25,7 +25,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from models_admin import events
-from models_admin.models import ACTIVE, ENDED, GATED, Source, State, Switch, TabbyModel
+from models_admin.models import ACTIVE, ENDED, GATED, Rollout, Source, State, Switch, TabbyModel
 from models_admin.servers import differences, known, options, presence, state_row
 from models_admin.switching import admin_log
 from models_admin.switching.ownership import Lost
@@ -108,6 +108,7 @@ def request(
     only_if_empty: bool = False,
     force: bool = False,
     skip_checks: bool = False,
+    rollout: Rollout | None = None,
 ) -> Switch:
     """Ask for `target` to be loaded by a server ('' = unload), and return the Switch that will do it.
 
@@ -115,7 +116,7 @@ def request(
     BadOptions or Conflict. `drain_seconds` is how long replies in flight may take (default DRAIN_TIMEOUT, at most an hour).
     `rule` names the rule that asks. With `only_if_idle` the switch gives way to replies in flight and messages that wait,
     with `only_if_empty` to any model that it finds loaded. With `force` the target is loaded although its files look wrong,
-    with `skip_checks` it serves without the checks before serving.
+    with `skip_checks` it serves without the checks before serving. `rollout` is what it becomes a part of.
     """
     load_options = _load_options(server, target, options)
     drain = settings.DRAIN_TIMEOUT if drain_seconds is None else max(0.0, min(drain_seconds, 3600.0))
@@ -134,6 +135,7 @@ def request(
                 only_if_empty=only_if_empty,
                 force=force,
                 skip_checks=skip_checks,
+                rollout=rollout,
             )
         except IntegrityError:
             running, attempts = active(server), attempts + 1
@@ -142,7 +144,10 @@ def request(
             if running is None:
                 raise  # the database refuses something else
             wanted = {"force": force, "skip_checks": skip_checks}
-            return _joined(running, target, wanted, only_if_idle=only_if_idle, only_if_empty=only_if_empty)
+            joined = _joined(running, target, wanted, only_if_idle=only_if_idle, only_if_empty=only_if_empty)
+            if rollout is not None:
+                Switch.objects.filter(pk=joined.pk).update(rollout=rollout)
+            return joined
         log.info(
             "Switch %s: %s asked for %s%s",
             switch.pk, source, target or "an unload", ", whatever its files look like" if force else "",

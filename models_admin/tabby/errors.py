@@ -16,12 +16,13 @@ TabbyError
 │   ├── FilesBroken       files_broken      the model's files are damaged or incomplete
 │   └── NothingThere      nothing_there     no error, and yet no model is loaded
 ├── ChangedOutside    changed_outside   somebody else changed what is loaded meanwhile
+├── CheckFailed       check_failed      it answers, but not well enough to serve (checks/running.py)
 ├── ServerFault       server_fault      5xx: TabbyAPI itself failed
 ├── Garbled           garbled           not TabbyAPI's protocol: HTML, no JSON, a wrong shape
 ├── InternalError     internal          Gantry itself failed while it dealt with TabbyAPI
 └── (a reply that ended badly)
     ├── StreamError   stream_error      an error event
-    │   └── NotBegun                    an error event before any of the reply
+    │   └── NotBegun  not_begun         an error event before any of the reply
     ├── StreamCut     stream_cut        the connection was lost, or the stream ended too early
     ├── Stalled       stalled           nothing but pings for too long
     └── ToolsAsked    tools_asked       a call of a tool is all that the model has written
@@ -246,6 +247,8 @@ class NotBegun(StreamError):
 
     So it refuses a stream while a model comes or goes, where it says 503 to a plain call.
     """
+
+    kind = "not_begun"
 
 
 class StreamCut(TabbyError):

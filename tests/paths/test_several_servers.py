@@ -57,7 +57,7 @@ def test_both_answer_and_a_switch_of_one_keeps_nobody_waiting(
     with alice.page() as one, alice.page() as other, alice.page() as third:
         asked = [(page, begun(page)) for page in (one, other)]
         assert [len(chats(tabby)) for tabby in (first, second)] == [1, 1], "each has one"
-        number = two.admin.start_switch("beta-8B-Q5")
+        number = two.admin.start_switch("beta-8B-Q5", "gpu1")
         until(lambda: two.admin.switch_row(number)["state"] != "queued", "the closed gate")
         with caller.stream("[[tokens=5 rate=0]]", model="alpha-7B") as wire:
             assert wire.rest() == words(1, 5)

@@ -46,9 +46,10 @@ class Person:
     def switch(self, model: str, **headers: str) -> requests.Response:
         return self.call("POST", "/api/admin/models/switch", {"model_id": model}, **headers)
 
-    def start_switch(self, model: str) -> int:
-        """Begin a switch; return its number."""
-        answer = self.switch(model, Prefer="respond-async")
+    def start_switch(self, model: str, *servers: str) -> int:
+        """Begin a switch, of one of several servers; return its number."""
+        body = {"model_id": model, **({"servers": servers} if servers else {})}
+        answer = self.call("POST", "/api/admin/models/switch", body, Prefer="respond-async")
         assert answer.status_code == 202, answer.text
         return int(answer.headers["Location"].rstrip("/").rpartition("/")[2])
 

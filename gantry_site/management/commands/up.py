@@ -91,11 +91,11 @@ class Command(BaseCommand):
 
     def _run_all(self, sockets: Sequence[socket.socket], workers: int) -> None:
         """Prepare, then run and watch every process until the end."""
-        with _sandbox_host(_run_folder() / "tabby_host") as sandbox_port:
+        with _sandboxes(_run_folder() / "tabby_host") as sandboxes:
             password = prepare_database()
-            listed = children(webs=_listening(sockets), workers=workers, sandbox_port=sandbox_port)
+            listed = children(webs=_listening(sockets), workers=workers, sandboxes=sandboxes)
             log = _log(listed)
-            _watch(listed, log, _Banner(log, listed, sandbox_port, password))
+            _watch(listed, log, _Banner(log, listed, sandboxes, password))
 
     def _run_webs(self, sockets: Sequence[socket.socket]) -> None:
         listed = web_children(_listening(sockets))
@@ -147,15 +147,21 @@ def _bound(port: int) -> socket.socket:
 
 
 @contextmanager
-def _sandbox_host(path: Path) -> Iterator[int | None]:
-    """Choose the sandbox's port, and write its address to `path`, which the settings read; None: no sandbox is run."""
+def _sandboxes(path: Path) -> Iterator[list[int]]:
+    """Choose a port for each of SANDBOXES, and write their addresses to `path`, which the settings read.
+
+    None is run, and the list is empty, where TABBY_HOST is set.
+    """
     if not settings.TABBY_SANDBOX:
-        yield None
+        yield []
         return
-    port = free_port()
-    path.write_text(f"http://127.0.0.1:{port}\n")
+    ports = [free_port() for _ in range(settings.SANDBOXES)]
+    addresses = [f"http://127.0.0.1:{port}" for port in ports]
+    if len(addresses) > 1:
+        addresses = [f"gpu{number}={address}" for number, address in enumerate(addresses, start=1)]
+    path.write_text(f"{','.join(addresses)}\n")
     try:
-        yield port
+        yield ports
     finally:
         path.unlink(missing_ok=True)
 
@@ -209,10 +215,10 @@ def ensure_admin() -> str:
 class _Banner:
     """Says where Gantry is and how to sign in, once a web process serves."""
 
-    def __init__(self, log: Log, listed: Sequence[Child], sandbox_port: int | None, password: str) -> None:
+    def __init__(self, log: Log, listed: Sequence[Child], sandboxes: Sequence[int], password: str) -> None:
         self.log = log
         self.pid_files = [child.pid_file for child in listed if child.pid_file is not None]
-        self.sandbox_port = sandbox_port
+        self.sandboxes = sandboxes
         self.password = password
         self.shown = False
 
@@ -222,8 +228,10 @@ class _Banner:
         self.shown = True
         host = "localhost" if settings.BIND in LOCAL_BINDS else settings.BIND
         tabby = ", ".join(f"{known.prefix(each)}{diagnosis.address(each)}" for each in known.all_servers())
-        if self.sandbox_port is not None:
-            tabby = f"sandbox at http://127.0.0.1:{self.sandbox_port} (set TABBY_HOST for a real server)"
+        if self.sandboxes:
+            what = "sandbox" if len(self.sandboxes) == 1 else "sandboxes"
+            where = " and ".join(f"http://127.0.0.1:{port}" for port in self.sandboxes)
+            tabby = f"{what} at {where} (set TABBY_HOST for a real server)"
         for line in (
             "",
             f"  Gantry is ready:  http://{host}:{settings.PORT}{settings.FORCE_SCRIPT_NAME}/",

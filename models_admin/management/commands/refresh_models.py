@@ -8,7 +8,6 @@ from django.core.management.base import CommandError
 
 from models_admin.automation import upkeep
 from models_admin.ops import command
-from models_admin.servers import known
 
 
 class Command(command.Command):
@@ -23,7 +22,7 @@ exit status:
 """
 
     def act(self, options: dict[str, Any]) -> None:
-        found = upkeep.refresh(known.default())
+        found = upkeep.refresh_all()
         if found.error:
             raise CommandError(f"The list is as it was: {found.error} {found.error.advice}")
         for mark, names in (("+", found.added), ("-", found.vanished)):

@@ -65,8 +65,8 @@ examples:
             self.change(options["name"], options, _load_options(options["options"]))
 
     def _watch_running(self, options: dict[str, Any]) -> None:
-        switch = transitions.active(known.default())
-        if switch is None:
+        under_way = filter(None, map(transitions.active, known.all_servers()))
+        if (switch := next(under_way, None)) is None:
             self.stderr.write("No switch is under way.")
         else:
             self.watch(switch, options)

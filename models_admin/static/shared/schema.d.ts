@@ -73,7 +73,40 @@ export interface Switch {
   created_at: string;
   finished_at: string | null;
   lines: Line[];
+  server?: string;
+  rollout?: number | null;
 }
+
+/** One server's part in a rollout; `switch`: the id of its switch, null until it begins. */
+export interface RolloutServer {
+  name: string;
+  state: "queued" | "draining" | "unloading" | "loading" | "verifying" | "rolling_back" | "succeeded" | "failed" | "cancelled" | "waiting";
+  percent: number;
+  switch: number | null;
+  text: string;
+}
+
+/** One change of several servers, one after the other. `lines` says the same in words for people. */
+export interface Rollout {
+  id: number;
+  state: "running" | "succeeded" | "failed" | "cancelled";
+  /** The model to load; empty for an unload. */
+  target: string;
+  /** Of the whole. */
+  percent: number;
+  servers: RolloutServer[];
+  /** The user who asked for it; empty where it was none. */
+  by: string;
+  source: "admin" | "api" | "command" | "rollback" | "outside" | "late" | "keep" | "rule";
+  rule: string;
+  error: string;
+  cancel_requested: boolean;
+  created_at: string;
+  finished_at: string | null;
+  lines: Line[];
+}
+
+export type Change = Switch | Rollout;
 
 /** A model in the administrators' words, and its size, such as “7B · Q5” (empty: not known). */
 export interface ModelWords {
