@@ -13,7 +13,7 @@ from support.api_calls import Caller, words
 from support.page import Page
 from support.people import Person, add_user
 from support.system import Several, several
-from support.tabby import Tabby, until
+from support.tabby import until
 
 pytestmark = pytest.mark.database
 LONG = "[[tokens=150 rate=30]]"
@@ -37,11 +37,6 @@ def caller(two: Several) -> Caller:
     return Caller(two.gantry.url, two.admin.token("chat"))
 
 
-def chats(tabby: Tabby) -> list[dict[str, Any]]:
-    """The chats that a TabbyAPI was asked for, without the question with which a switch is verified."""
-    return [each for each in tabby.log("/v1/chat/completions") if each["body"].get("max_tokens") != 1]
-
-
 def begun(page: Page, text: str = LONG) -> str:
     """Send a message, and wait for the first words of its reply; return its client_id."""
     sent = page.say(text)
@@ -56,7 +51,7 @@ def test_both_answer_and_a_switch_of_one_keeps_nobody_waiting(
     first, second = two.tabbies.values()
     with alice.page() as one, alice.page() as other, alice.page() as third:
         asked = [(page, begun(page)) for page in (one, other)]
-        assert [len(chats(tabby)) for tabby in (first, second)] == [1, 1], "each has one"
+        assert [len(tabby.chats()) for tabby in (first, second)] == [1, 1], "each has one"
         number = two.admin.start_switch("beta-8B-Q5", "gpu1")
         until(lambda: two.admin.switch_row(number)["state"] != "queued", "the closed gate")
         with caller.stream("[[tokens=5 rate=0]]", model="alpha-7B") as wire:
@@ -91,17 +86,17 @@ def test_one_out_of_service_gets_none_until_it_is_put_back(two: Several, caller:
         two.do("service.take_out(known.find('gpu2'), let_go=True)")
         assert wire.rest() == words(1, 400)
     assert wire.models == ["alpha-7B", "beta-8B-Q5"]
-    before = len(chats(second))
+    before = len(second.chats())
     for _ in range(3):
         assert caller.ask("[[tokens=2 rate=0]]").status_code == 200
-    assert len(chats(second)) == before
+    assert len(second.chats()) == before
     answer = caller.ask("Hi", model="alpha-7B")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
     two.do("service.put_back(known.find('gpu2'))")
     with two.admin.watch() as page:
         page.until(lambda each: each.backend["servers"][1]["out_of_service_since"] is None, "it is back")
     assert caller.ask("[[tokens=2 rate=0]]", model="alpha-7B").json()["model"] == "alpha-7B"
-    assert len(chats(second)) == before + 1
+    assert len(second.chats()) == before + 1
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -112,10 +112,11 @@ class Tabby:
 
     def chats(self) -> list[dict[str, Any]]:
         """The chats so far without those of switches: the one token, and the starter set's questions."""
-        return [each for each in self.log("/v1/chat/completions") if not _of_a_switch(each["body"])]
+        return [each for each in self.log("/v1/chat/completions") if not of_a_switch(each["body"])]
 
 
-def _of_a_switch(body: dict[str, Any]) -> bool:
+def of_a_switch(body: Mapping[str, Any]) -> bool:
+    """Whether a switch asked this, to see that its model answers, and answers well."""
     asked = body.get("messages") or [{}]
     return body.get("max_tokens") == 1 or asked[-1].get("content") in STARTER_QUESTIONS
 

@@ -9,7 +9,7 @@ from typing import Any
 from system.running import Gantry
 
 from support.system import manage
-from support.tabby import Tabby
+from support.tabby import Tabby, of_a_switch
 
 READ = """
 import json
@@ -73,4 +73,4 @@ def told(tabby: Tabby) -> dict[str, int]:
 
 def _generates(record: Mapping[str, Any]) -> bool:
     paths = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
-    return record["path"] in paths and record["body"].get("max_tokens") != 1  # which a switch's probe has
+    return record["path"] in paths and not of_a_switch(record["body"])
