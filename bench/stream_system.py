@@ -155,7 +155,7 @@ class System:
             (settings.DATA_DIR / name).mkdir(parents=True, exist_ok=True)
         argv = [sys.executable, "manage.py", "up", "--prepare"]
         subprocess.run(argv, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        listed = {child.name: child for child in children(webs=[], workers=1, sandbox_port=None)}
+        listed = {child.name: child for child in children(webs=[], workers=1, sandboxes=[])}
         for child in listed.values():
             self.spawn(child.name, list(child.argv), OTHER_CORE)
 

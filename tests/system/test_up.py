@@ -341,7 +341,7 @@ class TestFirstAdmin:
 class TestChildren:
     def test_a_redis_and_a_tabbyapi_of_ones_own_are_not_started(self, settings: Settings) -> None:
         settings.REDIS_PRIVATE = False
-        listed = site.children(webs=[3], workers=1, sandbox_port=None)
+        listed = site.children(webs=[3], workers=1, sandboxes=[])
         assert [child.name for child in listed] == ["web", "worker", "beat"]
 
     def test_where_no_redis_is_on_the_path_the_packaged_one_runs(
