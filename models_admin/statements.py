@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from django.db import connection
@@ -54,8 +54,8 @@ def stored(moment: datetime) -> Any:
     return connection.ops.adapt_datetimefield_value(moment)
 
 
-def listed(values: Sequence[str] | Sequence[int]) -> tuple[str, Any]:
-    """Return a table `asked` of many values, in its column `value`, to be read FROM; and its one parameter."""
+def listed(values: Sequence[str] | Sequence[int], kind: Literal["text", "bigint"]) -> tuple[str, Any]:
+    """Return a table `asked` of many values of a `kind`, in its column `value`, to be read FROM; and its one parameter."""
     if connection.vendor == "sqlite":
         return "json_each(%s) AS asked", orjson.dumps(values).decode()
-    return "unnest(%s) AS asked(value)", list(values)
+    return f"unnest(%s::{kind}[]) AS asked(value)", list(values)

@@ -38,7 +38,7 @@ from models_admin.permissions import LOOKING
 from models_admin.presentation import switch_text, waiting
 from models_admin.servers import catalog, known
 from models_admin.switching import rollout, transitions
-from models_admin.tabby.errors import sentence
+from models_admin.tabby.errors import FilesRefused, sentence
 from models_admin.tabby.wire import usable_name
 
 router = Router()
@@ -260,10 +260,15 @@ async def _ended(switch_id: int, rollout_id: int | None) -> tuple[Row | Rollout,
 
 
 def _refuse(whole: Row | Rollout, ended: Row) -> NoReturn:
-    """Raise the error of a switch, or of a rollout with its last switch: 409 where somebody cancelled it, else 502."""
+    """Raise the error of a switch, or of a rollout with its last switch.
+
+    409 if it was cancelled, 400 if its files are wrong, else 502.
+    """
     words = [sentence(whole.error), sentence(ended.advice), switch_text.standing(ended)]
     if whole.state == State.CANCELLED:
         raise HttpError(409, " ".join(filter(None, words)))
+    if ended.error_kind == FilesRefused.kind:
+        raise HttpError(400, " ".join(filter(None, words)))
     first = FAILED.format("switch" if ended.target else "unload")
     raise HttpError(502, " ".join(filter(None, [first, *words])))
 

@@ -39,8 +39,8 @@ def refresh_all() -> Refreshed:
     """Refresh every server, one after the other; of several errors, the first is returned."""
     found = [refresh(server) for server in known.all_servers()]
     return Refreshed(
-        sorted({name for each in found for name in each.added}),
-        sorted({name for each in found for name in each.vanished}),
+        list(dict.fromkeys(name for each in found for name in each.added)),
+        list(dict.fromkeys(name for each in found for name in each.vanished)),
         next((each.error for each in found if each.error), None),
     )
 

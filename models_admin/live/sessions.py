@@ -67,14 +67,14 @@ def _is_valid(visit: Visit, hashes: dict[int, tuple[str, ...]]) -> bool:
 
 def _ended(keys: set[str]) -> set[str]:
     """Return those of the keys whose session has expired, or is not there."""
-    asked, these = statements.listed(list(keys))
+    asked, these = statements.listed(list(keys), "text")
     rows = statements.fetch(ENDED.format(asked=asked), [these, statements.stored(timezone.now())])
     return {key for (key,) in rows}
 
 
 def _auth_hashes(users: set[int]) -> tuple[dict[int, tuple[str, ...]], set[int]]:
     """Return the hashes that active users' sessions may have (several with SECRET_KEY_FALLBACKS), and who is staff."""
-    asked, these = statements.listed(list(users))
+    asked, these = statements.listed(list(users), "bigint")
     rows = statements.fetch(ACTIVE.format(asked=asked), [these, True])
     key, fallbacks = settings.SECRET_KEY, tuple(settings.SECRET_KEY_FALLBACKS)
     found = {pk: _hashes_of(password, key, fallbacks) for pk, password, _ in rows}

@@ -37,6 +37,7 @@ export const backend = (fields = {}) => ({
  */
 export const change = (fields = {}) => ({
   id: 7,
+  skip_checks: false,
   kind: "switch",
   state: "loading",
   target: "qwen-7B",

@@ -13,6 +13,7 @@ from django.db import connection
 # Never more rows than administrators have made by hand, whatever happens.
 SMALL = {
     "models_admin_alias",
+    "models_admin_check",
     "models_admin_server",
     "models_admin_lease",
     "models_admin_rule",

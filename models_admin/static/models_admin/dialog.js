@@ -47,7 +47,13 @@ function outside({ clientX, clientY }) {
 function filledIn() {
   const choices = [...dialog.querySelectorAll("select")];
   const texts = [...dialog.querySelectorAll("input"), ...dialog.querySelectorAll("textarea")];
-  return choices.some(chosen) || texts.some((field) => field.value !== field.defaultValue);
+  return choices.some(chosen) || texts.some(changed);
+}
+
+/** @param {HTMLInputElement | HTMLTextAreaElement} field */
+function changed(field) {
+  if (field.type === "checkbox") return "checked" in field && field.checked !== field.defaultChecked;
+  return field.value !== field.defaultValue;
 }
 
 /** @param {HTMLSelectElement} list */
