@@ -37,6 +37,14 @@ def caller(two: Several) -> Caller:
     return Caller(two.gantry.url, two.admin.token("chat"))
 
 
+@pytest.fixture
+def each_its_own(two: Several) -> None:
+    """gpu1 runs beta-8B-Q5, which was chosen last, and gpu2 alpha-7B."""
+    for name, model in (("gpu2", "alpha-7B"), ("gpu1", "beta-8B-Q5")):
+        number = two.admin.start_switch(model, name)
+        until(lambda number=number: two.admin.switch_row(number)["state"] == "succeeded", "the switch")
+
+
 def begun(page: Page, text: str = LONG) -> str:
     """Send a message, and wait for the first words of its reply; return its client_id."""
     sent = page.say(text)
@@ -68,7 +76,9 @@ def test_both_answer_and_a_switch_of_one_keeps_nobody_waiting(
     assert [tabby.state()["loaded"] for tabby in (first, second)] == ["beta-8B-Q5", "alpha-7B"]
 
 
-def test_each_model_is_answered_where_it_is_loaded(two: Several, alice: Person, caller: Caller) -> None:
+def test_each_model_is_answered_where_it_is_loaded(
+    two: Several, each_its_own: None, alice: Person, caller: Caller
+) -> None:
     with caller.client() as client:
         assert {each.id for each in client.models.list()} == {"alpha-7B", "beta-8B-Q5"}
     for model in ("alpha-7B", "beta-8B-Q5", ""):
@@ -79,7 +89,9 @@ def test_each_model_is_answered_where_it_is_loaded(two: Several, alice: Person, 
         assert page.answered(page.say("[[echo]]Hi"))["model"] == "beta-8B-Q5"
 
 
-def test_one_out_of_service_gets_none_until_it_is_put_back(two: Several, caller: Caller) -> None:
+def test_one_out_of_service_gets_none_until_it_is_put_back(
+    two: Several, each_its_own: None, caller: Caller
+) -> None:
     second = two.tabbies["gpu2"]
     with caller.stream("[[tokens=400 rate=30]]", model="alpha-7B") as wire:
         wire.until("w5 ")
