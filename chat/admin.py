@@ -74,6 +74,7 @@ class FeedbackAdmin(ReadOnlyPages[Feedback]):
     """Feedback names nobody, and shows nothing of a conversation but what its reader attached."""
 
     listed_as = "Feedback"
+    shown_as = "Feedback on a reply"
     empty_words = "Whoever reads a reply in the chat can say whether it is good, and why. It stands here, without a name."
 
     list_display = ("when", "verdict", "model", "said")
@@ -105,16 +106,6 @@ class FeedbackAdmin(ReadOnlyPages[Feedback]):
         if shown and (changes := shown.get("cl")):
             shown["counts"] = feedback.counts(changes.queryset)
         return response
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        more = {"title": "Feedback on a reply", "listed_as": self.listed_as, **(extra_context or {})}
-        return super().change_view(request, object_id, form_url, more)
 
     @admin.display(description="When", ordering="changed_at")
     def when(self, row: Feedback) -> SafeString:

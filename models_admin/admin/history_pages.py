@@ -78,6 +78,7 @@ class SwitchAdmin(ReadOnlyPages[Switch]):
     """The history of switches, to read."""
 
     listed_as = "Switch history"
+    shown_as = "A switch"
     empty_words = "Each change of the loaded model stands here: who asked for it, how long it took, and what went wrong."
 
     list_display = ("when", "change", "ending", "took", "who")
@@ -111,16 +112,6 @@ class SwitchAdmin(ReadOnlyPages[Switch]):
             "advice": bool(obj and obj.advice),
         }
         return tuple(name for name in self.fields if present.get(name, True))
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        more = {"title": "A switch", "listed_as": self.listed_as, **(extra_context or {})}
-        return super().change_view(request, object_id, form_url, more)
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
         """Download the history as CSV, filtered and searched as the list is."""

@@ -22,15 +22,29 @@ else:  # at run time it takes no parameter
 
 
 class ListPages(_Base[M]):
-    """A list with the title `listed_as`; where it is empty, its template shows `empty_words`."""
+    """A list with the title `listed_as`; where it is empty, its template shows `empty_words`.
+
+    The page of a row has the title `shown_as`, where that is set.
+    """
 
     listed_as = ""
+    shown_as = ""
     empty_words = ""
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         return super().changelist_view(request, {"title": self.listed_as, **(extra_context or {})})
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        own = {"title": self.shown_as, "listed_as": self.listed_as} if self.shown_as else {}
+        return super().change_view(request, object_id, form_url, {**own, **(extra_context or {})})
 
 
 class ReadOnlyPages(ListPages[M]):
