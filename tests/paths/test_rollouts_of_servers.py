@@ -47,6 +47,8 @@ def gpus(pair: Gantry, boss: Person) -> list[Tabby]:
         each.state(models=MODELS, loaded="alpha-7B")
     boss.post_form("/admin/models_admin/tabbymodel/refresh/")
     manage(pair, "refresh_models").check_returncode()
+    with boss.watch() as page:  # it may just have been started, or killed
+        page.until(lambda each: each.backend["worker"], "a worker")
     boss.call("POST", "/api/admin/models/switch", {"model_id": "alpha-7B"}).raise_for_status()
     return found
 
