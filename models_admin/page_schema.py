@@ -185,6 +185,12 @@ class ServerState(TypedDict):
     trouble: str
     out_of_service_since: Moment | None
     switch: Switch | None
+    error: Annotated[
+        str,
+        Field(
+            description="What is wrong there now, or why its last switch failed within the last hour; empty: nothing."
+        ),
+    ]
 
 
 class Backend(TypedDict):

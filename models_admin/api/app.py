@@ -18,6 +18,7 @@ from models_admin.api.auth import signed_in
 from models_admin.api.base import Api, server_error
 from models_admin.api.model_routes import router as models
 from models_admin.api.rollout_routes import router as rollouts
+from models_admin.api.server_routes import router as servers
 from models_admin.api.switch_routes import router as switches
 from models_admin.api.usage_routes import router as usage
 from models_admin.tabby.errors import sentence
@@ -35,6 +36,7 @@ api.add_router("", models, tags=["models"])
 api.add_router("", additions, tags=["models"])
 api.add_router("", switches, tags=["switches"])
 api.add_router("", rollouts, tags=["switches"])
+api.add_router("", servers, tags=["servers"])
 api.add_router("", usage, tags=["usage"])
 api.add_router("", aliases, tags=["aliases"])
 

@@ -66,6 +66,45 @@ class Refreshed(Schema):
     vanished: list[str]
 
 
+class Server(Schema):
+    """A TabbyAPI server, as it is now."""
+
+    name: Annotated[
+        str, Field(description="As in TABBY_HOST; empty where that names none.", examples=["gpu1"])
+    ]
+    address: Annotated[str, Field(description="Without credentials.", examples=["http://10.0.0.5:5000"])]
+    state: BackendState
+    model: Annotated[
+        str, Field(description="The loaded one, or the one that was when it last answered; empty: none.")
+    ]
+    loaded_at: Moment | None
+    context: Annotated[int | None, Field(description="Tokens.")]
+    replying: Annotated[int, Field(description="Replies in flight.")]
+    in_service: Annotated[bool, Field(description="It is given replies, as long as it can answer.")]
+    out_of_service_since: Moment | None
+    unreachable_since: Moment | None
+    switch: Annotated[Switch | None, Field(description="The one under way.")]
+    error: Annotated[
+        str,
+        Field(
+            description="What is wrong now, or why its last switch failed within the last hour; empty: nothing."
+        ),
+    ]
+
+
+class Servers(Schema):
+    servers: list[Server]
+
+
+class TakeOut(Schema):
+    """`force`: also the last server that answers. `let_go`: replies in flight go on at other servers at once."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    force: Annotated[bool, Field(strict=True)] = False
+    let_go: Annotated[bool, Field(strict=True)] = False
+
+
 SERVERS = "Of several servers, the names of those to change, one after the other."
 MOST_SERVERS = 100
 

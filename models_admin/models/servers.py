@@ -99,7 +99,7 @@ class Server(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.model or "no model loaded"
+        return self.name or self.model or "no model loaded"
 
 
 class Presence(models.Model):

@@ -126,4 +126,4 @@ def public(snapshot: page_schema.Backend) -> page_schema.Backend:
 
 def _public(server: page_schema.ServerState) -> page_schema.ServerState:
     switch = server["switch"]
-    return {**server, "trouble": "", "switch": switch_text.public(switch) if switch else None}
+    return {**server, "trouble": "", "error": "", "switch": switch_text.public(switch) if switch else None}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models_admin import page_schema
-from models_admin.models import Server
+from models_admin.models import Server, State
 from models_admin.page_schema import BackendState
 from models_admin.presentation import snapshots, switch_text
 from models_admin.servers import known, machine
@@ -49,6 +49,11 @@ def newer(before: snapshots.Mark | None) -> tuple[snapshots.Mark, page_schema.Ba
     return found, None if found == before else current()
 
 
+def each() -> list[page_schema.ServerState]:
+    """Return each server as it is now, in order; the only one too, whose name is ''."""
+    return [_shown(row, snapshots.current(row.pk)) for row in servers_team.rows()]
+
+
 def _shown(row: Server, part: page_schema.Backend) -> page_schema.ServerState:
     return {
         "id": row.pk,
@@ -64,7 +69,18 @@ def _shown(row: Server, part: page_schema.Backend) -> page_schema.ServerState:
         "trouble": part["trouble"],
         "out_of_service_since": switch_text.iso(row.out_of_service_since),
         "switch": part["switch"],
+        "error": _error(row, part),
     }
+
+
+def _error(row: Server, part: page_schema.Backend) -> str:
+    """Return what is wrong with a server now, or why its last switch failed, if that was lately; '' if nothing."""
+    if part["unreachable_since"]:
+        return part["trouble"]
+    if found := next((each for each in row.findings if each["level"] == "error"), None):
+        return f"{found['title']}. {found['detail']}".strip()
+    last = part["last"]
+    return last["error"] if last and last["state"] == State.FAILED else ""
 
 
 def epochs(snapshot: page_schema.Backend) -> dict[int, int]:

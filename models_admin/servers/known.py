@@ -12,6 +12,7 @@ from django.db.models import Max
 
 from models_admin.models import Server
 from models_admin.servers import addresses
+from models_admin.visible import printable
 
 _ONLY = 1
 _ATTEMPTS = 5  # to name rows, while other processes do the same
@@ -41,6 +42,12 @@ def name(server: int) -> str:
 def find(name: str) -> int | None:
     """Return the server of that name; None if there is none."""
     return _ids().get(name)
+
+
+def none_of(name: str) -> str:
+    """Return that there is no server of that name, and which there are, in two sentences."""
+    there = ", ".join(_ids()) if several() else "one, without a name"
+    return f"There is no server “{printable(name)}”. There are: {there}."
 
 
 def prefix(server: int) -> str:

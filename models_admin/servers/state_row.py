@@ -15,7 +15,6 @@ from django.utils import timezone
 from models_admin.models import Server, TabbyModel
 from models_admin.page_schema import Finding
 from models_admin.servers import differences, loads
-from models_admin.servers import known as known_servers
 from models_admin.tabby.errors import TabbyError
 from models_admin.tabby.wire import ModelCard
 
@@ -172,12 +171,6 @@ def set_seen_empty(before: Server, *, lost: bool) -> None:
 def set_started(server: int) -> None:
     """Write that Gantry starts now: it is not known what TabbyAPI has done meanwhile."""
     stored(server).update(started_at=timezone.now(), empty_since=None, anew=False)
-
-
-def others_in_service(server: int) -> bool:
-    """Whether any other server is in service."""
-    others = [each for each in known_servers.all_servers() if each != server]
-    return Server.objects.filter(pk__in=others, out_of_service_since=None).exists()
 
 
 def set_out_of_service(server: int, since: datetime | None) -> bool:

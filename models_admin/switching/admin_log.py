@@ -1,4 +1,4 @@
-"""Writes each switch into Django's admin log, once, when it has ended, whoever asked for it.
+"""Writes into Django's admin log, whoever asked for it: each switch, once, when it has ended; and what is done to servers.
 
 An entry needs a user. What nobody with an account asked for (a rule, the command line, somebody outside Gantry) is
 entered under an account of Gantry's own. It is inactive and has no password, so that nobody can sign in with it.
@@ -6,11 +6,15 @@ entered under an account of Gantry's own. It is inactive and has no password, so
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
+from django.db.models import QuerySet
 
 from models_admin.models import Source, State, Switch
+from models_admin.servers import state_row
 
 WHERE = {
     Source.ADMIN: "admin site",
@@ -28,13 +32,17 @@ GANTRY = "Gantry (by itself)"
 
 def write(switch: Switch) -> None:
     """Enter a switch that has just ended. Call it in the transaction that ends it: both happen, or neither."""
-    LogEntry.objects.log_actions(
-        _requester(switch) or _gantry_account(),
-        Switch.objects.filter(pk=switch.pk),
-        CHANGE,
-        change_message=_words(switch),
-        single_object=True,
-    )
+    _enter(_requester(switch), Switch.objects.filter(pk=switch.pk), _words(switch))
+
+
+def write_about(server: int, words: str, user_id: int | None) -> None:
+    """Enter what was done to a server, by this account (None: nobody with one). Call it in the transaction that does it."""
+    _enter(user_id, state_row.stored(server), words)
+
+
+def _enter(user_id: int | None, rows: QuerySet[Any], words: str) -> None:
+    who = user_id or _gantry_account()
+    LogEntry.objects.log_actions(who, rows, CHANGE, change_message=words, single_object=True)
 
 
 def _requester(switch: Switch) -> int | None:

@@ -25,7 +25,6 @@ from models_admin import events
 from models_admin.models import Rollout, RolloutState, Source, State, Switch
 from models_admin.servers import known, presence, team
 from models_admin.switching import gate, transitions
-from models_admin.visible import printable
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -133,8 +132,7 @@ def chosen(names: Sequence[str], target: str) -> list[int]:
         )
     found = {name: known.find(name) for name in names}
     if unknown := [name for name, server in found.items() if server is None]:
-        there = ", ".join(map(known.name, known.all_servers())) if known.several() else "one, without a name"
-        raise transitions.SwitchRefused(f"There is no server “{printable(unknown[0])}”. There are: {there}.")
+        raise transitions.SwitchRefused(known.none_of(unknown[0]))
     return [server for server in found.values() if server is not None]
 
 

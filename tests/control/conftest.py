@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from models_admin.models import Server, State, TabbyModel, Worker
-from models_admin.servers import names
+from models_admin.servers import known, names, presence, state_row
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -57,6 +57,23 @@ def catalog(db: None) -> dict[str, TabbyModel]:
             family=facts.family,
         )
     return rows
+
+
+@pytest.fixture
+def two(catalog: dict[str, TabbyModel], settings: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
+    """Two servers, gpu1 and gpu2, that both have the catalog and run Llama; gpu1's address has a password."""
+    monkeypatch.setattr("models_admin.events.send", lambda *args, **facts: None)
+    settings.TABBY_HOST = "gpu1=http://us:sesame@127.0.0.1:9,gpu2=http://127.0.0.1:10"
+    known._rows.clear()
+    first, second = known.all_servers()
+    now = timezone.now()
+    for server in (first, second):
+        row = state_row.row(server)
+        row.model, row.parameters, row.loaded_at = LLAMA, {"max_seq_len": 8192}, now
+        row.seen_at = row.catalog_at = now
+        row.save()
+        presence.mark(server, list(catalog), now)
+    return first, second
 
 
 @pytest.fixture

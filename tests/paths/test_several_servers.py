@@ -12,7 +12,7 @@ import pytest
 from support.api_calls import Caller, words
 from support.page import Page
 from support.people import Person, add_user
-from support.system import Several, several
+from support.system import Several, manage, several
 from support.tabby import until
 
 pytestmark = pytest.mark.database
@@ -95,7 +95,8 @@ def test_one_out_of_service_gets_none_until_it_is_put_back(
     second = two.tabbies["gpu2"]
     with caller.stream("[[tokens=400 rate=30]]", model="alpha-7B") as wire:
         wire.until("w5 ")
-        two.do("service.take_out(known.find('gpu2'), let_go=True)")
+        out = two.admin.call("POST", "/api/admin/servers/gpu2/out", {"let_go": True})
+        assert (out.status_code, out.json()["in_service"]) == (200, False)
         assert wire.rest() == words(1, 400)
     assert wire.models == ["alpha-7B", "beta-8B-Q5"]
     before = len(second.chats())
@@ -104,7 +105,8 @@ def test_one_out_of_service_gets_none_until_it_is_put_back(
     assert len(second.chats()) == before
     answer = caller.ask("Hi", model="alpha-7B")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
-    two.do("service.put_back(known.find('gpu2'))")
+    done = manage(two.gantry, "servers", "in", "gpu2")
+    assert (done.returncode, done.stdout[:6]) == (0, "✓ gpu2"), done.stderr
     with two.admin.watch() as page:
         page.until(lambda each: each.backend["servers"][1]["out_of_service_since"] is None, "it is back")
     assert caller.ask("[[tokens=2 rate=0]]", model="alpha-7B").json()["model"] == "alpha-7B"

@@ -67,13 +67,6 @@ class Several:
     processes: dict[str, subprocess.Popen[str]]
     started: ExitStack
 
-    def do(self, code: str) -> str:
-        """Run a line of Python in this Gantry; return what it printed. `known` and `service` are at hand."""
-        imports = "from models_admin.servers import known; from models_admin.switching import service"
-        ran = preloaded.manage("shell", "-c", f"{imports}; {code}", env=self.gantry.env)
-        assert ran.returncode == 0, ran.stderr
-        return ran.stdout
-
     def begin_anew(self, name: str, folder: Path) -> None:
         """Start a TabbyAPI again, which was killed, at its old address."""
         port = int(self.tabbies[name].url.rpartition(":")[2])

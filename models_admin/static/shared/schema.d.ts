@@ -144,6 +144,8 @@ export interface ServerState {
   trouble: string;
   out_of_service_since: string | null;
   switch: Switch | null;
+  /** What is wrong there now, or why its last switch failed within the last hour; empty: nothing. */
+  error: string;
 }
 
 /** All that a page shows of TabbyAPI and of the switch under way. It is an event, and a part of each `hello`. */

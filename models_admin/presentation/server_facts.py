@@ -1,0 +1,53 @@
+"""A server as the API, the command and the page of servers show it."""
+
+from __future__ import annotations
+
+from typing_extensions import TypedDict
+
+from models_admin.page_schema import BackendState, Moment, ServerState, Switch
+from models_admin.presentation import team_snapshots
+from models_admin.servers import diagnosis
+
+
+class ServerFacts(TypedDict):
+    """What api/schemas.py describes as Server."""
+
+    name: str
+    address: str
+    state: BackendState
+    model: str
+    loaded_at: Moment | None
+    context: int | None
+    replying: int
+    in_service: bool
+    out_of_service_since: Moment | None
+    unreachable_since: Moment | None
+    switch: Switch | None
+    error: str
+
+
+def describe_all() -> list[ServerFacts]:
+    """Return all servers as they are now, in the order of TABBY_HOST."""
+    return [_facts(each) for each in team_snapshots.each()]
+
+
+def describe(server: int) -> ServerFacts:
+    """Return one server as it is now."""
+    return next(_facts(each) for each in team_snapshots.each() if each["id"] == server)
+
+
+def _facts(state: ServerState) -> ServerFacts:
+    return {
+        "name": state["name"],
+        "address": diagnosis.address(state["id"]),
+        "state": state["state"],
+        "model": state["model"],
+        "loaded_at": state["loaded_at"],
+        "context": state["context"],
+        "replying": state["replying"],
+        "in_service": state["out_of_service_since"] is None,
+        "out_of_service_since": state["out_of_service_since"],
+        "unreachable_since": state["unreachable_since"],
+        "switch": state["switch"],
+        "error": state["error"],
+    }
