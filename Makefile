@@ -20,9 +20,10 @@ test: .venv/.dev $(if $(shell command -v npm),node_modules/.done) ## Run all tes
 	$(if $(filter postgres,$(DB)),POSTGRES_OPTIONS="-c autovacuum=off" bin/with-postgres) $(BIN)/python -m pytest -n $(or $(JOBS),2) --durations=10 \
 	  $(if $(filter postgres,$(DB)),-m database) $(ARGS)
 
-chaos: .venv/.dev ## Kill and freeze the parts of a running system: TRIALS=100 SEED=1 DB=postgres; ONLY=17 for one trial; CALLERS=200
+chaos: .venv/.dev ## Kill and freeze the parts of a running system: TRIALS=100 SEED=1 DB=postgres; ONLY=17 for one trial; SERVERS=2; CALLERS=200
 	$(if $(filter postgres,$(DB)),bin/with-postgres,env DATABASE_URL=) $(BIN)/python -m bench.chaos \
-	  $(if $(TRIALS),--trials $(TRIALS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) $(if $(CALLERS),--callers $(CALLERS))
+	  $(if $(TRIALS),--trials $(TRIALS)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) \
+	  $(if $(SERVERS),--servers $(SERVERS)) $(if $(CALLERS),--callers $(CALLERS))
 
 bench: .venv/.dev ## Measure the chat against TabbyAPI itself; SERVER=uvicorn or both; DB=postgres; ARGS="--quick"
 	$(if $(filter postgres,$(DB)),bin/with-postgres,env DATABASE_URL=) $(BIN)/python -m bench.stream $(if $(SERVER),--server $(SERVER)) $(ARGS)

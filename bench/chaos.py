@@ -38,17 +38,20 @@ async def trials(
     folder: Path,
     database_url: str = "",
     users: int = USERS,
+    *,
     results: list[Result] | None = None,
+    servers: int = 1,
 ) -> list[Result]:
     """Carry out the plans, one after the other on one system; a system that a trial left wrong is replaced.
 
-    `folder` gets the logs; `database_url` names a PostgreSQL server to make a database in, '' means SQLite.
+    `folder` gets the logs; `database_url` names a PostgreSQL server to make a database in, '' means SQLite. With several
+    `servers` each switch is a rollout, and a fault waits at each of them.
     Each result is put into `results` when it is there; the whole list is returned.
     """
     results = [] if results is None else results
     waiting = list(plans)
     while waiting:
-        system = System(folder / f"system-{len(results) + 1}", database_url)
+        system = System(folder / f"system-{len(results) + 1}", database_url, servers)
         try:
             cookies = await system.start(users)
             # A cookie jar would mix the people up, and an idle connection may belong to a process that is dead.
@@ -62,7 +65,7 @@ async def trials(
                     result = await _trial(Trial(waiting.pop(0), system, session, cookies), system)
                     results.append(result)
                     good = result.seconds is not None and result.good
-                    _say(result, time.monotonic() - begun, len(results), len(plans))
+                    _say(result, time.monotonic() - begun, len(results), len(plans), servers)
         finally:
             await system.stop()
     return results
@@ -102,7 +105,7 @@ async def _trial(trial: Trial, system: System) -> Result:
     return result
 
 
-def _say(result: Result, took: float, count: int, of: int) -> None:
+def _say(result: Result, took: float, count: int, of: int, servers: int) -> None:
     plan = result.plan
     right = "never" if result.seconds is None else f"{result.seconds:.1f} s"
     met = "" if result.met else ", step not seen"
@@ -113,11 +116,12 @@ def _say(result: Result, took: float, count: int, of: int) -> None:
     print(f"{count:>3}/{of}  {where} right after {right:<7} {counts}, {bad}{met} ({took:.0f} s)", flush=True)
     if not result.good:
         database = "DB=postgres " if os.environ.get("DATABASE_URL") else ""
+        several = f"SERVERS={servers} " if servers > 1 else ""
         wrong = dict.fromkeys([*result.lost, *result.doubled, *result.complaints])
         for line in list(wrong)[:8] or [f"it took longer than {LIMIT:g} s"]:
             print(f"         ✗ {line[:300]}")
         print(
-            f"         again: make chaos {database}SEED={plan.seed} ONLY={plan.number}    log: {result.log}",
+            f"         again: make chaos {database}{several}SEED={plan.seed} ONLY={plan.number}    log: {result.log}",
             flush=True,
         )
 
@@ -133,6 +137,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--only", type=int, nargs="*", default=[], metavar="TRIAL", help="only these of the run"
     )
     parser.add_argument("--users", type=int, default=USERS)
+    parser.add_argument(
+        "--servers", type=int, default=1, help="how many TabbyAPIs; each switch changes all of them"
+    )
     parser.add_argument(
         "--callers",
         type=int,
@@ -150,10 +157,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _crowd(folder, database_url, chosen.callers, seed)
     print(
         f"{len(plans)} trials, seed {seed}, {'PostgreSQL' if database_url else 'SQLite'}, {chosen.users} people"
+        f"{f', {chosen.servers} servers' if chosen.servers > 1 else ''}"
     )
     begun = time.monotonic()
     results: list[Result] = []
-    asyncio.run(_until_ended(trials(plans, folder, database_url, chosen.users, results)))
+    asyncio.run(
+        _until_ended(
+            trials(plans, folder, database_url, chosen.users, results=results, servers=chosen.servers)
+        )
+    )
     print(f"\n{table(results)}\n")
     good = sum(each.good for each in results)
     counted = ("sent", "continued", "failed", "calls", "joined", "cut")

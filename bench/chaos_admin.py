@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import aiohttp
@@ -19,23 +20,29 @@ class Admin:
     ) -> None:
         self._session, self._webs, self._cookie, self._dice = session, webs, cookie, dice
         self.pages = [Page(session, [web], cookie, "", dice) for web in webs]
-        self._seen: set[tuple[int, str]] = set()
+        self._seen: set[tuple[str, int, str]] = set()  # (what was asked for, the switch, its state)
         self._news = asyncio.Event()
         for page in self.pages:
             page.listener = self._listen
 
     def _listen(self, backend: dict[str, Any]) -> None:
-        for part in ("switch", "last"):
-            if switch := backend.get(part):
-                self._seen.add((switch["id"], switch["state"]))
-                self._news.set()
+        parts = [backend.get("switch"), backend.get("last")]
+        parts += [server["switch"] for server in backend.get("servers", [])]
+        for switch in filter(None, parts):
+            rollout = switch.get("rollout")
+            asked = f"rollouts/{rollout}" if rollout else f"switches/{switch['id']}"
+            self._seen.add((asked, switch["id"], switch["state"]))
+            self._news.set()
 
-    async def sees(self, switch: int, state: str, patience: float) -> bool:
-        """Wait until a page has shown that switch in that state; False if it ended, or time ran out, before."""
+    async def sees(self, asked: str, state: str, patience: float, turn: int = 1) -> bool:
+        """Wait until a page has shown a switch that was asked for in that state: of a rollout, the switch of that turn.
+
+        False if it ended, or time ran out, before.
+        """
         try:
             async with asyncio.timeout(patience):
-                while (switch, state) not in self._seen:
-                    if any((switch, end) in self._seen for end in ("succeeded", "failed", "cancelled")):
+                while self._turns(asked, state) < turn:
+                    if self._turns(asked, "failed", "cancelled") or self._turns(asked, "succeeded") >= turn:
                         return False
                     self._news.clear()
                     await self._news.wait()
@@ -43,19 +50,27 @@ class Admin:
             return False
         return True
 
-    async def switch(self, target: str) -> int | None:
-        """Ask for a switch, at either web process; return its number, or None if it was not taken."""
+    def _turns(self, asked: str, *states: str) -> int:
+        """How many switches of what was asked for have been seen in one of these states."""
+        return len({switch for what, switch, state in self._seen if what == asked and state in states})
+
+    async def switch(self, target: str, servers: Sequence[str] = ()) -> str | None:
+        """Ask for a switch of these servers, or all, at either web process.
+
+        Return what was taken, as its address ends: "switches/7" or "rollouts/3"; None if it was not taken.
+        """
         webs = self._dice.sample(self._webs, 2)
         for web in webs:
             headers = {"Cookie": f"session_id={self._cookie}", "Prefer": "respond-async"}
-            url, body = f"{web}/api/admin/models/switch", {"model_id": target}
+            url = f"{web}/api/admin/models/switch"
+            body = {"model_id": target, **({"servers": list(servers)} if servers else {})}
             try:
                 async with (
                     asyncio.timeout(4),
                     self._session.post(url, json=body, headers=headers) as answer,
                 ):
                     if answer.status == 202:
-                        return int(answer.headers["Location"].rstrip("/").rpartition("/")[2])
+                        return "/".join(answer.headers["Location"].rstrip("/").split("/")[-2:])
                     if answer.status == 409:
                         return None
             except (aiohttp.ClientError, OSError, TimeoutError):

@@ -91,10 +91,10 @@ class Crowd:
         )
 
     async def _switch(self, state: str) -> None:
-        loaded = (await self.system.ask_sandbox("state"))["loaded"]
-        target = next(name for name in MODELS if name != loaded)
-        number = await self.admin.switch(target)
-        met = number is not None and await self.admin.sees(number, state, PATIENCE)
+        loaded = (await self.system.loaded()).values()
+        target = next(name for name in MODELS if name not in loaded)
+        asked = await self.admin.switch(target)
+        met = asked is not None and await self.admin.sees(asked, state, PATIENCE)
         self._say(f"a switch to {target} is {state if met else 'not seen at that step'}")
 
     async def _idle(self) -> None:
@@ -129,7 +129,7 @@ class Crowd:
         self.system.kill("sandbox")
         self._say("kill -9 of TabbyAPI")
         await asyncio.sleep(1.0)
-        await self.system.start_sandbox(empty=False)
+        await self.system.start_sandbox("sandbox", empty=False)
         blow.end()
         self._say("TabbyAPI is back")
 
@@ -157,7 +157,7 @@ class Crowd:
     async def _complaints(self) -> list[str]:
         with suppress(psycopg.Error, aiohttp.ClientError, OSError, TimeoutError):
             facts = await asyncio.to_thread(self.system.database.facts, 0)
-            state = await self.system.ask_sandbox("state")
-            left = [*facts.running, *facts.leases, *facts.calls, *backend_complaints(facts, state)]
+            states = {"sandbox": await self.system.ask_sandbox("sandbox", "state")}
+            left = [*facts.running, *facts.leases, *facts.calls, *backend_complaints(facts, states)]
             return [*left, *judge_calls(self._calls(), self.blows)]
         return ["it cannot be checked"]

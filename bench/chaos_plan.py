@@ -52,6 +52,7 @@ class Plan:
     of_owner: bool  # the worker that carries the switch out, rather than either
     switch_anyway: bool  # at the step "idle": a switch is asked for while the victim is away
     draw: float
+    second: bool  # of several servers: trouble comes at this step of the second one
     fault: dict[str, Any] | None = None
 
     @property
@@ -86,6 +87,7 @@ def plan(seed: int, number: int) -> Plan:
         switch_anyway=dice.random() < 0.5,
         draw=dice.random(),
         fault=_fault(dice, step, deed) if victim == "fault" else None,
+        second=step not in ("idle", "rolling_back") and dice.random() < 0.5,
     )
 
 

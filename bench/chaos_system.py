@@ -59,13 +59,18 @@ MODELS = {
 
 
 class System:
-    """Two web processes, two workers, beat, Redis and the sandbox. `database_url` '' is SQLite."""
+    """Two web processes, two workers, beat, Redis and so many sandboxes. `database_url` '' is SQLite.
 
-    def __init__(self, folder: Path, database_url: str = "") -> None:
+    The only sandbox is called "sandbox"; several have the names by which Gantry knows them: gpu1, gpu2, …
+    """
+
+    def __init__(self, folder: Path, database_url: str = "", servers: int = 1) -> None:
         self.folder = folder
-        self.port, self.tabby_port = _free_ports(2), _free_ports(1)
+        self.port = _free_ports(2)
+        names = ["sandbox"] if servers == 1 else [f"gpu{number}" for number in range(1, servers + 1)]
+        self.tabbies = {name: f"http://127.0.0.1:{_free_ports(1)}" for name in names}
+        named = [f"{name}={url}" for name, url in self.tabbies.items()]
         self.webs = [f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.port + 1}"]
-        self.tabby = f"http://127.0.0.1:{self.tabby_port}"
         self.log = folder / "up.log"
         self.database = Database(folder / "data", database_url)
         own = {
@@ -73,7 +78,7 @@ class System:
             "PORT": str(self.port),
             "GANTRY_BIND": "127.0.0.1",
             "DATABASE_URL": self.database.url,
-            "TABBY_HOST": self.tabby,
+            "TABBY_HOST": self.tabbies["sandbox"] if servers == 1 else ",".join(named),
             "TABBY_ADMIN_KEY": ADMIN_KEY,
             "TABBY_API_KEY": "",
             "REDIS_URL": "",
@@ -84,13 +89,14 @@ class System:
         self.tokens: dict[str, str] = {}  # for /v1, by whose it is
         self.frozen: set[int] = set()
         self._up: subprocess.Popen[bytes] | None = None
-        self._sandbox: subprocess.Popen[bytes] | None = None
+        self._sandboxes: dict[str, subprocess.Popen[bytes]] = {}
 
     async def start(self, users: int) -> dict[str, str]:
         """Start everything; return {name: session cookie} of the admin and of so many users."""
         self.folder.mkdir(parents=True, exist_ok=True)
         await asyncio.to_thread(self.database.create)
-        await self.start_sandbox(empty=False)
+        for name in self.tabbies:
+            await self.start_sandbox(name, empty=False)
         argv = [sys.executable, "-u", "manage.py", "up", "--webs=2", "--own-ports", "--workers=2"]
         self._up = self._run(argv)
         for web in self.webs:
@@ -114,24 +120,25 @@ class System:
                 await asyncio.to_thread(self._up.wait, 30)
             except subprocess.TimeoutExpired:
                 self._up.kill()  # its children die with it
-        for process in (self._up, self._sandbox):
+        for process in (self._up, *self._sandboxes.values()):
             if process is not None:
                 process.kill()
                 process.wait()
-        self._up = self._sandbox = None
+        self._up = None
+        self._sandboxes.clear()
         await asyncio.to_thread(self.database.drop)
 
-    # The sandbox, which is not under `up`: TabbyAPI never is ----------------------------------------------------------
+    # The sandboxes, which are not under `up`: TabbyAPI never is -------------------------------------------------------
 
-    async def start_sandbox(self, *, empty: bool) -> None:
-        """Start the sandbox at its port, with nothing loaded if it is to be `empty`."""
+    async def start_sandbox(self, name: str, *, empty: bool) -> None:
+        """Start a sandbox at its port, with nothing loaded if it is to be `empty`."""
         initial = "" if empty else 'initial_model = "alpha-7B"'
-        models = "".join(MODEL.format(name=name, more=more) for name, more in MODELS.items())
-        config = self.folder / "sandbox.toml"
+        models = "".join(MODEL.format(name=model, more=more) for model, more in MODELS.items())
+        config = self.folder / f"{name}.toml"
         config.write_text(SANDBOX.format(initial=initial, key=ADMIN_KEY) + models)
         argv = [sys.executable, "-m", "tabby_sandbox", "--config", str(config)]
-        self._sandbox = self._run([*argv, "--port", str(self.tabby_port)])
-        await self.until(self._sandbox_answers, "the sandbox")
+        self._sandboxes[name] = self._run([*argv, "--port", self.tabbies[name].rpartition(":")[2]])
+        await self.until(partial(self._sandbox_answers, name), "the sandbox")
 
     def _run(self, argv: list[str]) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
@@ -139,11 +146,11 @@ class System:
                 argv, cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
             )
 
-    async def ask_sandbox(self, path: str, body: Any = None, method: str = "") -> Any:
-        """Call a control endpoint of the sandbox (`/sandbox/…`)."""
+    async def ask_sandbox(self, name: str, path: str, body: Any = None, method: str = "") -> Any:
+        """Call a control endpoint of a sandbox (`/sandbox/…`)."""
         async with asyncio.timeout(5), aiohttp.ClientSession() as session:
             how = method or ("GET" if body is None else "POST")
-            async with session.request(how, f"{self.tabby}/sandbox/{path}", json=body) as answer:
+            async with session.request(how, f"{self.tabbies[name]}/sandbox/{path}", json=body) as answer:
                 answer.raise_for_status()
                 return await answer.json()
 
@@ -154,18 +161,17 @@ class System:
     # Victims ----------------------------------------------------------------------------------------------------------
 
     def children(self) -> dict[str, int]:
-        """{name: pid} of what runs now, the sandbox included."""
+        """{name: pid} of what runs now, the sandboxes included."""
         table: dict[str, int] = json.loads((self.folder / "data" / "run" / "children.json").read_text())
-        if self._sandbox is not None and self._sandbox.poll() is None:
-            table["sandbox"] = self._sandbox.pid
-        return table
+        running = {name: each.pid for name, each in self._sandboxes.items() if each.poll() is None}
+        return {**table, **running}
 
     def kill(self, name: str) -> int:
         """Kill -9; return the pid that was."""
         pid = self.children()[name]
         os.kill(pid, signal.SIGKILL)
-        if name == "sandbox" and self._sandbox is not None:
-            self._sandbox.wait()
+        if name in self._sandboxes:
+            self._sandboxes[name].wait()
         return pid
 
     def freeze(self, name: str) -> int:
@@ -215,9 +221,13 @@ class System:
         names = await asyncio.to_thread(self.database.workers)
         return any(f":{pid}:" in each for each in names)
 
-    async def _sandbox_answers(self) -> bool:
+    async def loaded(self) -> dict[str, str]:
+        """What each sandbox has loaded; '' is nothing."""
+        return {name: str((await self.ask_sandbox(name, "state"))["loaded"] or "") for name in self.tabbies}
+
+    async def _sandbox_answers(self, name: str) -> bool:
         try:
-            await self.ask_sandbox("state")
+            await self.ask_sandbox(name, "state")
         except (aiohttp.ClientError, OSError, TimeoutError):
             return False
         return True

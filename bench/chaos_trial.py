@@ -119,42 +119,53 @@ class Trial:
     async def _reach_step(self) -> None:
         """Have a switch begin, and wait until pages show it at the step; nothing at all for the step "idle"."""
         plan = self.plan
-        loaded = str((await self.system.ask_sandbox("state"))["loaded"])
+        loaded = await self.system.loaded()
         if plan.step == "idle" or plan.step not in ("draining", "verifying"):
             await self._arm(loaded)
         if plan.step == "idle":
             return
         if plan.step == "queued":  # else it is over in no time
-            await self._fault({"on": "permission", "kind": "slow", "seconds": 0.4})
+            for name in loaded:
+                await self._fault(name, {"on": "permission", "kind": "slow", "seconds": 0.4})
         if plan.step == "draining":
             await self._arm(loaded)
         rolls_back = plan.step == "rolling_back"
         target = TOO_BIG if rolls_back else self._other(loaded)
-        number = await self.admin.switch(target)
-        log.info("Switch %s: from %s to %s", number, loaded, target)
-        if plan.step == "verifying" and number is not None:
-            await self.admin.sees(number, "loading", STEP_PATIENCE)
+        asked = await self.admin.switch(target)
+        log.info("%s: from %s to %s", asked, loaded, target)
+        turn = 2 if plan.second and len(loaded) > 1 else 1
+        if plan.step == "verifying" and asked is not None:
+            await self.admin.sees(asked, "loading", STEP_PATIENCE, turn)
             await self._arm(loaded)
-        self.met = number is not None and await self.admin.sees(number, plan.step, STEP_PATIENCE)
+        self.met = asked is not None and await self.admin.sees(asked, plan.step, STEP_PATIENCE, turn)
         if not self.met and plan.fault is not None:  # which may have ended the step before anybody saw it
-            self.met = not (await self.system.ask_sandbox("fault"))["faults"]
+            left = [(await self.system.ask_sandbox(name, "fault"))["faults"] for name in loaded]
+            self.met = not all(left)
         log.info("It is %s", plan.step if self.met else "not where it was waited for")
 
-    def _other(self, loaded: str) -> str:
-        others = [name for name in MODELS if name != loaded]
+    def _other(self, loaded: dict[str, str]) -> str:
+        """A model that no server has loaded."""
+        others = [name for name in MODELS if name not in loaded.values()]
         return others[int(self.plan.draw * len(others))]
 
-    async def _arm(self, loaded: str) -> None:
-        if self.plan.fault is not None:
+    async def _arm(self, loaded: dict[str, str]) -> None:
+        """Have the fault of the plan wait at every server."""
+        if self.plan.fault is None:
+            return
+        for name, model in loaded.items():
             fault = dict(self.plan.fault)
             if fault.get("model") == "previous":
-                fault["model"] = loaded
-            await self._fault(fault)
+                fault["model"] = model
+            await self._fault(name, fault)
 
-    async def _fault(self, fault: dict[str, Any]) -> None:
-        log.info("Fault: %s", fault)
+    async def _fault(self, name: str, fault: dict[str, Any]) -> None:
+        log.info("Fault of %s: %s", name, fault)
         self.blows.append(Blow("fault", "fault", on=fault["on"]))
-        await self.system.ask_sandbox("fault", fault)
+        await self.system.ask_sandbox(name, "fault", fault)
+
+    async def _end_faults(self) -> None:
+        for name in self.system.tabbies:
+            await self.system.ask_sandbox(name, "fault", method="DELETE")
 
     # The blow -----------------------------------------------------------------------------------------------------------
 
@@ -162,17 +173,17 @@ class Trial:
         """Do what the plan says, and undo it; return when the victim is back."""
         plan, system = self.plan, self.system
         name = await asyncio.to_thread(self._victim)
-        anyway: asyncio.Task[int | None] | None = None
+        anyway: asyncio.Task[str | None] | None = None
         if plan.step == "idle" and plan.switch_anyway:
-            loaded = str((await system.ask_sandbox("state"))["loaded"])
-            anyway = asyncio.create_task(self._switch_soon(self._other(loaded)))
-        self.blows.append(Blow(plan.deed, name, system.address(name)))
+            anyway = asyncio.create_task(self._switch_soon(self._other(await system.loaded())))
+        is_sandbox = plan.victim == "sandbox"
+        self.blows.append(Blow(plan.deed, plan.victim if is_sandbox else name, system.address(name)))
         if plan.deed == "kill":
             killed = system.kill(name)
             log.info("Killed %s (%s)", name, killed)
-            if name == "sandbox":
+            if is_sandbox:
                 await asyncio.sleep(plan.down)
-                await system.start_sandbox(empty=plan.comes_back_empty)
+                await system.start_sandbox(name, empty=plan.comes_back_empty)
             else:
                 await system.returned(name, killed)
         elif plan.deed == "freeze":
@@ -181,13 +192,13 @@ class Trial:
             system.thaw()
         else:
             await asyncio.sleep(plan.lasting)
-            await system.ask_sandbox("fault", method="DELETE")
+            await self._end_faults()
         for blow in self.blows:
             blow.end()
         if anyway is not None:
             anyway.cancel()
 
-    async def _switch_soon(self, target: str) -> int | None:
+    async def _switch_soon(self, target: str) -> str | None:
         await asyncio.sleep(0.3)
         log.info("A switch to %s is asked for meanwhile", target)
         return await self.admin.switch(target)
@@ -195,6 +206,10 @@ class Trial:
     def _victim(self) -> str:
         """The name of the process that it hits."""
         victim = self.plan.victim
+        if victim == "sandbox":
+            names = list(self.system.tabbies)
+            switched = self.system.database.switching() if self.plan.of_owner else ""
+            return switched or names[int(self.plan.draw * len(names))]
         if victim not in ("web", "worker"):
             return victim
         name = self.dice.choice((victim, f"{victim}-2"))
@@ -230,34 +245,44 @@ class Trial:
             if (
                 self.plan.deed == "hang"
             ):  # also for loads that had taken the fault and stood in line when it ended
-                await self.system.ask_sandbox("fault", method="DELETE")
+                await self._end_faults()
             facts = await asyncio.to_thread(self.system.database.facts, self.after)
-            state = await self.system.ask_sandbox("state")
+            states = {name: await self.system.ask_sandbox(name, "state") for name in self.system.tabbies}
         except (psycopg.Error, aiohttp.ClientError, OSError, TimeoutError) as error:
             return [f"cannot be checked: {error!r}"]
         sent = {each: words for page in self.pages for each, words in page.sent.items()}
         self.verdict = verdict = judge(sent, facts.messages)
         complaints = [*verdict.lost, *verdict.doubled, *verdict.wrong, *verdict.open]
-        complaints += [*facts.running, *facts.leases, *facts.calls, *backend_complaints(facts, state)]
+        complaints += [*facts.running, *facts.leases, *facts.calls, *facts.overlaps]
+        complaints += backend_complaints(facts, states)
         complaints += judge_calls(self._calls(), self.blows)
         for page in (*self.pages, *self.tabs):
             complaints += page_complaints(page, facts)
         for page in self._all_pages():
             complaints += view_complaints(page, facts)
-        if not state["loaded"] and not facts.model and not facts.running and facts.reachable:
-            await self._heal()
+        empty = [
+            seen.name
+            for seen, state in zip(facts.servers, states.values(), strict=False)
+            if not state["loaded"] and not seen.model and seen.reachable
+        ]
+        if empty and not facts.running:
+            await self._heal(empty)
         return complaints
 
-    async def _heal(self) -> None:
-        """With nothing loaded, and everybody told so, the administrator loads a model."""
+    async def _heal(self, empty: list[str]) -> None:
+        """With nothing loaded on these servers, and everybody told so, the administrator loads a model."""
         if time.monotonic() - self.healed > 2 and not any(
             page.backend.get("switch") for page in self.admin.pages
         ):
             self.healed = time.monotonic()
-            target = self._other("")
-            log.info("Nothing is loaded: the administrator asks for %s", target)
+            target = self._other({})
+            log.info(
+                "Nothing is loaded%s: the administrator asks for %s",
+                f" on {empty}" if any(empty) else "",
+                target,
+            )
             with suppress(TimeoutError):
-                await self.admin.switch(target)
+                await self.admin.switch(target, list(filter(None, empty)))
 
     def _result(self, seconds: float | None, complaints: list[str]) -> Result:
         verdict, calls = self.verdict, self._calls()

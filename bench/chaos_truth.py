@@ -46,23 +46,28 @@ class Database:
     def facts(self, after: int) -> Facts:
         """All that the checks need, read at one moment; of the messages those with an id above `after`."""
         with self._open() as ask:
-            backend = ask("SELECT model, unreachable_since FROM models_admin_server")
+            servers = ask("SELECT id, name, model, unreachable_since FROM models_admin_server ORDER BY id")
             switches = ask("SELECT id, state, target FROM models_admin_switch ORDER BY id")
+            rollouts = ask("SELECT id FROM models_admin_rollout WHERE finished_at IS NULL")
+            spans = ask(
+                "SELECT id, server_id, rollout_id, started_at, finished_at FROM models_admin_switch "
+                "WHERE started_at IS NOT NULL AND source <> 'rollback' ORDER BY started_at"
+            )
             leases = ask("SELECT subject, holder FROM models_admin_lease")
             calls = ask("SELECT id, state, holder FROM gateway_call WHERE state <> 'ended'")
             messages = ask(
                 "SELECT id, conversation_id, parent_id, role, status, client_id, text, error, model, html, handovers "
                 f"FROM chat_message WHERE id > {int(after)} ORDER BY id"
             )
-        model, since = backend[0] if backend else ("", None)
+        running = [
+            f"switch {pk} to {target or 'nothing'} is {state}"
+            for pk, state, target in switches
+            if state in ACTIVE
+        ]
         return Facts(
-            model=model,
-            reachable=since is None,
-            running=[
-                f"switch {pk} to {target or 'nothing'} is {state}"
-                for pk, state, target in switches
-                if state in ACTIVE
-            ],
+            servers=[Seen(name, model, since is None) for _, name, model, since in servers],
+            running=[*running, *(f"rollout {pk} is running" for (pk,) in rollouts)],
+            overlaps=overlaps(spans),
             leases=[f"a lease is left: {subject} in {holder}" for subject, holder in leases],
             calls=[f"call {pk} of {holder} is {state}" for pk, state, holder in calls],
             messages=[_message(row) for row in messages],
@@ -72,6 +77,16 @@ class Database:
         """The highest message id so far."""
         with self._open() as ask:
             return int(ask("SELECT COALESCE(MAX(id), 0) FROM chat_message")[0][0])
+
+    def switching(self) -> str:
+        """The name of a server that is switched at this moment; '' if none is, or if there is only one."""
+        states = ", ".join(f"'{state}'" for state in ACTIVE)
+        with self._open() as ask:
+            rows = ask(
+                "SELECT server.name FROM models_admin_switch switch JOIN models_admin_server server "
+                f"ON server.id = switch.server_id WHERE switch.state IN ({states}) ORDER BY switch.started_at"
+            )
+        return str(rows[0][0]) if rows else ""
 
     def owner(self) -> int | None:
         """The pid of the worker that carries a switch out, if there is one."""
@@ -137,13 +152,40 @@ def _message(row: Sequence[Any]) -> Row:
     return Row(pk, conversation, parent, role, status, named, text, error, model, html, bool(begun))
 
 
+def overlaps(spans: Sequence[Sequence[Any]]) -> list[str]:
+    """What is wrong with switches (id, server, rollout, begun, ended) that were carried out at the same time.
+
+    Two of one server never are, nor are two of one rollout: its servers would be out of service together.
+    """
+    wrong: list[str] = []
+    last: dict[tuple[str, int], tuple[int, Any]] = {}
+    for pk, server, rollout, begun, ended in spans:
+        for key in (("server", server), ("rollout", rollout)):
+            if key[1] is None:
+                continue
+            before = last.get(key)
+            if before is not None and (before[1] is None or before[1] > begun):
+                wrong.append(f"switches {before[0]} and {pk} of one {key[0]} ran at the same time")
+            last[key] = (pk, ended)
+    return wrong
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the database says of a server; '' is the name of the only one."""
+
+    name: str
+    model: str
+    reachable: bool
+
+
 @dataclass
 class Facts:
     """What the database says."""
 
-    model: str
-    reachable: bool
+    servers: list[Seen]
     running: list[str]
+    overlaps: list[str]  # of switches, which must not be
     leases: list[str]
     calls: list[str]  # that are open
     messages: list[Row]

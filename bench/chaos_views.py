@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from bench.chaos_people import OPEN, Page
-from bench.chaos_truth import Facts
+from bench.chaos_truth import Facts, Seen
 
 
-def backend_complaints(facts: Facts, state: dict[str, Any]) -> list[str]:
-    """What Gantry says of TabbyAPI (whose `/sandbox/state` is given) that is not so, or not as it has to be."""
+def backend_complaints(facts: Facts, states: Mapping[str, dict[str, Any]]) -> list[str]:
+    """What Gantry says of TabbyAPI that is not so, or not as it has to be; `states`: each sandbox' `/sandbox/state`."""
+    if len(facts.servers) != len(states):
+        return [f"Gantry knows {len(facts.servers)} servers"]
+    return [
+        f"{name}: {complaint}"
+        for seen, (name, state) in zip(facts.servers, states.items(), strict=True)
+        for complaint in _server_complaints(seen, state)
+    ]
+
+
+def _server_complaints(seen: Seen, state: dict[str, Any]) -> list[str]:
     complaints = []
-    if not facts.reachable:
-        complaints.append("TabbyAPI is taken to be out of reach")
-    if (state["loaded"] or "") != facts.model:
-        complaints.append(f"TabbyAPI has {state['loaded']}, Gantry says {facts.model or 'nothing'}")
+    if not seen.reachable:
+        complaints.append("it is taken to be out of reach")
+    if (state["loaded"] or "") != seen.model:
+        complaints.append(f"it has {state['loaded']}, Gantry says {seen.model or 'nothing'}")
     if not state["loaded"]:
         complaints.append("no model is loaded")
     if state["phase"] != "idle" or state["queued_loads"] or state["generations"]:
-        complaints.append(
-            f"TabbyAPI is still busy: {state['phase']}, {len(state['generations'])} generations"
-        )
+        complaints.append(f"it is still busy: {state['phase']}, {len(state['generations'])} generations")
     return complaints
 
 
@@ -55,11 +64,11 @@ def view_complaints(page: Page, facts: Facts) -> list[str]:
     if not page.connected:
         return ["a page of the administrator is not connected"] if not page.conversation else []
     seen = page.backend
-    right = {
-        "state": "ready" if facts.model else "unloaded",
-        "model": facts.model,
-        "switch": None,
-        "replying": 0,
-    }
-    wrong = [f"{key} {seen.get(key)!r}" for key, value in right.items() if seen.get(key) != value]
+    models = sorted({each.model for each in facts.servers if each.model}) or [""]
+    state = "ready" if models != [""] else "unloaded"
+    right = {"state": [state], "model": models, "switch": [None], "replying": [0]}
+    wrong = [f"{key} {seen.get(key)!r}" for key, values in right.items() if seen.get(key) not in values]
+    shown = [(each["name"], each["model"]) for each in seen.get("servers", [])]
+    if shown and shown != [(each.name, each.model) for each in facts.servers]:
+        wrong.append(f"servers {shown!r}")
     return [f"a page through {page.web} is shown {', '.join(wrong)}"] if wrong and not facts.running else []

@@ -13,7 +13,7 @@ from bench.chaos import trials
 from bench.chaos_callers import Blow, Call, judge_calls
 from bench.chaos_plan import CELLS, Plan, plan
 from bench.chaos_table import table
-from bench.chaos_truth import Row, expected, judge
+from bench.chaos_truth import Row, expected, judge, overlaps
 
 SEED = 20260101
 WANTED = (
@@ -47,6 +47,31 @@ async def test_everything_is_right_again_after_each_blow(tmp_path: Path) -> None
     wrong = [[*each.lost, *each.doubled, *each.complaints, each.log] for each in results if not each.good]
     assert not wrong, f"{table(results)}\n{wrong}"
     assert all(each.sent and each.calls for each in results)
+
+
+@pytest.mark.database
+async def test_so_it_is_with_two_servers(tmp_path: Path) -> None:
+    run = [plan(SEED, number) for number in range(1, len(CELLS) + 1)]
+    plans = [
+        replace(each, second=True, of_owner=True)
+        for each in run
+        if (each.victim, each.deed, each.step)
+        in {("sandbox", "kill", "loading"), ("worker", "kill", "draining")}
+    ]
+    assert len(plans) == 2
+    results = await trials(plans, tmp_path, os.environ.get("DATABASE_URL", ""), servers=2)
+    wrong = [[*each.lost, *each.doubled, *each.complaints, each.log] for each in results if not each.good]
+    assert not wrong, f"{table(results)}\n{wrong}"
+    assert all(each.met for each in results)
+
+
+def test_switches_of_one_server_or_rollout_at_the_same_time_are_seen() -> None:
+    one_after_the_other = [(1, 1, 7, 10.0, 20.0), (2, 2, 7, 20.0, 30.0), (3, 1, None, 25.0, None)]
+    assert overlaps(one_after_the_other) == []
+    assert overlaps([(1, 1, None, 10.0, 20.0), (2, 2, None, 15.0, 30.0)]) == []
+    assert overlaps([(1, 1, None, 10.0, 20.0), (2, 1, None, 15.0, 30.0)])
+    assert overlaps([(1, 1, 7, 10.0, 20.0), (2, 2, 7, 15.0, 30.0)])
+    assert overlaps([(1, 1, 7, 10.0, None), (2, 2, 7, 15.0, 30.0)])
 
 
 def test_a_seed_gives_the_same_trials_again() -> None:
