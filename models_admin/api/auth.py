@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ObjectDoesNotExist
 from django.http import HttpRequest
 from ninja.errors import HttpError
 from ninja.security import APIKeyCookie
@@ -94,11 +95,14 @@ class BearerToken(HttpAuthBase):
             return None
         try:
             row = tokens.find(token.strip())
+            user = row.user
         except tokens.Invalid as error:
             raise HttpError(401, str(error)) from None
+        except ObjectDoesNotExist:
+            raise HttpError(401, "The user of this token has just been deleted.") from None
         if self.scope not in row.scopes:
             raise HttpError(403, f"The token “{row}” lacks the scope “{self.scope}”.")
-        request.user = row.user
+        request.user = user
         return row
 
 

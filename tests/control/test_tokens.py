@@ -51,6 +51,24 @@ def test_a_token_lets_a_script_in_as_its_user(admin_client: Client, catalog: Cat
     assert Token.objects.get().last_used is not None
 
 
+def test_a_user_who_is_deleted_just_then_is_nobody(
+    admin_client: Client, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, find = made(admin_client, "read"), tokens.find
+
+    def found_and_deleted(sent: str) -> Token:
+        row = find(sent)
+        User.objects.all().delete()
+        return row
+
+    monkeypatch.setattr(tokens, "find", found_and_deleted)
+    answer = ask(LIST, token)
+    assert (answer.status_code, answer.json()) == (
+        401,
+        {"detail": "The user of this token has just been deleted."},
+    )
+
+
 def test_it_is_shown_once_and_kept_as_a_hash(admin_client: Client, catalog: Catalog) -> None:
     token = made(admin_client, "read")
     row = Token.objects.get()
