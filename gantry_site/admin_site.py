@@ -11,7 +11,6 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, HttpResponseBase
 
 from models_admin.presentation import banner
-from models_admin.servers import known
 
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
@@ -25,7 +24,7 @@ class Site(AdminSite):
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """Give all pages `alarm`: what is wrong with TabbyAPI in a few words; empty for people outside the admin site."""
-        alarm = banner.alarm(known.default()) if self.has_permission(request) else ""
+        alarm = banner.alarm() if self.has_permission(request) else ""
         return {**super().each_context(request), "alarm": alarm}
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:

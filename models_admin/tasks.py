@@ -10,7 +10,7 @@ from models_admin.checks import running as checks
 from models_admin.model_files import looks
 from models_admin.model_requests import endings
 from models_admin.ops import lookers, worker
-from models_admin.servers import diagnosis, known
+from models_admin.servers import diagnosis
 from models_admin.switching import runner
 from models_admin.usage import recording
 
@@ -47,7 +47,7 @@ def look_after() -> None:
 @shared_task
 def follow_rules() -> None:
     """Do what the automation rules say is due."""
-    rules.evaluate(known.default())
+    rules.evaluate_all()
 
 
 @shared_task

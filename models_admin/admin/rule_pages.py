@@ -133,14 +133,15 @@ class RuleAdmin(ListPages[Rule]):
 
 def _next_unload(rule: Rule) -> str:
     minutes = minutes_in_words(rule.idle_minutes)
-    since = rules.idle_since(known.default())
-    if since is None:
+    idle = {each: since for each in known.all_servers() if (since := rules.idle_since(each)) is not None}
+    if not idle:
         return "When a model is loaded and unused"
-    if rule.handled_until is not None and since <= rule.handled_until:
+    due = {each: since for each, since in idle.items() if not rules.handled(each, rule, since)}
+    if not due:
         return f"{minutes} after the next reply or load"
-    if demand.in_use(known.default()):
+    if not (unused := [since for each, since in due.items() if not demand.in_use(each)]):
         return f"{minutes} after the last reply"
-    return format_html("{}, if nobody writes", moment(since + timedelta(minutes=rule.idle_minutes)))
+    return format_html("{}, if nobody writes", moment(min(unused) + timedelta(minutes=rule.idle_minutes)))
 
 
 def _outcome(switch: Switch) -> SafeString:

@@ -2,8 +2,9 @@
 
 Each rule has occasions, on each of which it acts once: a start of Gantry, its set time on one of its days, the moment since
 which a model has been idle. `handled_until` is the last occasion that was handled, whatever came of it, so a switch that
-failed is not tried again until the next one. Running a rule is one transaction that begins with a guarded
-UPDATE: of two workers with the same task one does nothing, and a worker that dies has either done all of it or nothing.
+failed is not tried again until the next one. A start and an idle model are occasions of each server, and `handled` has them
+by server where there are several; a set time is one for all of them. Running a rule is one transaction that begins with a
+guarded UPDATE: of two workers with the same task one does nothing, and a worker that dies has either done all or nothing.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
-from models_admin.models import Rule, Source, State, Trigger
-from models_admin.servers import state_row
+from models_admin.models import Rule, Source, State, Switch, Trigger
+from models_admin.servers import known, state_row
 from models_admin.switching import demand, rollout, transitions
 from models_admin.switching.runner import NOT_IDLE
 
@@ -54,9 +57,21 @@ class Nothing:
 Decision = Do | Skip | Wait | Nothing
 
 
+def evaluate_all(now: datetime | None = None) -> None:
+    """Ask for the switches of all servers that are due at `now` (default: this moment)."""
+    for server in known.all_servers():
+        evaluate(server, now)
+
+
 def evaluate(server: int, now: datetime | None = None) -> None:
-    """Ask for the switches of a server that are due at `now` (default: this moment). An error in one rule stops no other."""
-    for rule in Rule.objects.filter(enabled=True).select_related("last_switch"):
+    """Ask for the switches of a server that are due at `now` (default: this moment). An error in one rule stops no other.
+
+    Those at a set time, which are of all servers, are asked for with the first.
+    """
+    enabled = Rule.objects.filter(enabled=True).select_related("last_switch")
+    if server != known.default():
+        enabled = enabled.exclude(trigger=Trigger.TIME)
+    for rule in enabled:
         try:
             _consider(server, rule, now or timezone.now())
         except Exception:
@@ -69,8 +84,8 @@ def arm(rule: Rule) -> list[str]:
     A model that is idle already may be unloaded at once. A start or a set time that has passed does not count.
     """
     rule.handled_until = None if rule.trigger == Trigger.IDLE else timezone.now()
-    rule.waits_for = None
-    return ["handled_until", "waits_for"]
+    rule.waits_for, rule.handled = None, {}
+    return ["handled_until", "waits_for", "handled"]
 
 
 def conflicting(rule: Rule, others: Iterable[Rule]) -> Rule | None:
@@ -132,13 +147,14 @@ def _occasion(server: int, rule: Rule, now: datetime) -> datetime | None:
 
 def _consider(server: int, rule: Rule, now: datetime) -> None:
     occasion = _occasion(server, rule, now)
-    if occasion is None or (_handled(rule, occasion) and not _gave_way(rule, now)):
+    if occasion is None or (handled(server, rule, occasion) and not _gave_way(rule, now)):
         return
     match _decide(server, rule, occasion, now):
         case Do(target):
             _run(server, rule, occasion, target)
         case Skip(note):
-            if _record(rule, occasion, last_switch=None, note=note):
+            note = f"{known.prefix(server)}{note}" if rule.trigger != Trigger.TIME else note
+            if _record(server, rule, occasion, last_switch=None, note=note):
                 log.info("Rule %s (%s): %s", rule.pk, rule, note)
         case Wait() if rule.waits_for != occasion:
             Rule.objects.filter(pk=rule.pk, handled_until=rule.handled_until).update(waits_for=occasion)
@@ -146,8 +162,10 @@ def _consider(server: int, rule: Rule, now: datetime) -> None:
             pass
 
 
-def _handled(rule: Rule, occasion: datetime) -> bool:
-    return rule.handled_until is not None and occasion <= rule.handled_until
+def handled(server: int, rule: Rule, occasion: datetime) -> bool:
+    """Whether a rule is done with this occasion of a server."""
+    own = parse_datetime(rule.handled.get(str(server), ""))
+    return any(until is not None and occasion <= until for until in (rule.handled_until, own))
 
 
 def _gave_way(rule: Rule, now: datetime) -> bool:
@@ -166,7 +184,7 @@ def _decide(server: int, rule: Rule, occasion: datetime, now: datetime) -> Decis
         case Trigger.IDLE:
             return _when_idle(server, rule, occasion, now)
         case _:
-            return _at_a_time(server, rule, occasion, now)
+            return _at_a_time(rule, occasion, now)
 
 
 def _at_the_start(server: int, rule: Rule, started: datetime) -> Decision:
@@ -192,55 +210,62 @@ def _when_idle(server: int, rule: Rule, since: datetime, now: datetime) -> Decis
     return Nothing() if transitions.active(server) is not None or demand.in_use(server) else Do("")
 
 
-def _at_a_time(server: int, rule: Rule, occasion: datetime, now: datetime) -> Decision:
+def _at_a_time(rule: Rule, occasion: datetime, now: datetime) -> Decision:
     if now > (end := deadline(rule, occasion)):
         until = f"{timezone.localtime(end):%H:%M}"
         if rule.waits_for == occasion:
             return Skip(f"Skipped: until {until}, people used the model or another change was under way.")
         return Skip(f"Skipped: it was noticed after {until}, because Gantry was not running.")
-    if transitions.active(server) is not None:
+    servers = rollout.chosen([], rule.target)
+    if any(transitions.active(server) is not None for server in servers):
         return Wait()
-    row = state_row.row(server)
-    if row.model == rule.target and row.unreachable_since is None:
-        return Skip(f"Nothing to do: {row.model or 'no model'} was loaded already.")
-    return Wait() if rule.only_if_idle and not _is_idle(server, rule, now) else Do(rule.target)
+    rows = [state_row.row(server) for server in servers]
+    if all(row.model == rule.target and row.unreachable_since is None for row in rows):
+        return Skip(f"Nothing to do: {rule.target or 'no model'} was loaded already.")
+    return Wait() if rule.only_if_idle and not _are_idle(servers, rule, now) else Do(rule.target)
 
 
-def _is_idle(server: int, rule: Rule, now: datetime) -> bool:
+def _are_idle(servers: Iterable[int], rule: Rule, now: datetime) -> bool:
     last = demand.now().last_reply
     long_ago = last is None or last <= now - timedelta(minutes=rule.idle_minutes)
-    return long_ago and not demand.in_use(server)
+    return long_ago and not any(map(demand.in_use, servers))
 
 
-def _record(rule: Rule, occasion: datetime, **outcome: object) -> bool:
+def _record(server: int, rule: Rule, occasion: datetime, **outcome: object) -> bool:
     """Write that `occasion` is handled, and its outcome; return False if somebody else did, or changed the rule."""
     same = Rule.objects.filter(
         pk=rule.pk, enabled=True, handled_until=rule.handled_until, last_run=rule.last_run
     )
-    changes = {"handled_until": occasion, "waits_for": None, "last_run": timezone.now(), **outcome}
+    until: dict[str, object] = {"handled_until": occasion}
+    if rule.trigger != Trigger.TIME and known.several():
+        until = {"handled": {**rule.handled, str(server): occasion.isoformat()}}
+    changes = {**until, "waits_for": None, "last_run": timezone.now(), **outcome}
     return same.update(**changes) == 1
 
 
 def _run(server: int, rule: Rule, occasion: datetime, target: str) -> None:
-    gives_way = rule.trigger == Trigger.IDLE or (rule.trigger == Trigger.TIME and rule.only_if_idle)
     with transaction.atomic():
-        if not _record(rule, occasion, last_switch=None, note=""):
+        if not _record(server, rule, occasion, last_switch=None, note=""):
             return
         try:
-            if rule.trigger == Trigger.START:
-                switch = transitions.request(
-                    server, target, source=Source.RULE, rule=str(rule), only_if_empty=True
-                )
-            else:
-                switch = rollout.request(
-                    target,
-                    rollout.chosen([], target),
-                    source=Source.RULE,
-                    rule=str(rule),
-                    only_if_idle=gives_way,
-                )
+            switch = _ask(server, rule, target)
         except transitions.SwitchRefused as refusal:
             Rule.objects.filter(pk=rule.pk).update(note=f"Not done: {refusal}")
             log.warning("Rule %s (%s): not done: %s", rule.pk, rule, refusal)
         else:
             Rule.objects.filter(pk=rule.pk).update(last_switch=switch)
+
+
+def _ask(server: int, rule: Rule, target: str) -> Switch:
+    """Ask for the switch of a rule: of this server, or at a set time of all. Raises SwitchRefused."""
+    ask = partial(transitions.request, server, target, source=Source.RULE, rule=str(rule))
+    match rule.trigger:
+        case Trigger.START:
+            return ask(only_if_empty=True)
+        case Trigger.IDLE:
+            return ask(only_if_idle=True)
+        case _:
+            servers = rollout.chosen([], target)
+            return rollout.request(
+                target, servers, source=Source.RULE, rule=str(rule), only_if_idle=rule.only_if_idle
+            )

@@ -42,6 +42,8 @@ class Rule(models.Model):
 
     # Occasions up to this one are done with; None: none is.
     handled_until = models.DateTimeField(null=True, editable=False)
+    # The same by server (its id), as ISO 8601 text, where there are several and the occasions are of each.
+    handled = models.JSONField(default=dict, editable=False)
     # The occasion that has come while the switch cannot be made yet.
     waits_for = models.DateTimeField(null=True, editable=False)
     last_run = models.DateTimeField(null=True, editable=False)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 
 from models_admin import process
-from models_admin.models import Worker
+from models_admin.models import Server, Worker
 from models_admin.ops.foundations import (
     clocks,
     database,
@@ -27,7 +27,7 @@ from models_admin.ops.foundations import (
     redis_server,
     words_of,
 )
-from models_admin.servers import addresses, diagnosis, known, machine, state_row, worker_heartbeats
+from models_admin.servers import addresses, diagnosis, known, machine, team, worker_heartbeats
 from models_admin.servers.finding import Finding
 
 further_examinations: list[Callable[[], Iterator[Finding]]] = []  # of rooms above; they may read the database
@@ -124,11 +124,11 @@ def workers() -> Finding:
 def beat() -> Finding:
     """Examine whether the regular tasks run: the catalog is read every REFRESH_INTERVAL."""
     try:
-        row = state_row.row(known.default())
-        judged = row.unreachable_since is None and worker_heartbeats.a_worker_is_alive()
+        rows = [row for row in team.rows() if row.unreachable_since is None]
+        judged = rows and worker_heartbeats.a_worker_is_alive()
     except DatabaseError as error:
         return Finding("beat", "error", "Whether the regular tasks run is not known", words_of(error))
-    read_at = row.catalog_at
+    read_at = max((row.catalog_at for row in rows if row.catalog_at), default=None)
     late = timedelta(seconds=3 * settings.REFRESH_INTERVAL + 10)
     if not judged:
         return Finding(
@@ -146,7 +146,30 @@ def beat() -> Finding:
 
 
 def _tabbyapi_as_known() -> Finding:
-    row = state_row.row(known.default())
+    """Examine, by what was last heard, whether TabbyAPI answers; of several servers, whether any can be given replies."""
+    rows = team.rows()
+    found = [_server_as_known(row) for row in rows]
+    if not known.several():
+        return found[0]
+    titles = [
+        f"{row.name}: {each.title}" for row, each in zip(rows, found, strict=True) if each.level != "ok"
+    ]
+    serving = [
+        row.name for row, each in zip(rows, found, strict=True) if each.level == "ok" and not _is_out(row)
+    ]
+    titles += [f"{row.name} is out of service" for row in rows if _is_out(row)]
+    if serving:
+        answers = f"{', '.join(serving)} {'answer' if len(serving) > 1 else 'answers'}"
+        return Finding("tabbyapi", "ok", ". ".join([answers, *titles]))
+    worst = next((each for each in found if each.level != "ok"), found[0])
+    return Finding("tabbyapi", "error", ". ".join(titles), worst.detail, worst.hint)
+
+
+def _is_out(row: Server) -> bool:
+    return row.out_of_service_since is not None
+
+
+def _server_as_known(row: Server) -> Finding:
     if row.unreachable_since is not None:
         return Finding("tabbyapi", "error", "TabbyAPI does not answer", row.trouble, row.advice)
     if row.seen_at is None:

@@ -9,8 +9,7 @@ from django.utils.dateparse import parse_datetime
 
 from models_admin.models import Source, State
 from models_admin.page_schema import Backend, Switch
-from models_admin.servers import differences, machine
-from models_admin.servers.state_row import row
+from models_admin.servers import differences, known, machine, team
 from models_admin.switching.admin_log import WHERE
 
 
@@ -44,12 +43,17 @@ def banner(snapshot: Backend) -> dict[str, Any]:
     }
 
 
-def alarm(server: int) -> str:
+def alarm() -> str:
     """Return what is wrong with a server or this machine, in a few words for the top of each page; '' if nothing is."""
-    known = row(server)
-    titles = [each["title"] for each in [*machine.as_known(), *known.findings] if each["level"] == "error"]
-    if known.unreachable_since is not None and not titles:
-        return "TabbyAPI cannot be reached"
+    rows = team.rows()
+    titles = [each["title"] for each in machine.as_known() if each["level"] == "error"]
+    on_machine = bool(titles)
+    for row in rows:
+        prefix = known.prefix(row.pk)
+        own = [f"{prefix}{each['title']}" for each in row.findings if each["level"] == "error"]
+        if row.unreachable_since is not None and not own and not on_machine:
+            own = [f"{prefix}TabbyAPI cannot be reached"]
+        titles += own
     return ". ".join(titles)
 
 

@@ -168,9 +168,9 @@ def set_seen_empty(before: Server, *, lost: bool) -> None:
     )
 
 
-def set_started(server: int) -> None:
+def set_started(server: int, now: datetime) -> None:
     """Write that Gantry starts now: it is not known what TabbyAPI has done meanwhile."""
-    stored(server).update(started_at=timezone.now(), empty_since=None, anew=False)
+    stored(server).update(started_at=now, empty_since=None, anew=False)
 
 
 def set_out_of_service(server: int, since: datetime | None) -> bool:

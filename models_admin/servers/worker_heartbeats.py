@@ -33,9 +33,10 @@ def begin() -> bool:
         for server in servers:
             state_row.lock(server)
         starts = not a_worker_is_alive()
+        now = timezone.now()
         if starts:
             for server in servers:
-                state_row.set_started(server)
+                state_row.set_started(server, now)
         beat()
     return starts
 
