@@ -76,6 +76,9 @@ class ReplyEnds:
         """Whether the reply can be gone on with after `error`; then it is back in the queue."""
         if not isinstance(error, SUSPICIOUS):
             return False
+        if isinstance(error, Stalled) and await self._stalls.has_stalled(live.work.server):
+            await self._put_back(live, failed=False)
+            return True
         await self._lookers.look(live.work.server)
         snapshot = await db_threads.read(snapshots.current, live.work.server)
         gone = snapshot["state"] != "ready" or snapshot["epoch"] != live.work.epoch

@@ -43,12 +43,13 @@ class Dispatcher:
         self.closing = False
         self._entering = 0  # calls that come and are just being written
         self.roster = Roster(f"{process.name()}/v1")  # apart from the chat's leases
-        self.retries = Retries()
         self._started = False
         self.answered_last: dict[int, int] = {}  # by token, the server that has its last prompt in the cache
         self.clients = Clients()
+        stalls = Stalls(self.clients)
+        self.retries = Retries(stalls)
         self._background = Background()
-        self._keeper = Keeper(self.roster, self.retries, Stalls(self.clients), self._background)
+        self._keeper = Keeper(self.roster, self.retries, stalls, self._background)
 
     def start(self) -> None:
         """Begin, in the running loop; a second call does nothing."""

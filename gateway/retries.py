@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.calls import LiveCall
 from models_admin import db_threads
 from models_admin.automation.lookers import Lookers
+from models_admin.automation.stalls import Stalls
 from models_admin.presentation import snapshots
 from models_admin.tabby.errors import (
     Busy,
@@ -28,8 +29,9 @@ PASSING = (Unreachable, NotLoaded, NotBegun, Busy, StreamCut)
 class Retries:
     """What this process knows after an error; many who ask at once share one answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, stalls: Stalls) -> None:
         self._lookers = Lookers()
+        self._stalls = stalls
 
     async def look_at_all(self) -> None:
         """Ask all servers what is loaded, and have that written down."""
@@ -39,6 +41,8 @@ class Retries:
         """Return for how many seconds the call is to wait before its next turn; None where it has failed."""
         if not isinstance(error, SUSPICIOUS) or call.turn is None:
             return None
+        if isinstance(error, Stalled) and await self._stalls.has_stalled(call.turn.server):
+            return 0.0
         await self._lookers.look(call.turn.server)
         snapshot = await db_threads.read(snapshots.current, call.turn.server)
         if snapshot["state"] != "ready" or snapshot["epoch"] != call.turn.epoch:

@@ -28,7 +28,8 @@ class Meter:
         self._told: tuple[int, int] | None = None
         self._begun: float | None = None
         self._first: float | None = None
-        self._heard = 0.0  # time.monotonic() of what came last, or of the asking
+        self.asked_at: float | None = None  # time.monotonic() of the last part's beginning
+        self.heard_at: float | None = None  # time.monotonic() of what came last of it; None: nothing has
 
     @property
     def begun(self) -> bool:
@@ -38,21 +39,18 @@ class Meter:
     def begin(self) -> None:
         """Begin a part: TabbyAPI is asked now."""
         self._prompt, self._completion = self._tokens()
-        self._events, self._told, self._heard = 0, None, time.monotonic()
+        self._events, self._told, self.heard_at = 0, None, None
+        self.asked_at = time.monotonic()
         if self._begun is None:
-            self._begun = self._heard
+            self._begun = self.asked_at
 
     def heard(self, events: int) -> None:
         """Count events of the reply that came."""
         self._events += events
         if events:
-            self._heard = time.monotonic()
+            self.heard_at = time.monotonic()
             if self._first is None and self._begun is not None:
-                self._first = self._heard - self._begun
-
-    def silence(self) -> float:
-        """Return for how many seconds TabbyAPI has brought nothing since it was asked."""
-        return time.monotonic() - self._heard if self.begun else 0.0
+                self._first = self.heard_at - self._begun
 
     def told(self, prompt: int | None, completion: int | None) -> None:
         """Take what TabbyAPI says of the part; None: it does not say."""

@@ -57,7 +57,8 @@ async def _looked_after() -> tuple[Roster, Keeper, LiveCall]:
     arrival, number, turn = await db_threads.write(_come)
     call = roster.calls[number] = LiveCall(number, arrival)
     call.begin(turn)
-    return roster, Keeper(roster, Retries(), Stalls(Clients()), Background()), call
+    stalls = Stalls(Clients())
+    return roster, Keeper(roster, Retries(stalls), stalls, Background()), call
 
 
 async def test_what_belongs_to_no_call_is_ended_and_the_others_stay() -> None:
@@ -87,7 +88,9 @@ async def test_a_process_whose_first_call_is_being_written_goes_on_showing_life(
     arrival, *_ = await db_threads.write(_come)
     written: asyncio.Future[int | claims.Over] = asyncio.get_running_loop().create_future()
     roster.arriving.append((arrival, written))
-    looks = asyncio.create_task(Keeper(roster, Retries(), Stalls(Clients()), Background()).look_at_leases())
+    stalls = Stalls(Clients())
+    keeper = Keeper(roster, Retries(stalls), stalls, Background())
+    looks = asyncio.create_task(keeper.look_at_leases())
     await asyncio.sleep(0)  # its heartbeat is written before the call
     await dispatcher.write()
     await looks

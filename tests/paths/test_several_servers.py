@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from support.api_calls import Caller, words
 from support.page import Page
 from support.people import Person, add_user
@@ -120,6 +123,26 @@ def both_have_alpha(two: Several) -> None:
         until(lambda: two.admin.switch("alpha-7B").status_code == 200, "the first model on both")
 
 
+@contextmanager
+def asking(caller: Caller) -> Iterator[list[Future[requests.Response]]]:
+    """Others ask all the while, some of them the server that is lost; the list holds their answers."""
+    answers: list[Future[requests.Response]] = []
+    enough = threading.Event()
+
+    def ask() -> None:
+        while not enough.wait(0.25):
+            answers.append(people.submit(caller.ask, "[[tokens=2 rate=0]]"))
+
+    with ThreadPoolExecutor(60) as people:
+        thread = threading.Thread(target=ask)
+        thread.start()
+        try:
+            yield answers
+        finally:
+            enough.set()
+            thread.join()
+
+
 def state_of(page: Page, name: str) -> dict[str, Any]:
     """What a page shows of a server."""
     return next(each for each in page.backend["servers"] if each["name"] == name)
@@ -142,11 +165,13 @@ def test_what_one_had_begun_that_dies_or_hangs_goes_on_at_the_other(
         assert sum(has.values()) == 3
         lost = max(has, key=lambda name: has[name])
         two.processes[lost].send_signal(how)
+        others = stack.enter_context(asking(caller))
         reply = page.answered(sent)
         assert (reply["status"], reply["text"]) == ("complete", words(1, 150))
         for wire in wires:
             assert wire.rest() == words(1, 150)
             assert (wire.models, wire.done) == (["alpha-7B"], True)
+        assert {each.result().status_code for each in others} == {200}
         watched.until(lambda each: state_of(each, lost)["state"] == "unreachable", "the loss")
         assert watched.backend["state"] == "ready"
         if how == signal.SIGSTOP:
