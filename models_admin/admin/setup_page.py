@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -79,7 +76,7 @@ class SetupPages(ModelAdmin):
         if not form.is_valid():
             return self._page(request, faults=[str(each) for each in form.non_field_errors()])
         raw, seen = form.cleaned_data["raw"], form.cleaned_data["seen"]
-        may = [name for name, allowed in _rights(request).items() if allowed]
+        may = importing.sections_of(request.user)
         try:
             document = read(raw)
             if seen:
@@ -94,13 +91,7 @@ class SetupPages(ModelAdmin):
 
     def _bring_in(self, request: HttpRequest, document: Any, seen: str, may: list[str]) -> HttpResponse:
         made = importing.bring_in(document, request.user.pk, dry_run=False, may=may, seen=seen)
-        LogEntry.objects.create(
-            user_id=request.user.pk or 0,
-            content_type=ContentType.objects.get_for_model(TabbyModel),
-            object_repr="What is set up",
-            action_flag=CHANGE,
-            change_message=json.dumps([f"Brought in a document: {len(made)} changes."]),
-        )
+        importing.write_log(made, request.user.pk or 0)
         messages.success(request, f"Done: {len(made)} {'change' if len(made) == 1 else 'changes'}.")
         return HttpResponseRedirect(reverse("admin:models_admin_tabbymodel_setup"))
 
@@ -123,15 +114,3 @@ class SetupPages(ModelAdmin):
 def _require_manager(request: HttpRequest) -> None:
     if not permissions.may_manage(request.user):
         raise PermissionDenied
-
-
-def _rights(request: HttpRequest) -> dict[str, bool]:
-    """Return in which sections this user may change something: nobody gives himself more rights with a file."""
-    user = request.user
-    return {
-        "models": permissions.may_manage(user),
-        "aliases": permissions.may_manage_aliases(user),
-        "rules": permissions.may_write_rules(user),
-        "checks": permissions.may_manage(user),
-        "groups": permissions.may_change_groups(user),
-    }

@@ -19,6 +19,7 @@ from models_admin.api.base import Api, server_error
 from models_admin.api.model_routes import router as models
 from models_admin.api.rollout_routes import router as rollouts
 from models_admin.api.server_routes import router as servers
+from models_admin.api.setup_routes import router as setup
 from models_admin.api.switch_routes import router as switches
 from models_admin.api.usage_routes import router as usage
 from models_admin.tabby.errors import sentence
@@ -34,6 +35,7 @@ or, where an operation names it, a token as `Authorization: Bearer …`. Convers
 api = Api(title="Gantry", version="1", description=ABOUT, docs_url=None, auth=signed_in)
 api.add_router("", models, tags=["models"])
 api.add_router("", additions, tags=["models"])
+api.add_router("", setup, tags=["models"])
 api.add_router("", switches, tags=["switches"])
 api.add_router("", rollouts, tags=["switches"])
 api.add_router("", servers, tags=["servers"])

@@ -153,6 +153,47 @@ class AddModel(Schema):
     ] = SecretStr("")
 
 
+class ModelId(Schema):
+    """A model, by its folder in TabbyAPI."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model_id: Annotated[StrictStr, Field(examples=[NAME], max_length=255)]
+
+
+class ModelFiles(Schema):
+    """Where a model's files are. TabbyAPI deletes none: `command` would, in a shell on its machine."""
+
+    place: str
+    size: Annotated[str, Field(examples=["5.4 GB"], description="Empty where it is not known.")]
+    command: str
+
+
+class Retirement(Schema):
+    """A model that may be retired, and what names it: that does nothing while it is."""
+
+    model_id: Annotated[str, Field(examples=[NAME])]
+    retired: bool
+    aliases: list[str]
+    rules: list[str]
+    requests: Annotated[int, Field(description="Of people who wait for it.")]
+    kept: Annotated[bool, Field(description="KEEP_MODEL names it.")]
+    files: ModelFiles
+
+
+class SetupChange(Schema):
+    """What changes at a place of the document; `before` is null for what is new."""
+
+    place: str
+    before: Any
+    after: Any
+
+
+class SetupChanges(Schema):
+    dry_run: bool
+    changes: list[SetupChange]
+
+
 class Switched(Schema):
     message: Annotated[str, Field(examples=[f"Model switched to {NAME}"])]
     model_id: Annotated[str, Field(examples=[NAME])]

@@ -8,10 +8,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from django.contrib.auth.models import Group, Permission
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Group, Permission
+from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 
-from models_admin import events
+from models_admin import events, permissions
 from models_admin.aliases import changes
 from models_admin.aliases.changes import AliasRefused, UnknownAlias, Wanted
 from models_admin.models import Alias, TabbyModel
@@ -91,6 +93,29 @@ def bring_in(
         elif made:
             transaction.on_commit(events.catalog_changed)
     return made
+
+
+def sections_of(user: AbstractBaseUser | AnonymousUser) -> list[str]:
+    """Return the sections in which this user may change something: nobody gives himself more rights with a document."""
+    rights = {
+        "models": permissions.may_manage(user),
+        "aliases": permissions.may_manage_aliases(user),
+        "rules": permissions.may_write_rules(user),
+        "checks": permissions.may_manage(user),
+        "groups": permissions.may_change_groups(user),
+    }
+    return [name for name, allowed in rights.items() if allowed]
+
+
+def write_log(made: Sequence[Change], user_id: int) -> None:
+    """Enter into Django's admin log that this account has brought a document in."""
+    LogEntry.objects.create(
+        user_id=user_id,
+        content_type=ContentType.objects.get_for_model(TabbyModel),
+        object_repr="What is set up",
+        action_flag=CHANGE,
+        change_message=json.dumps([f"Brought in a document: {len(made)} changes."]),
+    )
 
 
 def digest(made: Sequence[Change]) -> str:

@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 from django.db.models import QuerySet
 
-from models_admin.models import Source, State, Switch
+from models_admin.models import Source, State, Switch, TabbyModel
 from models_admin.servers import state_row
 
 WHERE = {
@@ -38,6 +38,11 @@ def write(switch: Switch) -> None:
 def write_about(server: int, words: str, user_id: int | None) -> None:
     """Enter what was done to a server, by this account (None: nobody with one). Call it in the transaction that does it."""
     _enter(user_id, state_row.stored(server), words)
+
+
+def write_about_model(pk: int, words: str, user_id: int | None) -> None:
+    """Enter what was done to a model's row, by this account (None: nobody with one)."""
+    _enter(user_id, TabbyModel.objects.filter(pk=pk), words)
 
 
 def _enter(user_id: int | None, rows: QuerySet[Any], words: str) -> None:
