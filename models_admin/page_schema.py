@@ -228,6 +228,12 @@ class Backend(TypedDict):
             ),
         ]
     ]
+    rollout: NotRequired[
+        Annotated[
+            Rollout | None,
+            Field(description="Where there are several servers: the change of them under way."),
+        ]
+    ]
 
 
 class ModelRequest(TypedDict):

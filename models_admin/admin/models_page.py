@@ -85,7 +85,7 @@ class ModelPages(ModelAdmin):
         if request.method == "GET" and not fragment:
             _refresh_quickly(known.default())
         snapshot = team_snapshots.current()
-        running = snapshot["switch"]
+        running = snapshot.get("rollout") or snapshot["switch"]
         context = {
             "title": "Models",
             "banner": banner(snapshot),
@@ -103,6 +103,7 @@ class ModelPages(ModelAdmin):
             "may_manage": permissions.may_manage(request.user),
             "may_look_back": permissions.may_see_history(request.user),
             "may_cancel": running is not None and self._may_cancel(request, running["target"]),
+            "may_go_back": self.has_switch_permission(request),
             **(extra_context or {}),
         }
         response = super().changelist_view(request, context)
@@ -158,7 +159,8 @@ class ModelPages(ModelAdmin):
             return HttpResponseNotAllowed(["POST"])
         try:
             if switch.rollout is not None and switch.rollout.finished_at is None:
-                rollout.cancel(switch.rollout, user=request.user)
+                go_back = "go_back" in request.POST and self.has_switch_permission(request)
+                rollout.cancel(switch.rollout, user=request.user, go_back=go_back)
             else:
                 transitions.cancel(switch, user=request.user)
         except transitions.SwitchRefused as error:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.utils.dateparse import parse_datetime
 
 from models_admin.models import Source, State
-from models_admin.page_schema import Backend, Switch
+from models_admin.page_schema import Backend, Line, Rollout, Switch
+from models_admin.presentation import server_facts, waiting
 from models_admin.servers import differences, known, machine, team
 from models_admin.switching.admin_log import WHERE
 
@@ -19,12 +20,15 @@ def banner(snapshot: Backend) -> dict[str, Any]:
     {"key", "step", "trouble" (whether to show it),
     "tone": "good"|"busy"|"idle"|"bad" (never "good" beside a trouble), "headline", "since" (a time or None),
     "facts": [words], "notes": [sentences on what is loaded], "replying", "snapshot", "switch",
-    "work" (what waits, where the headline does not say it), "last" (with "ended", a time, and "who")}; the key
-    changes whenever the words do, but not with a running step's progress or the number of replies.
+    "work" (what waits, where the headline does not say it), "last" (with "ended", a time, and "who"), "rollout" (with
+    "cancel", the id of a switch by which it can be cancelled, and "begun", whether a server has been changed), "servers" (of
+    several: {"name", "tone", "text"} for each)}; the key changes whenever the words do, but not with a running step's
+    progress or the number of replies.
     """
     tone, headline = _headline(snapshot)
     troubled = not snapshot["worker"] or bool(snapshot["findings"])
     last = snapshot["last"]
+    rollout = snapshot.get("rollout")
     since = snapshot["unreachable_since" if snapshot["state"] == "unreachable" else "loaded_at"]
     return {
         "key": key(snapshot),
@@ -38,8 +42,14 @@ def banner(snapshot: Backend) -> dict[str, Any]:
         "replying": _replying(snapshot["replying"]),
         "snapshot": snapshot,
         "switch": snapshot["switch"],
-        "work": _under_way(snapshot["switch"]) if tone != "busy" and snapshot["switch"] else "",
-        "last": _ended(last, snapshot["model"]) if last else None,
+        "work": _work(snapshot, tone),
+        "rollout": _rollout(rollout) if rollout else None,
+        "last": _ended(last, snapshot["model"]) if last and not rollout else None,
+        "servers": [
+            {"name": each["name"], "tone": tone, "text": text}
+            for each in snapshot.get("servers", [])
+            for tone, text in [server_facts.words(each)]
+        ],
     }
 
 
@@ -72,8 +82,22 @@ def key(snapshot: Backend) -> str:
         str(last.get("id", "")),
         ",".join(each["id"] for each in snapshot["findings"]),
         snapshot["busy_with"],
+        *_of_servers(snapshot),
     )
     return "|".join(parts)
+
+
+def _of_servers(snapshot: Backend) -> Iterator[str]:
+    """Yield the parts of the key where there are several servers."""
+    if rollout := snapshot.get("rollout"):
+        yield str(rollout["id"])
+        yield "cancelled" if rollout["cancel_requested"] else ""
+    for each in snapshot.get("servers", []):
+        switch: Mapping[str, Any] = each["switch"] or {}
+        healthy = "" if each["healthy"] else "failing"
+        out = each["out_of_service_since"] or ""
+        back = "back" if switch.get("state") == State.ROLLING_BACK else ""
+        yield f"{each['state']} {each['model']} {healthy} {out} {switch.get('id', '')} {back} {each['error']}"
 
 
 def step(snapshot: Backend) -> str:
@@ -122,6 +146,25 @@ def _under_way(switch: Switch) -> str:
     return f"Switching from {previous} to {target}" if previous else f"Loading {target}"
 
 
+def _work(snapshot: Backend, tone: str) -> str:
+    """Return what is under way, where the headline does not say it."""
+    switch, rollout = snapshot["switch"], snapshot.get("rollout")
+    if rollout:
+        what = f"Switching to {rollout['target']}" if rollout["target"] else "Unloading"
+        return f"{what} on {len(rollout['servers'])} servers, one after the other"
+    if switch is None or (tone == "busy" and "server" not in switch):
+        return ""
+    where = f"{switch['server']}: " if "server" in switch else ""
+    return f"{where}{_under_way(switch)}"
+
+
+def _rollout(rollout: Rollout) -> dict[str, Any]:
+    """Return a rollout with `cancel`, the switch by which it can be cancelled, and whether any server is changed."""
+    numbers = [each["switch"] for each in rollout["servers"] if each["switch"] is not None]
+    changed = any(each["state"] == State.SUCCEEDED for each in rollout["servers"])
+    return {**rollout, "cancel": max(numbers, default=None), "begun": changed}
+
+
 def _ended(last: Switch, model: str) -> dict[str, Any]:
     """Return a switch that has ended, with `ended` as a time, and `who` asked in words.
 
@@ -135,10 +178,20 @@ def _ended(last: Switch, model: str) -> dict[str, Any]:
         text = f"Changed from outside Gantry: {last['target'] or 'no model'} was found loaded{again}"
         text += f" ({last['detail']})" if last["detail"] else ""
         return {**last, "ended": ended, "who": "", "lines": [{"text": text, "state": "waiting"}]}
-    if last["result"] == model:
+    if "server" in last:
+        last = {**last, "lines": _lines_of_several(last)}
+    elif last["result"] == model:
         last = {**last, "lines": [line for line in last["lines"] if line["state"] != "note"]}
     where = f"rule “{last['rule']}”" if last["rule"] else WHERE[Source(last["source"])]
     return {**last, "ended": ended, "who": f"asked for by {last['by']} ({where})" if last["by"] else where}
+
+
+def _lines_of_several(last: Switch) -> list[Line]:
+    """Return the lines of a switch that has ended: with its server's name, or of the rollout that it was a part of."""
+    if (number := last.get("rollout")) is not None:
+        return waiting.describe_rollout(number)["lines"]
+    first, *rest = [line for line in last["lines"] if line["state"] != "note"]
+    return [{**first, "text": f"{last.get('server', '')}: {first['text']}"}, *rest]
 
 
 def _facts(snapshot: Backend) -> list[str]:

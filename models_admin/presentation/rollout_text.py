@@ -19,6 +19,17 @@ WORDS = {
 }
 
 
+def running() -> page_schema.Rollout | None:
+    """Return the rollout that is under way; None if there is none."""
+    row = Rollout.objects.select_related("requested_by").filter(state=RolloutState.RUNNING).first()
+    return describe(row) if row else None
+
+
+def public(rollout: page_schema.Rollout) -> page_schema.Rollout:
+    """Return describe() as people who only chat are shown it: without who asked for it."""
+    return {**rollout, "by": "", "rule": ""}
+
+
 def describe(row: Rollout) -> page_schema.Rollout:
     """Return a rollout as the API, the command and pages show it."""
     switches = list(row.switches.exclude(source=Source.ROLLBACK).order_by("pk"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing_extensions import TypedDict
 
+from models_admin.models import State
 from models_admin.page_schema import BackendState, Moment, ServerState, Switch
 from models_admin.presentation import team_snapshots
 from models_admin.servers import diagnosis
@@ -34,6 +35,23 @@ def describe_all() -> list[ServerFacts]:
 def describe(server: int) -> ServerFacts:
     """Return one server as it is now."""
     return next(_facts(each) for each in team_snapshots.each() if each["id"] == server)
+
+
+def words(state: ServerState) -> tuple[str, str]:
+    """Return a server's tone ("good", "busy", "idle" or "bad") and, in a few words, what it runs or does."""
+    switch, out = state["switch"], state["out_of_service_since"] is not None
+    model = state["model"] or "no model loaded"
+    if switch is not None:
+        tone, text = "busy", f"loading {switch['target']}" if switch["target"] else "unloading"
+        if switch["state"] == State.ROLLING_BACK:
+            text = f"going back to {switch['previous']}" if switch["previous"] else "going back"
+    elif state["state"] == "unreachable":
+        tone, text = "bad", "cannot be reached" if state["unreachable_since"] else "has not answered yet"
+    elif not state["healthy"]:
+        tone, text = "bad", f"{model}, but may not answer"
+    else:
+        tone, text = ("good" if state["model"] else "idle"), model
+    return ("idle" if out and tone == "good" else tone), f"{text}, out of service" if out else text
 
 
 def _facts(state: ServerState) -> ServerFacts:

@@ -9,7 +9,7 @@ from django.utils import timezone
 from models_admin import page_schema, process, statements
 from models_admin.models import ENDED, GATED, Server, Source, Switch
 from models_admin.page_schema import BackendState
-from models_admin.presentation import model_cards, switch_text
+from models_admin.presentation import model_cards, rollout_text, switch_text
 from models_admin.servers import loads, machine, state_row, worker_heartbeats
 from models_admin.switching import gate
 
@@ -106,12 +106,16 @@ def public(snapshot: page_schema.Backend) -> page_schema.Backend:
     administrators alone: load options, where TabbyAPI is and what is wrong with it. Why a switch failed is for everybody.
     """
     about = snapshot["about"]
-    servers: page_schema.Backend | dict[str, object] = {}
+    several: dict[str, object] = {}
     if "servers" in snapshot:
-        servers = {"servers": [_public(each) for each in snapshot["servers"]]}
+        rollout = snapshot["rollout"]
+        several = {
+            "servers": [_public(each) for each in snapshot["servers"]],
+            "rollout": rollout_text.public(rollout) if rollout else None,
+        }
     return {
         **snapshot,
-        **servers,  # type: ignore[typeddict-item]
+        **several,  # type: ignore[typeddict-item]
         "about": about if about and about["visible"] else None,
         "parameters": {},
         "options": {},

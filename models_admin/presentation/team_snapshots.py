@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from models_admin import page_schema
+from models_admin import page_schema, statements
 from models_admin.models import Server, State
 from models_admin.page_schema import BackendState
-from models_admin.presentation import snapshots, switch_text
+from models_admin.presentation import rollout_text, snapshots, switch_text
 from models_admin.servers import known, machine
 from models_admin.servers import team as servers_team
 
+ROLLOUT = "SELECT * FROM models_admin_rollout WHERE state = 'running'"
 STATES: tuple[BackendState, ...] = ("ready", "switching", "unloaded", "unreachable")  # the best first
 
 
@@ -21,9 +22,7 @@ def current() -> page_schema.Backend:
     shown = [_shown(row, part) for row, part in parts]
     serving = [part for row, part in parts if part["state"] == "ready" and row.out_of_service_since is None]
     model = servers_team.of(rows, [part["model"] for part in serving])
-    lead = next((part for part in serving if part["model"] == model), None) or min(
-        (part for _, part in parts), key=lambda part: STATES.index(part["state"])
-    )
+    lead = next((part for part in serving if part["model"] == model), None) or _first_of_none(parts)
     findings = [
         {**found, "title": f"{row.name}: {found['title']}"} for row, _ in parts for found in row.findings
     ]
@@ -37,6 +36,22 @@ def current() -> page_schema.Backend:
             (part["last"] for _, part in parts if part["last"]), key=lambda last: last["id"], default=None
         ),
         "servers": shown,
+        "rollout": rollout_text.running(),
+    }
+
+
+def _first_of_none(parts: list[tuple[Server, page_schema.Backend]]) -> page_schema.Backend:
+    """Return what describes the team where no server can answer: the best one, in service if any is."""
+    in_service = [part for row, part in parts if row.out_of_service_since is None]
+    if in_service:
+        return min(in_service, key=lambda part: STATES.index(part["state"]))
+    return {
+        **parts[0][1],
+        "state": "unloaded",
+        "model": "",
+        "about": None,
+        "loaded_at": None,
+        "context": None,
     }
 
 
@@ -45,7 +60,7 @@ def newer(before: snapshots.Mark | None) -> tuple[snapshots.Mark, page_schema.Ba
     servers = known.all_servers()
     if not known.several():
         return snapshots.newer(servers[0], before)
-    found: snapshots.Mark = [snapshots.mark(server) for server in servers]
+    found: snapshots.Mark = [*map(snapshots.mark, servers), statements.fetch(ROLLOUT, [])]
     return found, None if found == before else current()
 
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { concerns, key, step } from "../../models_admin/static/models_admin/changes.js";
 import { Refresher } from "../../models_admin/static/models_admin/refresher.js";
-import { backend, change } from "./wire.mjs";
+import { backend, change, rollout, server } from "./wire.mjs";
 
 /** @import { Backend } from "../../models_admin/static/shared/types.d.ts" */
 
@@ -42,6 +42,27 @@ test("what the banner says concerns every page", () => {
   ]) {
     assert.equal(concerns(changed, shown(loading), []), true);
   }
+});
+
+test("what changes on one of several servers concerns every page, what it writes does not", () => {
+  const two = backend({ servers: [server(), server({ name: "gpu2" })] });
+  /** @param {Partial<import("../../models_admin/static/shared/types.d.ts").ServerState>} fields */
+  const after = (fields) => ({ ...two, servers: [server(), server({ name: "gpu2", ...fields })] });
+  assert.equal(concerns(after({ replying: 3 }), shown(two), []), false);
+  for (const fields of [
+    { state: /** @type {const} */ ("unreachable") },
+    { model: "qwen-7B" },
+    { out_of_service_since: "2026-11-26T10:00:00+00:00" },
+    { switch: change() },
+    { switch: change({ state: "rolling_back" }) },
+    { error: "It does not fit." },
+  ]) {
+    assert.equal(concerns(after(fields), shown(two), []), true);
+  }
+  const rolling = { ...two, rollout: rollout() };
+  assert.equal(concerns(rolling, shown(two), []), true);
+  assert.equal(concerns({ ...two, rollout: rollout({ percent: 50 }) }, shown(rolling), []), false);
+  assert.equal(concerns({ ...two, rollout: rollout({ cancel_requested: true }) }, shown(rolling), []), true);
 });
 
 /** A Refresher whose clock and server the test plays. */

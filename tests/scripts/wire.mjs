@@ -1,7 +1,7 @@
 // @ts-check
 // What the server sends, for the tests of the page's scripts.
 
-/** @import { Backend, Message, Switch } from "../../models_admin/static/shared/types.d.ts" */
+/** @import { Backend, Message, Rollout, ServerState, Switch } from "../../models_admin/static/shared/types.d.ts" */
 
 /**
  * @param {Partial<Backend>} fields
@@ -99,5 +99,48 @@ export const message = (id, fields = {}) => ({
   created_at: "2026-11-23T07:00:00+00:00",
   versions: { index: 1, count: 1, ids: [id] },
   feedback: null,
+  ...fields,
+});
+
+/**
+ * @param {Partial<ServerState>} fields
+ * @returns {ServerState}
+ */
+export const server = (fields = {}) => ({
+  id: 1,
+  name: "gpu1",
+  state: "ready",
+  model: "llama-8B",
+  loaded_at: null,
+  context: 8192,
+  replying: 0,
+  epoch: 1,
+  healthy: true,
+  unreachable_since: null,
+  trouble: "",
+  out_of_service_since: null,
+  switch: null,
+  error: "",
+  ...fields,
+});
+
+/**
+ * @param {Partial<Rollout>} fields
+ * @returns {Rollout}
+ */
+export const rollout = (fields = {}) => ({
+  id: 3,
+  state: "running",
+  target: "qwen-7B",
+  percent: 45,
+  servers: [],
+  by: "",
+  source: "api",
+  rule: "",
+  error: "",
+  cancel_requested: false,
+  created_at: "2026-11-26T10:00:00+00:00",
+  finished_at: null,
+  lines: [],
   ...fields,
 });

@@ -12,7 +12,7 @@ import {
   thoughtsTitle,
   waiting,
 } from "../../chat/static/chat/wording.js";
-import { backend, change, message } from "./wire.mjs";
+import { backend, change, message, rollout, server } from "./wire.mjs";
 
 test("figures read as people say them", () => {
   assert.deepEqual([7.57, 59.4, 59.5, 64].map(seconds), ["7.6 s", "59 s", "1 min 0 s", "1 min 4 s"]);
@@ -149,4 +149,38 @@ test("a chosen alias is only spoken of where something else answers", () => {
     aliasNote("coder", known, backend({ state: "unloaded", model: "" })),
     /Whatever is loaded answers/,
   );
+});
+
+test("while servers are changed one after the other, the model that answers is named, and how far they are", () => {
+  const rolling = backend({ rollout: rollout(), switch: change() });
+  assert.deepEqual(described(rolling), {
+    state: "ready",
+    name: "llama-8B",
+    detail: "Switching to qwen-7B… 45%",
+    progress: 0.45,
+    hold: "",
+  });
+  assert.equal(described({ ...rolling, rollout: rollout({ target: "" }) }).detail, "Unloading… 45%");
+  assert.equal(described({ ...rolling, state: "switching" }).state, "switching", "where none answers");
+});
+
+test("the end of a rollout is told once, not that of each of its switches", () => {
+  const [first, second] = [6, 7].map((id) => change({ id, state: "succeeded", finished_at: "now" }));
+  const begun = backend({ rollout: rollout(), switch: change({ id: 6 }), last: null });
+  const half = backend({ rollout: rollout(), switch: change({ id: 7 }), last: first });
+  const done = backend({ rollout: rollout(), last: second, model: "qwen-7B" });
+  const over = backend({ rollout: null, last: second, model: "qwen-7B" });
+  assert.equal(ended(begun, half), "");
+  assert.equal(ended(half, done), "");
+  assert.equal(ended(done, over), "qwen-7B is ready.");
+  assert.equal(ended(half, over), "qwen-7B is ready.", "also where the moment between was not seen");
+  assert.equal(ended(over, over), "");
+});
+
+test("an alias is answered by what it stands for where one of several servers runs that", () => {
+  const known = [{ name: "coder", model: "qwen-7B", retired: "" }];
+  const other = server({ name: "gpu2", model: "qwen-7B" });
+  assert.equal(aliasNote("coder", known, backend({ servers: [server(), other] })), "");
+  const out = { ...other, out_of_service_since: "2026-11-26T10:00:00+00:00" };
+  assert.match(aliasNote("coder", known, backend({ servers: [server(), out] })), /which is not loaded/);
 });

@@ -1,7 +1,7 @@
 // @ts-check
 // What the state of the server's model means to a reader: pure words, and a figure for the bar.
 
-/** @import { Backend, Switch } from "../shared/types.d.ts" */
+/** @import { Backend, Rollout, Switch } from "../shared/types.d.ts" */
 
 /**
  * @typedef {object} Described
@@ -50,6 +50,7 @@ export function described(backend) {
   if (backend.healthy === false) {
     return plain("failing", "Replies may fail", "TabbyAPI reports a failure", "");
   }
+  if (backend.rollout) return rolling(title(backend), backend.rollout);
   const context = backend.context ? `${Math.round(backend.context / 1024)}k context` : "";
   return plain("ready", title(backend), context, "");
 }
@@ -71,6 +72,17 @@ function title({ model, about }) {
  */
 function plain(state, name, detail, hold) {
   return { state, name, detail, progress: null, hold };
+}
+
+/**
+ * The servers are changed one after the other, while the others answer.
+ * @param {string} name
+ * @param {Rollout} rollout
+ * @returns {Described}
+ */
+function rolling(name, { target, percent }) {
+  const detail = target ? `Switching to ${target}… ${percent}%` : `Unloading… ${percent}%`;
+  return { state: "ready", name, detail, progress: percent / 100, hold: "" };
 }
 
 /**
@@ -127,13 +139,15 @@ function progress(running, part) {
 }
 
 /**
- * What to tell people when a switch has ended: words, or "" when it was none of their business.
+ * What to tell people when a switch has ended, or a rollout with all of its switches: words, or "" when it was none of
+ * their business.
  * @param {Backend | null} before
  * @param {Backend | null} now
  */
 export function ended(before, now) {
   const last = now?.last;
-  if (!last || !before || before.last?.id === last.id || before.switch?.id !== last.id) return "";
+  if (!last || !before || now.rollout) return "";
+  if (!before.rollout && (before.last?.id === last.id || before.switch?.id !== last.id)) return "";
   const kept = now.model ? ` ${title(now)} answers.` : "";
   if (last.state === "failed")
     return `Switching to ${last.target || "no model"} failed: ${last.error || "no reason was given."}${kept}`;

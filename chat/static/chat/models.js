@@ -103,7 +103,7 @@ export class Models {
   }
 
   showNow() {
-    const { about = null, model = "", context = null } = this.backend ?? {};
+    const { about = null, model = "", context = null, rollout = null } = this.backend ?? {};
     const { state, name, detail } = described(this.backend);
     this.now.dataset.state = state;
     if (state !== "ready") {
@@ -126,6 +126,7 @@ export class Models {
       h("p", { class: "facts" }, facts.filter(Boolean).join(" · ")),
       tags(about?.tags),
       notes,
+      rollout && h("ul", { class: "facts rollout" }, ...rollout.lines.map(({ text }) => h("li", {}, text))),
     ];
     this.now.replaceChildren(...parts.filter((part) => part instanceof Node));
   }

@@ -39,7 +39,11 @@ export function aliasNote(chosen, known, backend) {
   const answers = `${loaded || "Whatever is loaded"} answers.`;
   if (!alias) return `You may not use the alias “${chosen}” any more. ${answers}`;
   if (alias.retired) return `${alias.retired} ${answers}`;
-  if (!alias.model || alias.model === backend.model || alias.model === backend.switch?.target) return "";
+  const runs = backend.servers?.some(
+    ({ model, state, out_of_service_since: out }) => model === alias.model && state === "ready" && !out,
+  );
+  if (runs || !alias.model || alias.model === backend.model || alias.model === backend.switch?.target)
+    return "";
   return `“${chosen}” stands for ${alias.model}, which is not loaded. ${answers}`;
 }
 

@@ -1,13 +1,13 @@
 // @ts-check
 // Which changes of the backend the Models page shows in words that only the server has. No DOM here.
 
-/** @import { Backend } from "../shared/types.d.ts" */
+/** @import { Backend, ServerState } from "../shared/types.d.ts" */
 
 /**
  * Names the state that the banner shows, as banner.key() does on the server.
  * @param {Backend} snapshot
  */
-export function key({ switch: running, last, ...snapshot }) {
+export function key({ switch: running, last, rollout, servers, ...snapshot }) {
   return [
     snapshot.state,
     snapshot.model,
@@ -19,7 +19,15 @@ export function key({ switch: running, last, ...snapshot }) {
     last?.id ?? "",
     snapshot.findings.map((finding) => finding.id).join(","),
     snapshot.busy_with,
+    ...(rollout ? [rollout.id, rollout.cancel_requested ? "cancelled" : ""] : []),
+    ...(servers ?? []).map(ofServer),
   ].join("|");
+}
+
+/** @param {ServerState} server */
+export function ofServer({ state, model, healthy, out_of_service_since: out, switch: running, error }) {
+  const back = running?.state === "rolling_back" ? "back" : "";
+  return [state, model, healthy ? "" : "failing", out ?? "", running?.id ?? "", back, error].join(" ");
 }
 
 /**

@@ -12,7 +12,7 @@ import { Refresher } from "./refresher.js";
 import { names, replaceList } from "./rows.js";
 import { follow } from "./socket.js";
 
-/** @import { Backend, SocketEvent, Switch } from "../shared/types.d.ts" */
+/** @import { Backend, Line, Rollout, SocketEvent, Switch } from "../shared/types.d.ts" */
 
 const PARTS = ["gantry-state", "gantry-work", "gantry-outcome", "gantry-requests", "gantry-notes"];
 const SUBMITTED = 30000; // milliseconds after which a page that is still there was not left
@@ -55,23 +55,41 @@ function outdated() {
 const boxOf = (running) => banner.querySelector(`[data-switch="${running.id}"]`);
 
 /** @param {Backend} snapshot */
-function showProgress({ replying, switch: running }) {
+function showProgress({ replying, switch: running, rollout }) {
   const words = replying === 1 ? "1 reply in flight" : `${replying} replies in flight`;
   byId("gantry-replying").textContent = replying ? words : "";
+  if (rollout) showRollout(rollout);
   const box = running && boxOf(running);
   if (!box) return;
-  const lines = running.lines.map((line) => {
-    const item = document.createElement("li");
-    item.className = `gantry-line-${line.state}`;
-    item.textContent = line.text;
-    return item;
-  });
-  box.querySelector("[data-lines]")?.replaceChildren(...lines);
+  showLines(box, running.lines);
   put(box, "[data-advice]", running.advice);
   const bar = box.querySelector("progress");
   if (running.state === "loading" || running.percent) bar?.setAttribute("value", String(running.percent));
   else bar?.removeAttribute("value");
   showTimes();
+}
+
+/** @param {Rollout} rollout */
+function showRollout({ id, percent, lines }) {
+  const box = banner.querySelector(`[data-rollout="${id}"]`);
+  if (!box) return;
+  showLines(box, lines);
+  put(box, "[data-percent]", String(percent));
+  box.querySelector("progress")?.setAttribute("value", String(percent));
+}
+
+/**
+ * @param {Element} box
+ * @param {Line[]} lines
+ */
+function showLines(box, lines) {
+  const items = lines.map((line) => {
+    const item = document.createElement("li");
+    item.className = `gantry-line-${line.state}`;
+    item.textContent = line.text;
+    return item;
+  });
+  box.querySelector("[data-lines]")?.replaceChildren(...items);
 }
 
 function showTimes() {

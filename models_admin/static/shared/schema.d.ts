@@ -182,6 +182,7 @@ export interface Backend {
   /** The last one that ended within the last hour. */
   last: Switch | null;
   servers?: ServerState[];
+  rollout?: Rollout | null;
 }
 
 /** One of the user's requests: open, or ended in a way that they have not put away yet. */
