@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 
 from models_admin import permissions
@@ -15,7 +16,7 @@ from models_admin.admin import file_facts
 from models_admin.admin.moments import moment
 from models_admin.models import State, TabbyModel
 from models_admin.presentation import estimates
-from models_admin.servers import names, state_row
+from models_admin.servers import known, names, presence, team
 from models_admin.switching import transitions
 
 Column = Callable[[TabbyModel], str | bool]
@@ -25,17 +26,26 @@ class Columns:
     """The columns of one page: what is loaded is read once, and each column is a method."""
 
     def __init__(self, server: int, request: HttpRequest) -> None:
-        row = state_row.row(server)
-        self.active = row.model
-        self.reachable = row.unreachable_since is None
-        self.running = transitions.active(server)
+        rows = team.rows()
+        self.active = team.of(rows)
+        self.reachable = any(row.model == self.active and row.unreachable_since is None for row in rows)
+        self.running = next(filter(None, map(transitions.active, known.all_servers())), None)
+        self.servers = {row.name: (row.model, presence.on(row.pk)) for row in rows} if known.several() else {}
         self.loads = estimates.load_medians(server)
         self.may_switch = permissions.may_switch(request.user)
         self.may_unload = permissions.may_unload(request.user)
 
     def shown(self) -> list[str | Column]:
         """Return the columns in their order, without the buttons for users who may press none."""
-        columns: list[str | Column] = [self.model, self.status, self.size, self.usual, self.last_loaded]
+        where = [self.where] if self.servers else []
+        columns: list[str | Column] = [
+            self.model,
+            self.status,
+            *where,
+            self.size,
+            self.usual,
+            self.last_loaded,
+        ]
         return [*columns, self.control] if self.may_switch or self.may_unload else columns
 
     @admin.display(description="Model", ordering="name")
@@ -56,10 +66,8 @@ class Columns:
         """Show whether it is loaded, being loaded, or gone."""
         if words := self._under_way(row):
             return format_html('<span class="gantry-badge gantry-busy">{}</span>', words)
-        if row.name == self.active and self.reachable:
-            return format_html('<span class="gantry-badge gantry-good">{}</span>', "✓ Active")
-        if row.name == self.active:
-            return format_html('<span class="gantry-badge">✓ Active</span> {}', "when last seen")
+        if loaded := self._loaded(row):
+            return loaded
         if row.retired_at:
             return format_html(
                 '<span class="gantry-badge gantry-idle">Retired</span> since {}', moment(row.retired_at)
@@ -71,6 +79,26 @@ class Columns:
                 moment(row.vanished_at),
             )
         return format_html('<span class="gantry-quiet">{}</span>', "Available")
+
+    def _loaded(self, row: TabbyModel) -> str:
+        """Return that it is the team's model, or loaded on one of several servers; '' if neither."""
+        if row.name == self.active and self.reachable:
+            return format_html('<span class="gantry-badge gantry-good">{}</span>', "✓ Active")
+        if row.name == self.active:
+            return format_html('<span class="gantry-badge">✓ Active</span> {}', "when last seen")
+        if any(model == row.name for model, _ in self.servers.values()):
+            return format_html('<span class="gantry-badge gantry-good">{}</span>', "✓ Loaded")
+        return ""
+
+    @admin.display(description="Servers", empty_value="–")
+    def where(self, row: TabbyModel) -> str:
+        """Show which of several servers have it, with a tick those that run it."""
+        names = [
+            f"✓ {name}" if model == row.name else name
+            for name, (model, there) in self.servers.items()
+            if model == row.name or row.name in there
+        ]
+        return format_html_join(" ", '<span class="gantry-fact">{}</span>', ((each,) for each in names))
 
     def _under_way(self, row: TabbyModel) -> str:
         """Return what the running switch does with this model now; '' if nothing."""
@@ -125,17 +153,24 @@ class Columns:
 
     @admin.display(description="Actions")
     def control(self, row: TabbyModel) -> str:
-        """Show the button that this user may press for this row, disabled while a switch runs."""
-        looks = ""
-        if row.name == self.active:
-            words, allowed, url = "Unload", self.may_unload, reverse("admin:models_admin_tabbymodel_unload")
-            looks = " gantry-plain"
-        else:
+        """Show the buttons that this user may press for this row, disabled while a switch runs.
+
+        Of several servers some may run a model that is to be loaded on the others, or to be unloaded from these.
+        """
+        running = [model == row.name for model, there in self.servers.values() if row.name in there]
+        loaded, everywhere = row.name == self.active or any(running), all(running)
+        buttons = []
+        if (not loaded or not everywhere) and self.may_switch and row.present and row.retired_at is None:
             words = "Switch" if self.active or self.running else "Load"
-            allowed = self.may_switch and row.present and row.retired_at is None
             url = reverse("admin:models_admin_tabbymodel_switch", args=[row.pk])
-        if not allowed:
-            return ""
+            buttons.append(self._button(row, words, url))
+        if loaded and self.may_unload:
+            url = reverse("admin:models_admin_tabbymodel_unload")
+            url += f"?{urlencode({'model': row.name})}" if self.servers else ""
+            buttons.append(self._button(row, "Unload", url, " gantry-plain"))
+        return format_html_join(" ", "{}", ((each,) for each in buttons))
+
+    def _button(self, row: TabbyModel, words: str, url: str, looks: str = "") -> str:
         if self.running:
             return format_html('<span class="gantry-button{}" aria-disabled="true">{}</span>', looks, words)
         return format_html(

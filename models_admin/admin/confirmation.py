@@ -11,9 +11,9 @@ from models_admin.admin import file_facts
 from models_admin.checks import running as checks
 from models_admin.models import State, Switch, TabbyModel
 from models_admin.page_schema import Backend
-from models_admin.presentation import estimates
-from models_admin.servers import names
-from models_admin.switching import demand
+from models_admin.presentation import estimates, server_facts
+from models_admin.servers import names, presence
+from models_admin.switching import demand, rollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,34 +39,77 @@ def of_switch(server: int, snapshot: Backend, model: TabbyModel) -> dict[str, An
     known = Switch.objects.filter(server_id=server, target=model.name, state=State.SUCCEEDED).exists()
     basis = "going by its past loads" if known else "usual for its size"
     verb = "Switch" if snapshot["model"] else "Load"
+    seconds = unload + estimates.load_seconds(server, model.name)
     return {
         "model": model,
         "title": f"Switch to {model.name}?" if snapshot["model"] else f"Load {model.name}?",
         "button": verb,
-        "takes": takes(unload + estimates.load_seconds(server, model.name), basis, snapshot["replying"]),
+        "takes": takes(seconds, basis, snapshot["replying"], each="servers" in snapshot),
         "memory": _memory(model),
         "file_problems": [file_facts.sentence(each) for each in file_facts.problems(model)],
         "obstacle": obstacle(snapshot, model),
         "checks": len(checks.due(model.name, serving=True)),
         "no_way_back": TabbyModel.objects.filter(name=snapshot["model"]).exclude(vanished_at=None).exists(),
+        "servers": _servers(snapshot, model, [each["id"] for each in snapshot.get("servers", [])]),
+        **_team(snapshot),
         **_demand(snapshot),
     }
 
 
-def of_unload(server: int, snapshot: Backend) -> dict[str, Any]:
-    """Return what the confirmation's template shows of an unload."""
+def of_unload(server: int, snapshot: Backend, of: str = "") -> dict[str, Any]:
+    """Return what the confirmation's template shows of an unload; `of`: only where this model runs."""
+    running = [
+        each["id"]
+        for each in snapshot.get("servers", [])
+        if each["model"] and each["model"] == (of or each["model"])
+    ]
     return {
         "title": f"Unload {snapshot['model']}?" if snapshot["model"] else "Unload?",
         "button": "Unload",
-        "takes": takes(estimates.unload_seconds(server), "", snapshot["replying"]),
+        "takes": takes(
+            estimates.unload_seconds(server), "", snapshot["replying"], each="servers" in snapshot
+        ),
         "obstacle": obstacle(snapshot, None),
+        "servers": _servers(snapshot, None, running),
+        **_team(snapshot),
         **_demand(snapshot),
     }
 
 
-def takes(seconds: float, basis: str, replying: int) -> str:
-    """Return how long it takes, such as “about 20 s (usual for its size), after up to 20 s for the reply in flight”."""
-    words = f"about {estimates.rounded(seconds)} s"
+def _team(snapshot: Backend) -> dict[str, Any]:
+    """Return what several servers run, and whether others answer while each of them is changed."""
+    servers = snapshot.get("servers", [])
+    answering = [
+        each for each in servers if each["state"] == "ready" and each["out_of_service_since"] is None
+    ]
+    models = list(dict.fromkeys(each["model"] for each in servers if each["model"]))
+    return {"runs": ", ".join(models) or snapshot["model"], "others_answer": len(answering) > 1}
+
+
+def _servers(snapshot: Backend, model: TabbyModel | None, fit: list[int]) -> list[dict[str, Any]]:
+    """Return the boxes of several servers: {"name", "note" (what it runs), "checked" (proposed, of those that `fit`)}."""
+    if "servers" not in snapshot:
+        return []
+    target = model.name if model else ""
+    usual = [each for each in rollout.chosen([], target) if each in fit]
+    open_ones = [
+        each["id"] for each in snapshot["servers"] if each["id"] in usual and each["model"] != target
+    ]
+    boxes = []
+    for each in snapshot["servers"]:
+        note = server_facts.words(each)[1]
+        if target and not presence.present(each["id"], target):
+            note = f"does not have it; {note}"
+        boxes.append({"name": each["name"], "note": note, "checked": each["id"] in (open_ones or usual)})
+    return boxes
+
+
+def takes(seconds: float, basis: str, replying: int, *, each: bool = False) -> str:
+    """Return how long it takes, such as “about 20 s (usual for its size), after up to 20 s for the reply in flight”.
+
+    `each`: for each of several servers.
+    """
+    words = f"about {estimates.rounded(seconds)} s{' for each server' if each else ''}"
     if basis:
         words += f" ({basis})"
     drain = round(settings.DRAIN_TIMEOUT)
@@ -88,14 +131,19 @@ def in_use(*, loaded: bool, replying: int, waiting: int, people: int) -> str:
 
 def obstacle(snapshot: Backend, model: TabbyModel | None) -> str:
     """Return why a switch to `model` (None: an unload) cannot be made now; '' if it can."""
-    running = snapshot["switch"]
+    running = snapshot.get("rollout") or snapshot["switch"]
     if running:
         what = f"a switch to {running['target']}" if running["target"] else "an unload"
         return f"Another change is under way: {what}. Wait for its end, or cancel it."
     if model is None:
-        return "" if snapshot["model"] or snapshot["state"] == "unreachable" else "No model is loaded."
+        loaded = snapshot["model"] or any(each["model"] for each in snapshot.get("servers", []))
+        return "" if loaded or snapshot["state"] == "unreachable" else "No model is loaded."
     if not model.present:
         return f"{model.name} is gone from TabbyAPI. Put its directory back, then refresh the list."
+    if "servers" in snapshot:
+        able = rollout.chosen([], model.name)
+        loaded = all(each["model"] == model.name for each in snapshot["servers"] if each["id"] in able)
+        return f"{model.name} is loaded already on all servers that can be asked." if loaded else ""
     return f"{model.name} is loaded already." if model.name == snapshot["model"] else ""
 
 

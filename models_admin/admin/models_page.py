@@ -149,7 +149,11 @@ class ModelPages(ModelAdmin):
         snapshot = team_snapshots.current()
         if request.method == "POST":
             return self._ask(request, "", TabbyModel.objects.filter(name=snapshot["model"]).first())
-        return self._confirm(request, snapshot, **confirmation.of_unload(known.default(), snapshot))
+        return self._confirm(
+            request,
+            snapshot,
+            **confirmation.of_unload(known.default(), snapshot, request.GET.get("model", "")),
+        )
 
     def cancel_view(self, request: HttpRequest, switch_id: int) -> HttpResponse:
         """POST: cancel the switch that runs."""
@@ -183,8 +187,12 @@ class ModelPages(ModelAdmin):
         arguments: dict[str, Any] | None = None,
     ) -> HttpResponse:
         """Ask for a switch, and go back to the Models page, which shows it."""
+        chosen = request.POST.getlist("server")
+        if known.several() and not chosen:
+            messages.error(request, "Nothing was changed: choose at least one server.")
+            return self._back()
         try:
-            servers = rollout.chosen(request.POST.getlist("server"), target)
+            servers = rollout.chosen(chosen, target)
             switch = rollout.request(
                 target, servers, source=Source.ADMIN, user=request.user, **(arguments or {})
             )
@@ -207,7 +215,6 @@ class ModelPages(ModelAdmin):
             "vram_rule": names.VRAM_RULE,
             "vram_usual": names.VRAM_USUAL,
             "fragment": is_fragment(request),
-            "servers": [known.name(each) for each in known.all_servers()] if known.several() else [],
             **facts,
         }
         template = "confirm_content.html" if is_fragment(request) else "confirm.html"

@@ -105,7 +105,9 @@ export class ModelRow {
   confirm() {
     const help =
       "It will answer everybody from then on. " +
-      "Replies in flight get a moment to finish; messages sent meanwhile wait.";
+      (this.models.othersAnswer()
+        ? "One server is changed at a time, and the others answer meanwhile."
+        : "Replies in flight get a moment to finish; messages sent meanwhile wait.");
     const form = this.form([h("p", { class: "help" }, help)], "Switch", async () => {
       await call("POST", "/admin/models/switch", { model_id: this.model.id }, { Prefer: "respond-async" });
       this.models.dialog.close();

@@ -69,6 +69,12 @@ export class Models {
     else this.fetch();
   }
 
+  /** Whether another server answers while one of them is changed. */
+  othersAnswer() {
+    const servers = this.backend?.servers ?? [];
+    return servers.filter((each) => each.state === "ready" && !each.out_of_service_since).length > 1;
+  }
+
   /** Models have come or gone, or what is noted about them has changed. */
   refresh() {
     if (this.dialog.open) this.fetch();
