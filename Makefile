@@ -31,6 +31,9 @@ bench: .venv/.dev ## Measure the chat against TabbyAPI itself; SERVER=uvicorn or
 bench-gateway: .venv/.dev ## Measure /v1 against TabbyAPI itself, and nginx in front of it; SERVER=uvicorn or both; DB=postgres; ARGS="--quick"
 	$(if $(filter postgres,$(DB)),bin/with-postgres,env DATABASE_URL=) $(BIN)/python -m bench.gateway $(if $(SERVER),--server $(SERVER)) $(ARGS)
 
+bench-rollout: .venv/.dev ## Change two servers one after the other under 100 streams, and one server the same way; DB=postgres; ARGS="--quick"
+	$(if $(filter postgres,$(DB)),bin/with-postgres,env DATABASE_URL=) $(BIN)/python -m bench.rollout $(ARGS)
+
 bench-switch: .venv/.dev ## Measure a switch, and how soon pages see it, against bare calls
 	$(BIN)/python -m bench.switch $(ARGS)
 

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,11 +61,20 @@ MODELS = {
 class System:
     """Two web processes, two workers, beat, Redis and so many sandboxes. `database_url` '' is SQLite.
 
-    The only sandbox is called "sandbox"; several have the names by which Gantry knows them: gpu1, gpu2, …
+    The only sandbox is called "sandbox"; several have the names by which Gantry knows them: gpu1, gpu2, … `settings` are
+    Gantry's, `model` is the table of each model in the sandboxes' configuration, as MODEL is one.
     """
 
-    def __init__(self, folder: Path, database_url: str = "", servers: int = 1) -> None:
-        self.folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        database_url: str = "",
+        servers: int = 1,
+        *,
+        settings: Mapping[str, str] = QUICK,
+        model: str = MODEL,
+    ) -> None:
+        self.folder, self._model = folder, model
         self.port = _free_ports(2)
         names = ["sandbox"] if servers == 1 else [f"gpu{number}" for number in range(1, servers + 1)]
         self.tabbies = {name: f"http://127.0.0.1:{_free_ports(1)}" for name in names}
@@ -85,7 +94,7 @@ class System:
             "SECRET_KEY": "",
             "KEEP_MODEL": "",
         }
-        self.environment = {**os.environ, **own, **QUICK}
+        self.environment = {**os.environ, **own, **settings}
         self.tokens: dict[str, str] = {}  # for /v1, by whose it is
         self.frozen: set[int] = set()
         self._up: subprocess.Popen[bytes] | None = None
@@ -133,7 +142,7 @@ class System:
     async def start_sandbox(self, name: str, *, empty: bool) -> None:
         """Start a sandbox at its port, with nothing loaded if it is to be `empty`."""
         initial = "" if empty else 'initial_model = "alpha-7B"'
-        models = "".join(MODEL.format(name=model, more=more) for model, more in MODELS.items())
+        models = "".join(self._model.format(name=model, more=more) for model, more in MODELS.items())
         config = self.folder / f"{name}.toml"
         config.write_text(SANDBOX.format(initial=initial, key=ADMIN_KEY) + models)
         argv = [sys.executable, "-m", "tabby_sandbox", "--config", str(config)]
