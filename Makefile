@@ -34,6 +34,9 @@ bench-gateway: .venv/.dev ## Measure /v1 against TabbyAPI itself, and nginx in f
 bench-rollout: .venv/.dev ## Change two servers one after the other under 100 streams, and one server the same way; DB=postgres; ARGS="--quick"
 	$(if $(filter postgres,$(DB)),bin/with-postgres,env DATABASE_URL=) $(BIN)/python -m bench.rollout $(ARGS)
 
+bench-servers: .venv/.dev ## Measure one server and several, with the same load for each, and three web processes; DB=postgres; ARGS="--quick"
+	$(if $(filter postgres,$(DB)),bin/with-postgres,env DATABASE_URL=) $(BIN)/python -m bench.servers $(ARGS)
+
 bench-switch: .venv/.dev ## Measure a switch, and how soon pages see it, against bare calls
 	$(BIN)/python -m bench.switch $(ARGS)
 

@@ -14,7 +14,8 @@ from bench import gateway_client
 from bench.gateway_client import Connection
 from bench.stream_cases import Case, Run, judged, marked
 from bench.stream_people import Visitor
-from bench.stream_system import KEY, WEB_CORE, Process, System
+from bench.stream_processes import Process
+from bench.stream_system import KEY, WEB_CORE, System
 
 EVERY = 0.02  # seconds between two questions for the models
 NGINX = """

@@ -26,7 +26,8 @@ import requests
 
 from bench.stream import say, table
 from bench.stream_people import _session, fresh_pages, visitors
-from bench.stream_system import ROOT, System, running
+from bench.stream_processes import ROOT
+from bench.stream_system import System, running
 
 IDLE_SECONDS = 20.0
 TOKENS = 15  # first tokens that are measured

@@ -15,7 +15,8 @@ import aiohttp
 
 from bench.stream_client import Taken, open_pages, read_directly
 from bench.stream_people import Visitor, fresh_pages
-from bench.stream_system import KEY, Process, System
+from bench.stream_processes import Process
+from bench.stream_system import KEY, System
 
 SIZE = 6  # characters of a token
 _runs = itertools.count(1)

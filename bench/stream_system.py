@@ -22,11 +22,11 @@ from typing import Any, Self
 
 import requests
 
-ROOT = Path(__file__).resolve().parents[1]
+from bench.stream_processes import ROOT, Process, Sandbox
+
 CORES = sorted(os.sched_getaffinity(0))
 WEB_CORE, OTHER_CORE = CORES[0], CORES[-1]
 FOUR = 4  # cores, of which a second web process can have one
-TICKS = os.sysconf("SC_CLK_TCK")
 PATIENCE = 60.0
 KEY = "the-key-of-the-benchmark"
 MODULES = 50
@@ -49,79 +49,18 @@ max_seq_len = 262144
 """
 
 
-class Process:
-    """A child process on one core, in its own group; its output goes to a file that is shown when it dies."""
-
-    def __init__(self, name: str, argv: list[str], core: int, log: Path) -> None:
-        self.name, self.log = name, log
-        self.popen = subprocess.Popen(
-            ["taskset", "-c", str(core), *argv],
-            cwd=ROOT,
-            stdout=log.open("ab"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-
-    @property
-    def pid(self) -> int:
-        return self.popen.pid
-
-    def check(self) -> None:
-        """Raise RuntimeError, with its last words, if the process has ended."""
-        if self.popen.poll() is not None:
-            words = self.log.read_text(errors="replace")[-2000:]
-            raise RuntimeError(f"{self.name} has ended with {self.popen.returncode}:\n{words}")
-
-    def cpu(self) -> float:
-        """CPU seconds so far, of all its threads, in user and system mode."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
-
-    def memory(self) -> float:
-        """MiB that are resident now."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-    def end(self) -> None:
-        """Ask it to end, and kill its group if it does not."""
-        self.popen.send_signal(signal.SIGTERM)
-        try:
-            self.popen.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.pid, signal.SIGKILL)
-            self.popen.wait()
-
-
-class Sandbox:
-    """The stand-in TabbyAPI, and its record of what was asked of it."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.session = requests.Session()
-
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        answer = self.session.request(method, f"{self.url}/sandbox/{path}", json=body, timeout=60)
-        answer.raise_for_status()
-        return answer.json()
-
-    def log(self, path: str) -> list[dict[str, Any]]:
-        """The requests to `path` since the last forget(), oldest first."""
-        return [each for each in self.call("GET", "log")["requests"] if each["path"] == path]
-
-    def forget(self) -> None:
-        """Empty the record."""
-        self.call("DELETE", "log")
-
-
 class System:
-    """Everything that `manage.py up` runs, started the same way, with one web process that can be started anew."""
+    """Everything that `manage.py up` runs, started the same way, with one web process that can be started anew.
 
-    def __init__(self, folder: Path, *, models: str = MODELS) -> None:
-        self.folder, self.models = folder, models
+    So many sandboxes: the only one has no name for Gantry, several are gpu1, gpu2, …
+    """
+
+    def __init__(self, folder: Path, *, models: str = MODELS, servers: int = 1) -> None:
+        self.folder, self.models, self.servers = folder, models, servers
         self.processes: list[Process] = []
         self.web: Process
         self.port = 0
-        self.another: tuple[Process, int] | None = None  # a second web process, and its port
+        self.others: list[tuple[Process, int]] = []  # web processes beside the first, and their ports
         self.bare: Process | None = None
         self.bare_port = 0
         self._webs = 0
@@ -142,7 +81,8 @@ class System:
             process.end()
 
     def _start(self) -> None:
-        self.sandbox = Sandbox(self._start_sandbox())
+        self.sandboxes = [Sandbox(self._start_sandbox(number)) for number in range(1, self.servers + 1)]
+        self.sandbox = self.sandboxes[0]
         self._settle_environment()
         import django  # noqa: PLC0415 (reads the environment that was just made)
 
@@ -159,12 +99,12 @@ class System:
         for child in listed.values():
             self.spawn(child.name, list(child.argv), OTHER_CORE)
 
-    def _start_sandbox(self) -> str:
+    def _start_sandbox(self, number: int) -> str:
         config = self.folder / "models.toml"
         config.write_text(self.models)
         tomllib.loads(self.models)
         argv = [sys.executable, "-u", "-m", "tabby_sandbox", "--port", "0", "--config", str(config)]
-        process = self.spawn("sandbox", argv, OTHER_CORE)
+        process = self.spawn(f"sandbox-{number}", argv, OTHER_CORE)
         return str(_until(lambda: _address(process), "the sandbox"))
 
     def _settle_environment(self) -> None:
@@ -174,12 +114,16 @@ class System:
         os.environ.update(
             DJANGO_SETTINGS_MODULE="gantry_site.settings",
             GANTRY_DATA_DIR=str(self.folder),
-            TABBY_HOST=self.sandbox.url,
+            TABBY_HOST=self._host(),
             TABBY_ADMIN_KEY=KEY,
             GANTRY_BIND="127.0.0.1",
             LOG_LEVEL="WARNING",
         )
         os.environ.setdefault("DATABASE_URL", "")
+
+    def _host(self) -> str:
+        named = (f"gpu{number}={each.url}" for number, each in enumerate(self.sandboxes, 1))
+        return self.sandbox.url if self.servers == 1 else ",".join(named)
 
     def start_web(self, server: str = "daphne", *, profile: Path | None = None) -> Process:
         """Start the web process, after ending the one there was; return when it serves and knows the model."""
@@ -190,13 +134,14 @@ class System:
             at = argv.index("-m")
             argv[at + 1 : at + 1] = ["bench.stream_profile", str(profile)]
         self.web = self._serving(self.port, argv, WEB_CORE)
-        _until(_model_is_known, "a loaded model")
+        _until(_models_are_known, "the loaded models")
         return self.web
 
     def start_another_web(self, server: str = "daphne") -> None:
-        """Start a second web process beside the first; it has a core of its own where there are four."""
+        """Start one more web process beside the first; it has another core where there are four."""
         port, argv = _web(server)
-        self.another = self._serving(port, argv, CORES[1] if len(CORES) >= FOUR else WEB_CORE), port
+        core = CORES[1 + len(self.others) % (len(CORES) - 2)] if len(CORES) >= FOUR else WEB_CORE
+        self.others.append((self._serving(port, argv, core), port))
 
     def _serving(self, port: int, argv: list[str], core: int) -> Process:
         self._webs += 1
@@ -207,7 +152,7 @@ class System:
     @property
     def webs(self) -> list[tuple[Process, int]]:
         """The web processes that run, with their ports."""
-        return [(self.web, self.port), *([self.another] if self.another else [])]
+        return [(self.web, self.port), *self.others]
 
     def start_bare(self) -> Process:
         """Start the bare relay on the web process' core, unless it runs; return when it serves."""
@@ -232,7 +177,7 @@ class System:
             if process in self.processes:
                 process.end()
                 self.processes.remove(process)
-        self.another = None
+        self.others = []
 
     @contextmanager
     def profiled(self) -> Iterator[None]:
@@ -277,11 +222,11 @@ def _address(process: Process) -> str:
     return line.rpartition(" ")[2] if line.startswith("TabbyAPI sandbox on") else ""
 
 
-def _model_is_known() -> bool:
+def _models_are_known() -> bool:
     from models_admin.presentation import snapshots  # noqa: PLC0415 (Django is set up by now)
     from models_admin.servers import known  # noqa: PLC0415
 
-    return bool(snapshots.current(known.default())["state"] == "ready")
+    return all(snapshots.current(each)["state"] == "ready" for each in known.all_servers())
 
 
 def _until(check: Any, what: str) -> Any:
