@@ -70,7 +70,7 @@ def alone(message: Message, server: Entered) -> list[ClaimedReply]:
             gate.release([message.lease] if message.lease else [])
             failed = progress.failed(progress.INTERNAL, "internal")
             if progress.claimed(message.pk, message.claim).update(**failed):
-                record(progress.take_left(message, Status.FAILED))
+                record(progress.take_left(message, Status.FAILED, "internal"))
         return []
 
 

@@ -169,6 +169,7 @@ class Feedback(models.Model):
         indexes = [
             models.Index(fields=["-changed_at", "-id"], name="feedback_by_time"),
             models.Index(fields=["model", "thumb"], name="feedback_by_model"),
+            models.Index(fields=["model", "-changed_at"], name="feedback_of_model"),
         ]
         verbose_name = verbose_name_plural = "feedback"
         default_permissions = ()

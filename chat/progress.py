@@ -153,25 +153,30 @@ def end(work: ClaimedReply, status: Status, grown: ReplyProgress) -> bool:
         gate.release([work.lease])
         # Where the row has another claim, whoever has that records the parts; where it is gone, nobody else does.
         if changed or not Message.objects.filter(pk=work.message).exists():
-            record([_usage(work, status, grown.measured)])
+            record([_usage(work, status, grown.measured, grown.error_kind)])
     return changed == 1
 
 
-def _usage(work: ClaimedReply, status: Status, measured: Measured) -> ReplyUsage:
-    return ReplyUsage(work.owner, 0, work.model, CHAT, UsageOutcome(status.value), measured)
+def _usage(work: ClaimedReply, status: Status, measured: Measured, reason: str) -> ReplyUsage:
+    why = reason if status == Status.FAILED else ""
+    return ReplyUsage(
+        *(work.owner, 0, work.model, CHAT, UsageOutcome(status.value), measured),
+        reason=why,
+        taken_over=bool(work.row["handovers"]),
+    )
 
 
-def take_left(message: Message, status: Status) -> list[ReplyUsage]:
+def take_left(message: Message, status: Status, reason: str = "") -> list[ReplyUsage]:
     """Take out of a reply's row what it took before, where it has ended in line, or without the process that wrote it.
 
-    Returns what is to be recorded in this transaction, after all that locks messages.
+    `reason`: why it failed, if it has. Returns what is to be recorded in this transaction, after all that locks messages.
     """
     measured = Measured(message.spent_prompt, message.spent_completion)
     if status == Status.QUEUED or (status == Status.STOPPED and measured == NOTHING):
         return []
     Message.objects.filter(pk=message.pk).update(**RECORDED)
     owner, outcome = message.conversation.owner_id, UsageOutcome(status.value)
-    return [ReplyUsage(owner, 0, message.model, CHAT, outcome, measured)]
+    return [ReplyUsage(owner, 0, message.model, CHAT, outcome, measured, reason=reason)]
 
 
 def put_back(work: ClaimedReply, grown: ReplyProgress, holder: str, *, failed: bool) -> bool:
@@ -207,7 +212,7 @@ def refuse(work: ClaimedReply, error: str, measured: Measured) -> bool:
         gate.release([work.lease])
         if _held(work).update(**{**failed(error, "internal"), **RECORDED}) != 1:
             return False
-        record([_usage(work, Status.FAILED, measured)])
+        record([_usage(work, Status.FAILED, measured, "internal")])
     return True
 
 
@@ -258,7 +263,7 @@ def revive() -> list[tuple[int, uuid.UUID]]:
         for message in lost.select_related("conversation").order_by("id"):
             changes = _after_death(message)
             if claimed(message.pk, message.claim).update(**changes, origin=""):
-                ended += take_left(message, changes["status"])
+                ended += take_left(message, changes["status"], changes.get("error_kind", ""))
                 revived.append((message.pk, message.conversation_id))
         record(ended)
     return revived

@@ -35,6 +35,7 @@ class LiveCall:
         self.attempts = 0  # that failed; being cut by a switch is no failure
         self.meter = Meter()
         self.model = ""  # the last one that it had a turn with
+        self.taken_over = False  # another one was asked before
         self._woken = asyncio.Event()
         self._reading: asyncio.Task[object] | None = None
         self._over: Exception | None = None
@@ -46,6 +47,7 @@ class LiveCall:
 
     def begin(self, turn: Turn) -> None:
         """Give the call its turn."""
+        self.taken_over = self.taken_over or (self.meter.begun and self.model != turn.model)
         self.turn, self.model = turn, turn.model
         self.arrival = replace(self.arrival, near=turn.server)
         if isinstance(self._over, LetGo):
@@ -102,7 +104,12 @@ class LiveCall:
             return None
         by, ending = self.arrival, ENDINGS.get(outcome, UsageOutcome.FAILED)
         person, took = 0 if by.spoken_for else by.person, self.meter.read()
-        return ReplyUsage(person, by.token, self.model, by.endpoint, ending, took, name=by.spoken_for)
+        return ReplyUsage(
+            *(person, by.token, self.model, by.endpoint, ending, took),
+            name=by.spoken_for,
+            reason=outcome if ending == UsageOutcome.FAILED else "",
+            taken_over=self.taken_over,
+        )
 
 
 class Roster:

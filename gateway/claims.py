@@ -257,7 +257,9 @@ def _usage_of(call: Call) -> ReplyUsage:
     measured = Measured(call.spent_prompt, call.spent_completion)
     person, outcome = 0 if call.spoken_for else call.person_id, UsageOutcome.FAILED
     return ReplyUsage(
-        person, call.token_id, call.model, call.endpoint, outcome, measured, name=call.spoken_for
+        *(person, call.token_id, call.model, call.endpoint, outcome, measured),
+        name=call.spoken_for,
+        reason=Outcome.DIED.value,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -119,7 +120,7 @@ class CheckRunAdmin(ReadOnlyPages[CheckRun]):
     list_display = ("at", "model", "kind", "outcome")
     list_filter = ("verdict", "kind")
     search_fields = ("model",)
-    fields = readonly_fields = ("at", "model", "kind", "outcome", "its_switch", "answers")
+    fields = readonly_fields = ("at", "model_and_report", "kind", "outcome", "its_switch", "answers")
 
     class Media:
         css = {"all": ["models_admin/models.css", "models_admin/cards.css"]}
@@ -133,6 +134,11 @@ class CheckRunAdmin(ReadOnlyPages[CheckRun]):
     @admin.display(description="When", ordering="started_at")
     def at(self, row: CheckRun) -> SafeString:
         return moment(row.started_at)
+
+    @admin.display(description="Model")
+    def model_and_report(self, row: CheckRun) -> SafeString:
+        report = f"{reverse('admin:models_admin_tabbymodel_report')}?{urlencode({'model': row.model})}"
+        return format_html('<a href="{}">{}</a>', report, row.model)
 
     @admin.display(description="Outcome", ordering="verdict")
     def outcome(self, row: CheckRun) -> SafeString:

@@ -27,8 +27,8 @@ def table(run: CheckRun) -> SafeString:
                 each.name,
                 badge(each.verdict),
                 each.why,
-                _long(each.asked),
-                _long(each.answer),
+                long(each.asked),
+                long(each.answer),
                 _speed(each.first_token, each.rate),
             )
             for each in run.results.all()
@@ -42,7 +42,8 @@ def table(run: CheckRun) -> SafeString:
     )
 
 
-def _long(text: str) -> SafeString:
+def long(text: str) -> SafeString:
+    """Show a text; of a long one its beginning, which opens."""
     if len(text) <= 200:
         return format_html("{}", text or "–")
     return format_html("<details><summary>{} …</summary>{}</details>", text[:120], text)

@@ -33,6 +33,7 @@ class Columns:
         self.servers = {row.name: (row.model, presence.on(row.pk)) for row in rows} if known.several() else {}
         self.loads = estimates.load_medians(server)
         self.may_switch = permissions.may_switch(request.user)
+        self.may_manage = permissions.may_manage(request.user)
         self.may_unload = permissions.may_unload(request.user)
 
     def shown(self) -> list[str | Column]:
@@ -59,6 +60,9 @@ class Columns:
         if hint := names.hint(row.name):
             lines.append(format_html('<span class="gantry-hint" title="{}">poor name</span>', hint))
         lines.append(file_facts.warning(row))
+        if self.may_manage:
+            report = f"{reverse('admin:models_admin_tabbymodel_report')}?{urlencode({'model': row.name})}"
+            lines.append(format_html(' <a href="{}" aria-label="Report on {}">Report</a>', report, row.name))
         return mark_safe("".join(lines))  # noqa: S308 (each part is escaped above)
 
     @admin.display(description="Status", ordering="-vanished_at")

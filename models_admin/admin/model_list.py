@@ -25,6 +25,7 @@ from models_admin.admin import (
 from models_admin.admin.columns import Column, Columns
 from models_admin.admin.models_page import ModelPages
 from models_admin.admin.option_fields import OptionFields, offered
+from models_admin.admin.report_pages import ReportPages
 from models_admin.admin.retire_pages import RetirePages
 from models_admin.admin.setup_page import SetupPages
 from models_admin.models import TabbyModel
@@ -153,7 +154,7 @@ class ModelForm(OptionFields, Form):
 
 
 @admin.register(TabbyModel)
-class TabbyModelAdmin(SetupPages, RetirePages, ModelPages):
+class TabbyModelAdmin(SetupPages, ReportPages, RetirePages, ModelPages):
     """The Models page, and what can be noted about each model."""
 
     form = ModelForm
@@ -161,7 +162,7 @@ class TabbyModelAdmin(SetupPages, RetirePages, ModelPages):
     search_fields = ("name", "display_name", "family", "notes")
     list_per_page = 200
     ordering = ("name",)
-    actions = ("switch_to_selected",)
+    actions = ("switch_to_selected", "compare_selected")
     readonly_fields = (
         "name",
         "about",

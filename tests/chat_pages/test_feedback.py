@@ -204,7 +204,9 @@ def test_the_admin_site_shows_the_same(client: Client, ada: User, reply: Message
     put(client, reply, words="<b>Clear.</b>", attach=True)
     put(client, replied(ada, "secret text", model="beta"), "down")
     page = manager.get("/admin/chat/feedback/").content.decode()
-    heads = re.findall(r'<tr><th scope="row">(.*?)</th><td>(\d+)</td><td>(\d+)</td><td>(\d+%)</td>', page)
+    heads = re.findall(
+        r'<tr><th scope="row"><a [^>]*>(.*?)</a></th><td>(\d+)</td><td>(\d+)</td><td>(\d+%)</td>', page
+    )
     assert sorted(heads) == [("alpha", "1", "0", "100%"), ("beta", "0", "1", "0%")]
     assert "&lt;b&gt;Clear.&lt;/b&gt;" in page
     assert not re.search(r"\bada\b|secret|Looms", page)
@@ -214,7 +216,7 @@ def test_the_admin_site_shows_the_same(client: Client, ada: User, reply: Message
     assert not re.search(r"\bada\b", one)
     for choice, models in {"of=beta": {"beta"}, "with=words": {"alpha"}, "with=exchange": {"alpha"}}.items():
         some = manager.get(f"/admin/chat/feedback/?{choice}").content.decode()
-        assert set(re.findall(r'<tr><th scope="row">(.*?)</th>', some)) == models
+        assert set(re.findall(r'<tr><th scope="row"><a [^>]*>(.*?)</a></th>', some)) == models
     staff = client_of(User.objects.create_user("eve", is_staff=True))
     assert staff.get("/admin/chat/feedback/").status_code == 403
     assert manager.post(f"/admin/chat/feedback/{given.pk}/delete/", {"post": "yes"}).status_code == 403

@@ -73,7 +73,7 @@ def _some(mara: User, token: Token) -> None:
 
 def rows_of(page: str) -> dict[str, list[str]]:
     """The table's rows by their heads."""
-    found = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', page)
+    found = re.findall(r"<tr><th scope=\"row\">(?:<a [^>]*>)?(.*?)(?:</a>)?</th>(.*?)</tr>", page)
     return {head: re.findall(r"<td>(.*?)</td>", cells) for head, cells in found}
 
 

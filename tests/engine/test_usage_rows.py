@@ -273,3 +273,51 @@ def test_the_calls_of_many_dead_processes_are_recorded_after_all_else(settings: 
     let_process_die(settings)
     assert locks_sums_last(lambda: claims.bury({ONE, "two/v1"}), "gateway_call", 1)
     assert [each[0] for each in sums()] == [2]
+
+
+def test_a_failure_is_summed_with_its_reason_and_a_reply_that_changed_hands_as_such() -> None:
+    work = claimed()
+    ended = grown(7, "Half of it", 10)
+    ended.error, ended.error_kind = "The stream broke.", "stream_cut"
+    assert progress.put_back(work, ended, "one", failed=False)
+    Message.objects.filter(pk=work.message).update(handovers=[{"model": "another", "upto": 3}])
+    again = chat_claims.claim("one", 1)[0]
+    assert progress.end(again, Status.FAILED, ended)
+    one = Usage.objects.get(at=None)
+    assert (one.outcome, one.reason, one.taken_over) == ("failed", "stream_cut", 1)
+
+
+def test_a_stop_has_no_reason() -> None:
+    work = claimed()
+    ended = grown(7)
+    ended.error_kind = "stream_cut"
+    assert progress.end(work, Status.STOPPED, ended)
+    assert Usage.objects.get(at=None).reason == ""
+
+
+def test_sums_count_each_reply_in_a_bucket_of_what_was_measured() -> None:
+    record([usage(measured=Measured(10, 7, 0.5, 2.0, 33.0, 300)), usage(measured=Measured(1, 1))])
+    record([usage(measured=Measured(10, 7, 0.5, 2.0, 33.0, 900))])
+    one = Usage.objects.filter(at=None)
+    columns = ("replies", "first_4", "rate_6", "context_1", "context_2", "context_0")
+    assert one.values_list(*columns).get() == (3, 2, 2, 1, 1, 0)
+
+
+def test_the_speed_is_that_of_the_last_part_after_its_first_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("models_admin.usage.meter.time.monotonic", lambda: now[0])
+    meter = Meter()
+    for first in (5.0, 8.0):
+        meter.begin()
+        now[0] += first
+        meter.heard(5)
+        assert meter.read().rate is None
+        now[0] += 2
+        meter.heard(20)
+    assert meter.read().rate == 10.0
+    meter.told(100, 45)
+    took = meter.read()
+    assert (took.rate, took.context, took.first_seconds) == (20.0, 145, 5.0)
+    meter.begin()
+    meter.heard(2)
+    assert (meter.read().rate, meter.read().context) == (None, None)
