@@ -101,27 +101,51 @@ class TestPins:
             assert not [line for line in lines if re.search(r"\s@\s|://|--index|--find-links", line)]
 
 
+def accepted(*options: str) -> dict[str, Any]:
+    """Return the services of docker-compose.yml as docker-compose understands them."""
+    program = shutil.which("docker-compose")
+    if program is None:
+        hint = "no docker-compose here: apt-get install docker-compose"
+        if os.environ.get("CI") == "true":
+            pytest.fail(hint)
+        pytest.skip(hint)
+    # DOCKER_HOST: `config` needs no engine, and must not look for one.
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+    checked = subprocess.run(
+        [program, "--file", str(ROOT / "docker-compose.yml"), *options, "config"],
+        env=environment,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr
+    services: dict[str, Any] = yaml.safe_load(checked.stdout)["services"]
+    return services
+
+
 class TestContainers:
     def test_docker_compose_accepts_the_file(self) -> None:
-        program = shutil.which("docker-compose")
-        if program is None:
-            hint = "no docker-compose here: apt-get install docker-compose"
-            if os.environ.get("CI") == "true":
-                pytest.fail(hint)
-            pytest.skip(hint)
-        # DOCKER_HOST: `config` needs no engine, and must not look for one.
-        environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
-        checked = subprocess.run(
-            [program, "--file", str(ROOT / "docker-compose.yml"), "config"],
-            env=environment,
-            text=True,
-            capture_output=True,
-            check=False,
-        )
-        assert checked.returncode == 0, checked.stderr
-        services = yaml.safe_load(checked.stdout)["services"]
-        assert set(services) == {"web", "worker", "beat", "migrate", "redis", "postgres", "tabbyapi"}
+        services = accepted()
+        always = {name for name, each in services.items() if not each.get("profiles")}
+        assert always == {"web", "worker", "beat", "migrate", "redis", "postgres", "tabbyapi"}
         assert not [name for name in ("redis", "postgres", "tabbyapi") if "ports" in services[name]]
+
+    def test_with_the_profile_there_are_two_tabbyapis_each_with_a_gpu_of_its_own(self) -> None:
+        services, one = accepted("--profile", "two"), compose()["services"]["tabbyapi"]
+        gpus = []
+        for name in ("gpu1", "gpu2"):
+            (device,) = services[name]["deploy"]["resources"]["reservations"]["devices"]
+            gpus.append((device["device_ids"], services[name]["environment"]["NVIDIA_VISIBLE_DEVICES"]))
+            assert "ports" not in services[name]
+            assert (services[name]["image"], services[name]["volumes"]) == (
+                one["image"],
+                services["tabbyapi"]["volumes"],
+            )
+        assert gpus == [(["0"], "0"), (["1"], "1")]
+        assert (
+            f"TABBY_HOST={','.join(f'{name}=http://{name}:5000' for name in ('gpu1', 'gpu2'))}"
+            in (ROOT / "docker-compose.yml").read_text()
+        ), "as the file tells it"
 
     def test_the_image_runs_as_an_ordinary_user_with_the_pinned_packages(self) -> None:
         lines = (ROOT / "Dockerfile").read_text().splitlines()
