@@ -1,6 +1,6 @@
 """Follows docs/operations.md to the letter, in an empty folder: `make operations`.
 
-All `sh` blocks are run in one shell that ends at the first command that fails. A sandbox with keys plays TabbyAPI, and
+All `sh` blocks are run in one shell that ends at the first command that fails. Two sandboxes with keys play TabbyAPI, and
 this checkout is the repository. Needs git, make, curl, openssl, nginx, and the ports 8000 to 8002 and 8443.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -33,21 +34,26 @@ trap end EXIT
 def main() -> int:
     """Run all blocks; return the shell's exit status."""
     blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    script = "\n".join(["set -euo pipefail", END, "set -x", *blocks])
     own = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith("PIP_")}
     with (
         tempfile.TemporaryDirectory() as folder,
         tempfile.TemporaryDirectory() as models,
+        tempfile.TemporaryDirectory() as more_models,
         running(Path(models)) as (tabby, _),
+        running(Path(more_models)) as (second, _),
     ):
         given = {
             "REPOSITORY": str(ROOT),
             "TABBY_HOST": tabby.url,
             "TABBY_ADMIN_KEY": ADMIN_KEY,
             "MODEL": MODEL,
+            "SECOND_HOST": second.url,
         }
+        # Of the shell alone: in the environment they would win over .env.
+        variables = [f"{name}={shlex.quote(value)}" for name, value in given.items()]
+        script = "\n".join(["set -euo pipefail", END, *variables, "set -x", *blocks])
         shell = ["bash", "-c", script]
-        status = subprocess.run(shell, cwd=folder, env={**own, **given}, check=False).returncode
+        status = subprocess.run(shell, cwd=folder, env=own, check=False).returncode
     sys.stdout.write(f"{len(blocks)} blocks of {PAGE.name}: exit status {status}\n")
     return status
 
