@@ -27,7 +27,7 @@ class Columns:
 
     def __init__(self, server: int, request: HttpRequest) -> None:
         rows = team.rows()
-        self.active = team.of(rows)
+        self.active = team.serving(rows)
         self.reachable = any(row.model == self.active and row.unreachable_since is None for row in rows)
         self.running = next(filter(None, map(transitions.active, known.all_servers())), None)
         self.servers = {row.name: (row.model, presence.on(row.pk)) for row in rows} if known.several() else {}
@@ -38,15 +38,7 @@ class Columns:
 
     def shown(self) -> list[str | Column]:
         """Return the columns in their order, without the buttons for users who may press none."""
-        where = [self.where] if self.servers else []
-        columns: list[str | Column] = [
-            self.model,
-            self.status,
-            *where,
-            self.size,
-            self.usual,
-            self.last_loaded,
-        ]
+        columns: list[str | Column] = [self.model, self.status, self.size, self.usual, self.last_loaded]
         return [*columns, self.control] if self.may_switch or self.may_unload else columns
 
     @admin.display(description="Model", ordering="name")
@@ -67,7 +59,14 @@ class Columns:
 
     @admin.display(description="Status", ordering="-vanished_at")
     def status(self, row: TabbyModel) -> str:
-        """Show whether it is loaded, being loaded, or gone."""
+        """Show whether it is loaded, being loaded, or gone; and which of several servers have it."""
+        return (
+            format_html("{}{}", self._standing(row), self._where(row))
+            if self.servers
+            else self._standing(row)
+        )
+
+    def _standing(self, row: TabbyModel) -> str:
         if words := self._under_way(row):
             return format_html('<span class="gantry-badge gantry-busy">{}</span>', words)
         if loaded := self._loaded(row):
@@ -94,15 +93,14 @@ class Columns:
             return format_html('<span class="gantry-badge gantry-good">{}</span>', "✓ Loaded")
         return ""
 
-    @admin.display(description="Servers", empty_value="–")
-    def where(self, row: TabbyModel) -> str:
-        """Show which of several servers have it, with a tick those that run it."""
+    def _where(self, row: TabbyModel) -> str:
+        """Return which of several servers have it, with a tick those that run it."""
         names = [
             f"✓ {name}" if model == row.name else name
             for name, (model, there) in self.servers.items()
             if model == row.name or row.name in there
         ]
-        return format_html_join(" ", '<span class="gantry-fact">{}</span>', ((each,) for each in names))
+        return format_html_join("", '<span class="gantry-where">{}</span>', ((each,) for each in names))
 
     def _under_way(self, row: TabbyModel) -> str:
         """Return what the running switch does with this model now; '' if nothing."""

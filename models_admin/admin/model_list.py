@@ -18,6 +18,7 @@ from models_admin.admin import (
     history_pages,
     request_pages,
     rule_pages,
+    server_pages,
     size_guide,
     token_pages,
     usage_pages,
@@ -45,6 +46,7 @@ __all__ = [
     "history_pages",
     "request_pages",
     "rule_pages",
+    "server_pages",
     "token_pages",
     "usage_pages",
 ]  # which register themselves

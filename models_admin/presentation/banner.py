@@ -92,12 +92,7 @@ def _of_servers(snapshot: Backend) -> Iterator[str]:
     if rollout := snapshot.get("rollout"):
         yield str(rollout["id"])
         yield "cancelled" if rollout["cancel_requested"] else ""
-    for each in snapshot.get("servers", []):
-        switch: Mapping[str, Any] = each["switch"] or {}
-        healthy = "" if each["healthy"] else "failing"
-        out = each["out_of_service_since"] or ""
-        back = "back" if switch.get("state") == State.ROLLING_BACK else ""
-        yield f"{each['state']} {each['model']} {healthy} {out} {switch.get('id', '')} {back} {each['error']}"
+    yield from map(server_facts.key, snapshot.get("servers", []))
 
 
 def step(snapshot: Backend) -> str:

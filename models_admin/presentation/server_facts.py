@@ -54,6 +54,22 @@ def words(state: ServerState) -> tuple[str, str]:
     return ("idle" if out and tone == "good" else tone), f"{text}, out of service" if out else text
 
 
+def key(state: ServerState) -> str:
+    """Return a name of what pages show of a server, but for its progress and its replies. changes.js makes the same."""
+    switch = state["switch"]
+    number, back = (switch["id"], switch["state"] == State.ROLLING_BACK) if switch else ("", False)
+    parts = (
+        state["state"],
+        state["model"],
+        "" if state["healthy"] else "failing",
+        state["out_of_service_since"] or "",
+        str(number),
+        "back" if back else "",
+        state["error"],
+    )
+    return " ".join(parts)
+
+
 def _facts(state: ServerState) -> ServerFacts:
     return {
         "name": state["name"],

@@ -95,7 +95,7 @@ def _error(row: Server, part: page_schema.Backend) -> str:
     if found := next((each for each in row.findings if each["level"] == "error"), None):
         return f"{found['title']}. {found['detail']}".strip()
     last = part["last"]
-    return last["error"] if last and last["state"] == State.FAILED else ""
+    return f"The last switch failed: {last['error']}" if last and last["state"] == State.FAILED else ""
 
 
 def epochs(snapshot: page_schema.Backend) -> dict[int, int]:

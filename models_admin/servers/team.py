@@ -31,7 +31,17 @@ def rows() -> list[Server]:
 
 def model() -> str:
     """Return the team's model, by what all servers run; '' if none runs any."""
-    return of(rows())
+    return serving(rows())
+
+
+def serving(servers: Sequence[Server]) -> str:
+    """Return the team's model by the rows of all servers: of those that can be given replies where any runs it, else all."""
+    able = [
+        each.model
+        for each in servers
+        if each.model and each.unreachable_since is None and each.out_of_service_since is None
+    ]
+    return of(servers, able) or of(servers)
 
 
 def of(servers: Sequence[Chosen], running: Collection[str] | None = None) -> str:

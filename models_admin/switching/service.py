@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
+from typing import Protocol
 
 from django.db import transaction
 from django.utils import timezone
@@ -18,12 +20,38 @@ log = logging.getLogger(__name__)
 
 
 class LastInService(Exception):
-    """The server was not taken out of service, because no other is in service, or none answers; str() is a sentence."""
+    """The server was not taken out of service, because nobody would get a reply without it; str() is a sentence."""
 
-    def __init__(self, server: int, *, others_in_service: bool) -> None:
-        what = "that answers" if others_in_service else "in service"
-        name = known.name(server) or "The server"
-        super().__init__(f"{name} is the last server {what}: nobody would get a reply without it.")
+
+class Known(Protocol):
+    """What is known of a server: a row, read or locked."""
+
+    @property
+    def pk(self) -> int: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def unreachable_since(self) -> datetime | None: ...
+    @property
+    def out_of_service_since(self) -> datetime | None: ...
+
+
+def objection(server: int, rows: Sequence[Known]) -> str:
+    """Return why a server is to stay in service, in a sentence, by the rows of all; '' where nothing speaks against it."""
+    name = known.name(server) or "The server"
+    there = {row.pk: row for row in rows if row.out_of_service_since is None}
+    own = there.pop(server, None)
+    if own is None:
+        return ""
+    if not there:
+        return f"{name} is the last server in service: nobody would get a reply without it."
+    if _answers(own) and not any(map(_answers, there.values())):
+        return f"{name} is the last server that answers: nobody would get a reply without it."
+    return ""
+
+
+def _answers(row: Known) -> bool:
+    return bool(row.model) and row.unreachable_since is None
 
 
 def take_out(
@@ -35,9 +63,9 @@ def take_out(
     log says who did it.
     """
     with transaction.atomic():
-        rows = {row.pk: row for row in gate.lock(known.all_servers())}
-        if not forced:
-            _require_another(server, rows)
+        why = objection(server, gate.lock(known.all_servers()))
+        if why and not forced:
+            raise LastInService(why)
         if state_row.set_out_of_service(server, timezone.now()):
             _tell(server, "was taken out of service", user_id)
         if let_go:
@@ -62,14 +90,3 @@ def _tell(server: int, what: str, user_id: int | None) -> None:
     words = f"{known.name(server) or 'The server'} {what}"
     admin_log.write_about(server, f"{words}.", user_id)
     transaction.on_commit(partial(log.info, words))
-
-
-def _require_another(server: int, rows: Mapping[int, gate.Row]) -> None:
-    """Raise LastInService where people would get no reply without this server, which is in service; `rows` are all."""
-    own = rows.get(server)
-    if own is not None and own.out_of_service_since is not None:
-        return
-    others = [row for row in rows.values() if row.pk != server and row.out_of_service_since is None]
-    answers = own is not None and own.may_answer
-    if not others or (answers and not any(row.may_answer for row in others)):
-        raise LastInService(server, others_in_service=bool(others))

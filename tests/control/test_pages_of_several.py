@@ -46,21 +46,24 @@ def test_each_model_is_shown_with_the_servers_that_have_and_run_it(
     runs(two[1], QWEN)
     Presence.objects.filter(server=two[0], model=MISTRAL).update(vanished_at=timezone.now())
     page = html(admin_client)
-    fact = '<span class="gantry-fact">{}</span>'
-    assert f"{fact.format('✓ gpu1')} {fact.format('gpu2')}" in row(page, LLAMA)
-    assert f"{fact.format('gpu1')} {fact.format('✓ gpu2')}" in row(page, QWEN)
+    where = '<span class="gantry-where">{}</span><span class="gantry-where">{}</span>'
+    assert where.format("✓ gpu1", "gpu2") in row(page, LLAMA)
+    assert where.format("gpu1", "✓ gpu2") in row(page, QWEN)
     assert "gpu1" not in row(page, MISTRAL)
     assert ("✓ Active" in row(page, LLAMA), "✓ Loaded" in row(page, QWEN)) == (True, True)
     for name in (LLAMA, QWEN):
         assert (">Switch<" in row(page, name), f"unload/?model={name}" in row(page, name)) == (True, True)
     assert ">Unload<" not in row(page, MISTRAL)
+    service.take_out(two[0])
+    page = html(admin_client)
+    assert ("✓ Loaded" in row(page, LLAMA), "✓ Active" in row(page, QWEN)) == (True, True), "gpu2 answers"
     runs(two[1], LLAMA)
     assert ">Switch<" not in row(html(admin_client), LLAMA), "it is everywhere"
 
 
-def test_with_one_server_there_is_no_such_column(admin_client: Client, catalog: Catalog) -> None:
+def test_with_one_server_there_is_nothing_of_it(admin_client: Client, catalog: Catalog) -> None:
     page = html(admin_client)
-    assert ("Servers" in page, "gantry-team" in page, "?model=" in page) == (False, False, False)
+    assert ("gantry-where" in page, "gantry-team" in page, "unload/?model=" in page) == (False, False, False)
     confirmation = html(admin_client, f"{PAGE}{catalog[QWEN].pk}/switch/")
     assert "stay open; messages sent meanwhile wait, and the new model answers them" in confirmation
     assert ("for each server" in confirmation, boxes(confirmation)) == (False, {})

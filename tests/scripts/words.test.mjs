@@ -156,11 +156,11 @@ test("while servers are changed one after the other, the model that answers is n
   assert.deepEqual(described(rolling), {
     state: "ready",
     name: "llama-8B",
-    detail: "Switching to qwen-7B… 45%",
+    detail: "45% · switching to qwen-7B",
     progress: 0.45,
     hold: "",
   });
-  assert.equal(described({ ...rolling, rollout: rollout({ target: "" }) }).detail, "Unloading… 45%");
+  assert.equal(described({ ...rolling, rollout: rollout({ target: "" }) }).detail, "45% · unloading");
   assert.equal(described({ ...rolling, state: "switching" }).state, "switching", "where none answers");
 });
 

@@ -81,7 +81,7 @@ function plain(state, name, detail, hold) {
  * @returns {Described}
  */
 function rolling(name, { target, percent }) {
-  const detail = target ? `Switching to ${target}… ${percent}%` : `Unloading… ${percent}%`;
+  const detail = `${percent}% · ${target ? `switching to ${target}` : "unloading"}`;
   return { state: "ready", name, detail, progress: percent / 100, hold: "" };
 }
 

@@ -7,12 +7,13 @@
 
 import { concerns, key } from "./changes.js";
 import { keepTrue } from "./dialog.js";
+import { showLines } from "./lines.js";
 import { byId, fragment, localize, page, replacePart } from "./parts.js";
 import { Refresher } from "./refresher.js";
 import { names, replaceList } from "./rows.js";
 import { follow } from "./socket.js";
 
-/** @import { Backend, Line, Rollout, SocketEvent, Switch } from "../shared/types.d.ts" */
+/** @import { Backend, Rollout, SocketEvent, Switch } from "../shared/types.d.ts" */
 
 const PARTS = ["gantry-state", "gantry-work", "gantry-outcome", "gantry-requests", "gantry-notes"];
 const SUBMITTED = 30000; // milliseconds after which a page that is still there was not left
@@ -76,20 +77,6 @@ function showRollout({ id, percent, lines }) {
   showLines(box, lines);
   put(box, "[data-percent]", String(percent));
   box.querySelector("progress")?.setAttribute("value", String(percent));
-}
-
-/**
- * @param {Element} box
- * @param {Line[]} lines
- */
-function showLines(box, lines) {
-  const items = lines.map((line) => {
-    const item = document.createElement("li");
-    item.className = `gantry-line-${line.state}`;
-    item.textContent = line.text;
-    return item;
-  });
-  box.querySelector("[data-lines]")?.replaceChildren(...items);
 }
 
 function showTimes() {
