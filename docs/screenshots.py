@@ -313,6 +313,24 @@ def unloaded_pictures(camera: Camera, admin: Person, mara: Person, address: str)
     page.context.close()
 
 
+def rolling_picture(browser: Browser) -> None:
+    """A switch of two servers: one has the new model, the other one loads it."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        with Gantry(data, GANTRY_ADMIN_PASSWORD=ADMIN_PASSWORD, SANDBOXES="2") as gantry:
+            for named in (data / "run" / "tabby_host").read_text().strip().split(","):
+                Tabby(named.partition("=")[2]).state(seconds_per_module={NEXT: 0.2})
+            admin = Person(gantry.url, "admin", ADMIN_PASSWORD)
+            camera = Camera(browser, gantry.url)
+            page = camera.page(admin)
+            page.goto(MODELS)
+            expect(page.locator(".gantry-team .gantry-good")).to_have_count(2, timeout=PATIENCE)
+            confirm(page, NEXT).get_by_role("button", name="Switch").click()
+            expect(page.locator("[data-lines]")).to_contain_text(f"gpu2: loading {NEXT}… 4", timeout=PATIENCE)
+            camera.shoot(page, "models-rolling")
+            gantry.end()
+
+
 def main() -> None:
     """Take all pictures."""
     IMAGES.mkdir(exist_ok=True)
@@ -335,8 +353,9 @@ def main() -> None:
             request_pictures(camera, admin, mara)
             docs_pictures(camera)
             unloaded_pictures(camera, admin, mara, address)
-            browser.close()
             gantry.end()
+        rolling_picture(browser)
+        browser.close()
 
 
 if __name__ == "__main__":
