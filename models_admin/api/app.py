@@ -17,6 +17,7 @@ from models_admin.api.alias_routes import router as aliases
 from models_admin.api.auth import signed_in
 from models_admin.api.base import Api, server_error
 from models_admin.api.model_routes import router as models
+from models_admin.api.report_routes import router as reports
 from models_admin.api.rollout_routes import router as rollouts
 from models_admin.api.server_routes import router as servers
 from models_admin.api.setup_routes import router as setup
@@ -35,6 +36,7 @@ or, where an operation names it, a token as `Authorization: Bearer …`. Convers
 api = Api(title="Gantry", version="1", description=ABOUT, docs_url=None, auth=signed_in)
 api.add_router("", models, tags=["models"])
 api.add_router("", additions, tags=["models"])
+api.add_router("", reports, tags=["models"])
 api.add_router("", setup, tags=["models"])
 api.add_router("", switches, tags=["switches"])
 api.add_router("", rollouts, tags=["switches"])

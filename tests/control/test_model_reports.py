@@ -201,3 +201,40 @@ def test_a_distribution_tells_percentiles_to_a_bucket() -> None:
     assert percentile("rate", [0] * 12, 0.5) is None
     assert percentile("rate", [*[0] * 11, 1], 1.0) == 2 * BOUNDS["rate"][-1]
     assert not Usage.objects.filter(at__isnull=False).exclude(rate_3=0).exists(), "only sums have them"
+
+
+# The HTTP API
+
+
+@pytest.mark.usefixtures("_two")
+def test_the_api_reports_the_same(admin_client: Client) -> None:
+    told = admin_client.get("/api/admin/models/alpha/report", {"days": 2}).json()
+    assert (told["model_id"], told["whole"]["failed"]) == ("alpha", 1)
+    assert told["whole"]["reasons"] == {"stream_cut": 1}
+    assert 40 <= told["whole"]["tokens_per_second"]["p50"] <= 60
+    days = [timezone.localdate() - timedelta(days=number) for number in range(2)]
+    assert [each["day"] for each in told["days"]] == [day.isoformat() for day in days]
+    assert sum(each["replies"] for each in told["days"]) == told["whole"]["replies"]
+    assert [(each["seconds"], each["error"]) for each in told["loads"]] == [
+        (None, "CUDA out of memory"),
+        (12.0, ""),
+    ]
+    assert told["checks"] == [{"check": "capital", "verdict": "passed", "why": "", "answer": "Paris it is"}]
+    assert told["opinions"] == {"good": 0, "bad": 1, "words": ["too <short>"]}
+
+
+@pytest.mark.usefixtures("_two")
+@pytest.mark.parametrize(
+    ("name", "days", "status"), [("none", 30, 404), ("alpha", 0, 422), ("alpha", 367, 422)]
+)
+def test_the_api_says_what_it_cannot_report(admin_client: Client, name: str, days: int, status: int) -> None:
+    answer = admin_client.get(f"/api/admin/models/{name}/report", {"days": days})
+    assert (answer.status_code, set(answer.json())) == (status, {"detail"})
+
+
+@pytest.mark.usefixtures("_two")
+def test_the_api_reports_to_who_manages(make_user: MakeUser) -> None:
+    for name, permissions, status in (("one", ["switch"], 403), ("two", ["manage"], 200)):
+        client = Client()
+        client.force_login(make_user(name, *permissions))
+        assert client.get("/api/admin/models/alpha/report").status_code == status
