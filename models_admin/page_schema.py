@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from models_admin.models import RequestState, RolloutState, Source, State
+from models_admin.models import RequestState, RolloutState, Source, State, Verdict
 
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
@@ -56,6 +56,14 @@ class Finding(TypedDict):
     title: str
     detail: str
     hint: str
+
+
+class CheckOutcome(TypedDict):
+    """What came of a check; `why` it failed or was not judged, empty where it passed."""
+
+    name: str
+    verdict: Verdict
+    why: str
 
 
 class Switch(TypedDict):
@@ -104,6 +112,14 @@ class Switch(TypedDict):
     created_at: Moment
     finished_at: Moment | None
     lines: list[Line]
+    tried: NotRequired[
+        Annotated[
+            list[CheckOutcome],
+            Field(
+                description="Of a switch that only tries its target out: what came of the checks. Else it is left out."
+            ),
+        ]
+    ]
     server: NotRequired[Annotated[str, Field(description="Its name, where there are several.")]]
     rollout: NotRequired[
         Annotated[

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.urls import reverse
 
 from models_admin.admin import file_facts
 from models_admin.checks import running as checks
@@ -49,6 +50,8 @@ def of_switch(server: int, snapshot: Backend, model: TabbyModel) -> dict[str, An
         "file_problems": [file_facts.sentence(each) for each in file_facts.problems(model)],
         "obstacle": obstacle(snapshot, model),
         "checks": len(checks.due(model.name, serving=True)),
+        "all_checks": len(checks.due(model.name, serving=False)),
+        "to_try": reverse("admin:models_admin_tabbymodel_try", args=[model.pk]),
         "no_way_back": TabbyModel.objects.filter(name=snapshot["model"]).exclude(vanished_at=None).exists(),
         "servers": _servers(snapshot, model, [each["id"] for each in snapshot.get("servers", [])]),
         **_team(snapshot),

@@ -26,7 +26,7 @@ from models_admin.page_schema import Backend
 from models_admin.presentation import team_snapshots
 from models_admin.presentation.banner import banner
 from models_admin.servers import connections, diagnosis, known, names, state_row
-from models_admin.switching import rollout, transitions
+from models_admin.switching import rollout, transitions, trying
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[TabbyModel]
@@ -67,6 +67,7 @@ class ModelPages(ModelAdmin):
             ("refresh/", self.refresh_view, "refresh"),
             ("unload/", self.unload_view, "unload"),
             ("<int:pk>/switch/", self.switch_view, "switch"),
+            ("<int:pk>/try/", self.try_view, "try"),
             ("cancel/<int:switch_id>/", self.cancel_view, "cancel"),
         )
         own = [
@@ -142,6 +143,28 @@ class ModelPages(ModelAdmin):
         return self._confirm(
             request, snapshot, form=chosen, **confirmation.of_switch(known.default(), snapshot, model)
         )
+
+    def try_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """POST: ask for this model to be tried out. The button is on the page of a switch to it."""
+        _require(allowed=self.has_switch_permission(request))
+        model = get_object_or_404(TabbyModel, pk=pk)
+        chosen = OneTimeOptions(request.POST, stored=model.load_options)
+        if request.method != "POST" or not chosen.is_valid():
+            for name, faults in chosen.errors.items() if request.method == "POST" else ():
+                messages.error(
+                    request, f"Nothing was changed. {chosen.fields[name].label}: {' '.join(map(str, faults))}"
+                )
+            return HttpResponseRedirect(reverse("admin:models_admin_tabbymodel_switch", args=[pk]))
+        arguments = _request_arguments(chosen)
+        del arguments["skip_checks"]
+        names = request.POST.getlist("server")[:1]
+        try:
+            switch = trying.request(model.name, names, source=Source.ADMIN, user=request.user, **arguments)
+        except transitions.SwitchRefused as error:
+            messages.error(request, str(error))
+        else:
+            self._log(request, model, f"Asked for {model.name} to be tried out", switch)
+        return self._back()
 
     def unload_view(self, request: HttpRequest) -> HttpResponse:
         """GET: show what an unload would mean. POST: ask for it."""

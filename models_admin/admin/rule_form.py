@@ -20,8 +20,8 @@ else:  # which take no parameter at run time
     Form = forms.ModelForm
     FormSet = forms.BaseModelFormSet
 
-# Values of the form's “what”; a model's name follows MODEL.
-LAST, UNLOAD, MODEL = "last", "unload", "model:"
+# Values of the form's “what”; a model's name follows MODEL and TRY.
+LAST, UNLOAD, MODEL, TRY = "last", "unload", "model:", "try:"
 
 
 class EnabledForm(Form):
@@ -62,6 +62,7 @@ def _choices(current: str) -> list[tuple[str, Any]]:
         (LAST, "Load the last model"),
         (UNLOAD, "Unload"),
         ("Load or switch to", models),
+        ("Try out, and go back", [(f"{TRY}{value.removeprefix(MODEL)}", label) for value, label in models]),
     ]
 
 
@@ -71,7 +72,7 @@ class RuleForm(Form):
     what = forms.ChoiceField(
         required=False,
         help_text="At the start: the last model (the one that was chosen last) or a named one. "
-        "At a set time: a model, or Unload. "
+        "At a set time: a model, Unload, or a model to try out: its checks are run, and the one before is loaded again. "
         "A TabbyAPI that was there before Gantry started must first be empty for a while (KEEP_MODEL_AFTER): "
         "all through somebody's load it says that nothing is loaded.",
     )
@@ -110,7 +111,8 @@ class RuleForm(Form):
         self.fields["what"].choices = _choices(rule.target)  # type: ignore[attr-defined]
         if rule.pk:
             nothing = LAST if rule.trigger == Trigger.START else UNLOAD
-            self.initial["what"] = f"{MODEL}{rule.target}" if rule.target else nothing
+            kind = TRY if rule.tries else MODEL
+            self.initial["what"] = f"{kind}{rule.target}" if rule.target else nothing
         minutes = self.initial.get("idle_minutes", self.fields["idle_minutes"].initial)
         if minutes is not None and float(minutes).is_integer():
             self.initial["idle_minutes"] = int(minutes)  # 15, not 15.0
@@ -131,12 +133,14 @@ class RuleForm(Form):
             check(given)
         if not self.errors:
             what = given["what"]
-            self.instance.target = what.removeprefix(MODEL) if what.startswith(MODEL) else ""
+            kind = next((each for each in (MODEL, TRY) if what.startswith(each)), None)
+            self.instance.target = what.removeprefix(kind) if kind else ""
+            self.instance.tries = kind == TRY
             self._check_conflict(given)
         return given
 
     def _check_start(self, given: dict[str, Any]) -> None:
-        if given.get("what") == UNLOAD:
+        if given.get("what") == UNLOAD or str(given.get("what")).startswith(TRY):
             self.add_error("what", "At the start a model is loaded: choose the last one, or one by its name.")
 
     def _check_idle(self, given: dict[str, Any]) -> None:

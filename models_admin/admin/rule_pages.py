@@ -22,6 +22,7 @@ from models_admin.automation import rules
 from models_admin.models import Rule, State, Switch, TabbyModel, Trigger
 from models_admin.models.rules import minutes_in_words
 from models_admin.permissions import may_see_history, may_write_rules
+from models_admin.presentation import switch_text
 from models_admin.servers import known
 from models_admin.switching import demand
 
@@ -147,6 +148,8 @@ def _next_unload(rule: Rule) -> str:
 def _outcome(switch: Switch) -> SafeString:
     """Return in a few words how a rule's switch ended."""
     what = f"switch to {switch.target}" if switch.target else f"unload of {switch.previous or 'the model'}"
+    if switch.tries:
+        what = f"{switch.target} was tried: {switch_text.held(switch_text.tried(switch))}"
     match switch.state:
         case State.SUCCEEDED:
             return format_html('<span class="gantry-badge gantry-good">✓</span> {}.', what)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from ninja import Schema
 from pydantic import ConfigDict, Field, SecretStr, StrictStr
 
-from models_admin.page_schema import BackendState, Moment, Switch
+from models_admin.page_schema import BackendState, CheckOutcome, Moment, Switch
 
 LARGEST_ID = 2**63 - 1
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
@@ -192,6 +192,33 @@ class SetupChange(Schema):
 class SetupChanges(Schema):
     dry_run: bool
     changes: list[SetupChange]
+
+
+class TryOut(Schema):
+    """The model to try out; load options for it, and how many seconds replies in flight may take (0: none)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model_id: Annotated[StrictStr, Field(examples=[NAME], max_length=255)]
+    options: dict[str, Any] = {}
+    drain_seconds: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False, strict=True)] | None = None
+    force: Annotated[
+        bool, Field(description="Load it although its files show that TabbyAPI cannot.", strict=True)
+    ] = False
+    only_if_idle: Annotated[
+        bool, Field(description="Give way where somebody uses the model or waits.", strict=True)
+    ] = False
+    server: Annotated[
+        StrictStr | None, Field(description="Of several servers, the one to try it on.", max_length=32)
+    ] = None
+
+
+class Tried(Schema):
+    """A try is done, and what was loaded before is loaded again; checks may have failed."""
+
+    message: Annotated[str, Field(examples=[f"{NAME} was tried: 5 of 6 checks held; failed: Language"])]
+    model_id: Annotated[str, Field(examples=[NAME])]
+    checks: list[CheckOutcome]
 
 
 class Switched(Schema):

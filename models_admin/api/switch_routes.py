@@ -6,7 +6,7 @@ A request is answered when the switch has ended, or at once where that is prefer
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Any, NoReturn
 
@@ -15,6 +15,7 @@ from django.urls import reverse
 from ninja import Header, Query, Router, Status
 from ninja.errors import HttpError
 
+from models_admin import db_threads
 from models_admin.api import idempotency
 from models_admin.api.auth import require, still_may, to_read, to_switch
 from models_admin.api.base import Later, answer
@@ -26,6 +27,8 @@ from models_admin.api.schemas import (
     Switched,
     Switches,
     SwitchTo,
+    Tried,
+    TryOut,
     Unloaded,
     problems,
 )
@@ -37,7 +40,7 @@ from models_admin.page_schema import Switch
 from models_admin.permissions import LOOKING
 from models_admin.presentation import switch_text, waiting
 from models_admin.servers import catalog, known
-from models_admin.switching import rollout, transitions
+from models_admin.switching import rollout, transitions, trying
 from models_admin.tabby.errors import FilesRefused, sentence
 from models_admin.tabby.wire import usable_name
 
@@ -81,7 +84,36 @@ def switch(
     already joins that switch.
     """
     require(request, "switch")
-    name = body.model_id
+    name = _known_name(body.model_id)
+    how = body.model_dump(exclude={"model_id", "servers"})
+    asked = _ask(request, key, name, body.servers, **how)
+    return _answer(request, response, asked, prefer)
+
+
+@router.post(
+    "/admin/models/try",
+    auth=to_switch,
+    response={200: Tried, 202: Switch, **problems(400, 404, 409, 413, 422, 502, 503)},
+    operation_id="try_model",
+    openapi_extra=FOLLOWED,
+)
+def try_out(
+    request: HttpRequest, body: TryOut, response: HttpResponse, prefer: Prefer = "", key: RepeatKey = None
+) -> Any:
+    """Load a model, run all of its checks, and load again what was loaded before. Nobody is served by it.
+
+    That checks fail is no error: the answer says which. Chats wait as for a switch, unless another server answers.
+    """
+    require(request, "switch")
+    names = [body.server] if body.server else []
+    how = body.model_dump(exclude={"model_id", "server"})
+    return _answer(
+        request, response, _ask(request, key, _known_name(body.model_id), names, tries=True, **how), prefer
+    )
+
+
+def _known_name(name: str) -> str:
+    """Return the name of a model, after a look for new ones where the catalog lacks it. Raises HttpError."""
     if not usable_name(name):
         raise HttpError(
             400,
@@ -89,9 +121,7 @@ def switch(
         )
     if catalog.stale(known.default()) and not TabbyModel.objects.filter(name=name, vanished_at=None).exists():
         upkeep.refresh_all()
-    how = body.model_dump(exclude={"model_id", "servers"})
-    asked = _ask(request, key, name, body.servers, **how)
-    return _answer(request, response, asked, prefer)
+    return name
 
 
 @router.post(
@@ -203,14 +233,30 @@ def events(
     return event_streams.response(stream)
 
 
-def _ask(request: HttpRequest, key: str | None, target: str, names: Sequence[str], **how: Any) -> Row:
-    """Ask for a switch of the named servers, or of all, once for each key. Raises HttpError where it is refused."""
+def _ask(
+    request: HttpRequest,
+    key: str | None,
+    target: str,
+    names: Sequence[str],
+    *,
+    tries: bool = False,
+    **how: Any,
+) -> Row:
+    """Ask for a switch of the named servers, or of all, or for a try on one of them, once for each key.
+
+    Raises HttpError where it is refused.
+    """
     try:
-        servers = rollout.chosen(names, target)
-        ask = partial(rollout.request, target, servers, source=Source.API, user=request.user, **how)
+        ask: Callable[[], Row]
+        if tries:
+            ask = partial(trying.request, target, names, source=Source.API, user=request.user, **how)
+        else:
+            servers = rollout.chosen(names, target)
+            ask = partial(rollout.request, target, servers, source=Source.API, user=request.user, **how)
         if key is None:
             return ask()
-        asked = {"target": target, **({"servers": sorted(names)} if names else {}), **how}
+        where = {"servers": sorted(names)} if names else {}
+        asked = {"target": target, **where, **({"tries": True} if tries else {}), **how}
         return idempotency.once(request.user.pk or 0, key, asked, ask)
     except transitions.UnknownModel as error:
         raise HttpError(404, str(error)) from None
@@ -246,6 +292,8 @@ async def _outcome(switch_id: int, rollout_id: int | None) -> HttpResponse:
         raise HttpError(503, str(error)) from None
     if whole.state != State.SUCCEEDED:
         _refuse(whole, ended)
+    if ended.tries:
+        return answer(200, await db_threads.read(_report, ended))
     if not ended.target:
         return answer(200, {"message": "Model unloaded successfully"})
     return answer(200, {"message": f"Model switched to {ended.target}", "model_id": ended.target})
@@ -257,6 +305,13 @@ async def _ended(switch_id: int, rollout_id: int | None) -> tuple[Row | Rollout,
         return await waiting.rollout_ended(rollout_id)
     switch = await waiting.ended(switch_id)
     return switch, switch
+
+
+def _report(ended: Row) -> dict[str, Any]:
+    """Return the answer to a try."""
+    tried = switch_text.tried(ended)
+    words = f"{ended.target} was tried: {switch_text.held(tried)}"
+    return {"message": words, "model_id": ended.target, "checks": tried}
 
 
 def _refuse(whole: Row | Rollout, ended: Row) -> NoReturn:

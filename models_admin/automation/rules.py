@@ -21,7 +21,7 @@ from django.utils.dateparse import parse_datetime
 
 from models_admin.models import Rule, Source, State, Switch, Trigger
 from models_admin.servers import known, state_row
-from models_admin.switching import demand, rollout, transitions
+from models_admin.switching import demand, rollout, transitions, trying
 from models_admin.switching.runner import NOT_IDLE
 
 log = logging.getLogger(__name__)
@@ -220,7 +220,7 @@ def _at_a_time(rule: Rule, occasion: datetime, now: datetime) -> Decision:
     if any(transitions.active(server) is not None for server in servers):
         return Wait()
     rows = [state_row.row(server) for server in servers]
-    if all(row.model == rule.target and row.unreachable_since is None for row in rows):
+    if not rule.tries and all(row.model == rule.target and row.unreachable_since is None for row in rows):
         return Skip(f"Nothing to do: {rule.target or 'no model'} was loaded already.")
     return Wait() if rule.only_if_idle and not _are_idle(servers, rule, now) else Do(rule.target)
 
@@ -264,6 +264,8 @@ def _ask(server: int, rule: Rule, target: str) -> Switch:
             return ask(only_if_empty=True)
         case Trigger.IDLE:
             return ask(only_if_idle=True)
+        case _ if rule.tries:
+            return trying.request(target, source=Source.RULE, rule=str(rule), only_if_idle=rule.only_if_idle)
         case _:
             servers = rollout.chosen([], target)
             return rollout.request(

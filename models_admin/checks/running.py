@@ -71,6 +71,16 @@ def before_serving(
             raise CheckFailed(_failure(check, question, judgement))
 
 
+def of_a_try(
+    switch: Switch, card: ModelCard, *, shown: Callable[[int, str], None], going_on: Callable[[], bool]
+) -> None:
+    """Run all checks on what a switch tries out, and keep what came; the arguments are before_serving()'s."""
+    if found := due(card.id, serving=False):
+        run = Run(switch.server_id, card, found, shown=shown, going_on=going_on, stop_at_a_failure=False)
+        if run.carry_out():
+            run.keep(RunKind.TRY, switch)
+
+
 def now(server: int) -> CheckRun | None:
     """Run all checks of the loaded model while it serves, and keep what came; return None where a switch came between."""
     with connections.client(server) as client:

@@ -60,6 +60,7 @@ class RunKind(models.TextChoices):
 
     SERVING = "serving", "before serving"
     NOW = "now", "run now"
+    TRY = "try", "tried out"
 
 
 class Verdict(models.TextChoices):

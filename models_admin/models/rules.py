@@ -33,6 +33,8 @@ class Rule(models.Model):
     name = models.CharField(max_length=100, blank=True)
     trigger = models.CharField(max_length=8, choices=Trigger)
     target = models.CharField(max_length=255, blank=True)
+    # At a set time: only try the target out, and go back.
+    tries = models.BooleanField(default=False, editable=False)
     enabled = models.BooleanField(default=True)
     days = models.JSONField(default=_weekdays)
     at = models.TimeField(null=True, blank=True)
@@ -72,6 +74,7 @@ class Rule(models.Model):
             case _:
                 at = f" at {self.at.isoformat('seconds' if self.at.second else 'minutes')}" if self.at else ""
                 what = f"switch to {self.target}" if self.target else "unload"
+                what = f"try {self.target} out" if self.tries else what
                 return f"{days_in_words(self.days)}{at}: {what}{', if idle' if self.only_if_idle else ''}"
 
 

@@ -17,16 +17,17 @@ from django.db import connection
 
 from models_admin import page_schema
 from models_admin.automation import upkeep
-from models_admin.models import Source, State, Switch, TabbyModel
+from models_admin.models import Source, State, Switch, TabbyModel, Verdict
 from models_admin.ops.command_screen import Lines, Screen
 from models_admin.presentation import waiting
 from models_admin.servers import catalog, known, names, team, worker_heartbeats
-from models_admin.switching import rollout, runner, transitions
+from models_admin.switching import rollout, runner, transitions, trying
 from models_admin.visible import visible
 
 HANDOVER_SECONDS = 3.0
 TIMED_OUT = 124  # as timeout(1) has it
 INTERRUPTED = 130
+CHECKS_FAILED = 3
 
 STATUS = f"""\
 exit status:
@@ -122,15 +123,17 @@ class ChangingCommand(Command):
         if target and not TabbyModel.objects.filter(name=target, vanished_at=None).exists():
             upkeep.refresh_all()  # it may have been copied there just now
         try:
-            switch = rollout.request(
-                target,
-                rollout.chosen(options["server"], target),
-                source=Source.COMMAND,
-                drain_seconds=options["drain"],
-                options=load_options,
-                force=options.get("force", False),
-                skip_checks=options.get("no_checks", False),
-            )
+            how: dict[str, Any] = {
+                "source": Source.COMMAND,
+                "drain_seconds": options["drain"],
+                "options": load_options,
+            }
+            how["force"] = options.get("force", False)
+            if options.get("try_out"):
+                switch = trying.request(target, options["server"], **how)
+            else:
+                how["skip_checks"] = options.get("no_checks", False)
+                switch = rollout.request(target, rollout.chosen(options["server"], target), **how)
         except transitions.SwitchRefused as error:
             raise CommandError(str(error)) from None
         if options["direct"]:
@@ -154,6 +157,9 @@ class ChangingCommand(Command):
             last = self._interrupted(switch, screen)
         if last["state"] != State.SUCCEEDED:  # the error itself has been shown
             raise CommandError(f"{last.get('advice', '')} {last.get('standing', last['error'])}".strip())
+        tried: Any = last.get("tried", ())
+        if any(each["verdict"] == Verdict.FAILED for each in tried):
+            raise SystemExit(CHECKS_FAILED)
 
     def _hand_over(self, switch: Switch, *, as_json: bool) -> None:
         """Wait until a worker has claimed the switch, HANDOVER_SECONDS at most; then write that it was asked for."""

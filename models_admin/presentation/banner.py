@@ -138,6 +138,8 @@ def _under_way(switch: Switch) -> str:
         return f"Going back to {previous}" if previous else "Going back"
     if not target:
         return f"Unloading {previous}" if previous else "Unloading"
+    if "tried" in switch:
+        return f"Trying {target} out"
     return f"Switching from {previous} to {target}" if previous else f"Loading {target}"
 
 

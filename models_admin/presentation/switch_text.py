@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.utils import timezone
 
 from models_admin import page_schema
 from models_admin.checks.running import CHECKING
-from models_admin.models import ENDED, Source, State, Switch
+from models_admin.models import ENDED, Source, State, Switch, Verdict
 from models_admin.page_schema import Line, LineState
 from models_admin.presentation import estimates
 from models_admin.servers import differences, known
@@ -69,6 +70,8 @@ def describe(switch: Switch, *, worker: bool, replying: int) -> page_schema.Swit
         "finished_at": iso(switch.finished_at),
         "lines": _lines(switch, worker=worker, replying=replying, in_state=in_state),
     }
+    if switch.tries:
+        described["tried"] = tried(switch)
     if known.several():
         described["server"], described["rollout"] = known.name(switch.server_id), switch.rollout_id
     return described
@@ -76,7 +79,7 @@ def describe(switch: Switch, *, worker: bool, replying: int) -> page_schema.Swit
 
 def public(switch: page_schema.Switch) -> page_schema.Switch:
     """Return describe() as people who only chat are shown it: without who asked for it, and without load options."""
-    return {
+    shown: page_schema.Switch = {
         **switch,
         "by": "",
         "rule": "",
@@ -87,6 +90,28 @@ def public(switch: page_schema.Switch) -> page_schema.Switch:
         "file_notes": [],
         "lines": [line for line in switch["lines"] if line["state"] != "note"],
     }
+    if "tried" in shown:
+        shown["tried"] = []
+    return shown
+
+
+def tried(switch: Switch) -> list[page_schema.CheckOutcome]:
+    """Return what came of the checks of a switch that tries its target out."""
+    run = switch.check_runs.first()
+    return [
+        {"name": each.name, "verdict": Verdict(each.verdict), "why": each.why}
+        for each in (run.results.all() if run else ())
+    ]
+
+
+def held(outcomes: Sequence[page_schema.CheckOutcome]) -> str:
+    """Return in words how many checks of a try held, and which failed."""
+    if not outcomes:
+        return "no check was run"
+    failed = [each["name"] for each in outcomes if each["verdict"] == Verdict.FAILED]
+    passed = sum(each["verdict"] == Verdict.PASSED for each in outcomes)
+    words = f"{passed} of {len(outcomes)} checks held"
+    return f"{words}; failed: {', '.join(failed)}" if failed else words
 
 
 def _line(text: str, state: LineState) -> Line:
@@ -105,7 +130,8 @@ def _lines(switch: Switch, *, worker: bool, replying: int, in_state: float) -> l
     notes = [_line(text, "note") for text in [*switch.file_notes, *differences.sentences(switch.differences)]]
     silent = switch.active and switch.detail.startswith((JOINED, BUSY))
     waits = [_line(switch.detail, "waiting")] if silent else []
-    return [*_steps(switch), *_ending(switch), *waits, *notes]
+    ending = _ending_of_a_try(switch) if switch.tries and not switch.error else _ending(switch)
+    return [*_steps(switch), *ending, *waits, *notes]
 
 
 def outside(switch: Switch) -> str:
@@ -138,7 +164,9 @@ def _steps(switch: Switch) -> list[Line]:
         if step == State.UNLOADING and switch.previous:
             lines.append(_line(f"Step 1: Unloading current model…{shown}", state))
         elif step == State.LOADING:
-            lines.append(_line(f"Step {2 if switch.previous else 1}: Loading {switch.target}…{shown}", state))
+            to_try = " to try it out" if switch.tries else ""
+            words = f"Step {2 if switch.previous else 1}: Loading {switch.target}{to_try}…{shown}"
+            lines.append(_line(words, state))
         elif step == State.VERIFYING and switch.target and state != "done":
             _, _, so_far = switch.detail.partition(CHECKING) if running else ("", "", "")
             lines.append(_line(f"Checking that {switch.target} answers… {so_far}".rstrip(), state))
@@ -161,6 +189,16 @@ def _ending(switch: Switch) -> list[Line]:
         return []
     late = [_line(switch.detail, "waiting")] if switch.detail else []
     return [_line(f"✗ {switch.error}", "failed"), _standing(switch), *late]
+
+
+def _ending_of_a_try(switch: Switch) -> list[Line]:
+    """Return the lines of a try from its way back on; nothing has failed but, perhaps, checks."""
+    if switch.state == State.ROLLING_BACK:
+        back = f"loading {switch.previous} again… {switch.percent}%" if switch.previous else "unloading…"
+        return [_line(f"Tried: {held(tried(switch))}", "done"), _line(f"Going back: {back}", "running")]
+    if switch.state not in ENDED:
+        return []
+    return [_line(f"✓ {switch.target} was tried: {held(tried(switch))}", "done"), _standing(switch)]
 
 
 def standing(switch: Switch) -> str:
@@ -186,6 +224,8 @@ def _standing(switch: Switch) -> Line:
         return _line(words, "failed")
     if ROLLBACK_FAILED in switch.error:
         return _line(words, "waiting")
+    if switch.tries and not switch.error:
+        return _line(words, "done")
     if State.ROLLING_BACK in switch.seconds and switch.result == switch.previous:
         return _line(f"Rolled back: {switch.result} is loaded again", "done")
     return _line(words, "done")

@@ -69,6 +69,7 @@ class RulePart(_Part):
     name: Annotated[Word, Field(max_length=100)] = ""
     trigger: Trigger
     target: Word = ""
+    tries: bool = False
     enabled: bool = True
     days: list[Annotated[int, Field(ge=1, le=7)]] = [1, 2, 3, 4, 5]
     at: time | None = None

@@ -13,7 +13,7 @@ from models_admin.visible import escaped
 
 MODEL_FIELDS = ("display_name", "tags", "notes", "visible", "load_options")
 RULE_FIELDS = (
-    "name", "trigger", "target", "enabled", "days", "at", "only_if_idle", "idle_minutes", "wait_minutes",
+    "name", "trigger", "target", "tries", "enabled", "days", "at", "only_if_idle", "idle_minutes", "wait_minutes",
 )  # fmt: skip
 
 

@@ -59,17 +59,31 @@ def _write(row: Rule, part: RulePart) -> Rule:
 
 def _fault(part: RulePart) -> str:
     """Return what is wrong with a rule, in a sentence; '' if nothing is."""
-    if part.target and not usable_name(part.target):
-        return "its target cannot be the name of a model's directory."
-    if part.trigger == Trigger.IDLE and part.target:
-        return "a rule for an idle model unloads it: leave its target empty."
-    if part.trigger == Trigger.IDLE and part.idle_minutes < rules.SHORTEST_IDLE:
-        return f"it needs idle_minutes, {rules.SHORTEST_IDLE:g} at least."
-    if part.trigger == Trigger.TIME and (part.at is None or not part.days):
-        return 'a rule for a set time needs `at`, such as "08:00:00", and one of the `days` at least.'
-    if part.at is not None and part.at.tzinfo is not None:
-        return "`at` is a time of day in TIME_ZONE, without a zone of its own."
-    return ""
+    idle, timed = part.trigger == Trigger.IDLE, part.trigger == Trigger.TIME
+    faults = (
+        (
+            part.target and not usable_name(part.target),
+            "its target cannot be the name of a model's directory.",
+        ),
+        (idle and part.target, "a rule for an idle model unloads it: leave its target empty."),
+        (
+            idle and part.idle_minutes < rules.SHORTEST_IDLE,
+            f"it needs idle_minutes, {rules.SHORTEST_IDLE:g} at least.",
+        ),
+        (
+            part.tries and not (timed and part.target),
+            "a model is tried out at a set time: it needs that, and a target.",
+        ),
+        (
+            timed and (part.at is None or not part.days),
+            'a rule for a set time needs `at`, such as "08:00:00", and one of the `days` at least.',
+        ),
+        (
+            part.at is not None and part.at.tzinfo is not None,
+            "`at` is a time of day in TIME_ZONE, without a zone of its own.",
+        ),
+    )
+    return next((words for wrong, words in faults if wrong), "")
 
 
 def _check_moments(changed: list[tuple[int, Rule]]) -> None:

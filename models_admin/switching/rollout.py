@@ -195,7 +195,7 @@ def _go_on(row: Rollout, switches: list[Switch]) -> None:
 
 def _go_on_with(row: Rollout, server: int, last: Switch) -> None:
     """Begin the switch of a server, as soon as another one can answer meanwhile: for that it waits up to SWITCH_TIMEOUT."""
-    if row.target and _answering() == [server]:
+    if row.target and answering() == [server]:
         if last.finished_at and (timezone.now() - last.finished_at).total_seconds() > settings.SWITCH_TIMEOUT:
             _end(
                 row,
@@ -209,7 +209,7 @@ def _go_on_with(row: Rollout, server: int, last: Switch) -> None:
         _end(row, RolloutState.FAILED, f"{known.name(server)}: {error}")
 
 
-def _answering() -> list[int]:
+def answering() -> list[int]:
     """Return the servers that are given replies at present."""
     try:
         return [each.pk for each in gate.passed(gate.lock(known.all_servers()))]

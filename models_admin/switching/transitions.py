@@ -9,6 +9,7 @@ hold the lock on the server's row, as admissions do. switching/runner.py does th
     queued, unloading → cancelled            (it gives way to a model that it finds loaded)
     unloading, loading, verifying → rolling_back → failed | cancelled
     queued → verifying                       (the target is loaded already, as it was asked for, and answers)
+    verifying → rolling_back → succeeded     (it only tried the target out)
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ NEXT: dict[State, tuple[State, ...]] = {
     State.UNLOADING: (State.LOADING, State.SUCCEEDED, State.ROLLING_BACK, State.CANCELLED),
     State.LOADING: (State.VERIFYING, State.ROLLING_BACK),
     State.VERIFYING: (State.SUCCEEDED, State.ROLLING_BACK),
-    State.ROLLING_BACK: (State.FAILED, State.CANCELLED),
+    State.ROLLING_BACK: (State.SUCCEEDED, State.FAILED, State.CANCELLED),
 }
 ATTEMPTS = 10  # to create a switch while others begin and end
 ROLLBACK_FAILED = "failed too:"  # in the error of a switch whose way back failed as well
@@ -81,6 +82,7 @@ class Conflict(SwitchRefused):
     def __init__(self, switch: Switch) -> None:
         self.switch = switch
         what = f"a switch to {switch.target}" if switch.target else "an unload"
+        what = f"a try of {switch.target}" if switch.tries else what
         super().__init__(
             f"Another change is under way: {what} ({switch.get_state_display()}, number {switch.pk}). "
             "Wait for its end, or cancel it."
@@ -108,6 +110,7 @@ def request(
     only_if_empty: bool = False,
     force: bool = False,
     skip_checks: bool = False,
+    tries: bool = False,
     rollout: Rollout | None = None,
 ) -> Switch:
     """Ask for `target` to be loaded by a server ('' = unload), and return the Switch that will do it.
@@ -116,7 +119,8 @@ def request(
     BadOptions or Conflict. `drain_seconds` is how long replies in flight may take (default DRAIN_TIMEOUT, at most an hour).
     `rule` names the rule that asks. With `only_if_idle` the switch gives way to replies in flight and messages that wait,
     with `only_if_empty` to any model that it finds loaded. With `force` the target is loaded although its files look wrong,
-    with `skip_checks` it serves without the checks before serving. `rollout` is what it becomes a part of.
+    with `skip_checks` it serves without the checks before serving. With `tries` it serves nobody: all of its checks are run,
+    and what was loaded before is loaded again. `rollout` is what it becomes a part of.
     """
     load_options = _load_options(server, target, options)
     drain = settings.DRAIN_TIMEOUT if drain_seconds is None else max(0.0, min(drain_seconds, 3600.0))
@@ -135,6 +139,7 @@ def request(
                 only_if_empty=only_if_empty,
                 force=force,
                 skip_checks=skip_checks,
+                tries=tries,
                 rollout=rollout,
             )
         except IntegrityError:
@@ -143,6 +148,8 @@ def request(
                 continue  # it ended between the two statements
             if running is None:
                 raise  # the database refuses something else
+            if running.tries != tries:
+                raise Conflict(running) from None
             wanted = {"force": force, "skip_checks": skip_checks}
             joined = _joined(running, target, wanted, only_if_idle=only_if_idle, only_if_empty=only_if_empty)
             if rollout is not None:

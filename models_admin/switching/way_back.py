@@ -1,4 +1,4 @@
-"""The way back of a switch that failed or was cancelled: the previous model is loaded again, with its options."""
+"""The way back of a switch that failed, was cancelled or only tried its target out: the previous model is loaded again."""
 
 from __future__ import annotations
 
@@ -130,7 +130,9 @@ class WayBack:
                 self._write_unknown(unknown)
             changes = {"result": found if unknown is None else None, "error": why}
             changes |= differences.columns(options, card)
-            move(self.switch, State.CANCELLED if cancelled else State.FAILED, **changes)
+            tried = self.switch.tries and not why
+            outcome = State.SUCCEEDED if tried else State.FAILED
+            move(self.switch, State.CANCELLED if cancelled else outcome, **changes)
             loads.give_up(self.switch)
 
     def _write_unknown(self, error: TabbyError) -> None:

@@ -73,6 +73,7 @@ def line(page: str) -> str:
         (TIMED, {"what": "unload", "only_if_idle": "", "days": ["6", "7"]}, "Weekends at 08:00: unload", ""),
         (TIMED, {"days": ["3"], "only_if_idle": ""}, f"Wednesdays at 08:00: switch to {QWEN}", QWEN),
         (TIMED, {"days": ["1", "3"], "what": "unload"}, "Mon, Wed at 08:00: unload, if idle", ""),
+        (TIMED, {"what": f"try:{QWEN}"}, f"Weekdays at 08:00: try {QWEN} out, if idle", QWEN),
         (IDLE, {}, "Unload when idle for 0.5 minutes", ""),
         (IDLE, {"idle_minutes": "1", "what": "unload"}, "Unload when idle for 1 minute", ""),
         (START, {}, "At the start: load the last model", ""),
@@ -80,7 +81,7 @@ def line(page: str) -> str:
         (START, {"what": f"model:{LLAMA}"}, f"At the start: load {LLAMA}", LLAMA),
     ],
     ids=[
-        "weekdays", "weekends", "wednesdays", "two days", "idle", "a minute", "start", "start by default",
+        "weekdays", "weekends", "wednesdays", "two days", "try", "idle", "a minute", "start", "start by default",
         "start named",
     ],
 )  # fmt: skip
@@ -88,7 +89,7 @@ def test_each_rule_is_added_and_listed_in_words(
     admin_client: Client, catalog: Catalog, *, form: dict[str, Any], changes: Any, words: str, target: str
 ) -> None:
     rule = add(admin_client, form, **changes)
-    assert (rule.words, rule.target) == (words, target)
+    assert (rule.words, rule.target, rule.tries) == (words, target, "try " in words)
     assert words in line(html(admin_client))
     assert f'aria-label="Enabled: {words}"' in line(html(admin_client))
     assert words in LogEntry.objects.get().object_repr

@@ -5,18 +5,21 @@ from __future__ import annotations
 import importlib
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 from support.servers import SERVER
 from support.tabby import ADMIN_KEY, Tabby, until
 from support.tabby import running as sandbox
 
 from models_admin.automation import upkeep
-from models_admin.models import Check, CheckRun, Source, State, Switch, TabbyModel, Verdict
+from models_admin.models import Check, CheckRun, RunKind, Source, State, Switch, TabbyModel, Verdict
+from models_admin.presentation import switch_text
 from models_admin.servers import state_row
-from models_admin.switching import runner, transitions
+from models_admin.switching import runner, transitions, trying
 
 BETA = {"name": "beta-8B-Q5", "modules": 2, "seconds_per_module": 0.01, "tokens_per_second": 200.0}
 CHATS = "/v1/chat/completions"
@@ -222,3 +225,115 @@ def test_only_the_newest_runs_of_a_model_are_kept(tabby: Tabby, monkeypatch: pyt
     assert (
         min(runs.values_list("switch_id", flat=True)) > Switch.objects.filter(target="beta-8B-Q5").last().pk
     )  # type: ignore[union-attr]
+
+
+# A try: all checks, and back ----------------------------------------------------------------------------------------
+
+
+def tried(target: str = "beta-8B-Q5", **how: Any) -> Switch:
+    asked = trying.request(target, source=Source.API, **how)
+    runner.run(asked.pk)
+    return Switch.objects.get(pk=asked.pk)
+
+
+def shown(switch: Switch) -> list[str]:
+    return [line["text"] for line in switch_text.describe(switch, worker=True, replying=0)["lines"]]
+
+
+def test_a_try_runs_all_checks_goes_back_and_keeps_the_report(tabby: Tabby) -> None:
+    Check.objects.create(name="Never holds", prompt="Hello", contains="no such words", before_serving=False)
+    before = state_row.row(SERVER)
+    ended = tried()
+    assert (ended.state, ended.result, ended.error) == (State.SUCCEEDED, "alpha-7B", "")
+    assert [each["body"]["model_name"] for each in tabby.log("/v1/model/load")] == ["beta-8B-Q5", "alpha-7B"]
+    assert tabby.state()["loaded"] == "alpha-7B"
+    run = CheckRun.objects.get()
+    assert (run.switch, run.model, run.kind, run.verdict) == (
+        ended,
+        "beta-8B-Q5",
+        RunKind.TRY,
+        Verdict.FAILED,
+    )
+    assert run.results.count() == Check.objects.count() == 7
+    words = "✓ beta-8B-Q5 was tried: 6 of 7 checks held; failed: Never holds"
+    assert shown(ended)[-2:] == [words, "alpha-7B is loaded now"]
+    row = state_row.row(SERVER)
+    assert (row.model, row.wanted, row.chosen_by) == ("alpha-7B", before.wanted, before.chosen_by)
+    assert TabbyModel.objects.get(name="beta-8B-Q5").last_loaded is None
+
+
+def test_what_is_loaded_already_is_tried_where_it_is(tabby: Tabby) -> None:
+    loads = len(tabby.log("/v1/model/load"))
+    ended = tried("alpha-7B")
+    assert (ended.state, ended.result) == (State.SUCCEEDED, "alpha-7B")
+    assert len(tabby.log("/v1/model/load")) == loads
+    assert CheckRun.objects.get().model == "alpha-7B"
+
+
+def test_a_try_where_nothing_was_loaded_ends_with_nothing_loaded(tabby: Tabby) -> None:
+    tabby.state(loaded=None)
+    upkeep.refresh(SERVER)
+    ended = tried()
+    assert (ended.state, ended.result, tabby.state()["loaded"]) == (State.SUCCEEDED, "", None)
+    assert shown(ended)[-1] == "No model is loaded now"
+
+
+def test_a_try_that_cannot_be_loaded_has_failed(tabby: Tabby) -> None:
+    tabby.state(add_models=[{**BETA, "oom_at": 1}])
+    ended = tried()
+    assert (ended.state, ended.result) == (State.FAILED, "alpha-7B")
+    assert "does not fit" in ended.error
+    assert not CheckRun.objects.exists()
+    assert shown(ended)[-1] == "Rolled back: alpha-7B is loaded again"
+
+
+def test_a_model_that_dies_at_its_checks_has_been_tried(tabby: Tabby) -> None:
+    tabby.state(add_models=[{**BETA, "flaw": "dies"}])
+    ended = tried()
+    assert (ended.state, ended.result) == (State.SUCCEEDED, "alpha-7B")
+    assert CheckRun.objects.get().verdict == Verdict.FAILED
+
+
+def test_a_try_that_is_cancelled_in_mid_check_goes_back(tabby: Tabby) -> None:
+    Check.objects.create(name="Long", prompt="[[tokens=5000 rate=50]]")
+    asked = trying.request("beta-8B-Q5", source=Source.API)
+
+    def cancel() -> None:
+        until(lambda: len(tabby.state()["generations"]) == 1 and len(tabby.log(CHATS)) == 4, "the checks")
+        transitions.cancel(asked, user=None)
+        connection.close()
+
+    person = threading.Thread(target=cancel)
+    person.start()
+    runner.run(asked.pk)
+    person.join()
+    ended = Switch.objects.get(pk=asked.pk)
+    assert (ended.state, ended.result) == (State.CANCELLED, "alpha-7B")
+    assert not CheckRun.objects.exists()
+    assert shown(ended)[-2:] == ["✗ Cancelled by somebody.", "Rolled back: alpha-7B is loaded again"]
+
+
+def test_a_try_and_a_switch_do_not_take_each_other_for_their_own(tabby: Tabby) -> None:
+    asked = trying.request("beta-8B-Q5", source=Source.API)
+    with pytest.raises(transitions.Conflict, match="a try of beta-8B-Q5"):
+        transitions.request(SERVER, "beta-8B-Q5", source=Source.API)
+    assert trying.request("beta-8B-Q5", source=Source.API) == asked
+    transitions.cancel(asked, user=None)
+    transitions.request(SERVER, "beta-8B-Q5", source=Source.API)
+    with pytest.raises(transitions.Conflict):
+        trying.request("beta-8B-Q5", source=Source.API)
+
+
+def test_a_worker_that_takes_a_try_over_goes_back_too(tabby: Tabby) -> None:
+    asked = trying.request("beta-8B-Q5", source=Source.API)
+    runner.run(asked.pk)
+    Switch.objects.filter(pk=asked.pk).update(
+        state=State.ROLLING_BACK,
+        finished_at=None,
+        owner="gone:1:x",
+        heartbeat=timezone.now() - timedelta(hours=1),
+    )
+    tabby.state(loaded="beta-8B-Q5")
+    runner.run(asked.pk)
+    ended = Switch.objects.get(pk=asked.pk)
+    assert (ended.state, ended.result, tabby.state()["loaded"]) == (State.SUCCEEDED, "alpha-7B", "alpha-7B")

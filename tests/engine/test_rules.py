@@ -243,6 +243,16 @@ def test_a_set_time_can_unload() -> None:
     assert asked() == [""]
 
 
+def test_a_set_time_can_try_a_model_out_whatever_is_loaded() -> None:
+    rule = timed(tries=True, only_if_idle=True, idle_minutes=0, target="usual")
+    assert rule.words == "Weekdays at 08:00: try usual out, if idle"
+    rules.evaluate(SERVER, MONDAY)
+    switch = Switch.objects.get()
+    assert (switch.target, switch.tries, switch.only_if_idle, switch.rule) == ("usual", True, True, str(rule))
+    rule.refresh_from_db()
+    assert rule.last_switch == switch
+
+
 def test_it_waits_for_a_running_switch_and_is_followed_after_it() -> None:
     rule = timed()
     transitions.request(SERVER, "usual", source=Source.ADMIN)

@@ -106,7 +106,9 @@ function switching(running) {
   const target =
     running.state === "rolling_back"
       ? `Going back to ${running.previous}`
-      : running.target || running.previous;
+      : running.tried
+        ? `Trying ${running.target} out`
+        : running.target || running.previous;
   const detail = running.state === "draining" ? "Waiting for replies to finish" : `${target}${rest}`;
   const hold = unload ? "Model not available: it is being unloaded" : `${name}${rest}`;
   return {

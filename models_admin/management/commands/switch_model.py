@@ -22,10 +22,12 @@ examples:
   manage.py switch_model Llama-3.1-8B-Instruct --options max_seq_len=8192 cache_mode=Q8
   manage.py switch_model Llama-3.1-8B-Instruct --options '{{"gpu_split": [20, 22]}}' --json
   manage.py switch_model Llama-3.1-8B-Instruct --force
+  manage.py switch_model Llama-3.1-8B-Instruct --try
   manage.py switch_model --watch
   manage.py switch_model --unload
 
-{command.STATUS}"""
+{command.STATUS}  {command.CHECKS_FAILED}    --try: it is done, and a check has failed
+"""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -49,6 +51,12 @@ examples:
         parser.add_argument(
             "--no-checks", action="store_true", help="have it serve without the checks before serving"
         )
+        parser.add_argument(
+            "--try",
+            action="store_true",
+            dest="try_out",
+            help="load it, run all of its checks, and load again what was loaded before",
+        )
         super().add_arguments(parser)
 
     def act(self, options: dict[str, Any]) -> None:
@@ -57,6 +65,8 @@ examples:
             raise CommandError("Give one of: a model's name, --list, --watch, --unload.", returncode=2)
         if options["options"] and not options["name"]:
             raise CommandError("--options are for loading a model: name it.", returncode=2)
+        if options["try_out"] and (not options["name"] or options["no_checks"]):
+            raise CommandError("--try is for a model: name it, and leave out --no-checks.", returncode=2)
         if options["list"]:
             command.list_models(self, as_json=options["json"])
         elif options["watch"]:

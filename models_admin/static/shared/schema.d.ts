@@ -26,6 +26,13 @@ export interface Finding {
   hint: string;
 }
 
+/** What came of a check; `why` it failed or was not judged, empty where it passed. */
+export interface CheckOutcome {
+  name: string;
+  verdict: "passed" | "failed" | "unjudged";
+  why: string;
+}
+
 /** One attempt to change what is loaded, as it is now. `lines` says the same in words for people. */
 export interface Switch {
   id: number;
@@ -73,6 +80,7 @@ export interface Switch {
   created_at: string;
   finished_at: string | null;
   lines: Line[];
+  tried?: CheckOutcome[];
   server?: string;
   rollout?: number | null;
 }
