@@ -50,6 +50,19 @@ class Admin:
             return False
         return True
 
+    async def add(self, repository: str, folder: str) -> None:
+        """Have a model downloaded, by either web process; raises RuntimeError where neither takes it."""
+        for web in self._webs:
+            headers = {"Cookie": f"session_id={self._cookie}"}
+            body = {"repository": repository, "folder": folder}
+            async with (
+                asyncio.timeout(20),
+                self._session.post(f"{web}/api/admin/models/add", json=body, headers=headers) as answer,
+            ):
+                if answer.status == 202:
+                    return
+        raise RuntimeError(f"no download was begun: {answer.status} {await answer.text()}")
+
     def _turns(self, asked: str, *states: str) -> int:
         """How many switches of what was asked for have been seen in one of these states."""
         return len({switch for what, switch, state in self._seen if what == asked and state in states})

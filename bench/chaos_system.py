@@ -50,6 +50,12 @@ prefill_seconds = 0.4
 unload_seconds = 0.4
 {more}
 """
+# What the administrator adds in each trial: a download of a few seconds.
+REPOSITORY = {
+    "name": "demo/added",
+    "files": {"config.json": 1_000, "tokenizer.json": 100_000, "model.safetensors": 2_000_000},
+    "bytes_per_second": 400_000,
+}
 MODELS = {
     "alpha-7B": "",
     "beta-8B-Q5": "",
@@ -148,6 +154,7 @@ class System:
         argv = [sys.executable, "-m", "tabby_sandbox", "--config", str(config)]
         self._sandboxes[name] = self._run([*argv, "--port", self.tabbies[name].rpartition(":")[2]])
         await self.until(partial(self._sandbox_answers, name), "the sandbox")
+        await self.ask_sandbox(name, "state", {"hub": {"repositories": [REPOSITORY]}})
 
     def _run(self, argv: list[str]) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:

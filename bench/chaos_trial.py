@@ -15,7 +15,7 @@ from bench.chaos_admin import Admin
 from bench.chaos_callers import Blow, Call, Caller, judge_calls
 from bench.chaos_people import Page, chat
 from bench.chaos_plan import MODELS, TOO_BIG, Plan
-from bench.chaos_system import System
+from bench.chaos_system import REPOSITORY, System
 from bench.chaos_table import LIMIT, Result
 from bench.chaos_truth import Verdict, judge
 from bench.chaos_views import backend_complaints, page_complaints, view_complaints
@@ -44,6 +44,7 @@ class Trial:
         self.tabs: list[Page] = []
         self.callers: list[Caller] = []
         self.blows: list[Blow] = []
+        self.added = f"added-{plan.number}"  # the folder of a model that is downloaded meanwhile
         self.quiet = asyncio.Event()
         self.after = 0
         self.met = True
@@ -55,6 +56,7 @@ class Trial:
         plan = self.plan
         log.info("Trial %s: at %s, %s; %s", plan.number, plan.step, plan.action, plan)
         self.after = await asyncio.to_thread(self.system.database.last_message)
+        await self.admin.add(str(REPOSITORY["name"]), self.added)
         await self._gather()
         chats = [asyncio.create_task(chat(page, self.quiet)) for page in self.pages]
         programs = [asyncio.create_task(caller.live(self.quiet)) for caller in self.callers]
@@ -213,7 +215,10 @@ class Trial:
         if victim not in ("web", "worker"):
             return victim
         name = self.dice.choice((victim, f"{victim}-2"))
-        owner = self.system.database.owner() if victim == "worker" and self.plan.of_owner else None
+        owner = None
+        if victim == "worker" and self.plan.of_owner:
+            database = self.system.database
+            owner = database.carries(self.added) if self.plan.step == "idle" else database.owner()
         carrying = [each for each, pid in self.system.children().items() if pid == owner]
         return carrying[0] if carrying else name
 
@@ -256,6 +261,9 @@ class Trial:
         complaints += [*facts.running, *facts.leases, *facts.calls, *facts.overlaps]
         complaints += backend_complaints(facts, states)
         complaints += judge_calls(self._calls(), self.blows)
+        state, why = facts.downloads.get(self.added, ("missing", ""))
+        if state != "done" and not (state == "failed" and self.plan.victim == "sandbox"):
+            complaints.append(f"the download into {self.added} is {state} {why}".rstrip())
         for page in (*self.pages, *self.tabs):
             complaints += page_complaints(page, facts)
         for page in self._all_pages():

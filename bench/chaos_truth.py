@@ -55,6 +55,7 @@ class Database:
             )
             leases = ask("SELECT subject, holder FROM models_admin_lease")
             calls = ask("SELECT id, state, holder FROM gateway_call WHERE state <> 'ended'")
+            downloads = ask("SELECT folder, state, error FROM models_admin_modeldownload")
             messages = ask(
                 "SELECT id, conversation_id, parent_id, role, status, client_id, text, error, model, html, handovers "
                 f"FROM chat_message WHERE id > {int(after)} ORDER BY id"
@@ -70,6 +71,7 @@ class Database:
             overlaps=overlaps(spans),
             leases=[f"a lease is left: {subject} in {holder}" for subject, holder in leases],
             calls=[f"call {pk} of {holder} is {state}" for pk, state, holder in calls],
+            downloads={folder: (state, error) for folder, state, error in downloads},
             messages=[_message(row) for row in messages],
         )
 
@@ -87,6 +89,14 @@ class Database:
                 f"ON server.id = switch.server_id WHERE switch.state IN ({states}) ORDER BY switch.started_at"
             )
         return str(rows[0][0]) if rows else ""
+
+    def carries(self, folder: str) -> int | None:
+        """The pid of the worker that holds the download into a folder, if there is one."""
+        with self._open() as ask:
+            rows = ask(
+                f"SELECT owner FROM models_admin_modeldownload WHERE folder = '{folder}' AND owner <> ''"
+            )
+        return int(rows[0][0].split(":")[-2]) if rows else None
 
     def owner(self) -> int | None:
         """The pid of the worker that carries a switch out, if there is one."""
@@ -188,6 +198,7 @@ class Facts:
     overlaps: list[str]  # of switches, which must not be
     leases: list[str]
     calls: list[str]  # that are open
+    downloads: dict[str, tuple[str, str]]  # by folder, the state and the error
     messages: list[Row]
 
 
