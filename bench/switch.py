@@ -3,7 +3,8 @@
     python -m bench.switch [--quick] [--rounds 5] [--pages 200] [--server daphne|uvicorn]
 
 The sandbox's load has 50 modules of 100 ms. Gantry's switch is asked for by its HTTP API and counts until that answers;
-its probe (one token, which bare calls do without) is taken off and shown beside it.
+its probe (one token) and the checks before serving, which bare calls do without, are taken off and shown beside it. Only one
+row has the checks: the starter set.
 """
 
 from __future__ import annotations
@@ -42,11 +43,12 @@ class Bare:
 
 @dataclass
 class Switched:
-    """Seconds of a switch by Gantry, from the request to the answer, the probe taken off."""
+    """Seconds of a switch by Gantry, from the request to the answer, the probe and the checks taken off."""
 
     seconds: float
     probe: float
-    ended: float  # from the request to the end in Gantry's history, the probe taken off
+    checks: float
+    ended: float  # from the request to the end in Gantry's history, the same taken off
     steps: dict[str, float]
     delays: list[float] = field(default_factory=list)  # from an event at TabbyAPI to each page
 
@@ -82,16 +84,27 @@ def main() -> int:
         bare: list[Bare] = []
         idle: list[Switched] = []
         watched: list[Switched] = []
+        checked: list[Switched] = []
         try:
             for _ in range(chosen.rounds):
                 bare.append(_by_bare_calls(system))
                 idle.append(runner.run(_by_gantry(system, admin, [])))
                 bare.append(_by_bare_calls(system))
                 watched.append(runner.run(_by_gantry(system, admin, people)))
+                checked.append(runner.run(_by_gantry(system, admin, [], checks=True)))
         except Exception as error:  # noqa: BLE001 (a machine may be too slow for it)
             say(f"Not measured: {type(error).__name__}: {error}")
             return 1
-        _print(bare, idle, watched, chosen.pages, f"{chosen.server}, {chosen.rounds} rounds, medians")
+        rows = {
+            "Gantry, idle": idle,
+            f"Gantry, {chosen.pages} pages looking on": watched,
+            "Gantry, idle, with checks": checked,
+        }
+        say(
+            f"A switch (unload, load of 50 modules × 100 ms); {chosen.server}, {chosen.rounds} rounds, medians"
+        )
+        _print(bare, rows)
+        _print_delays(watched, chosen.pages)
     return 0
 
 
@@ -159,13 +172,15 @@ def _settle(system: System) -> None:
     time.sleep(2)
 
 
-async def _by_gantry(system: System, admin: Visitor, people: list[Visitor]) -> Switched:
-    """Switch by the API, with a page of each of these people looking on."""
+async def _by_gantry(
+    system: System, admin: Visitor, people: list[Visitor], *, checks: bool = False
+) -> Switched:
+    """Switch by the API, with a page of each of these people looking on; with the checks before serving or without."""
     target = await asyncio.to_thread(_other, system)
     pages = await _watching(system, people)
     system.sandbox.forget()
     began = time.time()
-    number = await asyncio.to_thread(_switch, system, admin, target)
+    number = await asyncio.to_thread(_switch, system, admin, target, checks)
     seconds = time.time() - began
     await asyncio.sleep(0.5)
     for page in pages:
@@ -175,8 +190,12 @@ async def _by_gantry(system: System, admin: Visitor, people: list[Visitor]) -> S
     row = await asyncio.to_thread(_row, number)
     probe = next(each for each in system.sandbox.log("/v1/chat/completions"))
     probed = probe["ended_at"] - probe["at"]
+    checking = await asyncio.to_thread(_checking, number)
+    if (checking > 0) != checks:
+        raise Broken(f"the checks of the switch took {checking:g} s")
+    off = probed + checking
     ended = row.finished_at.timestamp() - began
-    switched = Switched(seconds - probed, probed, ended - probed, row.seconds)
+    switched = Switched(seconds - off, probed, checking, ended - off, row.seconds)
     (load,) = system.sandbox.log("/v1/model/load")
     for page in pages:
         switched.delays += _delays(page, number, load["events"])
@@ -194,13 +213,20 @@ async def _watching(system: System, people: list[Visitor]) -> list[Watcher]:
     return pages
 
 
-def _switch(system: System, admin: Visitor, target: str) -> int:
+def _checking(number: int) -> float:
+    """Return the seconds that the checks of a switch took."""
+    from models_admin.models import CheckRun  # noqa: PLC0415
+
+    return sum(CheckRun.objects.filter(switch=number).values_list("seconds", flat=True))
+
+
+def _switch(system: System, admin: Visitor, target: str, checks: bool) -> int:
     """Ask for a switch as curl does, and wait for the answer; return the switch's number."""
     from models_admin.models import Switch  # noqa: PLC0415
 
     answer = requests.post(
         f"http://127.0.0.1:{system.port}/api/admin/models/switch",
-        json={"model_id": target},
+        json={"model_id": target, "skip_checks": not checks},
         headers={"Cookie": f"session_id={admin.cookie}"},
         timeout=PATIENCE,
     )
@@ -246,30 +272,44 @@ def _step(event: dict[str, Any], number: int) -> int:
     return 2 * int(words[-3]) + (switch["percent"] == 100) if len(words) >= 4 else 0
 
 
-def _print(bare: list[Bare], idle: list[Switched], watched: list[Switched], pages: int, how: str) -> None:
-    say(f"A switch (unload, load of 50 modules × 100 ms); {how}")
+def _print(bare: list[Bare], gantry: dict[str, list[Switched]]) -> None:
     base = median(each.seconds for each in bare)
-    rows = [["bare calls", f"{base:.3f}", "1", "", "", ""]]
-    for name, runs in (("Gantry, idle", idle), (f"Gantry, {pages} pages looking on", watched)):
+    rows = [["bare calls", f"{base:.3f}", "1", "", "", "", ""]]
+    for name, runs in gantry.items():
         whole, ended = median(each.seconds for each in runs), median(each.ended for each in runs)
-        probe = median(each.probe for each in runs)
+        probe, checks = (
+            median(each.probe for each in runs),
+            median(each.checks for each in runs),
+        )
         steps: dict[str, list[float]] = defaultdict(list)
         for run in runs:
             for step, seconds in run.steps.items():
                 steps[step].append(seconds)
         shown = ", ".join(f"{step} {1000 * median(values):.0f}" for step, values in steps.items())
         rows.append(
-            [name, f"{whole:.3f}", f"{whole / base:.3f}", f"{ended / base:.3f}", f"{1000 * probe:.1f}", shown]
+            [
+                name,
+                f"{whole:.3f}",
+                f"{whole / base:.3f}",
+                f"{ended / base:.3f}",
+                f"{1000 * probe:.1f}",
+                f"{1000 * checks:.0f}",
+                shown,
+            ]
         )
     heads = [
         "",
-        "seconds, without the probe",
+        "seconds, without probe and checks",
         "ratio",
         "ratio, to the end in the history",
         "probe, ms",
+        "checks, ms",
         "steps, ms",
     ]
     table(heads, rows)
+
+
+def _print_delays(watched: list[Switched], pages: int) -> None:
     middle = [median([percentile(run.delays, share) for run in watched]) for share in (0.5, 0.99)]
     worst = max(max(run.delays) for run in watched)
     heads = [f"from TabbyAPI's event to a page, {pages} pages", "p50, ms", "p99, ms", "worst, ms"]
