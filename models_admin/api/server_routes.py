@@ -30,7 +30,7 @@ def servers(request: HttpRequest) -> dict[str, Any]:
 @router.post(
     "/admin/servers/{str:name}/out",
     auth=to_switch,
-    response={200: Server, **problems(404, 409, 413, 422)},
+    response={200: Server, **problems(400, 404, 409, 413, 422)},
     operation_id="take_server_out",
 )
 def take_out(request: HttpRequest, name: str, body: TakeOut | None = None) -> server_facts.ServerFacts:

@@ -40,7 +40,7 @@ def export(request: HttpRequest) -> HttpResponse:
 @router.post(
     "/admin/setup",
     auth=to_switch,
-    response={200: SetupChanges, **problems(400, 413)},
+    response={200: SetupChanges, **problems(400, 413, 422)},
     operation_id="import_setup",
     openapi_extra={"requestBody": {"content": DOCUMENT, "required": True}},
 )
@@ -65,7 +65,7 @@ def bring_in(
 @router.post(
     "/admin/models/retire",
     auth=to_switch,
-    response={200: Retirement, **problems(404, 409, 413, 422)},
+    response={200: Retirement, **problems(400, 404, 409, 413, 422)},
     operation_id="retire_model",
 )
 def retire(
@@ -88,7 +88,7 @@ def retire(
 @router.post(
     "/admin/models/restore",
     auth=to_switch,
-    response={200: Retirement, **problems(404, 413, 422)},
+    response={200: Retirement, **problems(400, 404, 413, 422)},
     operation_id="restore_model",
 )
 def restore(request: HttpRequest, body: ModelId) -> dict[str, Any]:
