@@ -34,7 +34,7 @@ class Rule(models.Model):
     trigger = models.CharField(max_length=8, choices=Trigger)
     target = models.CharField(max_length=255, blank=True)
     # At a set time: only try the target out, and go back.
-    tries = models.BooleanField(default=False, editable=False)
+    tries = models.BooleanField(default=False, db_default=False, editable=False)
     enabled = models.BooleanField(default=True)
     days = models.JSONField(default=_weekdays)
     at = models.TimeField(null=True, blank=True)

@@ -80,7 +80,7 @@ class Switch(models.Model):
     # It serves whatever it would answer to the checks before serving: they are left out.
     skip_checks = models.BooleanField(default=False)
     # It tries its target out: loads it, runs all of its checks, and goes back. Nobody is served by it.
-    tries = models.BooleanField(default=False)
+    tries = models.BooleanField(default=False, db_default=False)
     # What was found in the files of its target before anything was unloaded: sentences.
     file_notes = models.JSONField(default=list)
     drain_seconds = models.FloatField()
