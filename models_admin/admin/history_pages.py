@@ -152,7 +152,10 @@ class SwitchAdmin(ReadOnlyPages[Switch]):
 
     @admin.display(description="From → to", ordering="target")
     def change(self, row: Switch) -> SafeString:
-        return format_html("{} → <strong>{}</strong>", row.previous or "nothing", row.target or "nothing")
+        tried = " (tried out)" if row.tries else ""
+        return format_html(
+            "{} → <strong>{}</strong>{}", row.previous or "nothing", row.target or "nothing", tried
+        )
 
     @admin.display(description="By", ordering="requested_by__username")
     def who(self, row: Switch) -> str:

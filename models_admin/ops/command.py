@@ -27,7 +27,7 @@ from models_admin.visible import visible
 HANDOVER_SECONDS = 3.0
 TIMED_OUT = 124  # as timeout(1) has it
 INTERRUPTED = 130
-CHECKS_FAILED = 3
+NOT_ALL_HELD = 3
 
 STATUS = f"""\
 exit status:
@@ -158,8 +158,8 @@ class ChangingCommand(Command):
         if last["state"] != State.SUCCEEDED:  # the error itself has been shown
             raise CommandError(f"{last.get('advice', '')} {last.get('standing', last['error'])}".strip())
         tried: Any = last.get("tried", ())
-        if any(each["verdict"] == Verdict.FAILED for each in tried):
-            raise SystemExit(CHECKS_FAILED)
+        if any(each["verdict"] != Verdict.PASSED for each in tried):
+            raise SystemExit(NOT_ALL_HELD)
 
     def _hand_over(self, switch: Switch, *, as_json: bool) -> None:
         """Wait until a worker has claimed the switch, HANDOVER_SECONDS at most; then write that it was asked for."""

@@ -14,7 +14,7 @@ from models_admin.page_schema import Line, LineState
 from models_admin.presentation import estimates
 from models_admin.servers import differences, known
 from models_admin.servers.loads import BUSY, JOINED
-from models_admin.switching.transitions import ROLLBACK_FAILED
+from models_admin.switching.transitions import GOING_BACK, ROLLBACK_FAILED
 
 SLOW = (
     "Loading takes longer than usual. The model may be too big for the GPU's memory, so that part of it runs on the CPU, "
@@ -130,7 +130,7 @@ def _lines(switch: Switch, *, worker: bool, replying: int, in_state: float) -> l
     notes = [_line(text, "note") for text in [*switch.file_notes, *differences.sentences(switch.differences)]]
     silent = switch.active and switch.detail.startswith((JOINED, BUSY))
     waits = [_line(switch.detail, "waiting")] if silent else []
-    ending = _ending_of_a_try(switch) if switch.tries and not switch.error else _ending(switch)
+    ending = _ending_of_a_try(switch) if _was_tried(switch) else _ending(switch)
     return [*_steps(switch), *ending, *waits, *notes]
 
 
@@ -153,7 +153,7 @@ def _steps(switch: Switch) -> list[Line]:
     cancelled = switch.error_kind == "cancelled"
     if cancelled:  # the target is not asked for an answer any more
         begun = [step for step in begun if step != State.VERIFYING]
-    ends_badly = at is None and switch.state != State.SUCCEEDED and not cancelled
+    ends_badly = at is None and switch.state != State.SUCCEEDED and not cancelled and not _was_tried(switch)
     failed = begun[-1] if begun and ends_badly else None
     lines: list[Line] = []
     for step in begun:
@@ -191,6 +191,11 @@ def _ending(switch: Switch) -> list[Line]:
     return [_line(f"✗ {switch.error}", "failed"), _standing(switch), *late]
 
 
+def _was_tried(switch: Switch) -> bool:
+    """Whether nothing has gone wrong with a try so far, but perhaps its way back."""
+    return switch.tries and (not switch.error or switch.error.startswith(GOING_BACK))
+
+
 def _ending_of_a_try(switch: Switch) -> list[Line]:
     """Return the lines of a try from its way back on; nothing has failed but, perhaps, checks."""
     if switch.state == State.ROLLING_BACK:
@@ -198,6 +203,8 @@ def _ending_of_a_try(switch: Switch) -> list[Line]:
         return [_line(f"Tried: {held(tried(switch))}", "done"), _line(f"Going back: {back}", "running")]
     if switch.state not in ENDED:
         return []
+    if switch.error:
+        return [_line(f"Tried: {held(tried(switch))}", "done"), *_ending(switch)]
     return [_line(f"✓ {switch.target} was tried: {held(tried(switch))}", "done"), _standing(switch)]
 
 
@@ -222,7 +229,7 @@ def _standing(switch: Switch) -> Line:
         return _line(words, "waiting")
     if not switch.result:
         return _line(words, "failed")
-    if ROLLBACK_FAILED in switch.error:
+    if ROLLBACK_FAILED in switch.error or switch.error.startswith(GOING_BACK):
         return _line(words, "waiting")
     if switch.tries and not switch.error:
         return _line(words, "done")

@@ -67,9 +67,9 @@ def _gantry_account() -> int:
 
 def _words(switch: Switch) -> str:
     where = f"rule “{switch.rule}”" if switch.rule else WHERE[Source(switch.source)]
-    change = f"{switch.previous or 'nothing'} → {switch.target or 'nothing'}"
+    change = f"{switch.previous or 'nothing'} → {switch.target or 'nothing'}{', tried out' if switch.tries else ''}"
     outcome = State(switch.state).label
     why = f": {switch.error[:300]}" if switch.error else ""
     now = "not known" if switch.result is None else switch.result or "nothing"
-    left = f" Loaded now: {now}." if switch.state != State.SUCCEEDED else ""
+    left = f" Loaded now: {now}." if switch.tries or switch.state != State.SUCCEEDED else ""
     return f"{change}, {outcome} (asked for by {where}){why}{left}"

@@ -46,6 +46,7 @@ NEXT: dict[State, tuple[State, ...]] = {
     State.ROLLING_BACK: (State.SUCCEEDED, State.FAILED, State.CANCELLED),
 }
 ATTEMPTS = 10  # to create a switch while others begin and end
+GOING_BACK = "Going back to "  # with which the error of a try begins of which only the way back failed
 ROLLBACK_FAILED = "failed too:"  # in the error of a switch whose way back failed as well
 CANCELLABLE_AT_ONCE = (State.QUEUED, State.DRAINING)
 

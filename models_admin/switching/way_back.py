@@ -14,7 +14,7 @@ from models_admin.servers import differences, loads, state_row
 from models_admin.switching import transitions
 from models_admin.switching.heartbeat import Heartbeat
 from models_admin.switching.loader import RETRY_SECONDS, Loader
-from models_admin.switching.transitions import ROLLBACK_FAILED, move
+from models_admin.switching.transitions import GOING_BACK, ROLLBACK_FAILED, move
 from models_admin.tabby.client import TabbyClient
 from models_admin.tabby.errors import InternalError, NothingThere, TabbyError
 from models_admin.tabby.wire import ModelCard
@@ -119,8 +119,12 @@ class WayBack:
         self.switch.refresh_from_db(fields=["cancel_requested", "error"])
         cancelled = self.switch.cancel_requested is not None
         why = self.switch.error
-        if error is not None:
-            why = f"{why} Going back to {self.switch.previous} {ROLLBACK_FAILED} {error}"
+        kind: dict[str, Any] = {}
+        if error is not None and why:
+            why = f"{why} {GOING_BACK}{self.switch.previous} {ROLLBACK_FAILED} {error}"
+        elif error is not None:
+            why = f"{GOING_BACK}{self.switch.previous} failed: {error}"
+            kind = {"error_kind": error.kind, "advice": error.advice}
         found = card.id if card else ""
         options = self._options_of(found)
         with transaction.atomic():
@@ -128,7 +132,7 @@ class WayBack:
                 state_row.set_loaded(self.server, card, options)
             else:
                 self._write_unknown(unknown)
-            changes = {"result": found if unknown is None else None, "error": why}
+            changes = {"result": found if unknown is None else None, "error": why, **kind}
             changes |= differences.columns(options, card)
             tried = self.switch.tries and not why
             outcome = State.SUCCEEDED if tried else State.FAILED

@@ -9,17 +9,23 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin import site
+from django.contrib.admin.models import LogEntry
+from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 from support.servers import SERVER
 from support.tabby import ADMIN_KEY, Tabby, until
 from support.tabby import running as sandbox
 
+from models_admin.admin.history_pages import SwitchAdmin
 from models_admin.automation import upkeep
 from models_admin.models import Check, CheckRun, RunKind, Source, State, Switch, TabbyModel, Verdict
+from models_admin.ops import command
 from models_admin.presentation import switch_text
 from models_admin.servers import state_row
 from models_admin.switching import runner, transitions, trying
+from models_admin.switching.way_back import WayBack
 
 BETA = {"name": "beta-8B-Q5", "modules": 2, "seconds_per_module": 0.01, "tokens_per_second": 200.0}
 CHATS = "/v1/chat/completions"
@@ -337,3 +343,47 @@ def test_a_worker_that_takes_a_try_over_goes_back_too(tabby: Tabby) -> None:
     runner.run(asked.pk)
     ended = Switch.objects.get(pk=asked.pk)
     assert (ended.state, ended.result, tabby.state()["loaded"]) == (State.SUCCEEDED, "alpha-7B", "alpha-7B")
+
+
+def test_a_try_that_goes_back_is_not_told_as_one_that_failed(
+    tabby: Tabby, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, seen = WayBack.go, []
+
+    def watched(way_back: WayBack) -> None:
+        described = switch_text.describe(Switch.objects.get(pk=way_back.switch.pk), worker=True, replying=0)
+        seen.extend((line["text"], line["state"]) for line in described["lines"])
+        go(way_back)
+
+    monkeypatch.setattr(WayBack, "go", watched)
+    ended = tried()
+    assert seen[-2:] == [
+        ("Tried: 6 of 6 checks held", "done"),
+        ("Going back: loading alpha-7B again… 0%", "running"),
+    ]
+    assert {state for _, state in seen} == {"done", "running"}
+    entry = LogEntry.objects.filter(object_id=str(ended.pk)).get()
+    assert entry.get_change_message() == (
+        "alpha-7B → beta-8B-Q5, tried out, Succeeded (asked for by API) Loaded now: alpha-7B."
+    )
+    listed = SwitchAdmin(Switch, site).change(ended)
+    assert listed == "alpha-7B → <strong>beta-8B-Q5</strong> (tried out)"
+
+
+def test_a_try_that_cannot_go_back_says_so_and_keeps_its_report(tabby: Tabby) -> None:
+    tabby.state(add_models=[{**BETA, "name": "alpha-7B", "oom_at": 1}])
+    ended = tried()
+    assert (ended.state, ended.result, ended.error_kind) == (State.FAILED, "", "out_of_memory")
+    assert ended.error.startswith("Going back to alpha-7B failed: alpha-7B does not fit")
+    told = shown(ended)
+    assert "Tried: 6 of 6 checks held" in told
+    assert not any(line.startswith("Checking that") for line in told)
+    assert told[-1] == "No model is loaded now"
+
+
+def test_a_try_whose_checks_were_not_all_judged_is_no_clean_success(tabby: Tabby) -> None:
+    Check.objects.create(name="Not judged", prompt="[[echo]]x", matches="(", before_serving=False)
+    with pytest.raises(SystemExit) as ended:
+        call_command("switch_model", "beta-8B-Q5", "--try", "--direct")
+    assert ended.value.code == command.NOT_ALL_HELD
+    assert Verdict.FAILED not in {each["verdict"] for each in switch_text.tried(Switch.objects.all()[0])}

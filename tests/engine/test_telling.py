@@ -100,6 +100,13 @@ def test_a_way_back_that_failed_is_not_told_as_one_that_worked() -> None:
     assert lines(row(State.FAILED, **{**facts, "error": "It does not fit."}))[-1] == (
         "Rolled back: old-7B is loaded again"
     )
+    Switch.objects.all().delete()
+    of_a_try = {
+        **facts,
+        "tries": True,
+        "error": f"{transitions.GOING_BACK}old-7B failed: it does not answer.",
+    }
+    assert lines(row(State.FAILED, **of_a_try))[-1] == "old-7B is loaded now"
 
 
 def test_what_was_loaded_is_not_told_as_loaded_where_nobody_answered() -> None:

@@ -26,7 +26,7 @@ examples:
   manage.py switch_model --watch
   manage.py switch_model --unload
 
-{command.STATUS}  {command.CHECKS_FAILED}    --try: it is done, and a check has failed
+{command.STATUS}  {command.NOT_ALL_HELD}    --try: it is done, and not all checks held
 """
 
     def add_arguments(self, parser: CommandParser) -> None:
