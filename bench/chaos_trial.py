@@ -24,7 +24,7 @@ log = logging.getLogger("chaos")
 
 CALLERS = 8  # programs of so many of the people
 TABS = 6  # people who look at their conversation through both web processes
-STEP_PATIENCE = 8.0  # how long a step is waited for
+STEP_PATIENCE = 8.0  # how long a step is waited for; for that of the second server twice as long
 LAST_WORDS = 0.3  # people go on chatting so long after the victim is back
 POLL = 0.2
 STAYS_RIGHT = 0.7  # once right, it must still be so after this
@@ -137,9 +137,9 @@ class Trial:
         log.info("%s: from %s to %s", asked, loaded, target)
         turn = 2 if plan.second and len(loaded) > 1 else 1
         if plan.step == "verifying" and asked is not None:
-            await self.admin.sees(asked, "loading", STEP_PATIENCE, turn)
+            await self.admin.sees(asked, "loading", STEP_PATIENCE * turn, turn)
             await self._arm(loaded)
-        self.met = asked is not None and await self.admin.sees(asked, plan.step, STEP_PATIENCE, turn)
+        self.met = asked is not None and await self.admin.sees(asked, plan.step, STEP_PATIENCE * turn, turn)
         if not self.met and plan.fault is not None:  # which may have ended the step before anybody saw it
             left = [(await self.system.ask_sandbox(name, "fault"))["faults"] for name in loaded]
             self.met = not all(left)

@@ -31,7 +31,9 @@ def card(page: str, server: int) -> str:
 
 
 def out() -> list[str]:
-    return list(Server.objects.exclude(out_of_service_since=None).values_list("name", flat=True))
+    return list(
+        Server.objects.exclude(out_of_service_since=None).order_by("pk").values_list("name", flat=True)
+    )
 
 
 def test_each_has_a_card_with_what_it_runs_and_does(admin_client: Client, two: Two) -> None:
