@@ -12,6 +12,7 @@ from models_admin.page_schema import BackendState, CheckOutcome, Moment, Switch
 LARGEST_ID = 2**63 - 1
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 NAME = "Llama-3.1-8B-Instruct"
+NO_NUL = r"^[^\x00]*$"  # which PostgreSQL does not take
 
 
 class Problem(Schema):
@@ -158,7 +159,7 @@ class ModelId(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    model_id: Annotated[StrictStr, Field(examples=[NAME], max_length=255)]
+    model_id: Annotated[StrictStr, Field(examples=[NAME], max_length=255, pattern=NO_NUL)]
 
 
 class ModelFiles(Schema):
@@ -199,7 +200,7 @@ class TryOut(Schema):
 
     model_config = ConfigDict(extra="forbid")
 
-    model_id: Annotated[StrictStr, Field(examples=[NAME], max_length=255)]
+    model_id: Annotated[StrictStr, Field(examples=[NAME], max_length=255, pattern=NO_NUL)]
     options: dict[str, Any] = {}
     drain_seconds: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False, strict=True)] | None = None
     force: Annotated[
@@ -209,7 +210,8 @@ class TryOut(Schema):
         bool, Field(description="Give way where somebody uses the model or waits.", strict=True)
     ] = False
     server: Annotated[
-        StrictStr | None, Field(description="Of several servers, the one to try it on.", max_length=32)
+        StrictStr | None,
+        Field(description="Of several servers, the one to try it on.", max_length=32, pattern=NO_NUL),
     ] = None
 
 

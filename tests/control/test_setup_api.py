@@ -86,6 +86,8 @@ def test_what_is_loaded_or_unknown_is_not_retired(catalog: Catalog, client: Clie
     )
     assert post(client, "/api/admin/models/retire", {"model_id": "nothing"}).status_code == 404
     assert post(client, "/api/admin/models/restore", {"model_id": "nothing"}).status_code == 404
+    for step in ("retire", "restore", "try"):
+        assert post(client, f"/api/admin/models/{step}", {"model_id": "a\0b"}).status_code == 422, step
     assert not LogEntry.objects.exists()
 
 
