@@ -30,6 +30,7 @@ class Heartbeat:
         self._switch = switch
         self._wake = threading.Condition()
         self._progress: dict[str, object] = {}
+        self._writing = threading.Lock()
         self._stream: LoadStream | None = None
         self._limits = (0.0, 0.0)
         self._ended = False
@@ -58,9 +59,11 @@ class Heartbeat:
             self._wake.notify()
 
     def clear(self) -> None:
-        """Drop progress that is not written yet: the step that it belongs to is over."""
+        """Drop progress that is not written yet: the step that it belongs to is over. Waits for what is being written."""
         with self._wake:
             self._progress = {}
+        with self._writing:
+            pass
 
     def watch(self, stream: LoadStream | None, silence: float = 0.0, deadline: float = 0.0) -> None:
         """Have `stream` aborted after `silence` seconds without an event, or at `deadline` (time.monotonic()).
@@ -82,12 +85,14 @@ class Heartbeat:
                 with self._wake:
                     if not self._progress and not self._ended:
                         self._wake.wait(EVENT_SECONDS)
-                    progress, self._progress = self._progress, {}
                 self._abort_hung_stream()
                 now = time.monotonic()
-                if progress or now - last_beat >= BEAT_SECONDS:
-                    self._beat(progress)
-                    last_beat = now
+                with self._writing:
+                    with self._wake:
+                        progress, self._progress = self._progress, {}
+                    if progress or now - last_beat >= BEAT_SECONDS:
+                        self._beat(progress)
+                        last_beat = now
                 if progress:
                     events.backend_changed()
                     pause = EVENT_SECONDS - (now - last_event)
