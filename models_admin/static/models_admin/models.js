@@ -8,7 +8,8 @@
 import { concerns, key } from "./changes.js";
 import { keepTrue } from "./dialog.js";
 import { showLines } from "./lines.js";
-import { byId, fragment, localize, page, replacePart } from "./parts.js";
+import { freshPage, leaveBySubmitting, tell } from "./live_page.js";
+import { byId, localize, replacePart } from "./parts.js";
 import { Refresher } from "./refresher.js";
 import { names, replaceList } from "./rows.js";
 import { follow } from "./socket.js";
@@ -16,7 +17,6 @@ import { follow } from "./socket.js";
 /** @import { Backend, Rollout, SocketEvent, Switch } from "../shared/types.d.ts" */
 
 const PARTS = ["gantry-state", "gantry-work", "gantry-outcome", "gantry-requests", "gantry-notes"];
-const SUBMITTED = 30000; // milliseconds after which a page that is still there was not left
 /** @type {Backend | null} */
 let newest = null; // the last snapshot that came
 let heard = 0; // when it came (performance.now())
@@ -102,23 +102,11 @@ function put(box, selector, words) {
 // What only the server can word ----------------------------------------------------------------------------------
 
 async function fetchAndReplace() {
-  if (page.leaving) return;
   const asked = others;
-  let fresh;
-  try {
-    const { answer, html } = await fragment(location.href);
-    if (page.leaving) return;
-    if (answer.status === 403 || answer.redirected) {
-      location.reload(); // what may be seen has been taken away meanwhile: the page says so
-      return;
-    }
-    if (!answer.ok) throw new Error(String(answer.status));
-    fresh = new DOMParser().parseFromString(html, "text/html");
-  } catch {
-    return; // the socket tells of what keeps us away; its next event leads here again
-  }
+  const fresh = await freshPage(403);
+  if (!fresh) return;
   const freshBanner = fresh.getElementById("gantry-banner");
-  if (!freshBanner || page.leaving) return;
+  if (!freshBanner) return;
   shownOthers = asked;
   localize(fresh);
   banner.className = freshBanner.className;
@@ -143,31 +131,10 @@ for (const [id, type] of [
 // Forms
 // --------------------------------------------------------------------------------------------------------------
 
-document.addEventListener("submit", (event) => {
-  if (event.defaultPrevented) return;
-  page.leaving = true;
-  setTimeout(stay, SUBMITTED);
-  const form = /** @type {HTMLFormElement} */ (event.target);
-  if (!form.closest("#gantry-dialog, #gantry-banner, #gantry-requests, .gantry-refresh")) return;
-  for (const button of form.querySelectorAll("button")) button.disabled = true;
+leaveBySubmitting(refresher, (form) => {
+  const ours = form.closest("#gantry-dialog, #gantry-banner, #gantry-requests, .gantry-refresh");
+  return ours ? form.querySelectorAll("button") : [];
 });
-
-// The page was not left after all: the answer was broken off.
-function stay() {
-  page.leaving = false;
-  for (const button of document.querySelectorAll("button")) button.disabled = false;
-  refresher.now();
-}
-
-// A page taken from the browser's cache (Back) has its buttons as they were left.
-addEventListener("pageshow", (event) => {
-  if (event.persisted) location.reload();
-});
-
-/** @param {string} words on the connection */
-function tell(words) {
-  byId("gantry-link").textContent = words;
-}
 
 localize(document);
 setInterval(showTimes, 1000);

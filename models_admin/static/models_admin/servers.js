@@ -6,13 +6,13 @@
 
 import { ofServer } from "./changes.js";
 import { showLines } from "./lines.js";
-import { byId, fragment, localize, page, replacePart } from "./parts.js";
+import { freshPage, leaveBySubmitting, tell } from "./live_page.js";
+import { byId, localize, replacePart } from "./parts.js";
 import { Refresher } from "./refresher.js";
 import { follow } from "./socket.js";
 
 /** @import { ServerState, SocketEvent } from "../shared/types.d.ts" */
 
-const SUBMITTED = 30000; // milliseconds after which a page that is still there was not left
 /** @type {ServerState[]} */
 let newest = [];
 
@@ -47,22 +47,9 @@ function showProgress({ id, replying, switch: running }) {
 }
 
 async function fetchAndReplace() {
-  if (page.leaving) return;
-  try {
-    const { answer, html } = await fragment(location.href);
-    if (page.leaving) return;
-    if (answer.status === 403 || answer.status === 404 || answer.redirected) location.reload();
-    if (!answer.ok || answer.redirected) return;
-    show(new DOMParser().parseFromString(html, "text/html"));
-  } catch {
-    // the socket tells of what keeps us away; its next event leads here again
-  }
-}
-
-/** @param {Document} fresh */
-function show(fresh) {
-  const young = fresh.getElementById("gantry-cards");
-  if (!young) return;
+  const fresh = await freshPage(403, 404);
+  const young = fresh?.getElementById("gantry-cards");
+  if (!fresh || !young) return;
   localize(fresh);
   cards.dataset.key = young.dataset.key;
   for (const card of cards.children) {
@@ -73,28 +60,6 @@ function show(fresh) {
   newest.forEach(showProgress);
 }
 
-document.addEventListener("submit", () => {
-  page.leaving = true;
-  setTimeout(stay, SUBMITTED);
-  for (const button of cards.querySelectorAll("button")) button.disabled = true;
-});
-
-// The page was not left after all: the answer was broken off.
-function stay() {
-  page.leaving = false;
-  for (const button of cards.querySelectorAll("button")) button.disabled = false;
-  refresher.now();
-}
-
-// A page taken from the browser's cache (Back) has its buttons as they were left.
-addEventListener("pageshow", (event) => {
-  if (event.persisted) location.reload();
-});
-
-/** @param {string} words on the connection */
-function tell(words) {
-  byId("gantry-link").textContent = words;
-}
-
+leaveBySubmitting(refresher, () => cards.querySelectorAll("button"));
 localize(document);
 follow("/ws/models/", { take, tell });
