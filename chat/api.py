@@ -18,19 +18,19 @@ from models_admin.aliases.sampling import HIGHEST_TEMPERATURE, LONGEST_PROMPT, M
 from models_admin.api.auth import signed_in
 from models_admin.api.schemas import problems
 from models_admin.downloads import Download
-from models_admin.visible import visible
+from models_admin.visible import NO_NUL, visible
 
 router = Router(auth=signed_in, tags=["conversations"])
 
 Title = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00]*$"),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=NO_NUL),
     AfterValidator(visible),
 ]
-Prompt = Annotated[str, StringConstraints(max_length=LONGEST_PROMPT, pattern=r"^[^\x00]*$")]
+Prompt = Annotated[str, StringConstraints(max_length=LONGEST_PROMPT, pattern=NO_NUL)]
 Temperature = Annotated[float, Field(ge=0, le=HIGHEST_TEMPERATURE, strict=True)]
 Tokens = Annotated[int, Field(ge=1, le=MOST_TOKENS, strict=True)]
-Alias = Annotated[str, StringConstraints(max_length=64, pattern=r"^[^\x00]*$")]
+Alias = Annotated[str, StringConstraints(max_length=64, pattern=NO_NUL)]
 
 
 class New(BaseModel):

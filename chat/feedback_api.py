@@ -15,7 +15,7 @@ from chat import feedback, page_schema, wire
 from chat.models import Feedback, Message, Thumb
 from models_admin.api.auth import require, signed_in, to_read
 from models_admin.api.schemas import LARGEST_ID, problems
-from models_admin.visible import visible
+from models_admin.visible import NO_NUL, visible
 
 router = Router(tags=["feedback"])
 PAGE = 50
@@ -23,7 +23,7 @@ NOT_YOURS = "There is no such reply in your conversations."
 
 Words = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, max_length=Feedback.LONGEST_WORDS, pattern=r"^[^\x00]*$"),
+    StringConstraints(strip_whitespace=True, max_length=Feedback.LONGEST_WORDS, pattern=NO_NUL),
     AfterValidator(visible),
 ]
 

@@ -11,6 +11,10 @@ _CONTROL = re.compile(rf"[\x00-\x08\x0b-\x1f{_UNSEEN}]")
 CONTROLS = re.compile(rf"[\x00-\x1f{_UNSEEN}]")  # with tab and line feed
 
 
+# What every text from outside has to match: PostgreSQL takes no NUL. For pydantic.
+NO_NUL = r"^[^\x00]*$"
+
+
 def visible(text: str) -> str:
     """Return `text` with a picture for each control character but tab and line feed (ESC is “␛”, BEL is “␇”)."""
     return _CONTROL.sub(_picture, text.replace("\r\n", "\n"))

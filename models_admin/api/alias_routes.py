@@ -20,13 +20,14 @@ from models_admin.api.schemas import problems
 from models_admin.models import Alias
 from models_admin.permissions import LOOKING
 from models_admin.servers import team
+from models_admin.visible import NO_NUL
 
 router = Router()
 
 NewName = Annotated[str, StringConstraints(pattern=f"^{NAME.pattern}$"), Field(examples=["coder"])]
-ModelName = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00]*$")]
-Prompt = Annotated[str, StringConstraints(max_length=LONGEST_PROMPT, pattern=r"^[^\x00]*$")]
-GroupName = Annotated[str, StringConstraints(min_length=1, max_length=150, pattern=r"^[^\x00]*$")]
+ModelName = Annotated[str, StringConstraints(max_length=255, pattern=NO_NUL)]
+Prompt = Annotated[str, StringConstraints(max_length=LONGEST_PROMPT, pattern=NO_NUL)]
+GroupName = Annotated[str, StringConstraints(min_length=1, max_length=150, pattern=NO_NUL)]
 Groups = Annotated[list[GroupName], Field(max_length=changes.MOST_GROUPS)]
 Sampling = Annotated[dict[str, Any], Field(examples=[{"temperature": 0.2, "top_p": 0.9}])]
 
@@ -119,7 +120,7 @@ def retire(
         Query(
             description="What to use instead: another alias, or a model.",
             max_length=255,
-            pattern=r"^[^\x00]*$",
+            pattern=NO_NUL,
         ),
     ] = "",
 ) -> AliasDetails:

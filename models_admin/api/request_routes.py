@@ -18,6 +18,7 @@ from models_admin.page_schema import Answered, Overview
 from models_admin.permissions import may_request_models, may_switch
 from models_admin.presentation import model_cards
 from models_admin.servers import known
+from models_admin.visible import NO_NUL
 
 router = Router(auth=signed_in, tags=["requests"])
 
@@ -27,7 +28,7 @@ class Ask(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    model_id: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]
+    model_id: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=NO_NUL)]
     reason: Annotated[str, StringConstraints(max_length=asking.LONGEST)] = ""
 
 

@@ -8,11 +8,11 @@ from ninja import Schema
 from pydantic import ConfigDict, Field, SecretStr, StrictStr
 
 from models_admin.page_schema import BackendState, CheckOutcome, Moment, Switch
+from models_admin.visible import NO_NUL
 
 LARGEST_ID = 2**63 - 1
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 NAME = "Llama-3.1-8B-Instruct"
-NO_NUL = r"^[^\x00]*$"  # which PostgreSQL does not take
 
 
 class Problem(Schema):
@@ -110,21 +110,27 @@ SERVERS = "Of several servers, the names of those to change, one after the other
 MOST_SERVERS = 100
 
 
-class SwitchTo(Schema):
-    """The model to load; for this once, load options, and how many seconds replies in flight may take (0: none)."""
+class _Load(Schema):
+    """A model; for this once, its options, how many seconds replies in flight may take (0: none), whether files count."""
 
     model_config = ConfigDict(extra="forbid")
+
+    model_id: StrictStr
+    options: dict[str, Any] = {}
+    drain_seconds: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False, strict=True)] | None = None
+    force: Annotated[
+        bool, Field(description="Load it although its files show that TabbyAPI cannot.", strict=True)
+    ] = False
+
+
+class SwitchTo(_Load):
+    """The model to load; for this once, load options, and how many seconds replies in flight may take (0: none)."""
 
     # The shape is declared for readers; a name that does not fit is refused with a sentence of its own.
     model_id: Annotated[
         StrictStr,
         Field(examples=[NAME], json_schema_extra={"minLength": 1, "maxLength": 255, "pattern": r"^[^/\\]+$"}),
     ]
-    options: dict[str, Any] = {}
-    drain_seconds: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False, strict=True)] | None = None
-    force: Annotated[
-        bool, Field(description="Load it although its files show that TabbyAPI cannot.", strict=True)
-    ] = False
     skip_checks: Annotated[
         bool, Field(description="Have it serve without the checks before serving.", strict=True)
     ] = False
@@ -195,17 +201,10 @@ class SetupChanges(Schema):
     changes: list[SetupChange]
 
 
-class TryOut(Schema):
+class TryOut(_Load):
     """The model to try out; load options for it, and how many seconds replies in flight may take (0: none)."""
 
-    model_config = ConfigDict(extra="forbid")
-
     model_id: Annotated[StrictStr, Field(examples=[NAME], max_length=255, pattern=NO_NUL)]
-    options: dict[str, Any] = {}
-    drain_seconds: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False, strict=True)] | None = None
-    force: Annotated[
-        bool, Field(description="Load it although its files show that TabbyAPI cannot.", strict=True)
-    ] = False
     only_if_idle: Annotated[
         bool, Field(description="Give way where somebody uses the model or waits.", strict=True)
     ] = False

@@ -43,6 +43,7 @@ from models_admin.servers import catalog, known
 from models_admin.switching import rollout, transitions, trying
 from models_admin.tabby.errors import FilesRefused, sentence
 from models_admin.tabby.wire import usable_name
+from models_admin.visible import NO_NUL
 
 router = Router()
 
@@ -154,7 +155,7 @@ def switches(
     state: Annotated[list[State], Query(description="Only those in one of these states.")] = [],  # noqa: B006
     target: Annotated[
         str | None,
-        Query(description="Only those to this model; empty: unloads.", max_length=255, pattern="^[^\\x00]*$"),
+        Query(description="Only those to this model; empty: unloads.", max_length=255, pattern=NO_NUL),
     ] = None,
     before: Annotated[Id | None, Query(description="Only those older than this id.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,

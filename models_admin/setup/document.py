@@ -12,17 +12,17 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from models_admin.checks import bounds
 from models_admin.checks.languages import LANGUAGES
 from models_admin.models import Trigger
+from models_admin.visible import NO_NUL
 
 VERSION = 1
 LARGEST = 20_000_000  # bytes
 MOST_FAULTS = 20  # that are told at once
 
-_NO_NUL = r"^[^\x00]*$"
-Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_NO_NUL)]
-Word = Annotated[str, StringConstraints(max_length=255, pattern=_NO_NUL)]
-Text = Annotated[str, StringConstraints(max_length=100_000, pattern=_NO_NUL)]
-CheckName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=_NO_NUL)]
-GroupName = Annotated[str, StringConstraints(min_length=1, max_length=150, pattern=_NO_NUL)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=NO_NUL)]
+Word = Annotated[str, StringConstraints(max_length=255, pattern=NO_NUL)]
+Text = Annotated[str, StringConstraints(max_length=100_000, pattern=NO_NUL)]
+CheckName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=NO_NUL)]
+GroupName = Annotated[str, StringConstraints(min_length=1, max_length=150, pattern=NO_NUL)]
 
 
 Found = Iterator[tuple[str, Any, Any]]
@@ -84,8 +84,8 @@ def _known_language(name: str) -> str:
     return name
 
 
-Lines = Annotated[str, StringConstraints(max_length=bounds.LONGEST_LINES, pattern=_NO_NUL)]
-Prompt = Annotated[str, StringConstraints(max_length=bounds.LONGEST_PROMPT, pattern=_NO_NUL)]
+Lines = Annotated[str, StringConstraints(max_length=bounds.LONGEST_LINES, pattern=NO_NUL)]
+Prompt = Annotated[str, StringConstraints(max_length=bounds.LONGEST_PROMPT, pattern=NO_NUL)]
 
 
 class CheckPart(_Part):
