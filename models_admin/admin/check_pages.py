@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -13,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from models_admin import events
-from models_admin.admin import check_results
+from models_admin.admin import check_results, report_pages
 from models_admin.admin.check_form import CheckForm
 from models_admin.admin.list_pages import ListPages, ReadOnlyPages
 from models_admin.admin.moments import moment
@@ -137,8 +136,7 @@ class CheckRunAdmin(ReadOnlyPages[CheckRun]):
 
     @admin.display(description="Model")
     def model_and_report(self, row: CheckRun) -> SafeString:
-        report = f"{reverse('admin:models_admin_tabbymodel_report')}?{urlencode({'model': row.model})}"
-        return format_html('<a href="{}">{}</a>', report, row.model)
+        return format_html('<a href="{}">{}</a>', report_pages.address(row.model), row.model)
 
     @admin.display(description="Outcome", ordering="verdict")
     def outcome(self, row: CheckRun) -> SafeString:

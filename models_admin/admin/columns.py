@@ -12,7 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import mark_safe
 
 from models_admin import permissions
-from models_admin.admin import file_facts
+from models_admin.admin import file_facts, report_pages
 from models_admin.admin.moments import moment
 from models_admin.models import State, TabbyModel
 from models_admin.presentation import estimates
@@ -53,7 +53,7 @@ class Columns:
             lines.append(format_html('<span class="gantry-hint" title="{}">poor name</span>', hint))
         lines.append(file_facts.warning(row))
         if self.may_manage:
-            report = f"{reverse('admin:models_admin_tabbymodel_report')}?{urlencode({'model': row.name})}"
+            report = report_pages.address(row.name)
             lines.append(format_html(' <a href="{}" aria-label="Report on {}">Report</a>', report, row.name))
         return mark_safe("".join(lines))  # noqa: S308 (each part is escaped above)
 

@@ -6,6 +6,7 @@ page's script shows the same content in a dialog. The room `switching` carries c
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
@@ -155,16 +156,9 @@ class ModelPages(ModelAdmin):
                     request, f"Nothing was changed. {chosen.fields[name].label}: {' '.join(map(str, faults))}"
                 )
             return HttpResponseRedirect(reverse("admin:models_admin_tabbymodel_switch", args=[pk]))
-        arguments = _request_arguments(chosen)
-        del arguments["skip_checks"]
-        names = request.POST.getlist("server")[:1]
-        try:
-            switch = trying.request(model.name, names, source=Source.ADMIN, user=request.user, **arguments)
-        except transitions.SwitchRefused as error:
-            messages.error(request, str(error))
-        else:
-            self._log(request, model, f"Asked for {model.name} to be tried out", switch)
-        return self._back()
+        return self._ask(
+            request, model.name, model, {**_request_arguments(chosen), "skip_checks": False}, tries=True
+        )
 
     def unload_view(self, request: HttpRequest) -> HttpResponse:
         """GET: show what an unload would mean. POST: ask for it."""
@@ -208,23 +202,23 @@ class ModelPages(ModelAdmin):
         target: str,
         model: TabbyModel | None,
         arguments: dict[str, Any] | None = None,
+        *,
+        tries: bool = False,
     ) -> HttpResponse:
-        """Ask for a switch, and go back to the Models page, which shows it."""
-        chosen = request.POST.getlist("server")
-        if known.several() and not chosen:
+        """Ask for a switch, or for a try on the first server that is chosen; go back to the Models page, which shows it."""
+        names = request.POST.getlist("server")
+        if known.several() and not names and not tries:
             messages.error(request, "Nothing was changed: choose at least one server.")
             return self._back()
+        request_on = partial(trying.request_on, names[:1]) if tries else partial(rollout.request_on, names)
         try:
-            servers = rollout.chosen(chosen, target)
-            switch = rollout.request(
-                target, servers, source=Source.ADMIN, user=request.user, **(arguments or {})
-            )
+            switch = request_on(target, source=Source.ADMIN, user=request.user, **(arguments or {}))
         except transitions.SwitchRefused as error:
             messages.error(request, str(error))
         else:
             change = f"a switch from {switch.previous or 'nothing'} to {target}" if target else "an unload"
-            words = f"Asked for {change}"
-            self._log(request, model or switch, words, switch)
+            change = f"{target} to be tried out" if tries else change
+            self._log(request, model or switch, f"Asked for {change}", switch)
         return self._back()
 
     def _log(self, request: HttpRequest, about: TabbyModel | Switch, words: str, switch: Switch) -> None:

@@ -44,17 +44,10 @@ def _shown(value: Value, unit: str) -> str:
     return f"{number} {unit}".rstrip()
 
 
-def _part(name: str, part: float) -> Callable[[ModelReport], Value]:
-    def read(report: ModelReport) -> Value:
-        return report.figures.whole.percentile(name, part)
-
-    return read
-
-
-def _tokens(name: str, part: float) -> Callable[[ModelReport], Value]:
+def _part(name: str, part: float, *, whole: bool = False) -> Callable[[ModelReport], Value]:
     def read(report: ModelReport) -> Value:
         value = report.figures.whole.percentile(name, part)
-        return None if value is None else round(value)
+        return round(value) if whole and value is not None else value
 
     return read
 
@@ -73,8 +66,8 @@ _FIGURES: tuple[tuple[str, str, Callable[[ModelReport], Value]], ...] = (
     ("Speed, median", "tokens/s", _part("rate", 0.5)),
     ("Speed, 19 of 20 at least", "tokens/s", _part("rate", 0.05)),
     ("Speed, 19 of 20 at most", "tokens/s", _part("rate", 0.95)),
-    ("Context used, median", "tokens", _tokens("context", 0.5)),
-    ("Context used, 19 of 20 within", "tokens", _tokens("context", 0.95)),
+    ("Context used, median", "tokens", _part("context", 0.5, whole=True)),
+    ("Context used, 19 of 20 within", "tokens", _part("context", 0.95, whole=True)),
     ("Tokens in", "", lambda report: report.figures.whole.prompt_tokens),
     ("Tokens out", "", lambda report: report.figures.whole.completion_tokens),
     ("Found good by readers", "", lambda report: report.opinions.up),

@@ -82,7 +82,8 @@ class ServerAdmin(ReadOnlyPages[Server]):
             raise Http404
         if not self.has_view_permission(request):
             raise PermissionDenied
-        states, rows = team_snapshots.each(), team.rows()
+        rows = team.rows()
+        states = team_snapshots.each(rows)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,

@@ -6,7 +6,7 @@ A request is answered when the switch has ended, or at once where that is prefer
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, NoReturn
 
@@ -248,12 +248,8 @@ def _ask(
     Raises HttpError where it is refused.
     """
     try:
-        ask: Callable[[], Row]
-        if tries:
-            ask = partial(trying.request, target, names, source=Source.API, user=request.user, **how)
-        else:
-            servers = rollout.chosen(names, target)
-            ask = partial(rollout.request, target, servers, source=Source.API, user=request.user, **how)
+        request_on = trying.request_on if tries else rollout.request_on
+        ask = partial(request_on, names, target, source=Source.API, user=request.user, **how)
         if key is None:
             return ask()
         where = {"servers": sorted(names)} if names else {}

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -258,16 +258,12 @@ def _run(server: int, rule: Rule, occasion: datetime, target: str) -> None:
 
 def _ask(server: int, rule: Rule, target: str) -> Switch:
     """Ask for the switch of a rule: of this server, or at a set time of all. Raises SwitchRefused."""
-    ask = partial(transitions.request, server, target, source=Source.RULE, rule=str(rule))
+    by: dict[str, Any] = {"source": Source.RULE, "rule": str(rule)}
     match rule.trigger:
         case Trigger.START:
-            return ask(only_if_empty=True)
+            return transitions.request(server, target, only_if_empty=True, **by)
         case Trigger.IDLE:
-            return ask(only_if_idle=True)
-        case _ if rule.tries:
-            return trying.request(target, source=Source.RULE, rule=str(rule), only_if_idle=rule.only_if_idle)
+            return transitions.request(server, target, only_if_idle=True, **by)
         case _:
-            servers = rollout.chosen([], target)
-            return rollout.request(
-                target, servers, source=Source.RULE, rule=str(rule), only_if_idle=rule.only_if_idle
-            )
+            request_on = trying.request_on if rule.tries else rollout.request_on
+            return request_on([], target, only_if_idle=rule.only_if_idle, **by)

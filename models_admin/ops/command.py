@@ -123,17 +123,16 @@ class ChangingCommand(Command):
         if target and not TabbyModel.objects.filter(name=target, vanished_at=None).exists():
             upkeep.refresh_all()  # it may have been copied there just now
         try:
-            how: dict[str, Any] = {
-                "source": Source.COMMAND,
-                "drain_seconds": options["drain"],
-                "options": load_options,
-            }
-            how["force"] = options.get("force", False)
-            if options.get("try_out"):
-                switch = trying.request(target, options["server"], **how)
-            else:
-                how["skip_checks"] = options.get("no_checks", False)
-                switch = rollout.request(target, rollout.chosen(options["server"], target), **how)
+            request_on = trying.request_on if options.get("try_out") else rollout.request_on
+            switch = request_on(
+                options["server"],
+                target,
+                source=Source.COMMAND,
+                drain_seconds=options["drain"],
+                options=load_options,
+                force=options.get("force", False),
+                skip_checks=options.get("no_checks", False),
+            )
         except transitions.SwitchRefused as error:
             raise CommandError(str(error)) from None
         if options["direct"]:

@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 from models_admin.models import State
 from models_admin.page_schema import BackendState, Moment, ServerState, Switch
 from models_admin.presentation import team_snapshots
-from models_admin.servers import diagnosis
+from models_admin.servers import diagnosis, state_row, team
 
 
 class ServerFacts(TypedDict):
@@ -29,12 +29,13 @@ class ServerFacts(TypedDict):
 
 def describe_all() -> list[ServerFacts]:
     """Return all servers as they are now, in the order of TABBY_HOST."""
-    return [_facts(each) for each in team_snapshots.each()]
+    return [_facts(each) for each in team_snapshots.each(team.rows())]
 
 
 def describe(server: int) -> ServerFacts:
     """Return one server as it is now."""
-    return next(_facts(each) for each in team_snapshots.each() if each["id"] == server)
+    (found,) = team_snapshots.each([state_row.row(server)])
+    return _facts(found)
 
 
 def words(state: ServerState) -> tuple[str, str]:

@@ -35,6 +35,7 @@ def describe(switch: Switch, *, worker: bool, replying: int) -> page_schema.Swit
     in_state = (now - switch.state_since).total_seconds()
     end = switch.finished_at or now
     unloads = 1 if switch.previous else 0
+    outcomes = tried(switch) if switch.tries else []
     described: page_schema.Switch = {
         "id": switch.pk,
         "kind": "switch" if switch.target else "unload",
@@ -68,10 +69,10 @@ def describe(switch: Switch, *, worker: bool, replying: int) -> page_schema.Swit
         "differences": switch.differences,
         "created_at": switch.created_at.isoformat(),
         "finished_at": iso(switch.finished_at),
-        "lines": _lines(switch, worker=worker, replying=replying, in_state=in_state),
+        "lines": _lines(switch, worker=worker, replying=replying, in_state=in_state, outcomes=outcomes),
     }
     if switch.tries:
-        described["tried"] = tried(switch)
+        described["tried"] = outcomes
     if known.several():
         described["server"], described["rollout"] = known.name(switch.server_id), switch.rollout_id
     return described
@@ -118,7 +119,14 @@ def _line(text: str, state: LineState) -> Line:
     return {"text": text, "state": state}
 
 
-def _lines(switch: Switch, *, worker: bool, replying: int, in_state: float) -> list[Line]:
+def _lines(
+    switch: Switch,
+    *,
+    worker: bool,
+    replying: int,
+    in_state: float,
+    outcomes: Sequence[page_schema.CheckOutcome],
+) -> list[Line]:
     if switch.state == State.QUEUED:
         return [_line("Queued: starting…" if worker else "Queued: no worker is answering", "waiting")]
     if switch.state == State.DRAINING:
@@ -130,7 +138,7 @@ def _lines(switch: Switch, *, worker: bool, replying: int, in_state: float) -> l
     notes = [_line(text, "note") for text in [*switch.file_notes, *differences.sentences(switch.differences)]]
     silent = switch.active and switch.detail.startswith((JOINED, BUSY))
     waits = [_line(switch.detail, "waiting")] if silent else []
-    ending = _ending_of_a_try(switch) if _was_tried(switch) else _ending(switch)
+    ending = _ending_of_a_try(switch, held(outcomes)) if _was_tried(switch) else _ending(switch)
     return [*_steps(switch), *ending, *waits, *notes]
 
 
@@ -183,8 +191,7 @@ def _ending(switch: Switch) -> list[Line]:
     if switch.state == State.SUCCEEDED:
         return [_line(f"✓ Model {'switched' if switch.target else 'unloaded'} successfully!", "done")]
     if switch.state == State.ROLLING_BACK:
-        back = f"loading {switch.previous} again… {switch.percent}%" if switch.previous else "unloading…"
-        return [_line(f"✗ {switch.error}", "failed"), _line(f"Rolling back: {back}", "running")]
+        return [_line(f"✗ {switch.error}", "failed"), _line(f"Rolling back: {_way_back(switch)}", "running")]
     if switch.state not in ENDED:
         return []
     late = [_line(switch.detail, "waiting")] if switch.detail else []
@@ -196,16 +203,19 @@ def _was_tried(switch: Switch) -> bool:
     return switch.tries and (not switch.error or switch.error.startswith(GOING_BACK))
 
 
-def _ending_of_a_try(switch: Switch) -> list[Line]:
-    """Return the lines of a try from its way back on; nothing has failed but, perhaps, checks."""
+def _ending_of_a_try(switch: Switch, came: str) -> list[Line]:
+    """Return the lines of a try from its way back on, with what came of its checks; nothing else has failed before that."""
     if switch.state == State.ROLLING_BACK:
-        back = f"loading {switch.previous} again… {switch.percent}%" if switch.previous else "unloading…"
-        return [_line(f"Tried: {held(tried(switch))}", "done"), _line(f"Going back: {back}", "running")]
+        return [_line(f"Tried: {came}", "done"), _line(f"Going back: {_way_back(switch)}", "running")]
     if switch.state not in ENDED:
         return []
     if switch.error:
-        return [_line(f"Tried: {held(tried(switch))}", "done"), *_ending(switch)]
-    return [_line(f"✓ {switch.target} was tried: {held(tried(switch))}", "done"), _standing(switch)]
+        return [_line(f"Tried: {came}", "done"), *_ending(switch)]
+    return [_line(f"✓ {switch.target} was tried: {came}", "done"), _standing(switch)]
+
+
+def _way_back(switch: Switch) -> str:
+    return f"loading {switch.previous} again… {switch.percent}%" if switch.previous else "unloading…"
 
 
 def standing(switch: Switch) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from models_admin import page_schema, statements
 from models_admin.models import Server, State
 from models_admin.page_schema import BackendState
@@ -64,9 +66,9 @@ def newer(before: snapshots.Mark | None) -> tuple[snapshots.Mark, page_schema.Ba
     return found, None if found == before else current()
 
 
-def each() -> list[page_schema.ServerState]:
-    """Return each server as it is now, in order; the only one too, whose name is ''."""
-    return [_shown(row, snapshots.current(row.pk)) for row in servers_team.rows()]
+def each(rows: Iterable[Server]) -> list[page_schema.ServerState]:
+    """Return servers as they are now, by their rows; the only one too, whose name is ''."""
+    return [_shown(row, snapshots.current(row.pk)) for row in rows]
 
 
 def _shown(row: Server, part: page_schema.Backend) -> page_schema.ServerState:

@@ -100,6 +100,11 @@ def request(
     return first
 
 
+def request_on(names: Sequence[str], target: str, **how: Any) -> Switch:
+    """Ask for `target` on the servers of these names, or without names on all that chosen() finds; `how` is request()'s."""
+    return request(target, chosen(names, target), **how)
+
+
 def _joined(target: str) -> Switch:
     """Return the switch at hand of the rollout under way, if that has the same target; raises Busy."""
     running = Rollout.objects.filter(state=RolloutState.RUNNING).first()

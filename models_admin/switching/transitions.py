@@ -149,10 +149,10 @@ def request(
                 continue  # it ended between the two statements
             if running is None:
                 raise  # the database refuses something else
-            if running.tries != tries:
+            if (running.target, running.tries) != (target, tries):
                 raise Conflict(running) from None
             wanted = {"force": force, "skip_checks": skip_checks}
-            joined = _joined(running, target, wanted, only_if_idle=only_if_idle, only_if_empty=only_if_empty)
+            joined = _joined(running, wanted, only_if_idle=only_if_idle, only_if_empty=only_if_empty)
             if rollout is not None:
                 Switch.objects.filter(pk=joined.pk).update(rollout=rollout)
             return joined
@@ -175,12 +175,13 @@ def _create(server: int, target: str, **columns: Any) -> Switch:
         )
 
 
-def _joined(running: Switch, target: str, wanted: Mapping[str, bool], **conditions: bool) -> Switch:
-    """Return the switch under way, without those of its conditions that are not set here; raises Conflict unless it fits.
+def _joined(running: Switch, wanted: Mapping[str, bool], **conditions: bool) -> Switch:
+    """Return the switch under way, which is to the same end, without those of its conditions that are not set here.
 
-    One that has not begun takes over what is `wanted`: that its files or checks do not count.
+    Raises Conflict where it goes back. One that has not begun takes over what is `wanted`: that its files or checks do not
+    count.
     """
-    if running.target != target or running.state == State.ROLLING_BACK or running.cancel_requested:
+    if running.state == State.ROLLING_BACK or running.cancel_requested:
         raise Conflict(running) from None
     changes = {name: False for name, is_set in conditions.items() if getattr(running, name) and not is_set}
     if running.state == State.QUEUED:

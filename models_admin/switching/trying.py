@@ -10,7 +10,7 @@ from models_admin.servers import known
 from models_admin.switching import rollout, transitions
 
 
-def request(target: str, names: Sequence[str] = (), **how: Any) -> Switch:
+def request_on(names: Sequence[str], target: str, **how: Any) -> Switch:
     """Ask for `target` to be tried out, and return the Switch that will do it; `how` is transitions.request()'s.
 
     Of several servers it is the one that is named, or the first for which another stands in. Raises SwitchRefused.
