@@ -14,6 +14,7 @@ from django.contrib.admin.models import LogEntry
 from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
+from support import flawed
 from support.servers import SERVER
 from support.tabby import ADMIN_KEY, Tabby, until
 from support.tabby import running as sandbox
@@ -65,6 +66,22 @@ def switch_to(target: str = "beta-8B-Q5", **how: Any) -> Switch:
     return Switch.objects.get(pk=asked.pk)
 
 
+def cancelled_in_mid_check(tabby: Tabby, asked: Switch) -> Switch:
+    """Carry a switch out with one check more, which takes long, and cancel it when only that is left."""
+    Check.objects.create(name="Long", prompt="[[tokens=5000 rate=50]]")
+
+    def cancel() -> None:
+        until(lambda: len(tabby.state()["generations"]) == 1 and len(tabby.log(CHATS)) == 4, "the checks")
+        transitions.cancel(asked, user=None)
+        connection.close()
+
+    person = threading.Thread(target=cancel)
+    person.start()
+    runner.run(asked.pk)
+    person.join()
+    return Switch.objects.get(pk=asked.pk)
+
+
 def nothing_hangs(tabby: Tabby) -> bool:
     return until(lambda: not tabby.state()["generations"], "the end of all streams", 5) is not None
 
@@ -109,23 +126,10 @@ def test_the_starter_set_catches_it_before_anybody_is_served(
     assert nothing_hangs(tabby)
 
 
-OWN = {
-    "no_tools": {"prompt": "[[tool]] What time is it?", "calls_tool": "get_time"},
-    "language": {
-        "prompt": "[[echo]]The sky is blue, and it is this that you see in the day.",
-        "language": "en",
-    },
-    "broken_json": {
-        "prompt": '[[echo]]{"city": "Paris"}',
-        "json_schema": {"type": "object", "required": ["city"]},
-    },
-}
-
-
-@pytest.mark.parametrize("flaw", OWN)
+@pytest.mark.parametrize("flaw", flawed.CHECKS)
 def test_checks_of_ones_own_catch_what_they_are_for(tabby: Tabby, flaw: str) -> None:
     good = {**BETA, "tool_format": True}
-    Check.objects.create(name="Own", **OWN[flaw])
+    Check.objects.create(name="Own", **flawed.CHECKS[flaw])
     tabby.state(add_models=[good])
     assert switch_to().error == ""
     assert switch_to("alpha-7B", skip_checks=True).state == State.SUCCEEDED
@@ -202,21 +206,9 @@ def test_a_model_that_says_nothing_at_all_is_dead(tabby: Tabby, settings: Any) -
 
 
 def test_cancelling_in_mid_check_goes_back_at_once(tabby: Tabby) -> None:
-    Check.objects.create(name="Long", prompt="[[tokens=5000 rate=50]]")
-    asked = transitions.request(SERVER, "beta-8B-Q5", source=Source.API)
-
-    def cancel() -> None:
-        until(lambda: len(tabby.state()["generations"]) == 1 and len(tabby.log(CHATS)) == 4, "the checks")
-        transitions.cancel(asked, user=None)
-        connection.close()
-
-    person = threading.Thread(target=cancel)
-    person.start()
-    runner.run(asked.pk)
-    person.join()
-    asked.refresh_from_db()
-    assert (asked.state, asked.result) == (State.CANCELLED, "alpha-7B")
-    assert asked.seconds["verifying"] < 15
+    ended = cancelled_in_mid_check(tabby, transitions.request(SERVER, "beta-8B-Q5", source=Source.API))
+    assert (ended.state, ended.result) == (State.CANCELLED, "alpha-7B")
+    assert ended.seconds["verifying"] < 15
     assert not CheckRun.objects.exists()
     assert nothing_hangs(tabby)
 
@@ -237,7 +229,7 @@ def test_only_the_newest_runs_of_a_model_are_kept(tabby: Tabby, monkeypatch: pyt
 
 
 def tried(target: str = "beta-8B-Q5", **how: Any) -> Switch:
-    asked = trying.request(target, source=Source.API, **how)
+    asked = trying.request_on([], target, source=Source.API, **how)
     runner.run(asked.pk)
     return Switch.objects.get(pk=asked.pk)
 
@@ -301,37 +293,25 @@ def test_a_model_that_dies_at_its_checks_has_been_tried(tabby: Tabby) -> None:
 
 
 def test_a_try_that_is_cancelled_in_mid_check_goes_back(tabby: Tabby) -> None:
-    Check.objects.create(name="Long", prompt="[[tokens=5000 rate=50]]")
-    asked = trying.request("beta-8B-Q5", source=Source.API)
-
-    def cancel() -> None:
-        until(lambda: len(tabby.state()["generations"]) == 1 and len(tabby.log(CHATS)) == 4, "the checks")
-        transitions.cancel(asked, user=None)
-        connection.close()
-
-    person = threading.Thread(target=cancel)
-    person.start()
-    runner.run(asked.pk)
-    person.join()
-    ended = Switch.objects.get(pk=asked.pk)
+    ended = cancelled_in_mid_check(tabby, trying.request_on([], "beta-8B-Q5", source=Source.API))
     assert (ended.state, ended.result) == (State.CANCELLED, "alpha-7B")
     assert not CheckRun.objects.exists()
     assert shown(ended)[-2:] == ["✗ Cancelled by somebody.", "Rolled back: alpha-7B is loaded again"]
 
 
 def test_a_try_and_a_switch_do_not_take_each_other_for_their_own(tabby: Tabby) -> None:
-    asked = trying.request("beta-8B-Q5", source=Source.API)
+    asked = trying.request_on([], "beta-8B-Q5", source=Source.API)
     with pytest.raises(transitions.Conflict, match="a try of beta-8B-Q5"):
         transitions.request(SERVER, "beta-8B-Q5", source=Source.API)
-    assert trying.request("beta-8B-Q5", source=Source.API) == asked
+    assert trying.request_on([], "beta-8B-Q5", source=Source.API) == asked
     transitions.cancel(asked, user=None)
     transitions.request(SERVER, "beta-8B-Q5", source=Source.API)
     with pytest.raises(transitions.Conflict):
-        trying.request("beta-8B-Q5", source=Source.API)
+        trying.request_on([], "beta-8B-Q5", source=Source.API)
 
 
 def test_a_worker_that_takes_a_try_over_goes_back_too(tabby: Tabby) -> None:
-    asked = trying.request("beta-8B-Q5", source=Source.API)
+    asked = trying.request_on([], "beta-8B-Q5", source=Source.API)
     runner.run(asked.pk)
     Switch.objects.filter(pk=asked.pk).update(
         state=State.ROLLING_BACK,

@@ -41,17 +41,17 @@ def runs(server: int, model: str) -> None:
 
 def test_it_is_one_for_which_another_stands_in(two: tuple[int, int]) -> None:
     first, second = two
-    asked = trying.request("new", source=Source.API)
+    asked = trying.request_on([], "new", source=Source.API)
     assert (asked.server_id, asked.tries, asked.rollout) == (first, True, None)
     transitions.cancel(asked, user=None)
     runs(second, "")
-    assert trying.request("new", source=Source.API).server_id == second, (
+    assert trying.request_on([], "new", source=Source.API).server_id == second, (
         "the first is the only one that answers"
     )
 
 
 def test_it_is_the_one_that_is_named(two: tuple[int, int]) -> None:
-    assert trying.request("new", ["gpu2"], source=Source.API).server_id == two[1]
+    assert trying.request_on(["gpu2"], "new", source=Source.API).server_id == two[1]
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,12 @@ def test_it_is_the_one_that_is_named(two: tuple[int, int]) -> None:
 )
 def test_what_makes_no_sense_is_refused(target: str, names: list[str], words: str) -> None:
     with pytest.raises(transitions.SwitchRefused, match=words):
-        trying.request(target, names, source=Source.API)
+        trying.request_on(names, target, source=Source.API)
     assert not Switch.objects.exists()
 
 
 def test_not_beside_a_rollout(two: tuple[int, int]) -> None:
     rollout.request("new", two, source=Source.API)
     with pytest.raises(rollout.Busy):
-        trying.request("usual", ["gpu2"], source=Source.API)
+        trying.request_on(["gpu2"], "usual", source=Source.API)
     assert Switch.objects.count() == 1

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support import flawed
 from support.people import Person
 from support.system import manage
 from support.tabby import Tabby, until
@@ -59,20 +61,6 @@ def test_whoever_takes_a_switch_over_in_mid_check_checks_again(
     assert [each["outcome"] for each in asked] == ["disconnected", "completed"]
 
 
-# Checks that the starter set lacks, by the fault that they are for.
-OWN = {
-    "no_tools": {"prompt": "[[tool]] What time is it?", "calls_tool": "get_time"},
-    "language": {
-        "prompt": "[[echo]]The sky is blue, and it is this that you see in the day.",
-        "language": "en",
-    },
-    "broken_json": {
-        "prompt": '[[echo]]{"city": "Paris"}',
-        "json_schema": '{"type": "object", "required": ["city"]}',
-    },
-}
-
-
 @pytest.mark.parametrize("flaw", FLAWS)
 def test_a_fault_is_caught_before_anybody_is_served(
     tabby: Tabby, gantry: Gantry, admin: Person, alice: Person, flaw: str
@@ -81,9 +69,10 @@ def test_a_fault_is_caught_before_anybody_is_served(
     good = {"name": name, "modules": 4, "seconds_per_module": 0.01, "tool_format": True, "plain_rate": 100.0}
     tabby.state(add_models=[good])
     manage(gantry, "refresh_models").check_returncode()
-    if flaw in OWN:
+    if own := flawed.CHECKS.get(flaw):
         form = {"name": f"Own of {flaw}", "enabled": "on", "before_serving": "on", "model": name}
-        made = admin.post_form(f"{PAGE}add/", **form, **OWN[flaw])
+        given = {field: each if isinstance(each, str) else json.dumps(each) for field, each in own.items()}
+        made = admin.post_form(f"{PAGE}add/", **form, **given)
         assert made.status_code == 302, re.findall(r"errorlist.*?</ul>", made.text, re.DOTALL)
     for _ in range(2 if flaw == "slow" else 1):  # twice, to have a past
         for model in (name, "alpha-7B"):
