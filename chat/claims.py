@@ -14,30 +14,36 @@ from typing import Any
 from django.db import connection, transaction
 from django.utils import timezone
 
-from chat import aliases, page_schema, progress, prompts, queue, wire
+from chat import aliases, comparing, page_schema, progress, prompts, queue, wire
 from chat.models import Message, Status
 from chat.progress import ClaimedReply
 from models_admin import db_threads
 from models_admin.servers import known
 from models_admin.switching import admission, gate, placement
 from models_admin.switching.gate import Entered
-from models_admin.switching.placement import Wish
+from models_admin.switching.placement import Placement, Wish
 from models_admin.usage.recording import record
 
 log = logging.getLogger(__name__)
 
 
 def claim(holder: str, room: int) -> list[ClaimedReply]:
-    """Claim up to `room` replies for `holder`, first come, first served; [] when none may start. Raises gate.Closed."""
+    """Claim up to `room` replies for `holder`, first come, first served; [] when none may start. Raises gate.Closed.
+
+    Comparisons for which there is no model any more are set aside.
+    """
     with transaction.atomic():
         servers = placement.enter()
         ids = admission.claimable(queue.KIND, holder, room)
         before = ("parent__parent",) if known.several() else ()
         found = Message.objects.select_related("conversation", "parent", *before).in_bulk(ids)
         chosen = [found[pk] for pk in ids if pk in found]
-        placed = {message.pk: servers.place(_wish(message)) for message in chosen}
-        lease(chosen, holder, placed)
-        begun = _begin(chosen)
+        places = {message.pk: _place(message, servers) for message in chosen}
+        comparing.set_aside(message for message in chosen if places[message.pk] is None)
+        placed = {pk: server for pk, server in places.items() if server is not None}
+        begun = [message for message in chosen if message.pk in placed]
+        lease(begun, holder, placed)
+        begun = _begin(begun)
     try:
         said = prompts.said(message.conversation_id for message in begun)
         return [work(message, placed[message.pk], said[message.conversation_id]) for message in begun]
@@ -45,6 +51,12 @@ def claim(holder: str, room: int) -> list[ClaimedReply]:
         if db_threads.away(error):
             raise
         return [each for message in begun for each in alone(message, placed[message.pk])]
+
+
+def _place(message: Message, servers: Placement) -> Entered | None:
+    if message.compared_with_id is not None:
+        return comparing.place(message, servers)
+    return servers.place(_wish(message))
 
 
 def _wish(message: Message) -> Wish:

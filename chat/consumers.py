@@ -10,9 +10,10 @@ from typing import Any
 import orjson
 from django.db import DatabaseError
 
-from chat import replies, wire
+from chat import comparing, replies, wire
 from chat.dispatch import dispatcher
 from chat.group_commit import group_commit
+from chat.models import Better
 from chat.page_schema import ChatErrorEvent, ChatEvent, Message
 from chat.replies import Done, FrameRefused
 from chat.rooms import rooms
@@ -122,6 +123,19 @@ class ChatConsumer(Page):
     async def _on_continue(self, frame: Frame) -> None:
         await self._obey(replies.go_on, _number(frame, "id"))
 
+    async def _on_compare(self, frame: Frame) -> None:
+        await self._obey(comparing.ask, _number(frame, "id"))
+        await dispatcher.bring_in_line()
+
+    async def _on_judge(self, frame: Frame) -> None:
+        word = frame.get("better", "")
+        if word is not None and word not in Better.values:
+            raise FrameRefused("bad_frame", f"“better” is one of {', '.join(Better.values)}, or null.")
+        await self._obey(comparing.judge, _number(frame, "id"), word)
+
+    async def _on_keep(self, frame: Frame) -> None:
+        await self._obey(comparing.keep, _number(frame, "id"))
+
     async def _on_select(self, frame: Frame) -> None:
         await self._obey(replies.select, _number(frame, "id"))
 
@@ -171,6 +185,9 @@ FRAMES: dict[str, Callable[[ChatConsumer, Frame], Awaitable[None]]] = {
     "continue": ChatConsumer._on_continue,
     "select": ChatConsumer._on_select,
     "stop": ChatConsumer._on_stop,
+    "compare": ChatConsumer._on_compare,
+    "judge": ChatConsumer._on_judge,
+    "keep": ChatConsumer._on_keep,
     "resync": ChatConsumer._on_resync,
 }
 

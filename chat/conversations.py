@@ -17,7 +17,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from chat import feedback, page_schema, replies, wire, words
-from chat.models import OPEN, Conversation, Feedback, Message, Role
+from chat.models import OPEN, Conversation, Feedback, Message, Role, Verdict
 from models_admin.downloads import batches
 
 User = AbstractBaseUser | AnonymousUser
@@ -160,15 +160,19 @@ def _snippet(text: str, word: str) -> page_schema.Snippet | None:
 
 
 def earlier(conversation: Conversation, before: int, limit: int = EARLIER) -> page_schema.Earlier:
-    """Return the `limit` last messages that led to the message `before`. Raises LookupError for one that is not there."""
+    """Return the `limit` last messages that led to the message `before`, and comparisons with them.
+
+    Raises LookupError for one that is not there.
+    """
     parents = dict(conversation.messages.values_list("pk", "parent_id"))
     at = parents[before]
     path: list[int] = []
     while at is not None and len(path) < limit:
         path.append(at)
         at = parents[at]
-    rows = {row["id"]: row for row in wire.messages(path, conversation.pk)}
-    return {"messages": [rows[pk] for pk in reversed(path)], "earlier": at is not None}
+    beside = list(conversation.messages.filter(compared_with__in=path).values_list("pk", flat=True))
+    rows = {row["id"]: row for row in wire.messages([*path, *beside], conversation.pk)}
+    return {"messages": [rows[pk] for pk in (*reversed(path), *beside)], "earlier": at is not None}
 
 
 def branch(conversation: Conversation) -> list[int]:
@@ -203,7 +207,7 @@ def _as_markdown(message: Message) -> str:
 
 
 EXPORTED = (
-    "id", "parent_id", "role", "status", "text", "reasoning", "model", "usage", "error", "created_at",
+    "id", "parent_id", "compared_with_id", "role", "status", "text", "reasoning", "model", "usage", "error", "created_at",
 )  # fmt: skip
 
 
@@ -223,10 +227,14 @@ def document(conversation: Conversation) -> Iterator[str]:
     every = conversation.messages.order_by("id").values_list("pk", flat=True)
     for batch in batches(every, READ_AT_ONCE):
         part, given = "", Feedback.objects.in_bulk(batch, field_name="message_id")
+        verdicts = dict(Verdict.objects.filter(message__in=batch).values_list("message_id", "better"))
         for row in Message.objects.filter(pk__in=batch).order_by("id").values(*EXPORTED):
-            part += between + _as_json(
-                {**row, "usage": wire.usage(row["usage"]), "feedback": wire.feedback(given.get(row["id"]))}
-            )
+            facts = {
+                **row,
+                "usage": wire.usage(row["usage"]),
+                "feedback": wire.feedback(given.get(row["id"])),
+            }
+            part += between + _as_json({**facts, "better": verdicts.get(row["id"])})
             between = ", "
         yield part
     yield "]}"

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from django.db import DatabaseError
 
-from chat import claims, progress, queue, wire
+from chat import claims, comparing, progress, queue, wire
 from chat.elsewhere import elsewhere
 from chat.page_schema import Branch, ChatHello
 from chat.progress import ClaimedReply
@@ -143,6 +143,12 @@ class Dispatcher:
             full, room = len(works) == room, min(2 * room, MOST)
         return waits
 
+    async def bring_in_line(self) -> None:
+        """Queue comparisons for which another model is ready."""
+        for message, conversation in await db_threads.write(comparing.bring_in_line):
+            await rooms.show(conversation, [message])
+            self.wake()
+
     def begin(self, work: ClaimedReply) -> None:
         """Generate a claimed reply."""
         if (lost := self.lives.get(work.message)) is not None:
@@ -199,6 +205,7 @@ class Dispatcher:
         if self._ticks % REVIVE_EVERY == 0:
             await self._revive()
             await self._knock()
+            await self.bring_in_line()
         heard, self._heard = self._heard, hub.hears
         if not (heard and self._heard) or self._ticks % REPEAT_EVERY == 0:
             await self._catch_up()

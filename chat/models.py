@@ -1,7 +1,7 @@
 """Conversations and their messages.
 
-Only four modules move a message from state to state: sends.py and replies.py do what people ask for, claims.py and
-progress.py what processes do.
+Only five modules move a message from state to state: sends.py, replies.py and comparing.py do what people ask for, claims.py
+and progress.py what processes do.
 """
 
 from __future__ import annotations
@@ -50,8 +50,12 @@ class Role(models.TextChoices):
 
 
 class Status(models.TextChoices):
-    """A person's message is `complete` from the start; a reply begins `queued` and ends in one of ENDED."""
+    """A person's message is `complete` from the start; a reply begins `queued` and ends in one of the last three.
 
+    A comparison begins `awaiting`: it stands in no line until another model is ready than the one that it is compared with.
+    """
+
+    AWAITING = "awaiting"
     QUEUED = "queued"
     STREAMING = "streaming"
     COMPLETE = "complete"
@@ -59,14 +63,19 @@ class Status(models.TextChoices):
     FAILED = "failed"
 
 
-OPEN = (Status.QUEUED, Status.STREAMING)
+OPEN = (Status.AWAITING, Status.QUEUED, Status.STREAMING)
 
 
 class Message(models.Model):
-    """A person's message, or a reply to one. Messages with the same parent are versions of each other."""
+    """A person's message, or a reply to one.
+
+    Messages with the same parent are versions of each other, except for comparisons.
+    """
 
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
     parent = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="children")
+    # Of a comparison: the reply beside which it stands. Nothing answers a comparison, and no branch leads through it.
+    compared_with = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="comparisons")
     role = models.CharField(max_length=16, choices=Role)
     status = models.CharField(max_length=16, choices=Status)
     # Counts the moves from state to state, so that a page can tell an older snapshot that comes late.
@@ -113,7 +122,12 @@ class Message(models.Model):
                 fields=["conversation", "client_id"],
                 condition=Q(client_id__isnull=False),
                 name="one_message_per_client_id",
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["compared_with"],
+                condition=Q(compared_with__isnull=False),
+                name="one_comparison_per_reply",
+            ),
         ]
         indexes = [
             models.Index(fields=["conversation", "id"]),
@@ -176,3 +190,34 @@ class Feedback(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_thumb_display()}: {self.model}"
+
+
+class Better(models.TextChoices):
+    """Which of two replies to the same message is the better one, for its reader."""
+
+    FIRST = "first", "the reply that was there"
+    SECOND = "second", "the comparison"
+    SAME = "same", "neither"
+
+
+class Verdict(models.Model):
+    """What the reader of a reply and a comparison says of the two. It names nobody, and outlives both."""
+
+    message = models.OneToOneField(
+        Message, null=True, on_delete=models.SET_NULL, related_name="verdict", editable=False
+    )
+    first = models.CharField(max_length=255)  # the model that ended the reply that was there
+    second = models.CharField(max_length=255)  # and that of the comparison
+    better = models.CharField(max_length=6, choices=Better)
+    changed_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-changed_at", "-id"]
+        indexes = [
+            models.Index(fields=["first", "-changed_at"], name="verdicts_by_first"),
+            models.Index(fields=["second", "-changed_at"], name="verdicts_by_second"),
+        ]
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.first}, {self.second}: {self.better}"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from chat.models import Role, Status, Thumb
+from chat.models import Better, Role, Status, Thumb
 from models_admin.page_schema import (
     AskedEvent,
     Backend,
@@ -83,6 +83,10 @@ class Message(TypedDict):
     created_at: Moment
     versions: Versions
     feedback: Feedback | None
+    compared_with: Annotated[
+        int | None, Field(description="Of a comparison: the reply beside which it stands.")
+    ]
+    better: Annotated[Better | None, Field(description="Of a comparison: what its reader says of the two.")]
 
 
 class Settings(TypedDict):
@@ -153,14 +157,14 @@ class Results(TypedDict):
 
 
 class Earlier(TypedDict):
-    """Messages that led to another one, oldest first; `earlier`: there are more before them."""
+    """Messages that led to another one, oldest first, then comparisons with them; `earlier`: there are more before them."""
 
     messages: list[Message]
     earlier: bool
 
 
 class Branch(Earlier):
-    """A conversation, and the last messages of the branch that is shown."""
+    """A conversation, and the last messages of the branch that is shown. Comparisons with them follow them."""
 
     conversation: Conversation
 
@@ -279,10 +283,21 @@ class Edit(TypedDict):
 
 
 class OfMessage(TypedDict):
-    """What is to be done with the message `id`."""
+    """What is to be done with the message `id`.
 
-    type: Literal["regenerate", "continue", "select", "stop", "resync"]
+    `compare`: another model is to answer the same. `keep`: what it answered becomes a version.
+    """
+
+    type: Literal["regenerate", "continue", "select", "stop", "resync", "compare", "keep"]
     id: int
 
 
-ChatFrame = Send | Edit | OfMessage | Ping
+class Judge(TypedDict):
+    """Which is better, the comparison `id` or the reply beside which it stands; null: nothing is said of it any more."""
+
+    type: Literal["judge"]
+    id: int
+    better: Better | None
+
+
+ChatFrame = Send | Edit | OfMessage | Judge | Ping

@@ -11,13 +11,13 @@ from django.db import connection
 from chat.models import Message
 
 Turn = tuple[int | None, str, str]  # the message that it answers, its role, its text
-Said = Mapping[int, Turn]  # all of a conversation, by the ids of its messages
+Said = Mapping[int, Turn]  # all of a conversation but its comparisons, by the ids of its messages
 
 
 def said(conversations: Iterable[uuid.UUID]) -> Mapping[uuid.UUID, Said]:
     """What has been said in each of the conversations."""
     found: dict[uuid.UUID, dict[int, Turn]] = defaultdict(dict)
-    rows = Message.objects.filter(conversation__in=set(conversations))
+    rows = Message.objects.filter(conversation__in=set(conversations), compared_with=None)
     for conversation, pk, parent, role, text in rows.values_list(
         "conversation_id", "pk", "parent_id", "role", "text"
     ):
@@ -27,7 +27,8 @@ def said(conversations: Iterable[uuid.UUID]) -> Mapping[uuid.UUID, Said]:
 
 SAID_BEFORE = """
 SELECT chosen.id, message.id, message.parent_id, message.role, message.text FROM ({chosen}) AS chosen
-LEFT JOIN chat_message AS message ON message.conversation_id = CAST(chosen.series AS %s)
+LEFT JOIN chat_message AS message
+    ON message.conversation_id = CAST(chosen.series AS %s) AND message.compared_with_id IS NULL
 """
 
 
@@ -51,7 +52,9 @@ def above(reply: Message, said: Said, default: str = "") -> list[dict[str, str]]
 
 
 def versions(message: Message, said: Said) -> list[int]:
-    """The messages with the same parent as this one, itself included, oldest first."""
+    """The messages with the same parent as this one, itself included, oldest first; of a comparison only itself."""
+    if message.compared_with_id is not None:
+        return [message.pk]
     return sorted(pk for pk, (parent, *_) in said.items() if parent == message.parent_id)
 
 

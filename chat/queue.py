@@ -11,9 +11,12 @@ from chat.models import Message, Role, Status
 from models_admin.switching import admission
 
 KIND = "reply"
-# A reply that was put back keeps its place. One that was continued has one of its own from then on.
+# A reply that was put back keeps its place. One that was continued has one of its own from then on, and so has a comparison,
+# which no other reply of its conversation waits for.
 ENTRIES = """
-SELECT message.id, conversation.owner_id AS person, CAST(message.conversation_id AS text) AS series,
+SELECT message.id, conversation.owner_id AS person,
+    CASE WHEN message.compared_with_id IS NULL THEN CAST(message.conversation_id AS text)
+        ELSE 'comparison ' || CAST(message.id AS text) END AS series,
     CASE message.status WHEN 'streaming' THEN 1 ELSE 0 END AS running, message.origin, message.queued_at,
     message.not_before, COALESCE(message.continued_at, message.created_at) AS in_line_since
 FROM chat_message AS message JOIN chat_conversation AS conversation ON conversation.id = message.conversation_id

@@ -82,12 +82,12 @@ def conversation_of(user_id: int, conversation_id: uuid.UUID) -> Conversation | 
 def send(conversation_id: uuid.UUID, client_id: uuid.UUID, text: str, parent: int | None = None) -> Done:
     """Add a person's message and a queued reply to it, behind `parent` (default: the last one shown)."""
     with transaction.atomic():
-        conversation = _locked(conversation_id)
+        conversation = locked(conversation_id)
         if (sent := _sent(conversation, client_id)) is not None:
             return Done([sent, *_children(sent)])
         check_text(text, str(client_id))
         _check_queue(conversation, str(client_id))
-        behind = conversation.head_id if parent is None else _own(conversation, parent, Role.ASSISTANT).pk
+        behind = conversation.head_id if parent is None else own(conversation, parent, Role.ASSISTANT).pk
         message, reply = _add(conversation, behind, text, client_id)
         titled = not conversation.title
         conversation.title = conversation.title or title_of(text)
@@ -98,12 +98,12 @@ def send(conversation_id: uuid.UUID, client_id: uuid.UUID, text: str, parent: in
 def edit(conversation_id: uuid.UUID, message_id: int, client_id: uuid.UUID, text: str) -> Done:
     """Add another version of a person's message, with a reply of its own; the earlier one stays reachable."""
     with transaction.atomic():
-        conversation = _locked(conversation_id)
+        conversation = locked(conversation_id)
         if (sent := _sent(conversation, client_id)) is not None:
             return Done([sent, *_children(sent)])
         check_text(text, str(client_id))
         _check_queue(conversation, str(client_id))
-        old = _own(conversation, message_id, Role.USER)
+        old = own(conversation, message_id, Role.USER)
         message, reply = _add(conversation, old.parent_id, text, client_id)
         conversation.save()
     return Done([message.pk, reply.pk], rebranched=True)
@@ -112,8 +112,8 @@ def edit(conversation_id: uuid.UUID, message_id: int, client_id: uuid.UUID, text
 def regenerate(conversation_id: uuid.UUID, message_id: int) -> Done:
     """Add another version of a reply that has ended; the earlier one stays reachable."""
     with transaction.atomic():
-        conversation = _locked(conversation_id)
-        old = _own(conversation, message_id, Role.ASSISTANT)
+        conversation = locked(conversation_id)
+        old = own(conversation, message_id, Role.ASSISTANT)
         if old.status in OPEN:
             raise FrameRefused(
                 "still_open", "This reply has not ended yet. Stop it first, then ask for another."
@@ -132,8 +132,8 @@ def go_on(conversation_id: uuid.UUID, message_id: int) -> Done:
     """
     now = timezone.now()
     with transaction.atomic():
-        conversation = _locked(conversation_id)
-        reply = _own(conversation, message_id, Role.ASSISTANT)
+        conversation = locked(conversation_id)
+        reply = own(conversation, message_id, Role.ASSISTANT)
         if reply.status in OPEN:
             return Done([reply.pk])
         if not reply.continuable:
@@ -157,10 +157,11 @@ def go_on(conversation_id: uuid.UUID, message_id: int) -> Done:
 def select(conversation_id: uuid.UUID, message_id: int) -> Done:
     """Show the branch that holds `message_id`, down to its newest message."""
     with transaction.atomic():
-        conversation = _locked(conversation_id)
-        at = _own(conversation, message_id).pk
+        conversation = locked(conversation_id)
+        at = own(conversation, message_id).pk
         newest: dict[int, int] = {}
-        for pk, parent in conversation.messages.order_by("id").values_list("pk", "parent_id"):
+        versions = conversation.messages.filter(compared_with=None).order_by("id")
+        for pk, parent in versions.values_list("pk", "parent_id"):
             if parent is not None:
                 newest[parent] = pk
         while at in newest:
@@ -174,8 +175,8 @@ def stop(conversation_id: uuid.UUID, message_id: int) -> Done:
     """Stop a reply: at once if it is queued, else its process is to be told (the row tells it, too)."""
     now = timezone.now()
     with transaction.atomic():
-        reply = _own(_locked(conversation_id), message_id, Role.ASSISTANT)
-        waiting = Message.objects.filter(pk=reply.pk, status=Status.QUEUED)
+        reply = own(locked(conversation_id), message_id, Role.ASSISTANT, beside=True)
+        waiting = Message.objects.filter(pk=reply.pk, status__in=(Status.AWAITING, Status.QUEUED))
         if waiting.update(
             status=Status.STOPPED, stop_requested=now, finished_at=now, revision=F("revision") + 1
         ):
@@ -202,7 +203,8 @@ def title_of(text: str) -> str:
     return line[:TITLE_CHARS].rsplit(" ", 1)[0].rstrip(" ,;:.") + "…"
 
 
-def _locked(conversation_id: uuid.UUID) -> Conversation:
+def locked(conversation_id: uuid.UUID) -> Conversation:
+    """A conversation, locked until the transaction ends."""
     return Conversation.objects.select_for_update().get(pk=conversation_id)
 
 
@@ -214,9 +216,13 @@ def _children(message_id: int) -> list[int]:
     return list(Message.objects.filter(parent_id=message_id).values_list("pk", flat=True))
 
 
-def _own(conversation: Conversation, message_id: int, role: Role | None = None) -> Message:
+def own(
+    conversation: Conversation, message_id: int, role: Role | None = None, *, beside: bool = False
+) -> Message:
+    """A message of this conversation, of this role; `beside`: it may be a comparison. Raises FrameRefused."""
     found = conversation.messages.filter(pk=message_id).first()
-    if found is None or (role is not None and found.role != role):
+    comparison = found is not None and found.compared_with_id is not None and not beside
+    if found is None or comparison or (role is not None and found.role != role):
         raise FrameRefused("not_found", "There is no such message in this conversation. Reload the page.")
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import cast
 
@@ -12,20 +12,27 @@ from django.db.models import Q
 from django.utils import timezone
 
 from chat import page_schema, queue
-from chat.models import Conversation, Feedback, Message, Role, Status, Thumb
+from chat.models import OPEN, Better, Conversation, Feedback, Message, Role, Status, Thumb, Verdict
 from chat.rendering import Blocks
 from models_admin.tabby.wire import Usage
 
 SHOWN = 200  # messages of a branch that a page is given at first
+BESIDE = ("feedback", "verdict")  # read together with a message
+WAITING = (Status.AWAITING, Status.QUEUED)
 
 
 def shown(
-    message: Message, *, versions: list[int], position: int | None, given: Feedback | None = None
+    message: Message,
+    *,
+    versions: list[int],
+    position: int | None,
+    given: Feedback | None = None,
+    verdict: Verdict | None = None,
 ) -> page_schema.Message:
     """Return the whole row as pages are sent it.
 
     `versions`: the ids of the messages with the same parent, oldest first. `position`: the place in the queue, if it waits.
-    `given`: its reader's feedback.
+    `given`: its reader's feedback. `verdict`: what the reader says of a comparison and its reply.
     """
     html, upto = _html(message)
     return {
@@ -52,6 +59,8 @@ def shown(
         "created_at": message.created_at.isoformat(),
         "versions": {"index": versions.index(message.pk) + 1, "count": len(versions), "ids": versions},
         "feedback": feedback(given),
+        "compared_with": message.compared_with_id,
+        "better": Better(verdict.better) if verdict else None,
     }
 
 
@@ -62,9 +71,9 @@ def feedback(given: Feedback | None) -> page_schema.Feedback | None:
     return {"thumb": Thumb(given.thumb), "words": given.words, "attached": bool(given.answer)}
 
 
-def _given(row: Message) -> Feedback | None:
-    """Return the feedback of a row that was read together with it; None where there is none."""
-    return getattr(row, "feedback", None)
+def _said_of(row: Message) -> tuple[Feedback | None, Verdict | None]:
+    """Return the feedback and the verdict of a row that were read together with it; None for each that is not there."""
+    return getattr(row, "feedback", None), getattr(row, "verdict", None)
 
 
 def usage(kept: object) -> page_schema.Usage | None:
@@ -80,7 +89,7 @@ def _html(message: Message) -> tuple[str, int]:
         return message.html, len(message.text)
     blocks = Blocks()
     blocks.feed(message.text)
-    if message.status not in (Status.QUEUED, Status.STREAMING):
+    if message.status not in OPEN:
         blocks.close()
     return blocks.html, blocks.upto
 
@@ -104,27 +113,27 @@ def conversation_by_id(conversation_id: uuid.UUID) -> page_schema.Conversation:
 
 def messages(ids: Iterable[int], within: uuid.UUID | None = None) -> list[page_schema.Message]:
     """Return the given messages, in the order of their ids; only those of the conversation `within`, if given."""
-    found = Message.objects.filter(pk__in=list(ids)).select_related("feedback").order_by("id")
+    found = Message.objects.filter(pk__in=list(ids)).select_related(*BESIDE).order_by("id")
     rows = list(found if within is None else found.filter(conversation=within))
     siblings, places = _siblings(rows), queue.places(rows)
-    return [
-        shown(
-            row,
-            versions=siblings[row.conversation_id, row.parent_id],
-            position=places.get(row.pk),
-            given=_given(row),
-        )
-        for row in rows
-    ]
+    return [_shown(row, siblings[row.conversation_id, row.parent_id], places) for row in rows]
+
+
+def _shown(row: Message, versions: list[int], places: Mapping[int, int]) -> page_schema.Message:
+    """Return shown() of a row that was read together with BESIDE."""
+    given, verdict = _said_of(row)
+    own = versions if row.compared_with_id is None else [row.pk]
+    return shown(row, versions=own, position=places.get(row.pk), given=given, verdict=verdict)
 
 
 def _siblings(rows: list[Message]) -> dict[tuple[uuid.UUID, int | None], list[int]]:
-    """Return {(conversation, parent): ids} of the rows' versions, themselves included, oldest first."""
+    """Return {(conversation, parent): ids} of the versions that the rows are of, oldest first."""
     first = {row.conversation_id for row in rows if row.parent_id is None}
     parents = {row.parent_id for row in rows if row.parent_id is not None}
     found: dict[tuple[uuid.UUID, int | None], list[int]] = defaultdict(list)
     beside = Q(parent__in=parents) | Q(parent=None, conversation__in=first)
-    every = Message.objects.filter(beside).order_by("id").values_list("conversation_id", "parent_id", "pk")
+    versions = Message.objects.filter(beside, compared_with=None).order_by("id")
+    every = versions.values_list("conversation_id", "parent_id", "pk")
     for conversation_id, parent, pk in every:
         found[conversation_id, parent].append(pk)
     return found
@@ -133,7 +142,7 @@ def _siblings(rows: list[Message]) -> dict[tuple[uuid.UUID, int | None], list[in
 def changed_lately(conversations: list[uuid.UUID]) -> list[tuple[uuid.UUID, int, int, int]]:
     """Return (conversation, parent, message, revision) of the replies that ended or were put back within a minute."""
     since = timezone.now() - timedelta(minutes=1)
-    moved = Q(finished_at__gt=since) | Q(status=Status.QUEUED, queued_at__gt=since)
+    moved = Q(finished_at__gt=since) | Q(status__in=WAITING, queued_at__gt=since)
     every = Message.objects.filter(moved, role=Role.ASSISTANT)
     if not every.exists():  # a thousand conversations take Django ten times as long to ask for
         return []
@@ -142,9 +151,9 @@ def changed_lately(conversations: list[uuid.UUID]) -> list[tuple[uuid.UUID, int,
 
 
 def branch(conversation_id: uuid.UUID) -> page_schema.Branch:
-    """Return a conversation and the last messages of its shown branch."""
+    """Return a conversation and the last messages of its shown branch, behind them what these are compared with."""
     row = Conversation.objects.get(pk=conversation_id)
-    parents = dict(row.messages.order_by("id").values_list("pk", "parent_id"))
+    parents = dict(row.messages.filter(compared_with=None).order_by("id").values_list("pk", "parent_id"))
     children: dict[int | None, list[int]] = defaultdict(list)
     for pk, parent in parents.items():
         children[parent].append(pk)
@@ -153,20 +162,13 @@ def branch(conversation_id: uuid.UUID) -> page_schema.Branch:
     while at is not None and at in parents:
         path.append(at)
         at = parents[at]
-    found = Message.objects.filter(pk__in=path[:SHOWN]).select_related("feedback")
-    rows = {each.pk: each for each in found}
+    last = path[:SHOWN]
+    found = Message.objects.filter(Q(pk__in=last) | Q(compared_with__in=last)).select_related(*BESIDE)
+    rows = {each.pk: each for each in found.order_by("id")}
     places = queue.places(rows.values())
+    order = [*reversed(last), *(pk for pk, each in rows.items() if each.compared_with_id is not None)]
     return {
         "conversation": conversation(row),
-        "messages": [
-            shown(
-                rows[pk],
-                versions=children[parents[pk]],
-                position=places.get(pk),
-                given=_given(rows[pk]),
-            )
-            for pk in reversed(path[:SHOWN])
-            if pk in rows
-        ],
+        "messages": [_shown(rows[pk], children[rows[pk].parent_id], places) for pk in order if pk in rows],
         "earlier": len(path) > SHOWN,
     }

@@ -72,6 +72,9 @@ _FIGURES: tuple[tuple[str, str, Callable[[ModelReport], Value]], ...] = (
     ("Tokens out", "", lambda report: report.figures.whole.completion_tokens),
     ("Found good by readers", "", lambda report: report.opinions.up),
     ("Found bad by readers", "", lambda report: report.opinions.down),
+    ("Found better than another model’s reply", "", lambda report: report.opinions.found("better")),
+    ("Found as good as another model’s reply", "", lambda report: report.opinions.found("same")),
+    ("Found worse than another model’s reply", "", lambda report: report.opinions.found("worse")),
 )
 
 

@@ -70,12 +70,22 @@ class CheckAnswer(Schema):
     answer: str
 
 
+class Comparison(Schema):
+    """How often readers of both found the model's reply better than, as good as, or worse than that of another model."""
+
+    model_id: Annotated[str, Field(examples=[NAME])]
+    better: int
+    same: int
+    worse: int
+
+
 class Opinions(Schema):
-    """How many replies their readers found good or bad, and the newest words."""
+    """How many replies their readers found good or bad, the newest words, and comparisons with other models."""
 
     good: int
     bad: int
     words: list[str]
+    compared: list[Comparison]
 
 
 class ModelReportFacts(Schema):
@@ -124,7 +134,15 @@ def _facts(found: ModelReport) -> dict[str, Any]:
             {"check": name, "verdict": each.verdict, "why": each.why, "answer": each.answer}
             for name, each in found.results().items()
         ],
-        "opinions": {"good": said.up, "bad": said.down, "words": [each.words for each in said.words]},
+        "opinions": {
+            "good": said.up,
+            "bad": said.down,
+            "words": [each.words for each in said.words],
+            "compared": [
+                {"model_id": each.other, "better": each.better, "same": each.same, "worse": each.worse}
+                for each in said.compared
+            ],
+        },
     }
 
 

@@ -40,12 +40,27 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """How often readers of both found the model's reply better than, as good as, or worse than that of another one."""
+
+    other: str
+    better: int
+    same: int
+    worse: int
+
+
+@dataclass(frozen=True, slots=True)
 class Opinions:
-    """How many replies were found good or bad, and the newest words."""
+    """How many replies were found good or bad, the newest words, and comparisons, those with most verdicts first."""
 
     up: int = 0
     down: int = 0
     words: tuple[Said, ...] = ()
+    compared: tuple[Compared, ...] = ()
+
+    def found(self, kind: str) -> int:
+        """How many verdicts found it “better”, the “same”, or “worse”."""
+        return sum(getattr(each, kind) for each in self.compared)
 
 
 # Returns the opinions of a model in these days, with so many words at most. Registered by the application that has them.

@@ -36,12 +36,16 @@ def model() -> str:
 
 def serving(servers: Sequence[Server]) -> str:
     """Return the team's model by the rows of all servers: of those that can be given replies where any runs it, else all."""
-    able = [
+    return of(servers, able(servers)) or of(servers)
+
+
+def able(servers: Iterable[Server]) -> list[str]:
+    """Return the models of those of the servers that are within reach and in service."""
+    return [
         each.model
         for each in servers
         if each.model and each.unreachable_since is None and each.out_of_service_since is None
     ]
-    return of(servers, able) or of(servers)
 
 
 def of(servers: Sequence[Chosen], running: Collection[str] | None = None) -> str:

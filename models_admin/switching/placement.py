@@ -38,6 +38,11 @@ def placement(rows: Sequence[Row]) -> Placement:
     return Placement(rows, gate.passed(rows))
 
 
+def models() -> set[str]:
+    """Return the models that generations may be given to, once the gates are open."""
+    return set(team.able(team.rows()))
+
+
 class Placement:
     """The servers whose gates were passed, and what each has to do: it grows with each generation that is placed."""
 
@@ -52,6 +57,15 @@ class Placement:
         near = self._servers.get(wish.near) if wish.near is not None else None
         if near is not None and near.model == found.model and self._is_little_more(near, found):
             found = near
+        self._leases[found.pk] += 1
+        return found
+
+    def place_without(self, model: str) -> Entered | None:
+        """Return the server for a generation that this model must not write; None where all run it."""
+        others = [each for each in self._servers.values() if each.model != model]
+        if not others:
+            return None
+        found = self._least_busy([each for each in others if each.model == self._team] or others)
         self._leases[found.pk] += 1
         return found
 

@@ -174,4 +174,6 @@ def _message(number: int, role: str, text: str, parent: int | None) -> dict[str,
         "created_at": "2026-11-23T07:00:00+00:00",
         "versions": {"index": 1, "count": 1, "ids": [number]},
         "feedback": None,
+        "compared_with": None,
+        "better": None,
     }

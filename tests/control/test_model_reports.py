@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from support.plans import walks
 
-from chat.models import Feedback, Thumb
+from chat.models import Feedback, Thumb, Verdict
 from models_admin.models import CheckResult, CheckRun, State, Switch, TabbyModel, Usage, UsageOutcome
 from models_admin.presentation import model_reports
 from models_admin.servers import known, state_row
@@ -73,6 +73,8 @@ def _two(db: None) -> None:
     checked("beta", "Rome, maybe")
     Feedback.objects.create(model="alpha", thumb=Thumb.DOWN, words="too <short>")
     Feedback.objects.create(model="beta", thumb=Thumb.UP, words="of beta")
+    for better in ("first", "first", "same", "second"):
+        Verdict.objects.create(first="alpha", second="beta", better=better)
 
 
 def figures_of(client: Client, *models: str) -> dict[str, list[str]]:
@@ -92,6 +94,10 @@ def test_the_figures_of_two_models_stand_beside_each_other(admin_client: Client)
     assert told["Load time, median"] == ["12", ""]
     assert told["Loads that failed"] == ["1", "0"]
     assert [told["Found good by readers"], told["Found bad by readers"]] == [["0", "1"], ["1", "0"]]
+    sides = [
+        told[f"Found {word} another model’s reply"] for word in ("better than", "as good as", "worse than")
+    ]
+    assert sides == [["2", "1"], ["1", "1"], ["1", "2"]]
     assert 40 <= float(told["Speed, median"][0]) <= 60
     assert 5 <= float(told["Speed, 19 of 20 at least"][0]) <= 41
     assert 0.2 <= float(told["First token, median"][0]) <= 0.4
@@ -105,6 +111,7 @@ def test_the_page_of_one_model_shows_all_that_is_known_of_it(admin_client: Clien
         assert words in page, words
     for words in ("Rome, maybe", "of beta"):
         assert words not in page, words
+    assert '<th scope="row">beta</th><td>2</td><td>1</td><td>1</td>' in page
     assert 'class="gantry-legend"' not in page, "one line needs no legend"
 
 
@@ -220,7 +227,8 @@ def test_the_api_reports_the_same(admin_client: Client) -> None:
         (12.0, ""),
     ]
     assert told["checks"] == [{"check": "capital", "verdict": "passed", "why": "", "answer": "Paris it is"}]
-    assert told["opinions"] == {"good": 0, "bad": 1, "words": ["too <short>"]}
+    compared = [{"model_id": "beta", "better": 2, "same": 1, "worse": 1}]
+    assert told["opinions"] == {"good": 0, "bad": 1, "words": ["too <short>"], "compared": compared}
 
 
 @pytest.mark.usefixtures("_two")

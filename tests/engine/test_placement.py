@@ -13,8 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from support import messages
 
-from chat import claims, progress, sends
-from chat.models import Conversation, Message
+from chat import claims, comparing, progress, sends
+from chat.models import Conversation, Message, Status
 from chat.progress import ClaimedReply, ReplyProgress
 from chat.sends import Send, Sent
 from gateway import claims as calls
@@ -171,6 +171,23 @@ def test_the_model_that_is_asked_for_comes_first(two: tuple[int, int]) -> None:
     for _ in range(4):
         gate.lease(second, "web", ["reply 1"])
     assert place(Wish(), Wish("coder")) == [first, second], "whoever asks for none takes what there is"
+
+
+def test_a_comparison_goes_to_a_server_with_another_model_at_once(two: tuple[int, int]) -> None:
+    first, second = two
+    (reply,) = say("mara")
+    (work,) = claimed()
+    progress.end(work, Status.COMPLETE, ReplyProgress("Hi", ""))
+    comparing.ask(work.conversation, reply)
+    assert comparing.bring_in_line() == []
+    runs(second, "other")
+    assert len(comparing.bring_in_line()) == 1
+    begin_switch(second)
+    assert claimed() == [], "the gate of that one is closed"
+    runs(first, "third")
+    assert len(comparing.bring_in_line()) == 1
+    Message.objects.update(origin="")
+    assert [(work.server, work.model) for work in claimed()] == [(first, "third")]
 
 
 def test_the_model_of_an_alias_is_that_of_its_conversations(two: tuple[int, int]) -> None:

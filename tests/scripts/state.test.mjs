@@ -2,7 +2,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { advance, points } from "../../chat/static/chat/points.js";
-import { apply, initial, isOpen, last, prepend, shown } from "../../chat/static/chat/state.js";
+import {
+  apply,
+  comparisonWith,
+  hasEnded,
+  initial,
+  isOpen,
+  last,
+  prepend,
+  shown,
+} from "../../chat/static/chat/state.js";
 import { backend, message } from "./wire.mjs";
 
 /** @import { Message } from "../../models_admin/static/shared/types.d.ts" */
@@ -102,4 +111,40 @@ test("the conversation is as it was told last", () => {
   const told = { id: "x", title: "New", alias: "", system_prompt: "", temperature: 1, max_tokens: null };
   apply(state, { type: "conversation", conversation: told });
   assert.deepEqual(state.conversation, told);
+});
+
+test("a comparison stands beside its reply, whatever is said after that", () => {
+  const state = greeted([message(1), message(2)]);
+  const beside = message(9, { parent: 1, compared_with: 2, status: "awaiting" });
+  assert.deepEqual(apply(state, { type: "message", message: beside }), [{ what: "message", id: 9 }]);
+  apply(state, { type: "message", message: message(3, { parent: 2 }) });
+  assert.deepEqual(state.order, [1, 2, 3]);
+  assert.equal(comparisonWith(state, 2)?.id, 9);
+  assert.equal(comparisonWith(state, 3), undefined);
+  apply(state, { type: "delta", id: 9, offset: 0, text: "Hm" });
+  assert.equal(comparisonWith(state, 2)?.text, "Hm");
+  assert.ok(!isOpen(beside) && !hasEnded(beside));
+});
+
+test("a comparison with a reply that is not shown has no place", () => {
+  const state = greeted([message(1), message(2)]);
+  const elsewhere = message(9, { parent: 5, compared_with: 6 });
+  assert.deepEqual(apply(state, { type: "message", message: elsewhere }), []);
+  assert.equal(state.messages.has(9), false);
+});
+
+test("comparisons with older messages stay through a hello, and come with older pages", () => {
+  const state = greeted([message(3), message(4)], true);
+  const beside = message(9, { parent: 1, compared_with: 2 });
+  assert.equal(prepend(state, { messages: [message(1), message(2), beside], earlier: false }).length, 1);
+  assert.deepEqual(state.order, [1, 2, 3, 4]);
+  apply(state, {
+    type: "hello",
+    account: 1,
+    backend: backend(),
+    messages: [message(3), message(4)],
+    earlier: true,
+  });
+  assert.deepEqual(state.order, [1, 2, 3, 4]);
+  assert.equal(comparisonWith(state, 2)?.id, 9);
 });

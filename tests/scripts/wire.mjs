@@ -99,6 +99,8 @@ export const message = (id, fields = {}) => ({
   created_at: "2026-11-23T07:00:00+00:00",
   versions: { index: 1, count: 1, ids: [id] },
   feedback: null,
+  compared_with: null,
+  better: null,
   ...fields,
 });
 

@@ -18,7 +18,7 @@ import { Requests } from "./requests.js";
 import { setUpSearch } from "./search.js";
 import { setUpSettings } from "./settings.js";
 import { Sidebar } from "./sidebar.js";
-import { apply, initial, isOpen, last, prepend } from "./state.js";
+import { apply, initial, isOpen, last, prepend, shown } from "./state.js";
 import * as store from "./store.js";
 import { setUpCopyButtons, setUpKeys } from "./shortcuts.js";
 import { setUpTheme } from "./theme.js";
@@ -52,7 +52,7 @@ let fresh = true; // the socket has not been greeted yet
 /** @type {Actions} */
 const actions = {
   async copy(message, button) {
-    const prose = message.role === "assistant" ? view.views.get(message.id)?.prose : undefined;
+    const prose = message.role === "assistant" ? view.find(message)?.prose : undefined;
     const done = await copyText(message.text, formatted(prose));
     toast(done ? "Copied." : "The browser did not allow copying.", null, 2000);
     button.focus();
@@ -61,6 +61,9 @@ const actions = {
   goOn: (message) => now({ type: "continue", id: message.id }),
   select: (_, id) => now({ type: "select", id }),
   stop: (message) => now({ type: "stop", id: message.id }),
+  compare: (id) => now({ type: "compare", id }),
+  judge: ({ id }, better) => now({ type: "judge", id, better }),
+  keep: ({ id }) => now({ type: "keep", id }),
   earlier: fetchEarlier,
   asked: ({ parent }) => state.messages.get(parent ?? 0)?.text ?? "",
   async rate({ id }, said) {
@@ -218,7 +221,7 @@ function react(change) {
   if (change.what === "message") resyncing.delete(change.id);
   if (change.what === "all" || change.what === "backend") showModel();
   if (change.what !== "grown") {
-    composer.busy([...state.messages.values()].some(isOpen));
+    composer.busy(shown(state).some(isOpen));
     showWelcome();
   }
   view.change(change);

@@ -6,12 +6,13 @@ import { h, icon, iconButton, press } from "./dom.js";
 import { editor } from "./editor.js";
 import { FeedbackParts } from "./feedback.js";
 import { said } from "./said.js";
-import { isOpen } from "./state.js";
+import { hasEnded, isComparison, isOpen } from "./state.js";
 import { Tail } from "./tail.js";
 import { facts, leftOut, statusOf, thoughtsTitle, waiting } from "./wording.js";
 
 /**
- * @import { Versions } from "../shared/types.d.ts"
+ * @import { Better, Versions } from "../shared/types.d.ts"
+ * @import { Comparison } from "./comparison.js"
  * @import { Rating } from "./feedback.js"
  * @import { Held } from "./state.js"
  */
@@ -29,6 +30,9 @@ import { facts, leftOut, statusOf, thoughtsTitle, waiting } from "./wording.js";
  * @property {(message: Held) => void} edit
  * @property {(message: Held, id: number) => void} select
  * @property {(message: Held) => void} stop
+ * @property {(id: number) => void} compare the reply with another model's
+ * @property {(comparison: Held, better: Better | null) => void} judge
+ * @property {(comparison: Held) => void} keep
  */
 
 export class MessageView {
@@ -52,6 +56,8 @@ export class MessageView {
   /** @type {string | undefined} */
   shownStatus;
   shown = false; // whether it shows its message yet
+  /** @type {Comparison | null} */
+  comparison = null; // that stands beside it
 
   /**
    * @param {Held} message
@@ -61,6 +67,7 @@ export class MessageView {
     this.message = message;
     this.actions = actions;
     this.reply = message.role === "assistant";
+    this.beside = isComparison(message);
     const props = {
       class: `msg ${this.reply ? "reply" : "user"}`,
       "data-id": message.id,
@@ -68,7 +75,7 @@ export class MessageView {
       "aria-label": this.reply ? "Reply" : "You",
     };
     const parts = this.reply ? [this.thoughts, this.prose, this.status] : [this.body];
-    this.feedback = this.reply ? new FeedbackParts(message, actions) : null;
+    this.feedback = this.reply && !this.beside ? new FeedbackParts(message, actions) : null;
     this.element = h("article", props, ...parts, this.foot, this.feedback?.place);
   }
 
@@ -167,7 +174,7 @@ export class MessageView {
       const next = message.status === "queued" ? "waiting to be continued" : `continued by ${message.model}`;
       parts.push(h("p", { class: "chip" }, icon("again"), `Begun by ${model}, ${next}`));
     }
-    if (message.status === "queued") parts.push(this.waiting(message, hold));
+    if (message.status === "queued" || message.status === "awaiting") parts.push(this.waiting(message, hold));
     else if (message.status === "streaming" && !message.text) parts.push(this.waiting(message, ""));
     else if (message.status === "failed") parts.push(this.failure(message));
     this.status.replaceChildren(...parts);
@@ -180,7 +187,9 @@ export class MessageView {
   waiting(message, hold) {
     const words = waiting(message, hold);
     const cancel =
-      message.status === "queued" && press("link-button", () => this.actions.stop(message), "Cancel");
+      message.status === "queued" &&
+      !this.beside &&
+      press("link-button", () => this.actions.stop(message), "Cancel");
     const dots = h("span", { class: "pulse", "aria-hidden": "true" }, h("i"), h("i"), h("i"));
     return h(
       "div",
@@ -198,8 +207,12 @@ export class MessageView {
 
   /** @param {Held} message */
   failure(message) {
-    const goOn = message.continuable && this.goOn(message);
-    const retry = press("button small", () => this.actions.regenerate(message), icon("again"), "Retry");
+    const goOn = message.continuable && !this.beside && this.goOn(message);
+    const again = () => {
+      if (this.beside) this.actions.compare(message.compared_with ?? 0);
+      else this.actions.regenerate(message);
+    };
+    const retry = press("button small", again, icon("again"), "Retry");
     return h(
       "div",
       { class: "failure", role: "alert" },
@@ -229,7 +242,7 @@ export class MessageView {
   /** @param {Held} message */
   showFoot(message) {
     this.showFeedback();
-    const ended = !isOpen(message);
+    const ended = hasEnded(message);
     const turned = message.versions.count > 1 && this.versions(message, message.versions);
     const buttons = this.buttons(message, ended);
     const actions = buttons.length > 0 && h("span", { class: "actions" }, ...buttons);
@@ -244,19 +257,34 @@ export class MessageView {
    * @param {boolean} ended
    */
   buttons(message, ended) {
-    const { actions, reply } = this;
-    const well = ended && message.status !== "failed";
+    const { actions, beside, reply } = this;
+    const well = ended && message.status !== "failed" && !beside;
+    const comparable = well && reply && message.text.trim() !== "" && !this.comparison;
     const label = reply ? "Copy the reply" : "Copy";
     const parts = [
       ended &&
         message.text &&
         iconButton("copy", label, (event) => actions.copy(message, event.currentTarget)),
       well && reply && iconButton("again", "Regenerate", () => actions.regenerate(message)),
+      comparable && iconButton("compare", "Compare with another model", () => actions.compare(message.id)),
       !reply && !this.editing && iconButton("pencil", "Edit", () => actions.edit(message)),
       ...(ended && message.text.trim() && this.feedback ? this.feedback.buttons : []),
       well && message.continuable && this.goOn(message),
     ];
     return parts.filter((part) => part instanceof Node);
+  }
+
+  /**
+   * Put a comparison beside the reply, or take it away (null).
+   * @param {Comparison | null} comparison
+   */
+  compare(comparison) {
+    if (comparison === this.comparison) return;
+    this.comparison?.element.remove();
+    this.comparison?.judged.remove();
+    this.comparison = comparison;
+    if (comparison) this.element.append(comparison.element, comparison.judged);
+    this.showFoot(this.message);
   }
 
   /**

@@ -21,12 +21,14 @@ import { advance, points } from "./points.js";
  */
 
 /**
- * What the page knows. `earlier`: there are messages before the first; `greeted`: the messages have come.
+ * What the page knows. `order` has the shown branch, `comparisons` by reply what stands beside it; `earlier`: there are messages
+ * before the first; `greeted`: the messages have come.
  * @typedef {object} State
  * @property {Backend | null} backend
  * @property {Begun | null} conversation
  * @property {Map<number, Held>} messages
  * @property {number[]} order
+ * @property {Map<number, number>} comparisons
  * @property {boolean} earlier
  * @property {boolean} greeted
  */
@@ -40,8 +42,17 @@ import { advance, points } from "./points.js";
  *   | {what: "error", error: ChatErrorEvent}} Change
  */
 
-/** @param {Pick<Message, "status">} message */
+/**
+ * Whether it is being written, or stands in line for that.
+ * @param {Pick<Message, "status">} message
+ */
 export const isOpen = ({ status }) => status === "queued" || status === "streaming";
+
+/** @param {Pick<Message, "status">} message */
+export const hasEnded = ({ status }) => !isOpen({ status }) && status !== "awaiting";
+
+/** @param {Pick<Message, "compared_with">} message */
+export const isComparison = ({ compared_with: reply }) => typeof reply === "number";
 
 /** @returns {State} */
 export function initial() {
@@ -50,6 +61,7 @@ export function initial() {
     conversation: null,
     messages: new Map(),
     order: [],
+    comparisons: new Map(),
     earlier: false,
     greeted: false,
   };
@@ -94,6 +106,15 @@ export const shown = ({ order, messages }) =>
   order.map((id) => messages.get(id)).filter((each) => each !== undefined);
 
 /**
+ * The comparison that stands beside a shown reply, or undefined.
+ * @param {State} state
+ * @param {number} id
+ */
+export function comparisonWith({ comparisons, messages }, id) {
+  return messages.get(comparisons.get(id) ?? 0);
+}
+
+/**
  * The last of the shown messages that `test` accepts, or undefined.
  * @param {State} state
  * @param {(message: Held) => boolean} test
@@ -118,13 +139,25 @@ function hello(state, event) {
     state.conversation = event.conversation;
     const rows = event.messages.map((each) => freshest(state.messages.get(each.id), each));
     const older = olderThan(state, rows.at(0));
-    state.messages = new Map([...older, ...rows].map((each) => [each.id, each]));
-    state.order = [...state.messages.keys()];
+    const beside = older.map(({ id }) => comparisonWith(state, id)).filter((each) => each !== undefined);
+    take(state, [...older, ...beside, ...rows]);
     state.earlier = event.earlier && (older.length ? state.earlier : true);
     state.greeted = true;
     changes.push(...event.messages.flatMap(acknowledged));
   }
   return changes;
+}
+
+/**
+ * Have these messages, and no others.
+ * @param {State} state
+ * @param {Held[]} rows
+ */
+function take(state, rows) {
+  state.messages = new Map(rows.map((each) => [each.id, each]));
+  state.order = rows.filter((each) => !isComparison(each)).map((each) => each.id);
+  state.comparisons = new Map();
+  for (const each of rows) if (isComparison(each)) state.comparisons.set(each.compared_with ?? 0, each.id);
 }
 
 /**
@@ -146,10 +179,9 @@ function olderThan(state, first) {
  */
 export function prepend(state, { messages, earlier }) {
   const first = state.messages.get(state.order[0]);
-  if (messages.length && first?.parent !== messages.at(-1)?.id) return []; // another branch is shown by now
-  const rows = messages.map(held);
-  state.messages = new Map([...rows, ...state.messages.values()].map((each) => [each.id, each]));
-  state.order = [...rows.map((each) => each.id), ...state.order];
+  const last = messages.findLast((each) => !isComparison(each));
+  if (last && first?.parent !== last.id) return []; // another branch is shown by now
+  take(state, [...messages.map(held), ...state.messages.values()]);
   state.earlier = earlier;
   return [{ what: "all" }];
 }
@@ -165,8 +197,8 @@ function freshest(known, snapshot) {
   // Together, because text may turn out to have been thinking.
   const further = fresh.length + fresh.reasoningLength - (known ? known.length + known.reasoningLength : 0);
   if (!known || older > 0 || (older === 0 && further >= 0)) return fresh;
-  const { versions, queue_position, feedback } = snapshot;
-  return Object.assign(known, { versions, queue_position, feedback });
+  const { versions, queue_position, feedback, better } = snapshot;
+  return Object.assign(known, { versions, queue_position, feedback, better });
 }
 
 /**
@@ -181,16 +213,19 @@ function message(state, snapshot) {
   if (!known && !continues(state, snapshot)) return changes;
   // Snapshots of different processes may overtake each other: an older one tells nothing.
   if (known && snapshot.revision < known.revision) return changes;
-  if (!known) state.order.push(snapshot.id);
+  if (isComparison(snapshot)) state.comparisons.set(snapshot.compared_with ?? 0, snapshot.id);
+  else if (!known) state.order.push(snapshot.id);
   state.messages.set(snapshot.id, freshest(known, snapshot));
   return [{ what: "message", id: snapshot.id }, ...changes];
 }
 
 /**
+ * Whether a message that is new belongs on the page: at its end, or beside one of its replies.
  * @param {State} state
  * @param {Message} snapshot
  */
 function continues(state, snapshot) {
+  if (isComparison(snapshot)) return state.messages.has(snapshot.compared_with ?? 0);
   return snapshot.parent === (state.order.at(-1) ?? null);
 }
 

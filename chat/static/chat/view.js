@@ -3,10 +3,11 @@
 
 import { described } from "./backend.js";
 import { byId, h } from "./dom.js";
+import { Comparison } from "./comparison.js";
 import { MessageView } from "./message.js";
 import { pendingView } from "./pending.js";
 import { Place } from "./place.js";
-import { isOpen, shown } from "./state.js";
+import { comparisonWith, isComparison, isOpen, shown } from "./state.js";
 
 /**
  * @import { KeptFrame } from "../shared/types.d.ts"
@@ -116,6 +117,7 @@ export class View {
       const view = this.viewOf(message);
       this.announce(view, message);
       view.update(message, hold);
+      this.drawComparison(view, hold);
       /** @type {ChildNode | null} */
       const next = before ? before.nextSibling : this.list.firstChild;
       if (next !== view.element) this.list.insertBefore(view.element, next);
@@ -132,6 +134,12 @@ export class View {
   drawOne(id, what, hold) {
     const message = this.state.messages.get(id);
     if (!message) return;
+    if (isComparison(message)) {
+      const host = this.views.get(message.compared_with ?? 0);
+      if (what === "grown" && host?.comparison) host.comparison.view.grow(message, hold);
+      else if (host) this.drawComparison(host, hold);
+      return;
+    }
     const known = this.views.has(id);
     const view = this.viewOf(message);
     if (!known) this.list.insertBefore(view.element, this.pending[0]?.element ?? null);
@@ -143,6 +151,25 @@ export class View {
     view.update(message, hold);
   }
 
+  /**
+   * Show what stands beside a reply; a comparison that was stopped before it began does not.
+   * @param {MessageView} view of the reply
+   * @param {string} hold
+   */
+  drawComparison(view, hold) {
+    const found = comparisonWith(this.state, view.message.id);
+    const message = found?.status === "stopped" && !found.text ? undefined : found;
+    if (!message) {
+      view.compare(null);
+      return;
+    }
+    const known = view.comparison?.view.message.id === message.id ? view.comparison : null;
+    const comparison = known ?? new Comparison(message, this.actions);
+    this.announce(comparison.view, message);
+    comparison.update(message, view.message, hold);
+    view.compare(comparison);
+  }
+
   /** @param {Held} message */
   viewOf(message) {
     let view = this.views.get(message.id);
@@ -151,6 +178,14 @@ export class View {
       this.views.set(message.id, view);
     }
     return view;
+  }
+
+  /**
+   * The view of a message, or of a comparison beside one, if it is shown.
+   * @param {Held} message
+   */
+  find({ id, compared_with: reply }) {
+    return this.views.get(id) ?? this.views.get(reply ?? 0)?.comparison?.view;
   }
 
   /**

@@ -11,6 +11,7 @@ import { count, place, plural, seconds } from "./format.js";
  * @param {string} hold why all of them have to wait, or ""
  */
 export function waiting({ status, queue_position }, hold) {
+  if (status === "awaiting") return "Begins when another model is ready";
   if (status !== "queued") return "";
   const line = queue_position !== null && queue_position > 1 ? place(queue_position) : "";
   return [hold, line].filter(Boolean).join(" · ") || "Waiting for its turn";

@@ -298,7 +298,7 @@ export interface Message {
   client_id: string | null;
   parent: number | null;
   role: "user" | "assistant";
-  status: "queued" | "streaming" | "complete" | "stopped" | "failed";
+  status: "awaiting" | "queued" | "streaming" | "complete" | "stopped" | "failed";
   text: string;
   html: string;
   /** Characters of the text that the HTML covers. */
@@ -319,6 +319,10 @@ export interface Message {
   created_at: string;
   versions: Versions;
   feedback: Feedback | null;
+  /** Of a comparison: the reply beside which it stands. */
+  compared_with: number | null;
+  /** Of a comparison: what its reader says of the two. */
+  better: "first" | "second" | "same" | null;
 }
 
 /** What a conversation's replies are asked with. */
@@ -384,13 +388,13 @@ export interface Results {
   results: Found[];
 }
 
-/** Messages that led to another one, oldest first; `earlier`: there are more before them. */
+/** Messages that led to another one, oldest first, then comparisons with them; `earlier`: there are more before them. */
 export interface Earlier {
   messages: Message[];
   earlier: boolean;
 }
 
-/** A conversation, and the last messages of the branch that is shown. */
+/** A conversation, and the last messages of the branch that is shown. Comparisons with them follow them. */
 export interface Branch extends Earlier {
   conversation: Conversation;
 }
@@ -483,10 +487,17 @@ export interface Edit {
   id: number;
 }
 
-/** What is to be done with the message `id`. */
+/** What is to be done with the message `id`. `compare`: another model is to answer the same. `keep`: what it answered becomes a version. */
 export interface OfMessage {
-  type: "regenerate" | "continue" | "select" | "stop" | "resync";
+  type: "regenerate" | "continue" | "select" | "stop" | "resync" | "compare" | "keep";
   id: number;
 }
 
-export type ChatFrame = Send | Edit | OfMessage | Ping;
+/** Which is better, the comparison `id` or the reply beside which it stands; null: nothing is said of it any more. */
+export interface Judge {
+  type: "judge";
+  id: number;
+  better: "first" | "second" | "same" | null;
+}
+
+export type ChatFrame = Send | Edit | OfMessage | Judge | Ping;

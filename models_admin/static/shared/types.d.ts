@@ -5,6 +5,7 @@ import type {
   ChatFrame,
   Edit,
   Feedback,
+  Judge,
   ModelsEvent,
   ReasoningDelta,
   Send,
@@ -16,6 +17,8 @@ export type * from "./schema.d.ts";
 export type SocketEvent = ModelsEvent | ChatEvent;
 
 export type Thumbs = Feedback["thumb"];
+
+export type Better = NonNullable<Judge["better"]>;
 
 export type DeltaEvent = TextDelta | ReasoningDelta;
 
