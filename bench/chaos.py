@@ -168,14 +168,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     print(f"\n{table(results)}\n")
     good = sum(each.good for each in results)
-    counted = ("sent", "continued", "failed", "calls", "joined", "cut")
-    sent, continued, failed, calls, joined, cut = (
+    counted = ("sent", "continued", "compared", "failed", "calls", "joined", "cut")
+    sent, continued, compared, failed, calls, joined, cut = (
         sum(getattr(each, what) for each in results) for what in counted
     )
     print(
         f"{good} of {len(results)} trials kept the promise; {sent:,} messages; {continued} replies were begun by one "
-        f"model and ended by another, {failed} failed honestly; {calls:,} calls of programs, {joined} with two models, "
-        f"{cut} ended by an error for which there was a reason; "
+        f"model and ended by another, {compared} compared, {failed} failed honestly; {calls:,} calls of programs, "
+        f"{joined} with two models, {cut} ended by an error for which there was a reason; "
         f"{time.monotonic() - begun:.0f} s; seed {seed}"
     )
     if good == len(plans):

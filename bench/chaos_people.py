@@ -131,9 +131,17 @@ class Page:
             await self._send(frame)
         return client_id
 
+    async def compare(self) -> None:
+        """Ask the next model what the last finished reply answers; where nobody hears that, nothing comes of it."""
+        replies = [self.messages[pk] for pk in self.order if self.messages[pk]["role"] == "assistant"]
+        finished = [each["id"] for each in replies if each["status"] == "complete"]
+        if finished and self.connected:
+            await self._send({"type": "compare", "id": finished[-1]})
+
     def waits(self) -> int:
         """How many messages that were sent from this page have no reply yet, by what it shows."""
-        ended = {each["parent"] for each in self.messages.values() if each["status"] not in OPEN}
+        replies = (each for each in self.messages.values() if each["compared_with"] is None)
+        ended = {each["parent"] for each in replies if each["status"] not in OPEN}
         answered = sum(each["client_id"] in self.sent for pk, each in self.messages.items() if pk in ended)
         return len(self.sent) - answered
 
@@ -147,7 +155,7 @@ class Page:
                 self._resyncing.clear()
                 listed = event.get("messages", [])
                 self.messages = {each["id"]: self._freshest(each) for each in listed}
-                self.order = [each["id"] for each in listed]
+                self.order = [each["id"] for each in listed if each["compared_with"] is None]
                 for each in listed:
                     self.outbox.pop(each["client_id"], None)
             case "backend":
@@ -158,7 +166,7 @@ class Page:
                 return self._grow(event)
             case "block":
                 return self._block(event)
-            case "error":
+            case "error" if "comparisons" not in event["detail"]:  # of these nobody may have many open
                 self.refused.append(f"{event['code']}: {event['detail']}")
         return None
 
@@ -169,7 +177,10 @@ class Page:
     def _show(self, message: dict[str, Any]) -> None:
         self._resyncing.discard(message["id"])
         self.outbox.pop(message["client_id"], None)
-        if message["id"] not in self.messages:
+        if message["compared_with"] is not None:
+            if message["compared_with"] not in self.messages:
+                return
+        elif message["id"] not in self.messages:
             if message["parent"] != (self.order[-1] if self.order else None):
                 return  # of a branch that is not shown
             self.order.append(message["id"])
@@ -220,4 +231,6 @@ async def chat(page: Page, quiet: asyncio.Event) -> None:
         patient = dice.random() < 0.75
         while not quiet.is_set() and page.waits() > (0 if patient else 1):
             await asyncio.sleep(0.05)
+        if dice.random() < 0.1:
+            await page.compare()
         await asyncio.sleep(dice.uniform(0.05, 0.4))

@@ -18,6 +18,7 @@ class Result:
     seconds: float | None
     sent: int = 0
     continued: int = 0  # replies that one model began and another ended
+    compared: int = 0  # replies that another model's stands beside
     failed: int = 0  # honestly
     calls: int = 0  # of programs
     joined: int = 0  # of these, begun by one model and ended by another

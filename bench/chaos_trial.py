@@ -305,6 +305,7 @@ class Trial:
             seconds=seconds,
             sent=sum(len(page.sent) for page in self.pages),
             continued=verdict.continued,
+            compared=verdict.compared,
             failed=verdict.failed,
             calls=len(calls),
             joined=sum(len(call.models) > 1 and not call.error for call in calls),

@@ -57,7 +57,8 @@ class Database:
             calls = ask("SELECT id, state, holder FROM gateway_call WHERE state <> 'ended'")
             downloads = ask("SELECT folder, state, error FROM models_admin_modeldownload")
             messages = ask(
-                "SELECT id, conversation_id, parent_id, role, status, client_id, text, error, model, html, handovers "
+                "SELECT id, conversation_id, parent_id, role, status, client_id, text, error, model, html, handovers, "
+                "compared_with_id "
                 f"FROM chat_message WHERE id > {int(after)} ORDER BY id"
             )
         running = [
@@ -152,14 +153,15 @@ class Row:
     model: str
     html: str
     continued: bool = False  # begun by a model, gone on with by another
+    beside: int | None = None  # the reply that it is compared with
 
 
 def _message(row: Sequence[Any]) -> Row:
-    pk, conversation, parent, role, status, client_id, text, error, model, html, handovers = row
+    pk, conversation, parent, role, status, client_id, text, error, model, html, handovers, beside = row
     named = str(uuid.UUID(str(client_id))) if client_id else ""
     begun = handovers if isinstance(handovers, list) else json.loads(handovers)
     conversation = str(uuid.UUID(str(conversation)))
-    return Row(pk, conversation, parent, role, status, named, text, error, model, html, bool(begun))
+    return Row(pk, conversation, parent, role, status, named, text, error, model, html, bool(begun), beside)
 
 
 def overlaps(spans: Sequence[Sequence[Any]]) -> list[str]:
@@ -212,6 +214,7 @@ class Verdict:
     wrong: list[str] = field(default_factory=list)
     answered: int = 0
     continued: int = 0  # of those, by another model than the one that began
+    compared: int = 0  # replies that another model's stands beside
     failed: int = 0
     errors: list[str] = field(default_factory=list)
 
@@ -221,9 +224,12 @@ def judge(sent: dict[str, int], rows: list[Row]) -> Verdict:
     verdict = Verdict()
     asked: dict[str, list[Row]] = defaultdict(list)
     replies: dict[int | None, list[Row]] = defaultdict(list)
+    comparisons: list[Row] = []
     for row in rows:
         if row.role == "user":
             asked[row.client_id].append(row)
+        elif row.beside is not None:
+            comparisons.append(row)
         else:
             replies[row.parent].append(row)
     for client_id, words in sent.items():
@@ -234,6 +240,11 @@ def judge(sent: dict[str, int], rows: list[Row]) -> Verdict:
             verdict.doubled.append(f"message {client_id} was written {len(found)} times")
         else:
             _judge_replies(found[0], replies[found[0].pk], words, verdict)
+    numbers = {row.pk: sent[row.client_id] for row in rows if row.client_id in sent}
+    models = {row.pk: row.model for row in rows}
+    for row in comparisons:
+        if row.status != "awaiting" and row.parent in numbers:
+            _judge_reply(row, numbers[row.parent], verdict, other=models.get(row.beside or 0, ""))
     unasked = set(asked) - set(sent)
     verdict.wrong += [f"nobody sent the message {client_id}" for client_id in unasked]
     return verdict
@@ -248,7 +259,8 @@ def _judge_replies(message: Row, replies: list[Row], words: int, verdict: Verdic
         _judge_reply(replies[0], words, verdict)
 
 
-def _judge_reply(reply: Row, words: int, verdict: Verdict) -> None:
+def _judge_reply(reply: Row, words: int, verdict: Verdict, other: str | None = None) -> None:
+    """Judge a reply; one that is compared with a reply of the model `other` is all of another one."""
     whole = expected(words)
     name = f"reply {reply.pk} ({reply.status})"
     if reply.status in OPEN:
@@ -258,6 +270,9 @@ def _judge_reply(reply: Row, words: int, verdict: Verdict) -> None:
         verdict.wrong.append(f"{name} does not say why")
     elif reply.status not in ("complete", "failed"):
         verdict.wrong.append(f"{name} was stopped by nobody")
+    if other is not None and (reply.continued or (reply.model == other and reply.status == "complete")):
+        verdict.wrong.append(f"{name} of {reply.model} is no comparison with one of {other}")
+    verdict.compared += other is not None and reply.status == "complete"
     if reply.status == "complete":
         verdict.answered += 1
         verdict.continued += reply.continued

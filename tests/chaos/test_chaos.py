@@ -13,7 +13,7 @@ from bench.chaos import trials
 from bench.chaos_callers import Blow, Call, judge_calls
 from bench.chaos_plan import CELLS, Plan, plan
 from bench.chaos_table import table
-from bench.chaos_truth import Row, expected, judge, overlaps
+from bench.chaos_truth import Row, Verdict, expected, judge, overlaps
 
 SEED = 20260101
 WANTED = (
@@ -115,6 +115,24 @@ def test_the_judge_sees_what_is_lost_doubled_and_dishonest() -> None:
     assert judge({"a": 3}, _rows(("stopped", " w1", ""))).wrong
     assert judge({"a": 3}, _rows(("streaming", " w1", ""))).open
     assert judge({}, _rows(("complete", whole, ""))).wrong
+
+
+def test_the_judge_sees_what_is_no_comparison() -> None:
+    whole = expected(3)
+    reply = Row(2, "", 1, "assistant", "complete", "", whole, "", "one", "")
+    asked = Row(1, "", None, "user", "complete", "a", "hi", "", "", "")
+    comparison = Row(3, "", 1, "assistant", "complete", "", whole, "", "other", "", beside=2)
+
+    def judged(**facts: Any) -> Verdict:
+        return judge({"a": 3}, [asked, reply, replace(comparison, **facts)])
+
+    right = judged()
+    assert (right.answered, right.compared, right.lost, right.doubled, right.wrong) == (2, 1, [], [], [])
+    assert judged(status="awaiting", text="", model="").answered == 1
+    assert judged(status="queued").open
+    assert judged(model="one").wrong
+    assert judged(continued=True).wrong
+    assert judged(text=" w1 w3").lost
 
 
 def _call(**facts: Any) -> Call:
