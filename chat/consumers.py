@@ -125,7 +125,6 @@ class ChatConsumer(Page):
 
     async def _on_compare(self, frame: Frame) -> None:
         await self._obey(comparing.ask, _number(frame, "id"))
-        await dispatcher.bring_in_line()
 
     async def _on_judge(self, frame: Frame) -> None:
         word = frame.get("better", "")

@@ -143,7 +143,7 @@ class Dispatcher:
             full, room = len(works) == room, min(2 * room, MOST)
         return waits
 
-    async def bring_in_line(self) -> None:
+    async def _bring_in_line(self) -> None:
         """Queue comparisons for which another model is ready."""
         for message, conversation in await db_threads.write(comparing.bring_in_line):
             await rooms.show(conversation, [message])
@@ -205,7 +205,7 @@ class Dispatcher:
         if self._ticks % REVIVE_EVERY == 0:
             await self._revive()
             await self._knock()
-            await self.bring_in_line()
+            await self._bring_in_line()
         heard, self._heard = self._heard, hub.hears
         if not (heard and self._heard) or self._ticks % REPEAT_EVERY == 0:
             await self._catch_up()

@@ -11,11 +11,11 @@ from django.db import connection
 from chat.models import Message
 
 Turn = tuple[int | None, str, str]  # the message that it answers, its role, its text
-Said = Mapping[int, Turn]  # all of a conversation but its comparisons, by the ids of its messages
+Said = Mapping[int, Turn]  # all of a conversation, by the ids of its messages
 
 
 def said(conversations: Iterable[uuid.UUID]) -> Mapping[uuid.UUID, Said]:
-    """What has been said in each of the conversations."""
+    """What has been said in each of the conversations, without comparisons, which are no versions."""
     found: dict[uuid.UUID, dict[int, Turn]] = defaultdict(dict)
     rows = Message.objects.filter(conversation__in=set(conversations), compared_with=None)
     for conversation, pk, parent, role, text in rows.values_list(
@@ -27,8 +27,7 @@ def said(conversations: Iterable[uuid.UUID]) -> Mapping[uuid.UUID, Said]:
 
 SAID_BEFORE = """
 SELECT chosen.id, message.id, message.parent_id, message.role, message.text FROM ({chosen}) AS chosen
-LEFT JOIN chat_message AS message
-    ON message.conversation_id = CAST(chosen.series AS %s) AND message.compared_with_id IS NULL
+LEFT JOIN chat_message AS message ON message.conversation_id = CAST(chosen.series AS %s)
 """
 
 

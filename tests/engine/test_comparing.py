@@ -54,14 +54,13 @@ def compared(reply: Message) -> Message:
 
 
 def brought(comparison: Message) -> bool:
-    """Whether the comparison is brought into line now; others of it are taken as brought long ago."""
-    found = (comparison.pk, comparison.conversation_id) in comparing.bring_in_line()
-    long_ago = timezone.now() - timedelta(minutes=1)
-    Message.objects.filter(status=Status.QUEUED).update(queued_at=long_ago)
-    return found
+    """Whether the comparison is brought into line now."""
+    return (comparison.pk, comparison.conversation_id) in comparing.bring_in_line()
 
 
 def claimed(room: int = 64) -> list[ClaimedReply]:
+    """What a process may begin that was asked for none of it, after a while."""
+    Message.objects.filter(status=Status.QUEUED).update(queued_at=timezone.now() - timedelta(minutes=1))
     return claims.claim("one", room)
 
 
@@ -134,7 +133,6 @@ def test_where_the_other_model_has_gone_when_its_turn_comes_it_is_set_aside_and_
     assert brought(comparison)
     loaded("usual")
     behind = messages.say("ada")
-    Message.objects.filter(status=Status.QUEUED).update(queued_at=timezone.now() - timedelta(minutes=1))
     assert [work.message for work in claimed(room=1) + claimed(room=1)] == behind
     comparison.refresh_from_db()
     assert (comparison.status, comparison.revision) == (Status.AWAITING, 2)
@@ -238,6 +236,14 @@ def test_no_branch_leads_through_a_comparison() -> None:
     for ask in (replies.select, replies.regenerate, replies.go_on):
         assert refused(ask, reply.conversation_id, comparison.pk) == "not_found"
     assert refused(replies.send, reply.conversation_id, uuid.uuid4(), "Hm", comparison.pk) == "not_found"
+
+
+def test_a_reply_that_is_asked_for_anew_is_a_version_of_its_reply_alone() -> None:
+    reply = replied()
+    compared(reply)
+    (again,) = replies.regenerate(reply.conversation_id, reply.pk).messages
+    (work,) = claimed()
+    assert work.row["versions"] == {"index": 2, "count": 2, "ids": [reply.pk, again]}
 
 
 def test_it_comes_with_the_earlier_messages_and_with_the_export() -> None:

@@ -67,3 +67,21 @@ async def test_the_only_page_has_missed_nothing_of_its_hello() -> None:
     rooms.join(conversation, Listener())
     rooms.greeted(conversation, [orjson.loads(text)["message"] for text in texts])
     assert await rooms.missed() == []
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_comparison_that_was_not_heard_of_is_found() -> None:
+    def compared() -> uuid.UUID:
+        conversation, _ = talk()
+        Message.objects.update(finished_at=None)
+        reply = Message.objects.get(role=Role.ASSISTANT)
+        facts = {"status": Status.AWAITING, "queued_at": timezone.now(), "role": Role.ASSISTANT}
+        Message.objects.create(
+            conversation_id=conversation, parent=reply.parent, compared_with=reply, **facts
+        )
+        return conversation
+
+    conversation = await db_threads.write(compared)
+    rooms = Rooms()
+    rooms.join(conversation, Listener())
+    assert await rooms.missed() == [conversation]

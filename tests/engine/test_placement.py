@@ -190,6 +190,16 @@ def test_a_comparison_goes_to_a_server_with_another_model_at_once(two: tuple[int
     assert [(work.server, work.model) for work in claimed()] == [(first, "third")]
 
 
+def test_a_comparison_goes_rather_to_the_team_s_model(two: tuple[int, int]) -> None:
+    first, second = two
+    runs(first, "other", chosen_by=1)
+    runs(second, "usual", chosen_by=2)
+    Server.objects.filter(pk=second).update(wanted="usual")
+    for _ in range(3):
+        with transaction.atomic():
+            assert placement.enter().place_without("third").pk == second  # type: ignore[union-attr]
+
+
 def test_the_model_of_an_alias_is_that_of_its_conversations(two: tuple[int, int]) -> None:
     runs(two[1], "coder")
     Alias.objects.create(name="for-code", model="coder")
