@@ -32,6 +32,7 @@ else:
 
 MOST = curves.MOST_LINES
 LONGEST = 255
+MOST_OTHERS = 500  # models to choose from
 
 
 def address(*models: str) -> str:
@@ -78,6 +79,7 @@ class ReportPages(ModelAdmin):
             "title": title,
             "error": error,
             "names": names,
+            "others": _others(names),
             "one": reports[0] if len(reports) == 1 else None,
             "query": urlencode([*(("model", name) for name in names), ("days", days)]),
             "periods": PERIODS,
@@ -125,6 +127,14 @@ def _asked(request: HttpRequest) -> tuple[list[str], int, str]:
     if unknown := [name for name in names if not model_reports.known(name)]:
         return names, days, f"Nothing is known of a model “{unknown[0]}”."
     return names, days, ""
+
+
+def _others(names: Sequence[str]) -> list[str]:
+    """Return the models that may be compared with these, none where these are as many as can be."""
+    if len(names) >= MOST:
+        return []
+    rows = TabbyModel.objects.exclude(name__in=names).order_by("name")
+    return list(rows.values_list("name", flat=True)[:MOST_OTHERS])
 
 
 def _head(number: int, report: ModelReport, many: int) -> SafeString:

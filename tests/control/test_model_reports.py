@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
@@ -122,6 +123,20 @@ def test_the_comparison_has_a_line_for_each_model_and_its_answers(admin_client: 
     assert page.count('class="gantry-line gantry-line-1"') >= 3, "speed, first token and replies at least"
     row = page[page.index('<th scope="row">capital</th>') :].partition("</tr>")[0]
     assert row.index("Paris it is") < row.index("Rome, maybe")
+
+
+@pytest.mark.usefixtures("_two")
+def test_the_report_leads_to_a_comparison_until_there_are_five(admin_client: Client) -> None:
+    for name in "cdef":
+        TabbyModel.objects.create(name=name)
+
+    def offered(*models: str) -> list[str]:
+        page = admin_client.get(PAGE, {"model": models}).content.decode()
+        return re.findall("<option>(.*?)</option>", page)
+
+    assert offered("alpha") == ["beta", *"cdef"]
+    assert offered("alpha", "", "beta", *"cd") == ["e", "f"]
+    assert offered("alpha", "beta", *"cde") == []
 
 
 @pytest.mark.usefixtures("_two")

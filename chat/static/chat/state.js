@@ -21,7 +21,7 @@ import { advance, points } from "./points.js";
  */
 
 /**
- * What the page knows. `order` has the shown branch, `comparisons` by reply what stands beside it; `earlier`: there are
+ * What the page knows. `order` has the shown branch, `comparisons` by reply what is beside it; `earlier`: there are
  * messages before the first; `greeted`: the messages have come.
  * @typedef {object} State
  * @property {Backend | null} backend
