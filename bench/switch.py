@@ -1,6 +1,7 @@
 """`make bench-switch`: the same unload and load by bare calls and by Gantry, in turn, and how soon pages see the progress.
 
     python -m bench.switch [--quick] [--rounds 5] [--pages 200] [--server daphne|uvicorn]
+    python -m bench.switch --good 100   (so many switches with the checks before serving, of which none may be rolled back)
 
 The sandbox's load has 50 modules of 100 ms. Gantry's switch is asked for by its HTTP API and counts until that answers;
 its probe (one token) and the checks before serving, which bare calls do without, are taken off and shown beside it. Only one
@@ -28,6 +29,7 @@ from bench.stream_cases import percentile
 from bench.stream_client import Broken, Socket
 from bench.stream_people import Visitor, visitors
 from bench.stream_system import KEY, System, running
+from bench.stream_system import MODELS as MODELS_TEXT
 
 MODELS = ("second-8B", "first-8B")
 HEADERS = {"Authorization": f"Bearer {KEY}"}
@@ -76,6 +78,8 @@ class Watcher(Socket):
 def main() -> int:
     """Measure, and print two tables; 1 where that was not possible."""
     chosen = _arguments()
+    if chosen.good:
+        return _good_switches(chosen.good, chosen.server)
     with running() as system, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         system.start_web(chosen.server)
         people = visitors(chosen.pages)
@@ -113,10 +117,37 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", dest="rounds", action="store_const", const=1, help="one round")
     parser.add_argument("--pages", type=int, default=200)
+    parser.add_argument("--good", type=int, default=0, help="only switch so often between two good models")
     parser.add_argument(
         "--server", choices=("daphne", "uvicorn"), default=os.environ.get("SERVER") or "daphne"
     )
     return parser.parse_args()
+
+
+def _good_switches(times: int, server: str) -> int:
+    """Switch so often between two models that hold all checks; print what became of that, 1 where any was not made."""
+    succeeded, wrong, checking = 0, list[str](), list[float]()
+    with running(
+        models=MODELS_TEXT.replace("seconds_per_module = 0.1", "seconds_per_module = 0.01")
+    ) as system:
+        system.start_web(server)
+        admin = _administrator(visitors(1)[0])
+        time.sleep(3)
+        for _ in range(times):
+            try:
+                number = _switch(system, admin, _other(system), checks=True)
+            except Broken as error:
+                wrong.append(str(error))
+                continue
+            checking.append(_checking(number))
+            succeeded += _row(number).state == "succeeded"
+    say(
+        f"{succeeded} of {times} good switches succeeded; the starter checks took {1000 * median(checking):.0f} ms in the "
+        f"middle, {1000 * max(checking):.0f} ms at most"
+    )
+    for each in wrong:
+        say(each)
+    return 0 if succeeded == times else 1
 
 
 def _administrator(visitor: Visitor) -> Visitor:
