@@ -87,7 +87,7 @@ def _line(row: ModelDownload, elapsed: float) -> str:
                 f"{parts[0]} of {gigabytes(row.bytes_total)} ({100 * row.bytes_done // row.bytes_total}%)"
             ]
         if row.bytes_per_second:
-            parts.append(f"{gigabytes(row.bytes_per_second)} a second")
+            parts.append(f"{row.bytes_per_second / 1024**2:,.1f} MB a second")
         if (left := _seconds_left(row)) is not None:
             parts.append(f"{spent(left)} left")
     return f"Downloading: {', '.join(parts)}"

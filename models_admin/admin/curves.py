@@ -42,11 +42,6 @@ class Tick:
     text: str
     place: float
 
-    @property
-    def anchor(self) -> str:
-        """SVG's text-anchor with which the label stays within the picture."""
-        return "start" if self.place < 4 else "end" if self.place > 92 else "middle"
-
 
 @dataclass(frozen=True, slots=True)
 class Picture:
