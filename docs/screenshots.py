@@ -2,7 +2,8 @@
 
 Starts the demo (`manage.py up` with its sandbox) in a folder of its own, tells the story of a switch with two people, and
 photographs it with the machine's Chromium. Two things are staged: the model that is switched to loads slowly enough for all
-pictures of one load, and a history of twelve days is written into the database beforehand.
+pictures of one load, and a history of twelve days is written into the database beforehand. `python docs/screenshots.py life`
+takes those of one part: see PARTS.
 """
 
 from __future__ import annotations
@@ -10,28 +11,30 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))  # the tests know how to run a Gantry, and how to be somebody in it
+from camera import (
+    ADMIN_PASSWORD,
+    IMAGES,
+    MODELS,
+    PATIENCE,
+    PHONE,
+    ROOT,
+    Camera,
+    confirm,
+    have_talked,
+    say,
+    until,
+)
+from life_pictures import life_pictures
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from support.chromium import launch
+from support.people import Person, add_user
+from support.tabby import Tabby
+from system.running import Gantry
 
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright  # noqa: E402
-from support.chromium import launch  # noqa: E402
-from support.people import Person, add_user  # noqa: E402
-from support.tabby import Tabby  # noqa: E402
-from system.running import Gantry  # noqa: E402
-
-IMAGES = ROOT / "docs" / "images"
-LARGEST = 200_000  # bytes of one picture
-PATIENCE = 60_000.0  # milliseconds
-DESKTOP = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
-ADMIN_PASSWORD = "only-for-the-pictures"  # noqa: S105 (of a Gantry that lives as long as this script)
-MODELS = "/admin/models_admin/tabbymodel/"
 NEXT = "Qwen2.5-Coder-7B-Instruct"
 WANTED = "Mistral-7B-Instruct-v0.3-Q5"
 TOO_BIG = "Llama-3.3-70B-Instruct-Q4_K_M"
@@ -41,57 +44,6 @@ EARLIER = (
     "Why is the sky dark at night?",
     "A regular expression for ISO dates",
 )
-Scheme = Literal["light", "dark"]
-
-
-class Camera:
-    """Pages of the two people, and the pictures of them."""
-
-    def __init__(self, browser: Browser, url: str) -> None:
-        self.browser = browser
-        self.url = url
-
-    def page(self, person: Person | None, scheme: Scheme = "light", size: dict[str, int] = DESKTOP) -> Page:
-        """A new window of `person` (None: nobody is signed in)."""
-        context = self.browser.new_context(
-            base_url=self.url,
-            viewport={"width": size["width"], "height": size["height"]},
-            color_scheme=scheme,
-            has_touch=size is PHONE,
-        )
-        context.set_default_timeout(PATIENCE)
-        if person is not None:
-            context.add_cookies([{"name": "session_id", "value": person.cookie, "url": self.url}])
-        return context.new_page()
-
-    def shoot(self, page: Page, name: str) -> None:
-        """Write docs/images/NAME.png; complain about one that is too large for a page to carry."""
-        path = IMAGES / f"{name}.png"
-        page.screenshot(path=path, animations="disabled", caret="hide")
-        size = path.stat().st_size
-        if size > LARGEST:
-            raise SystemExit(f"{path} has {size:,} bytes: more than {LARGEST:,}.")
-        sys.stdout.write(f"{path.relative_to(ROOT)}: {size:,} bytes\n")
-
-
-def say(page: Page, text: str) -> Locator:
-    """Send a message, and return the reply to it."""
-    before = page.locator("article.reply").count()
-    page.locator("#composer-text").fill(text)
-    page.locator("#send").click()
-    reply = page.locator("article.reply").nth(before)
-    expect(reply).to_be_attached(timeout=PATIENCE)
-    return reply
-
-
-def until(check: Callable[[], Any], what: str) -> None:
-    """Wait for something that no page shows."""
-    end = time.monotonic() + PATIENCE / 1000
-    while not check():
-        if time.monotonic() > end:
-            raise SystemExit(f"Waited {PATIENCE / 1000:g} s for {what}.")
-        time.sleep(0.05)
-
 
 HISTORY = """
 from datetime import timedelta
@@ -125,13 +77,6 @@ def have_switched(gantry: Gantry) -> None:
     """Twelve days of history, so that the plots show what they are for."""
     command = [sys.executable, "manage.py", "shell", "-c", HISTORY]
     subprocess.run(command, cwd=ROOT, env=gantry.env, check=True, capture_output=True)
-
-
-def have_talked(mara: Person) -> None:
-    """Earlier conversations, so that the list is not empty."""
-    for text in EARLIER:
-        with mara.page() as page:
-            page.answered(page.say(text))
 
 
 def sign_in_pictures(camera: Camera) -> None:
@@ -182,15 +127,6 @@ def idle_pictures(camera: Camera, admin: Person) -> None:
         page.context.close()
 
 
-def confirm(page: Page, model: str) -> Locator:
-    """Press the Switch button of `model`, and return the dialog."""
-    row = page.locator("#result_list tbody tr", has_text=model)
-    row.locator("a[data-dialog]", has_text="Switch").click()
-    dialog = page.locator("#gantry-dialog")
-    expect(dialog).to_be_visible()
-    return dialog
-
-
 def switch_pictures(camera: Camera, admin: Person, mara: Person, tabby: Tabby, address: str) -> None:
     """A switch as the administrator and a person who goes on chatting see it."""
     tabby.state(seconds_per_module={NEXT: 0.5})
@@ -212,7 +148,7 @@ def switch_pictures(camera: Camera, admin: Person, mara: Person, tabby: Tabby, a
         expect(reply).to_have_attribute("data-status", "queued")
         for page in (admin_page, dark_admin):
             expect(page.locator("[data-lines]")).to_contain_text("Step 2", timeout=PATIENCE)
-        until(lambda: (admin.switch_row(_running(admin))["percent"] or 0) >= 50, "half of the load")
+        until(lambda: _percent(admin) >= 50, "half of the load")
         camera.shoot(admin_page, "models-switching-light")
         camera.shoot(chat, "chat-switching-light")
         camera.shoot(dark_admin, "models-switching-dark")
@@ -227,12 +163,9 @@ def switch_pictures(camera: Camera, admin: Person, mara: Person, tabby: Tabby, a
         page.context.close()
 
 
-def _running(admin: Person) -> int:
-    with admin.watch() as page:
-        running = page.backend["switch"]
-    if running is None:
-        raise SystemExit("The switch ended before its pictures were taken.")
-    return int(running["id"])
+def _percent(admin: Person) -> int:
+    """How far the switch that runs is."""
+    return int(admin.call("GET", "/api/admin/switches?limit=1").json()["switches"][0]["percent"] or 0)
 
 
 def failure_pictures(camera: Camera, admin: Person) -> None:
@@ -331,19 +264,17 @@ def rolling_picture(browser: Browser) -> None:
             gantry.end()
 
 
-def main() -> None:
-    """Take all pictures."""
-    IMAGES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+def switching_pictures(browser: Browser) -> None:
+    """Take the pictures of a switch, and of what is around it."""
+    with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         with Gantry(data, GANTRY_ADMIN_PASSWORD=ADMIN_PASSWORD, GANTRY_VRAM_GB="24") as gantry:
             tabby = Tabby((data / "run" / "tabby_host").read_text().strip())
             admin = Person(gantry.url, "admin", ADMIN_PASSWORD)
             mara = add_user(admin, "mara")
-            browser = launch(playwright)
             camera = Camera(browser, gantry.url)
             have_switched(gantry)
-            have_talked(mara)
+            have_talked(camera, mara, *EARLIER)
             sign_in_pictures(camera)
             idle_pictures(camera, admin)
             address = chat_pictures(camera, mara)
@@ -354,7 +285,21 @@ def main() -> None:
             docs_pictures(camera)
             unloaded_pictures(camera, admin, mara, address)
             gantry.end()
-        rolling_picture(browser)
+
+
+PARTS = {"switching": switching_pictures, "rolling": rolling_picture, "life": life_pictures}
+
+
+def main() -> None:
+    """Take the pictures of the parts that are named, or all."""
+    parts = sys.argv[1:] or list(PARTS)
+    if unknown := set(parts) - set(PARTS):
+        raise SystemExit(f"There is no part {min(unknown)}. There are: {', '.join(PARTS)}.")
+    IMAGES.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        for part in parts:
+            PARTS[part](browser)
         browser.close()
 
 
