@@ -205,6 +205,7 @@ class LiveReply:
 
     def _take(self, delta: Delta) -> None:
         self.meter.heard(delta.pieces)
+        counters.wrote(self.work.server, delta.pieces)
         delta = self._within_bounds(delta)
         if delta.reasoning:
             self._thinking.reasoned()

@@ -16,6 +16,7 @@ from gateway.chunks import Chunks
 from gateway.claims import Turn
 from gateway.dispatch import Dispatcher
 from gateway.errors import OURS, Refused, of_tabby, unavailable
+from models_admin import counters
 from models_admin.live.hub import hub
 from models_admin.page_schema import Backend
 from models_admin.tabby.errors import StreamCut, TabbyError
@@ -139,7 +140,7 @@ class Relay:
         ) as stream:
             try:
                 while (passed := await self._call.read(lambda: anext(stream, None))) is not None:
-                    if data := self._taken(passed, turn.model):
+                    if data := self._taken(passed, turn):
                         await self._answer.write(data)
             except (LetGo, StreamCut):
                 if not self._chunks.complete:  # else nothing is missing but the end mark
@@ -147,11 +148,12 @@ class Relay:
         await self._answer.end(self._chunks.end())
         return True
 
-    def _taken(self, passed: Passed, model: str) -> bytes:
+    def _taken(self, passed: Passed, turn: Turn) -> bytes:
         """Return what is to be sent for what came, which is counted."""
         meter, before = self._call.meter, self._chunks.tokens
-        data = self._chunks.take(passed, model)
+        data = self._chunks.take(passed, turn.model)
         meter.heard(self._chunks.tokens - before)
+        counters.wrote(turn.server, self._chunks.tokens - before)
         if passed.usage is not None:
             meter.told(*passed.usage)
         return data
@@ -162,7 +164,9 @@ class Relay:
         seconds = settings.GATEWAY_PLAIN_TIMEOUT
         self._call.meter.begin()
         answer = await self._call.read(lambda: tabby.pass_whole(path, body, seconds))
-        self._call.meter.told(*tokens_of(answer))
+        prompt, completion = tokens_of(answer)
+        self._call.meter.told(prompt, completion)
+        counters.wrote(turn.server, completion or 0)
         await self._answer.whole(200, shapes.whole(answer, self._asked.endpoint, turn.model))
 
     def _bound(self) -> str:

@@ -2,12 +2,15 @@
 
 Counting is an addition in this process' memory, from its event loop's thread alone. Once a second the counts are added to
 one hash in Redis; while Redis is away they stay here. A process that is killed loses at most its last second.
+
+What each server writes is also added to a hash of the few seconds in which it came: that tells how fast the server is now.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from bisect import bisect_left
 from collections import Counter
 from typing import Any
@@ -20,8 +23,10 @@ log = logging.getLogger(__name__)
 
 KEY = "gantry:tally"
 FLUSH_SECONDS = 1.0
+PACE, PACE_SECONDS = "gantry:pace", 5  # the hashes of what came in so many seconds
 
 _counts: Counter[str] = Counter()
+_written: Counter[int] = Counter()  # tokens, by server
 _task: asyncio.Task[None] | None = None
 
 
@@ -58,6 +63,11 @@ def count(field: str, by: float = 1) -> None:
     _counts[field] += by  # type: ignore[assignment]
 
 
+def wrote(server: int, tokens: int) -> None:
+    """Count tokens that a server has just written."""
+    _written[server] += tokens
+
+
 def start() -> None:
     """Begin to flush the counts once a second, in the running loop; a second call does nothing."""
     global _task  # noqa: PLW0603 (one a process)
@@ -77,20 +87,41 @@ async def _flush_repeatedly() -> None:
 
 async def flush() -> None:
     """Add the counts to those in Redis; where Redis does not take them, keep them for the next time."""
-    if not _counts:
+    if not _counts and not _written:
         return
-    taken = dict(_counts)
+    taken, written = dict(_counts), dict(_written)
     _counts.clear()
+    _written.clear()  # what Redis does not take now is none of its next seconds
     wait: Any = settings.REDIS_WAIT
     server = redis.asyncio.Redis.from_url(settings.REDIS_URL, **wait)
     try:
         async with server, server.pipeline(transaction=True) as pipe:
             for field, by in taken.items():
                 pipe.hincrbyfloat(KEY, field, by)
+            span = _span(0)
+            for number, tokens in written.items():
+                pipe.hincrby(span, str(number), tokens)
+                pipe.expire(span, 3 * PACE_SECONDS)
             await pipe.execute()
     except (redis.RedisError, OSError, TimeoutError) as error:
         log.debug("What was counted stays here: Redis does not take it (%s)", error)
         _counts.update(taken)
+
+
+def _span(back: int) -> str:
+    """Return the key of the seconds that run now, or of those before (1)."""
+    return f"{PACE}:{int(time.time() // PACE_SECONDS) - back}"
+
+
+def paces() -> dict[int, float] | None:
+    """Return by server the tokens a second that all processes were sent lately; None while Redis is away."""
+    wait: Any = settings.REDIS_WAIT
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, decode_responses=True, **wait) as server:
+            found = server.hgetall(_span(1))
+    except (redis.RedisError, OSError):
+        return None
+    return {int(number): int(tokens) / PACE_SECONDS for number, tokens in found.items()}
 
 
 def all_counts() -> dict[str, float]:

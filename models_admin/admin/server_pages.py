@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.dateparse import parse_datetime
 
+from models_admin import counters
 from models_admin.admin.list_pages import ReadOnlyPages
 from models_admin.admin.models_page import is_fragment
 from models_admin.models import Server
@@ -31,6 +32,7 @@ class Card:
     state: ServerState
     address: str
     objection: str
+    pace: float | None  # tokens a second
 
     @property
     def tone(self) -> str:
@@ -82,14 +84,19 @@ class ServerAdmin(ReadOnlyPages[Server]):
             raise Http404
         if not self.has_view_permission(request):
             raise PermissionDenied
-        rows = team.rows()
+        rows, paces = team.rows(), counters.paces()
         states = team_snapshots.each(rows)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": self.listed_as,
             "cards": [
-                Card(each, diagnosis.address(each["id"]), service.objection(each["id"], rows))
+                Card(
+                    each,
+                    diagnosis.address(each["id"]),
+                    service.objection(each["id"], rows),
+                    server_facts.pace(each["id"], paces),
+                )
                 for each in states
             ],
             "key": "|".join(map(server_facts.key, states)),

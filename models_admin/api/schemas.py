@@ -81,6 +81,12 @@ class Server(Schema):
     loaded_at: Moment | None
     context: Annotated[int | None, Field(description="Tokens.")]
     replying: Annotated[int, Field(description="Replies in flight.")]
+    tokens_per_second: Annotated[
+        float | None,
+        Field(
+            description="That it wrote in the last few seconds, for chat and programs; null while Redis is away."
+        ),
+    ]
     in_service: Annotated[bool, Field(description="It is given replies, as long as it can answer.")]
     out_of_service_since: Moment | None
     unreachable_since: Moment | None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from typing_extensions import TypedDict
 
+from models_admin import counters
 from models_admin.models import State
 from models_admin.page_schema import BackendState, Moment, ServerState, Switch
 from models_admin.presentation import team_snapshots
@@ -20,6 +23,7 @@ class ServerFacts(TypedDict):
     loaded_at: Moment | None
     context: int | None
     replying: int
+    tokens_per_second: float | None
     in_service: bool
     out_of_service_since: Moment | None
     unreachable_since: Moment | None
@@ -29,13 +33,19 @@ class ServerFacts(TypedDict):
 
 def describe_all() -> list[ServerFacts]:
     """Return all servers as they are now, in the order of TABBY_HOST."""
-    return [_facts(each) for each in team_snapshots.each(team.rows())]
+    paces = counters.paces()
+    return [_facts(each, paces) for each in team_snapshots.each(team.rows())]
 
 
 def describe(server: int) -> ServerFacts:
     """Return one server as it is now."""
     (found,) = team_snapshots.each([state_row.row(server)])
-    return _facts(found)
+    return _facts(found, counters.paces())
+
+
+def pace(server: int, paces: Mapping[int, float] | None) -> float | None:
+    """Return the tokens a second that a server writes, of counters.paces(); None where that is not known."""
+    return None if paces is None else round(paces.get(server, 0.0), 1)
 
 
 def words(state: ServerState) -> tuple[str, str]:
@@ -71,7 +81,7 @@ def key(state: ServerState) -> str:
     return " ".join(parts)
 
 
-def _facts(state: ServerState) -> ServerFacts:
+def _facts(state: ServerState, paces: Mapping[int, float] | None) -> ServerFacts:
     return {
         "name": state["name"],
         "address": diagnosis.address(state["id"]),
@@ -80,6 +90,7 @@ def _facts(state: ServerState) -> ServerFacts:
         "loaded_at": state["loaded_at"],
         "context": state["context"],
         "replying": state["replying"],
+        "tokens_per_second": pace(state["id"], paces),
         "in_service": state["out_of_service_since"] is None,
         "out_of_service_since": state["out_of_service_since"],
         "unreachable_since": state["unreachable_since"],

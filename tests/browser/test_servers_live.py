@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -26,6 +27,11 @@ def test_an_open_page_follows_and_its_buttons_work(two: Several, browser: Browse
     first, second = (page.locator("section", has_text=name) for name in ("gpu1", "gpu2"))
     expect(second).to_contain_text("alpha-7B")
     assert serious(page) == []
+    with two.admin.page() as talk:
+        reply = talk.answered(talk.say("[[tokens=4000 rate=40]]"), ("streaming",))
+        expect(page.locator("[data-pace]", has_not_text=re.compile("^0 tokens"))).to_have_count(1)
+        talk.frame(type="stop", id=reply["id"])
+    expect(page.locator("[data-pace]", has_text=re.compile("^0 tokens/s$"))).to_have_count(2)
     assert two.admin.call("POST", "/api/admin/servers/gpu2/out").status_code == 200
     expect(second).to_contain_text("out of service since")
     expect(first).to_contain_text("gpu1 is the last server in service")

@@ -47,6 +47,17 @@ def refused(*words: str) -> str:
     return str(caught.value)
 
 
+def test_how_fast_each_writes_is_listed_unless_redis_is_away(
+    admin_client: Client, two: tuple[int, int], monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
+    assert [each["tokens_per_second"] for each in listed(admin_client)] == [None, None]
+    monkeypatch.setattr("models_admin.counters.paces", lambda: {two[1]: 1052.44})
+    assert [each["tokens_per_second"] for each in listed(admin_client)] == [0.0, 1052.4]
+    first, second = command().splitlines()
+    assert ("tokens/s" in first, "1,052.4 tokens/s" in second) == (False, True)
+
+
 def test_each_is_listed_with_what_it_runs_and_does(admin_client: Client, two: tuple[int, int]) -> None:
     gate.lease(two[1], "web", ["reply 1", "reply 2"])
     running(State.LOADING, percent=40)

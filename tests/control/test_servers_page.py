@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from control_rows import LLAMA, QWEN, MakeUser, running
 from django.contrib.admin.models import LogEntry
 from django.test import Client
@@ -50,6 +51,17 @@ def test_each_has_a_card_with_what_it_runs_and_does(admin_client: Client, two: T
     assert 'value="40"' in first
     assert ("gantry-bad" in second, "It cannot be reached." in second) == (True, True)
     assert "sesame" not in page
+
+
+def test_a_card_says_how_fast_its_server_writes_unless_redis_is_away(
+    admin_client: Client, two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models_admin.counters.paces", lambda: {two[1]: 1052.44})
+    page = html(admin_client)
+    assert "<span data-pace>0 tokens/s</span>" in card(page, two[0])
+    assert "<span data-pace>1,052.4 tokens/s</span>" in card(page, two[1])
+    monkeypatch.setattr("models_admin.counters.paces", lambda: None)
+    assert "tokens/s" not in html(admin_client)
 
 
 def test_what_failed_last_is_told_as_what_is_over(admin_client: Client, two: Two) -> None:

@@ -92,6 +92,26 @@ def test_each_model_is_answered_where_it_is_loaded(
         assert page.answered(page.say("[[echo]]Hi"))["model"] == "beta-8B-Q5"
 
 
+def test_how_fast_each_writes_is_told_for_people_and_programs(
+    two: Several, each_its_own: None, alice: Person, caller: Caller
+) -> None:
+    def paces() -> list[float]:
+        answer = two.admin.call("GET", "/api/admin/servers")
+        return [each["tokens_per_second"] for each in answer.json()["servers"]]
+
+    until(lambda: paces() == [0, 0], "that nobody writes")
+    with alice.page() as page, caller.stream("[[tokens=4000 rate=20]]", model="alpha-7B") as wire:
+        first = page.answered(begun(page, "[[tokens=4000 rate=40]]"), ("streaming",))
+        wire.until("w5 ")
+        until(lambda: all(paces()), "that both write")
+        until(lambda: paces()[0] > 1.2 * paces()[1] > 6, "that the first writes faster")
+        assert "tokens/s" in manage(two.gantry, "servers").stdout
+        page.frame(type="stop", id=first["id"])
+    until(lambda: paces() == [0, 0], "that nobody writes any more")
+    assert caller.ask("[[tokens=20 rate=0]]", model="alpha-7B").status_code == 200
+    until(lambda: paces()[1], "what was written in one piece")
+
+
 def test_one_out_of_service_gets_none_until_it_is_put_back(
     two: Several, each_its_own: None, caller: Caller
 ) -> None:

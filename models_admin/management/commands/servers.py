@@ -92,5 +92,7 @@ def _facts(server: ServerFacts) -> Iterator[str]:
         yield "out of service"
     if server["replying"]:
         yield "1 reply in flight" if server["replying"] == 1 else f"{server['replying']} replies in flight"
+    if server["tokens_per_second"]:
+        yield f"{server['tokens_per_second']:,.1f} tokens/s"
     if switch is not None:
         yield f"{switch['target'] or 'unload'}: {switch['state']} {switch['percent']}%"

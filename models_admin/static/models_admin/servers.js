@@ -13,6 +13,8 @@ import { follow } from "./socket.js";
 
 /** @import { ServerState, SocketEvent } from "../shared/types.d.ts" */
 
+const PACES_EVERY = 5000; // milliseconds
+
 /** @type {ServerState[]} */
 let newest = [];
 
@@ -46,6 +48,16 @@ function showProgress({ id, replying, switch: running }) {
   box.querySelector("progress")?.setAttribute("value", String(running.percent));
 }
 
+/** Show how fast each server writes, which no event tells. */
+async function showPaces() {
+  if (document.hidden || !cards.querySelector("[data-replying]")) return;
+  const fresh = await freshPage(403, 404);
+  for (const card of cards.children) {
+    const [shown, now] = [cards, fresh].map((root) => root?.querySelector(`#${card.id} [data-pace]`));
+    if (shown && now && shown.textContent !== now.textContent) shown.textContent = now.textContent;
+  }
+}
+
 async function fetchAndReplace() {
   const fresh = await freshPage(403, 404);
   const young = fresh?.getElementById("gantry-cards");
@@ -63,3 +75,4 @@ async function fetchAndReplace() {
 leaveBySubmitting(refresher, () => cards.querySelectorAll("button"));
 localize(document);
 follow("/ws/models/", { take, tell });
+setInterval(showPaces, PACES_EVERY);
