@@ -13,11 +13,11 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from chat import feedback, page_schema, replies, wire, words
-from chat.models import OPEN, Conversation, Feedback, Message, Role, Verdict
+from chat.models import OPEN, Conversation, Feedback, Message, Role
 from models_admin.downloads import batches
 
 User = AbstractBaseUser | AnonymousUser
@@ -227,14 +227,11 @@ def document(conversation: Conversation) -> Iterator[str]:
     every = conversation.messages.order_by("id").values_list("pk", flat=True)
     for batch in batches(every, READ_AT_ONCE):
         part, given = "", Feedback.objects.in_bulk(batch, field_name="message_id")
-        verdicts = dict(Verdict.objects.filter(message__in=batch).values_list("message_id", "better"))
-        for row in Message.objects.filter(pk__in=batch).order_by("id").values(*EXPORTED):
-            facts = {
-                **row,
-                "usage": wire.usage(row["usage"]),
-                "feedback": wire.feedback(given.get(row["id"])),
-            }
-            part += between + _as_json({**facts, "better": verdicts.get(row["id"])})
+        rows = Message.objects.filter(pk__in=batch).order_by("id")
+        for row in rows.values(*EXPORTED, better=F("verdict__better")):
+            part += between + _as_json(
+                {**row, "usage": wire.usage(row["usage"]), "feedback": wire.feedback(given.get(row["id"]))}
+            )
             between = ", "
         yield part
     yield "]}"

@@ -46,6 +46,7 @@ def test_a_draft_is_gone_after_signing_out(
     page.get_by_role("menuitem", name="Sign out").click()
     expect(page.get_by_role("status")).to_contain_text("You have signed out.")
     expect(other.get_by_label("Username")).to_be_visible()  # the other window has been told
+    page.wait_for_load_state()
     assert "secret" not in kept(page)
 
     sign_in(page, bob.name)
@@ -65,6 +66,7 @@ def test_signing_out_of_the_admin_site_counts_too(tabby: Tabby, admin: Person, w
     assert "secret" in kept(page)
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_role("status")).to_contain_text("You have signed out.")
+    page.wait_for_load_state()  # its scripts have run
     assert "secret" not in kept(page)
 
 
