@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +16,8 @@ sys.path.insert(0, str(ROOT / "tests"))  # the tests know how to run a Gantry, a
 
 from playwright.sync_api import Browser, Locator, Page, expect  # noqa: E402
 from support.people import Person  # noqa: E402
+from support.tabby import Tabby  # noqa: E402
+from system.running import Gantry  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 LARGEST = 200_000  # bytes of one picture
@@ -52,6 +57,30 @@ class Camera:
         if size > LARGEST:
             raise SystemExit(f"{path} has {size:,} bytes: more than {LARGEST:,}.")
         sys.stdout.write(f"{path.relative_to(ROOT)}: {size:,} bytes\n")
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A Gantry that runs in `folder`, its sandboxes, its administrator, and the camera for its pages."""
+
+    gantry: Gantry
+    folder: Path
+    tabbies: list[Tabby]
+    admin: Person
+    camera: Camera
+
+
+@contextmanager
+def demo(browser: Browser, **settings: str) -> Iterator[Demo]:
+    """Start a Gantry with these settings in a folder of its own, and end it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with Gantry(folder, GANTRY_ADMIN_PASSWORD=ADMIN_PASSWORD, **settings) as gantry:
+            hosts = (folder / "run" / "tabby_host").read_text().strip().split(",")
+            tabbies = [Tabby(host.rpartition("=")[2]) for host in hosts]
+            admin = Person(gantry.url, "admin", ADMIN_PASSWORD)
+            yield Demo(gantry, folder, tabbies, admin, Camera(browser, gantry.url))
+            gantry.end()
 
 
 def say(page: Page, text: str) -> Locator:

@@ -10,11 +10,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from camera import ADMIN_PASSWORD, MODELS, PATIENCE, PHONE, ROOT, Camera, confirm, have_talked, say, until
+from camera import MODELS, PATIENCE, PHONE, ROOT, Camera, confirm, demo, have_talked, say, until
 from playwright.sync_api import Browser, Page, expect
 from support.model_folders import CONFIG, TEMPLATE, described
 from support.people import Person, add_user
-from support.tabby import Tabby
 from system.running import Gantry
 
 NEW, OLD, RETIRING = "Qwen3-8B-4.0bpw", "Llama-3.1-8B-Instruct", "Mistral-7B-Instruct-v0.3-Q5"
@@ -94,26 +93,21 @@ def shell(gantry: Gantry, code: str) -> None:
 
 def life_pictures(browser: Browser) -> None:
     """Take all of them."""
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder)
-        with Gantry(data, GANTRY_ADMIN_PASSWORD=ADMIN_PASSWORD, GANTRY_VRAM_GB="24") as gantry:
-            tabby = Tabby((data / "run" / "tabby_host").read_text().strip())
-            admin = Person(gantry.url, "admin", ADMIN_PASSWORD)
-            mara = add_user(admin, "mara")
-            camera = Camera(browser, gantry.url)
-            tabby.state(add_models=SPECS, loaded=OLD)
-            refresh(gantry)
-            shell(gantry, (ROOT / "docs" / "staged_life.py").read_text())
-            check_loaded(admin)
-            have_talked(camera, mara, *EARLIER)
-            chat = ask_to_compare(camera, mara)
-            try_pictures(camera, admin)
-            check_failed_picture(camera, admin)
-            beside_pictures(camera, admin, mara, chat)
-            report_pictures(camera, admin)
-            retired_picture(camera, admin)
-            export_picture(camera, admin, data)
-            gantry.end()
+    with demo(browser, GANTRY_VRAM_GB="24") as shown:
+        admin, camera = shown.admin, shown.camera
+        mara = add_user(admin, "mara")
+        shown.tabbies[0].state(add_models=SPECS, loaded=OLD)
+        refresh(shown.gantry)
+        shell(shown.gantry, (ROOT / "docs" / "staged_life.py").read_text())
+        check_loaded(admin)
+        have_talked(camera, mara, *EARLIER)
+        chat = ask_to_compare(camera, mara)
+        try_pictures(camera, admin)
+        check_failed_picture(camera, admin)
+        beside_pictures(camera, admin, mara, chat)
+        report_pictures(camera, admin)
+        retired_picture(camera, admin)
+        export_picture(camera, admin, shown.folder)
     adding_picture(browser)
 
 
@@ -137,24 +131,18 @@ def repository() -> dict[str, Any]:
 
 def adding_picture(browser: Browser) -> None:
     """A download on its way, in a Gantry of its own that sees the model folder."""
-    with tempfile.TemporaryDirectory() as folder:
-        data, models = Path(folder) / "data", Path(folder) / "models"
-        models.mkdir()
-        with Gantry(data, GANTRY_ADMIN_PASSWORD=ADMIN_PASSWORD, MODELS_DIR=str(models)) as gantry:
-            tabby = Tabby((data / "run" / "tabby_host").read_text().strip())
-            tabby.state(hub={"repositories": [repository()], "folder": str(models)})
-            admin = Person(gantry.url, "admin", ADMIN_PASSWORD)
-            shell(gantry, DOWNLOADS)
-            page = Camera(browser, gantry.url).page(admin)
-            page.goto("/admin/models_admin/modeldownload/add/")
-            for label, text in (("Repository", REPOSITORY), ("Revision", REVISION), ("Folder", NEW)):
-                page.get_by_label(label).fill(text)
-            page.get_by_role("button", name="Add", exact=True).click()
-            bar = page.locator("#result_list progress")
-            until(lambda: bar.evaluate("bar => bar.position") > 0.42, "some of the download")
-            Camera(browser, gantry.url).shoot(page, "life-adding")
-            page.context.close()
-            gantry.end()
+    with tempfile.TemporaryDirectory() as models, demo(browser, MODELS_DIR=models) as shown:
+        shown.tabbies[0].state(hub={"repositories": [repository()], "folder": models})
+        shell(shown.gantry, DOWNLOADS)
+        page = shown.camera.page(shown.admin)
+        page.goto("/admin/models_admin/modeldownload/add/")
+        for label, text in (("Repository", REPOSITORY), ("Revision", REVISION), ("Folder", NEW)):
+            page.get_by_label(label).fill(text)
+        page.get_by_role("button", name="Add", exact=True).click()
+        bar = page.locator("#result_list progress")
+        until(lambda: bar.evaluate("bar => bar.position") > 0.42, "some of the download")
+        shown.camera.shoot(page, "life-adding")
+        page.context.close()
 
 
 def refresh(gantry: Gantry) -> None:

@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from camera import (
-    ADMIN_PASSWORD,
     IMAGES,
     MODELS,
     PATIENCE,
@@ -24,6 +21,7 @@ from camera import (
     ROOT,
     Camera,
     confirm,
+    demo,
     have_talked,
     say,
     until,
@@ -248,43 +246,33 @@ def unloaded_pictures(camera: Camera, admin: Person, mara: Person, address: str)
 
 def rolling_picture(browser: Browser) -> None:
     """A switch of two servers: one has the new model, the other one loads it."""
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder)
-        with Gantry(data, GANTRY_ADMIN_PASSWORD=ADMIN_PASSWORD, SANDBOXES="2") as gantry:
-            for named in (data / "run" / "tabby_host").read_text().strip().split(","):
-                Tabby(named.partition("=")[2]).state(seconds_per_module={NEXT: 0.2})
-            admin = Person(gantry.url, "admin", ADMIN_PASSWORD)
-            camera = Camera(browser, gantry.url)
-            page = camera.page(admin)
-            page.goto(MODELS)
-            expect(page.locator(".gantry-team .gantry-good")).to_have_count(2, timeout=PATIENCE)
-            confirm(page, NEXT).get_by_role("button", name="Switch").click()
-            expect(page.locator("[data-lines]")).to_contain_text(f"gpu2: loading {NEXT}… 4", timeout=PATIENCE)
-            camera.shoot(page, "models-rolling")
-            gantry.end()
+    with demo(browser, SANDBOXES="2") as shown:
+        for tabby in shown.tabbies:
+            tabby.state(seconds_per_module={NEXT: 0.2})
+        page = shown.camera.page(shown.admin)
+        page.goto(MODELS)
+        expect(page.locator(".gantry-team .gantry-good")).to_have_count(2, timeout=PATIENCE)
+        confirm(page, NEXT).get_by_role("button", name="Switch").click()
+        expect(page.locator("[data-lines]")).to_contain_text(f"gpu2: loading {NEXT}… 4", timeout=PATIENCE)
+        shown.camera.shoot(page, "models-rolling")
 
 
 def switching_pictures(browser: Browser) -> None:
     """Take the pictures of a switch, and of what is around it."""
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder)
-        with Gantry(data, GANTRY_ADMIN_PASSWORD=ADMIN_PASSWORD, GANTRY_VRAM_GB="24") as gantry:
-            tabby = Tabby((data / "run" / "tabby_host").read_text().strip())
-            admin = Person(gantry.url, "admin", ADMIN_PASSWORD)
-            mara = add_user(admin, "mara")
-            camera = Camera(browser, gantry.url)
-            have_switched(gantry)
-            have_talked(camera, mara, *EARLIER)
-            sign_in_pictures(camera)
-            idle_pictures(camera, admin)
-            address = chat_pictures(camera, mara)
-            switch_pictures(camera, admin, mara, tabby, address)
-            failure_pictures(camera, admin)
-            history_pictures(camera, admin)
-            request_pictures(camera, admin, mara)
-            docs_pictures(camera)
-            unloaded_pictures(camera, admin, mara, address)
-            gantry.end()
+    with demo(browser, GANTRY_VRAM_GB="24") as shown:
+        admin, camera = shown.admin, shown.camera
+        mara = add_user(admin, "mara")
+        have_switched(shown.gantry)
+        have_talked(camera, mara, *EARLIER)
+        sign_in_pictures(camera)
+        idle_pictures(camera, admin)
+        address = chat_pictures(camera, mara)
+        switch_pictures(camera, admin, mara, shown.tabbies[0], address)
+        failure_pictures(camera, admin)
+        history_pictures(camera, admin)
+        request_pictures(camera, admin, mara)
+        docs_pictures(camera)
+        unloaded_pictures(camera, admin, mara, address)
 
 
 PARTS = {"switching": switching_pictures, "rolling": rolling_picture, "life": life_pictures}
