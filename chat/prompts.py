@@ -51,9 +51,7 @@ def above(reply: Message, said: Said, default: str = "") -> list[dict[str, str]]
 
 
 def versions(message: Message, said: Said) -> list[int]:
-    """The messages with the same parent as this one, itself included, oldest first; of a comparison only itself."""
-    if message.compared_with_id is not None:
-        return [message.pk]
+    """The messages with the same parent as this one, itself included, oldest first."""
     return sorted(pk for pk, (parent, *_) in said.items() if parent == message.parent_id)
 
 

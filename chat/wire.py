@@ -31,10 +31,12 @@ def shown(
 ) -> page_schema.Message:
     """Return the whole row as pages are sent it.
 
-    `versions`: the ids of the messages with the same parent, oldest first. `position`: the place in the queue, if it waits.
+    `versions`: the ids of the versions with the same parent, oldest first; a comparison is none, and its own only one.
+    `position`: the place in the queue, if it waits.
     `given`: its reader's feedback. `verdict`: what the reader says of a comparison and its reply.
     """
     html, upto = _html(message)
+    versions = versions if message.compared_with_id is None else [message.pk]
     return {
         "id": message.pk,
         "revision": message.revision,
@@ -122,8 +124,7 @@ def messages(ids: Iterable[int], within: uuid.UUID | None = None) -> list[page_s
 def _shown(row: Message, versions: list[int], places: Mapping[int, int]) -> page_schema.Message:
     """Return shown() of a row that was read together with BESIDE."""
     given, verdict = _said_of(row)
-    own = versions if row.compared_with_id is None else [row.pk]
-    return shown(row, versions=own, position=places.get(row.pk), given=given, verdict=verdict)
+    return shown(row, versions=versions, position=places.get(row.pk), given=given, verdict=verdict)
 
 
 def _siblings(rows: list[Message]) -> dict[tuple[uuid.UUID, int | None], list[int]]:

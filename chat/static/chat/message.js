@@ -6,7 +6,7 @@ import { h, icon, iconButton, press } from "./dom.js";
 import { editor } from "./editor.js";
 import { FeedbackParts } from "./feedback.js";
 import { said } from "./said.js";
-import { hasEnded, isComparison, isOpen } from "./state.js";
+import { hasEnded, hostOf, isOpen } from "./state.js";
 import { Tail } from "./tail.js";
 import { facts, leftOut, statusOf, thoughtsTitle, waiting } from "./wording.js";
 
@@ -67,7 +67,7 @@ export class MessageView {
     this.message = message;
     this.actions = actions;
     this.reply = message.role === "assistant";
-    this.beside = isComparison(message);
+    this.beside = hostOf(message); // 0: it is no comparison
     const props = {
       class: `msg ${this.reply ? "reply" : "user"}`,
       "data-id": message.id,
@@ -209,7 +209,7 @@ export class MessageView {
   failure(message) {
     const goOn = message.continuable && !this.beside && this.goOn(message);
     const again = () => {
-      if (this.beside) this.actions.compare(message.compared_with ?? 0);
+      if (this.beside) this.actions.compare(this.beside);
       else this.actions.regenerate(message);
     };
     const retry = press("button small", again, icon("again"), "Retry");

@@ -51,8 +51,11 @@ export const isOpen = ({ status }) => status === "queued" || status === "streami
 /** @param {Pick<Message, "status">} message */
 export const hasEnded = ({ status }) => !isOpen({ status }) && status !== "awaiting";
 
-/** @param {Pick<Message, "compared_with">} message */
-export const isComparison = ({ compared_with: reply }) => typeof reply === "number";
+/**
+ * The reply beside which a comparison stands; 0: the message is no comparison.
+ * @param {Pick<Message, "compared_with">} message
+ */
+export const hostOf = ({ compared_with: reply }) => reply ?? 0;
 
 /** @returns {State} */
 export function initial() {
@@ -155,9 +158,9 @@ function hello(state, event) {
  */
 function take(state, rows) {
   state.messages = new Map(rows.map((each) => [each.id, each]));
-  state.order = rows.filter((each) => !isComparison(each)).map((each) => each.id);
+  state.order = rows.filter((each) => !hostOf(each)).map((each) => each.id);
   state.comparisons = new Map();
-  for (const each of rows) if (isComparison(each)) state.comparisons.set(each.compared_with ?? 0, each.id);
+  for (const each of rows) if (hostOf(each)) state.comparisons.set(hostOf(each), each.id);
 }
 
 /**
@@ -179,7 +182,7 @@ function olderThan(state, first) {
  */
 export function prepend(state, { messages, earlier }) {
   const first = state.messages.get(state.order[0]);
-  const last = messages.findLast((each) => !isComparison(each));
+  const last = messages.findLast((each) => !hostOf(each));
   if (last && first?.parent !== last.id) return []; // another branch is shown by now
   take(state, [...messages.map(held), ...state.messages.values()]);
   state.earlier = earlier;
@@ -213,7 +216,7 @@ function message(state, snapshot) {
   if (!known && !continues(state, snapshot)) return changes;
   // Snapshots of different processes may overtake each other: an older one tells nothing.
   if (known && snapshot.revision < known.revision) return changes;
-  if (isComparison(snapshot)) state.comparisons.set(snapshot.compared_with ?? 0, snapshot.id);
+  if (hostOf(snapshot)) state.comparisons.set(hostOf(snapshot), snapshot.id);
   else if (!known) state.order.push(snapshot.id);
   state.messages.set(snapshot.id, freshest(known, snapshot));
   return [{ what: "message", id: snapshot.id }, ...changes];
@@ -225,7 +228,7 @@ function message(state, snapshot) {
  * @param {Message} snapshot
  */
 function continues(state, snapshot) {
-  if (isComparison(snapshot)) return state.messages.has(snapshot.compared_with ?? 0);
+  if (hostOf(snapshot)) return state.messages.has(hostOf(snapshot));
   return snapshot.parent === (state.order.at(-1) ?? null);
 }
 

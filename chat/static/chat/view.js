@@ -7,7 +7,7 @@ import { Comparison } from "./comparison.js";
 import { MessageView } from "./message.js";
 import { pendingView } from "./pending.js";
 import { Place } from "./place.js";
-import { comparisonWith, isComparison, isOpen, shown } from "./state.js";
+import { comparisonWith, hostOf, isOpen, shown } from "./state.js";
 
 /**
  * @import { KeptFrame } from "../shared/types.d.ts"
@@ -134,8 +134,8 @@ export class View {
   drawOne(id, what, hold) {
     const message = this.state.messages.get(id);
     if (!message) return;
-    if (isComparison(message)) {
-      const host = this.views.get(message.compared_with ?? 0);
+    if (hostOf(message)) {
+      const host = this.views.get(hostOf(message));
       if (what === "grown" && host?.comparison) host.comparison.view.grow(message, hold);
       else if (host) this.drawComparison(host, hold);
       return;
@@ -184,8 +184,8 @@ export class View {
    * The view of a message, or of a comparison beside one, if it is shown.
    * @param {Held} message
    */
-  find({ id, compared_with: reply }) {
-    return this.views.get(id) ?? this.views.get(reply ?? 0)?.comparison?.view;
+  find(message) {
+    return this.views.get(message.id) ?? this.views.get(hostOf(message))?.comparison?.view;
   }
 
   /**
