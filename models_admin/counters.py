@@ -101,6 +101,7 @@ async def flush() -> None:
             span = _span(0)
             for number, tokens in written.items():
                 pipe.hincrby(span, str(number), tokens)
+            if written:
                 pipe.expire(span, 3 * PACE_SECONDS)
             await pipe.execute()
     except (redis.RedisError, OSError, TimeoutError) as error:

@@ -50,7 +50,7 @@ function showProgress({ id, replying, switch: running }) {
 
 /** Show how fast each server writes, which no event tells. */
 async function showPaces() {
-  if (document.hidden || !cards.querySelector("[data-replying]")) return;
+  if (document.hidden) return;
   const fresh = await freshPage(403, 404);
   for (const card of cards.children) {
     const [shown, now] = [cards, fresh].map((root) => root?.querySelector(`#${card.id} [data-pace]`));
