@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,13 @@ TOOLS = {"name": "tools-8B", "modules": 5, "seconds_per_module": 0.01, "tool_for
 
 @contextmanager
 def node(
-    caller: Caller, text: str, headers: dict[str, str] | None = None, **more: Any
+    caller: Caller,
+    text: str,
+    headers: dict[str, str] | None = None,
+    begun: Callable[[], object] = bool,
+    **more: Any,
 ) -> Iterator[Iterator[Any]]:
-    """A program under Node that asks for a chat; what it tells, as it comes."""
+    """A program under Node that asks for a chat, after `begun()` was called; what it tells, as it comes."""
     program = shutil.which("node")
     if program is None or not (ROOT / "node_modules" / "openai").exists():
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
@@ -37,8 +41,13 @@ def node(
     asked = json.dumps({"model": "", "messages": said(text), **more})
     argv = [program, str(SCRIPT), f"{caller.url}/v1", asked, json.dumps(headers or {})]
     env = {**os.environ, "OPENAI_API_KEY": caller.token}
-    with subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, text=True) as process:
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(argv, env=env, **pipes) as process:
         assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == "ready\n"
+        begun()
+        process.stdin.close()
         yield map(json.loads, process.stdout)
         assert process.wait() == 0
 
@@ -64,9 +73,12 @@ def test_openais_package_for_javascript_comes_back_when_it_is_told_to(
     caller: Caller, admin: Person, tabby: Tabby
 ) -> None:
     tabby.state(seconds_per_module=0.05)
-    number = admin.start_switch("slow-13B")
-    until(lambda: admin.switch_row(number)["state"] == "loading", "the load")
-    with node(caller, "[[tokens=20 rate=0]]", {"X-Gantry-Wait": "0"}) as told:
+
+    def load() -> None:
+        number = admin.start_switch("slow-13B")
+        until(lambda: admin.switch_row(number)["state"] == "loading", "the load")
+
+    with node(caller, "[[tokens=20 rate=0]]", {"X-Gantry-Wait": "0"}, load) as told:
         *refused, accepted, answer = told
     assert {each["status"] for each in refused} == {503}
     assert all(int(each["retryAfter"]) >= 1 for each in refused)
