@@ -16,8 +16,6 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 PYTHON = (sys.executable, "-u")
-# Where cores are few, Celery leaves them to the web processes, for which people wait token by token.
-LESS_URGENT = ("nice", "-n", "5")
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def children(*, webs: Sequence[int], workers: int, sandboxes: Sequence[int]) -> 
     workers: how many, at least 1.
     sandboxes: the port of each sandbox.
     """
-    celery = (*LESS_URGENT, *PYTHON, "-m", "celery", "--quiet", "-A", "gantry_site")
+    celery = (*PYTHON, "-m", "celery", "--quiet", "-A", "gantry_site")
     listed = []
     if settings.REDIS_PRIVATE:
         listed.append(Child("redis", redis_argv(), "services"))

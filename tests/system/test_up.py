@@ -27,6 +27,7 @@ from pytest_django.fixtures import Settings
 from supervisor.options import ServerOptions
 
 from gantry_site import children as site
+from gantry_site.celery import LESS_URGENT
 from gantry_site.child_log import LONGEST_LINE, Log
 from gantry_site.children import Child
 from gantry_site.management.commands.up import ensure_admin
@@ -60,6 +61,15 @@ def open_sockets(pid: int) -> int:
     for each in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):
             found += str(each.readlink()).startswith("socket:")
+    return found
+
+
+def urgencies(pid: int) -> set[int]:
+    """The `nice` values of all threads of a process; more is less urgent."""
+    found = set()
+    for each in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(ProcessLookupError):
+            found.add(os.getpriority(os.PRIO_PROCESS, int(each.name)))
     return found
 
 
@@ -126,6 +136,13 @@ class TestUp:
             names = {"redis", "sandbox", "web", "web-2", "worker", "worker-2", "beat"}
             assert set(gantry.children()) == names
             until(lambda: gantry.serves(gantry.port + 1), "the second web process")
+            own = os.getpriority(os.PRIO_PROCESS, 0)
+            celery = [gantry.children()[name] for name in ("worker", "worker-2", "beat")]
+            until(
+                lambda: all(urgencies(pid) == {own + LESS_URGENT} for pid in celery),
+                "Celery's processes, less urgent in all their threads",
+            )
+            assert urgencies(gantry.children()["web"]) == {own}
             for name in sorted(names):
                 gantry.kill(name)
                 gantry.line(f"gantry +. {name} ended .terminated by SIGKILL.*: starting it again")
@@ -343,6 +360,8 @@ class TestChildren:
         settings.REDIS_PRIVATE = False
         listed = site.children(webs=[3], workers=1, sandboxes=[])
         assert [child.name for child in listed] == ["web", "worker", "beat"]
+        # None is less urgent from its first instruction on: on a busy machine it would take minutes to start.
+        assert {child.argv[0] for child in listed} == {sys.executable}
 
     def test_where_no_redis_is_on_the_path_the_packaged_one_runs(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
