@@ -179,31 +179,57 @@ def take_left(message: Message, status: Status, reason: str = "") -> list[ReplyU
     return [ReplyUsage(owner, 0, message.model, CHAT, outcome, measured, reason=reason)]
 
 
-def put_back(work: ClaimedReply, grown: ReplyProgress, holder: str, *, failed: bool) -> bool:
-    """Put a reply back into the queue with what it has, to be gone on with; False if it is no longer this claim's.
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A claimed reply that goes back into line; `failed` counts an attempt, and has it wait longer each time."""
 
-    `failed` counts an attempt, and has it wait longer each time.
+    work: ClaimedReply
+    grown: ReplyProgress
+    failed: bool
+
+
+def put_back(batch: Sequence[Unfinished], holder: str) -> list[bool]:
+    """Put replies back into the queue with what they have, to be gone on with, all in one transaction.
+
+    Return for each whether it was still this claim's to put back.
     """
-    attempts = work.attempts + (1 if failed else 0)
-    wait = timedelta(seconds=min(0.5 * 2**attempts, 10)) if failed else timedelta()
+    kept: list[bool] = []
+    ended: list[ReplyUsage] = []
     with transaction.atomic():
-        message = _held(work).select_related("conversation").first()
-        gate.release([work.lease])
-        if message is None:
-            return False
-        changes = {
-            **grown.changes(),
-            **_back_in_line(message, grown.text),
-            "attempts": attempts,
-            "revivals": _revivals(work, grown),
-            "origin": holder,
-            "not_before": timezone.now() + wait,
-        }
-        if _held(work).update(**changes) != 1:
-            return False
-        message.spent_prompt, message.spent_completion = grown.measured.prompt, grown.measured.completion
-        record(take_left(message, changes["status"]))
-    return True
+        found = _locked([each.work.message for each in batch])
+        gate.release([each.work.lease for each in batch])
+        for each in batch:
+            message = found.get(each.work.message)
+            changes = _returned(each, message, holder) if message else {}
+            kept.append(message is not None and _held(each.work).update(**changes) == 1)
+            if message is not None and kept[-1]:
+                measured = each.grown.measured
+                message.spent_prompt, message.spent_completion = measured.prompt, measured.completion
+                ended += take_left(message, changes["status"])
+        record(ended)
+    return kept
+
+
+def _locked(messages: Sequence[int]) -> dict[int, Message]:
+    """Lock replies until the transaction ends, so that nobody asks one in vain to stop; return what _returned() needs."""
+    rows = Message.objects.filter(pk__in=messages).select_for_update(of=("self",)).order_by("pk")
+    needed = ("model", "handovers", "stop_requested", "conversation__owner")
+    return {row.pk: row for row in rows.select_related("conversation").only(*needed)}
+
+
+def _returned(one: Unfinished, message: Message, holder: str) -> dict[str, Any]:
+    """The columns of a reply that goes back into line by its own process."""
+    work, grown = one.work, one.grown
+    attempts = work.attempts + (1 if one.failed else 0)
+    wait = timedelta(seconds=min(0.5 * 2**attempts, 10)) if one.failed else timedelta()
+    return {
+        **grown.changes(),
+        **_back_in_line(message, grown.text),
+        "attempts": attempts,
+        "revivals": _revivals(work, grown),
+        "origin": holder,
+        "not_before": timezone.now() + wait,
+    }
 
 
 def refuse(work: ClaimedReply, error: str, measured: Measured) -> bool:

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 from django.db import DatabaseError
 
 from chat import progress
 from chat.models import Status
-from chat.progress import ClaimedReply
+from chat.progress import ClaimedReply, Unfinished
 from chat.relay import EndReason, LiveReply
 from models_admin import counters, db_threads, process
 from models_admin.automation.lookers import Lookers
 from models_admin.automation.stalls import Stalls
+from models_admin.db_threads import Together
 from models_admin.presentation import snapshots
 from models_admin.servers.clients import Clients
 from models_admin.tabby.errors import (
@@ -36,10 +38,10 @@ from models_admin.usage.meter import Meter
 
 log = logging.getLogger(__name__)
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 RETRY_SECONDS = 1.0
+TOGETHER = 128  # replies that are put back in one transaction: a switch cuts all at once
 # After these, TabbyAPI is asked what is loaded: the model may have gone.
 SUSPICIOUS = (Unreachable, NotLoaded, Busy, StreamCut, StreamError, Stalled, TimedOut)
 # These say nothing about the reply itself: it is gone on with, and only given up after several.
@@ -53,6 +55,7 @@ class ReplyEnds:
     def __init__(self, clients: Clients) -> None:
         self._lookers = Lookers()
         self._stalls = Stalls(clients)
+        self._unfinished = Together(_put_back, TOGETHER)
 
     async def conclude(self, live: LiveReply, error: BaseException | None) -> None:
         """Write the reply's end, or put it back; a database that is away is tried until it takes it."""
@@ -88,13 +91,13 @@ class ReplyEnds:
         return True
 
     async def _put_back(self, live: LiveReply, *, failed: bool) -> None:
-        live.so_far()
-        if await insist(progress.put_back, live.work, live.grown, process.name(), failed=failed):
+        unfinished = Unfinished(live.work, live.so_far(), failed)
+        if await insist(partial(self._unfinished.write, unfinished)):
             counters.count("replies:cut")
 
     async def _end(self, live: LiveReply, status: Status) -> None:
         await live.render_whole()
-        if not await insist(progress.end, live.work, status, live.finished()):
+        if not await insist(partial(db_threads.write, progress.end, live.work, status, live.finished())):
             return  # another process has taken it over, and counts it
         counters.count(f"replies:{status.value}")
         usage = live.grown.usage or {}
@@ -109,7 +112,7 @@ class ReplyEnds:
         else:
             log.error("Reply %s failed inside Gantry", work.message, exc_info=error)
         words = REFUSED if isinstance(error, DatabaseError) else progress.INTERNAL
-        await insist(progress.refuse, work, words, meter.read())
+        await insist(partial(db_threads.write, progress.refuse, work, words, meter.read()))
         counters.count(f"replies:{Status.FAILED.value}")
 
     async def leave_stalled(self, lives: list[LiveReply]) -> None:
@@ -124,11 +127,15 @@ class ReplyEnds:
         await self._lookers.look_at_all()
 
 
-async def insist(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def _put_back(batch: Sequence[Unfinished]) -> list[bool]:
+    return progress.put_back(batch, process.name())
+
+
+async def insist(write: Callable[[], Awaitable[T]]) -> T:
     """Write to the database, however long it is away: the reply's text is only here. What it will not take is raised."""
     while True:
         try:
-            return await db_threads.write(function, *args, **kwargs)
+            return await write()
         except Exception as error:
             if not db_threads.away(error):
                 raise

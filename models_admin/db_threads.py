@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
 from django.db import InterfaceError, OperationalError, close_old_connections
 
 P = ParamSpec("P")
 T = TypeVar("T")
+R = TypeVar("R")
 
 # One writer: SQLite has one anyway, and threads that wait for its lock sleep longer than a queue takes here.
 _writer = ThreadPoolExecutor(1, thread_name_prefix="write")
@@ -57,3 +58,45 @@ async def read(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
 async def ask(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Return what `function` returns, which waits for TabbyAPI: it runs in threads that the database does not need."""
     return await _run(_outside, partial(function, *args, **kwargs))
+
+
+class Together(Generic[T, R]):
+    """Writes of one kind: those that come while others are written are written next, by one call of `function`.
+
+    `function` writes what it is given, `most` at a time, in one transaction, and returns what became of each.
+    """
+
+    def __init__(self, function: Callable[[Sequence[T]], Sequence[R]], most: int) -> None:
+        self._function, self._most = function, most
+        self._waiting: list[tuple[T, asyncio.Future[R]]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def write(self, item: T) -> R:
+        """Return what became of it, when it is written; raises what refused it, and not what refused another."""
+        written: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, written))
+        if self._writing is None or self._writing.done():
+            # In a context of its own, because its log lines are about many.
+            self._writing = asyncio.get_running_loop().create_task(self._write(), context=Context())
+        return await written
+
+    async def _write(self) -> None:
+        while self._waiting:
+            taken, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            found = await self._outcomes([item for item, _ in taken])
+            for (_, written), outcome in zip(taken, found, strict=True):
+                if written.done():  # whoever waited has gone
+                    continue
+                if isinstance(outcome, BaseException):
+                    written.set_exception(outcome)
+                else:
+                    written.set_result(outcome)
+
+    async def _outcomes(self, items: Sequence[T]) -> list[R | BaseException]:
+        """Write `items`; what is refused is tried one by one, which shows whose fault it is."""
+        try:
+            return list(await write(self._function, items))
+        except Exception as error:  # noqa: BLE001 (whoever waits gets it)
+            if away(error) or len(items) == 1:
+                return [error] * len(items)
+            return [outcome for each in items for outcome in await self._outcomes([each])]

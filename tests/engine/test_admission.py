@@ -16,7 +16,7 @@ from support.calls import Call
 from support.rivals import acting_as
 from support.servers import SERVER
 
-from chat import claims, progress, queue, replies
+from chat import claims, queue, replies
 from chat.models import Conversation, Message, Status
 from chat.progress import ReplyProgress
 from models_admin.models import Lease
@@ -150,7 +150,7 @@ def test_a_reply_that_a_switch_cut_keeps_its_place(settings: Any) -> None:
     reply = say("mara")
     (work,) = claims.claim("one", 1)
     call = calls.ask("noor")
-    assert progress.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
+    assert messages.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
     assert calls.claim() == []
     assert claim() == reply
     end(reply[0])

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from support import messages
 from support.messages import row
@@ -17,7 +19,7 @@ from support.servers import SERVER
 
 from chat import claims, progress, replies
 from chat.models import Conversation, Message, Status
-from chat.progress import ClaimedReply, ReplyProgress
+from chat.progress import ClaimedReply, ReplyProgress, Unfinished
 from models_admin.aliases import changes
 from models_admin.aliases.book import book
 from models_admin.aliases.changes import Wanted
@@ -49,6 +51,15 @@ def claim(holder: str) -> list[ClaimedReply]:
 def only(works: list[ClaimedReply]) -> ClaimedReply:
     assert len(works) == 1
     return works[0]
+
+
+def works_of(count: int) -> list[ClaimedReply]:
+    """Claim so many replies, each of a person of its own."""
+    for number in range(count):
+        ask(f"person {number}")
+    works = claims.claim("one", count)
+    assert len(works) == count
+    return works
 
 
 def taken_over() -> tuple[ClaimedReply, ClaimedReply]:
@@ -100,7 +111,7 @@ def test_what_has_ended_is_not_written_to_again() -> None:
     before = facts(work)
     progress.save([(work, ReplyProgress("Late", ""))])
     assert not progress.end(work, Status.FAILED, ReplyProgress("Late", "", error="late"))
-    assert not progress.put_back(work, ReplyProgress("Late", ""), "one", failed=True)
+    assert not messages.put_back(work, ReplyProgress("Late", ""), "one", failed=True)
     assert progress.revive() == []
     assert facts(work) == before
 
@@ -128,17 +139,17 @@ def test_a_process_that_was_frozen_does_not_end_a_reply_that_another_has() -> No
 def test_a_process_that_was_frozen_does_not_put_back_a_reply_that_another_has(failed: bool) -> None:
     frozen, heir = taken_over()
     before = facts(heir)
-    assert not progress.put_back(frozen, ReplyProgress("The first of long ago", ""), "frozen", failed=failed)
+    assert not messages.put_back(frozen, ReplyProgress("The first of long ago", ""), "frozen", failed=failed)
     assert facts(heir) == before
     assert Lease.objects.filter(pk=heir.lease).exists()
-    assert progress.put_back(heir, ReplyProgress("The first and", ""), "heir", failed=failed)
+    assert messages.put_back(heir, ReplyProgress("The first and", ""), "heir", failed=failed)
     assert (row(heir).status, row(heir).text) == (Status.QUEUED, "The first and")
 
 
 def test_a_reply_that_is_put_back_is_gone_on_with() -> None:
     ask("mara")
     work = only(claim("one"))
-    assert progress.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
+    assert messages.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
     found = row(work)
     assert (found.status, found.lease, found.attempts) == (Status.QUEUED, None, 0)
     assert found.handovers == [{"model": "usual", "upto": 6}]
@@ -149,10 +160,43 @@ def test_a_reply_that_is_put_back_is_gone_on_with() -> None:
     assert row(again).handovers == []  # the same model goes on with it
 
 
+def test_all_that_a_switch_cuts_goes_back_together_and_each_costs_one_statement() -> None:
+    def cut(count: int) -> int:
+        works = works_of(count)
+        batch = [
+            Unfinished(work, ReplyProgress(f"So far {work.message}", ""), failed=False) for work in works
+        ]
+        with CaptureQueriesContext(connection) as asked:
+            assert progress.put_back(batch, "one") == [True] * count
+        assert [(row(work).status, row(work).text) for work in works] == [
+            (Status.QUEUED, f"So far {work.message}") for work in works
+        ]
+        assert not Lease.objects.exists()
+        Message.objects.all().delete()
+        return len(asked)
+
+    assert cut(9) - cut(2) == 9 - 2
+
+
+def test_of_those_that_go_back_together_each_hears_its_own() -> None:
+    (lost, left, stopped, gone), done = works_of(4), ReplyProgress("So far", "")
+    Message.objects.filter(pk=lost.message).update(claim=uuid.uuid4())
+    Message.objects.filter(pk=stopped.message).update(stop_requested=timezone.now())
+    Message.objects.filter(pk=gone.message).delete()
+    batch = [Unfinished(work, done, failed=False) for work in (lost, left, stopped, gone)]
+    assert progress.put_back(batch, "one") == [False, True, True, False]
+    assert [row(work).status for work in (lost, left, stopped)] == [
+        Status.STREAMING,
+        Status.QUEUED,
+        Status.STOPPED,
+    ]
+    assert not Lease.objects.exists()
+
+
 def test_an_attempt_that_failed_is_counted_and_waits() -> None:
     ask("mara")
     work = only(claim("one"))
-    assert progress.put_back(work, ReplyProgress("", ""), "one", failed=True)
+    assert messages.put_back(work, ReplyProgress("", ""), "one", failed=True)
     found = row(work)
     assert found.attempts == 1
     assert found.not_before is not None
@@ -164,7 +208,7 @@ def test_a_reply_that_is_to_stop_is_not_put_back() -> None:
     ask("mara")
     work = only(claim("one"))
     replies.stop(work.conversation, work.message)
-    assert progress.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
+    assert messages.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
     assert (row(work).status, row(work).text) == (Status.STOPPED, "So far")
 
 
@@ -241,7 +285,7 @@ def test_a_reply_is_first_for_the_process_whose_page_asked_and_soon_for_any() ->
 def test_a_reply_that_is_put_back_is_first_for_the_process_that_had_it() -> None:
     ask("mara")
     work = only(claim("one"))
-    assert progress.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
+    assert messages.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
     assert claim("another") == []
     assert only(claim("one")).message == work.message
 

@@ -151,7 +151,7 @@ def test_what_is_begun_goes_on_with_the_same_model_and_is_begun_anew_by_another_
     assert progress.revive() == [(comparison.pk, comparison.conversation_id)]
     (work,) = claimed()
     assert (work.model, work.text) == ("other", "Twi")
-    assert progress.put_back(work, ReplyProgress("Twice", "hm"), "one", failed=False)
+    assert messages.put_back(work, ReplyProgress("Twice", "hm"), "one", failed=False)
     loaded("usual")
     assert claimed() == []
     loaded("third")

@@ -140,7 +140,7 @@ def test_a_conversation_stays_where_it_was_answered(two: tuple[int, int]) -> Non
     gate.lease(first, "other", ["reply 0"])
     work = sent()
     assert work.server == first, "one more is no reason"
-    assert progress.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
+    assert messages.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
     Message.objects.update(server=None)
     Message.objects.filter(pk=work.message).update(server=second)
     (again,) = claimed()
@@ -234,7 +234,7 @@ def test_what_a_switch_cuts_goes_on_at_another_at_once(two: tuple[int, int]) -> 
     (work,) = claimed()
     begin_switch(work.server)
     assert gate.revoke(work.server) == 1
-    assert progress.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
+    assert messages.put_back(work, ReplyProgress("So far", ""), "one", failed=False)
     (again,) = claimed()
     assert (again.message, again.text, again.model) == (reply, "So far", "usual")
     assert again.server != work.server

@@ -23,6 +23,7 @@ from chat import claims, dispatch, progress, replies, reply_ends, wire
 from chat.dispatch import Dispatcher
 from chat.models import Conversation, Message, Role, Status
 from chat.progress import ClaimedReply
+from chat.relay import EndReason
 from models_admin import db_threads, process
 from models_admin.models import Lease
 from models_admin.servers import state_row
@@ -123,6 +124,28 @@ async def test_it_keeps_no_other_reply_from_being_saved(dispatcher: Dispatcher, 
     assert not await db_threads.read(Lease.objects.exists)
 
 
+@pytest.mark.usefixtures("_refusing")
+async def test_it_keeps_no_other_reply_from_going_back_into_line(
+    dispatcher: Dispatcher, tabby: Tabby
+) -> None:
+    tabby.fault("chat", "hang", at=5, times=3)
+    texts = [f"[[echo]]{word} from here on to the end" for word in ("this", "unwritable", "that")]
+    works = await db_threads.write(asked, *texts)
+    for work in works:
+        dispatcher.begin(work)
+    lives = [dispatcher.lives[work.message] for work in works]
+    async with asyncio.timeout(30):
+        while not all(live.text().count(" ") >= 2 for live in lives):
+            await asyncio.sleep(0.01)
+    for live in lives:
+        live.end(EndReason.LET_GO)
+    await ended(dispatcher)
+    found = [await db_threads.read(row, work) for work in works]
+    assert [each.status for each in found] == [Status.QUEUED, Status.FAILED, Status.QUEUED]
+    assert [bool(each.text) for each in found] == [True, False, True]
+    assert not await db_threads.read(Lease.objects.exists)
+
+
 async def test_a_reply_that_cannot_be_begun_fails_and_those_claimed_with_it_begin(
     dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,7 +190,7 @@ def test_a_reply_whose_rows_cannot_be_read_fails_and_those_chosen_with_it_begin(
 async def test_a_database_that_is_away_is_waited_for() -> None:
     tries: list[int] = []
 
-    def locked_at_first() -> str:
+    async def locked_at_first() -> str:
         tries.append(1)
         if len(tries) < 3:
             raise OperationalError("database is locked")

@@ -80,7 +80,7 @@ def test_being_put_back_is_no_progress_but_no_death_either(reply: int) -> None:
         begun()
         lost()
     for _ in range(5):
-        assert progress.put_back(begun(), ReplyProgress("", ""), "one", failed=False)
+        assert messages.put_back(begun(), ReplyProgress("", ""), "one", failed=False)
     begun()
     assert lost().status == Status.FAILED
 

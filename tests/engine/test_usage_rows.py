@@ -93,7 +93,7 @@ def test_the_end_of_a_reply_takes_one_statement_more() -> None:
 
 def test_parts_that_were_cut_are_counted_with_the_last_one_once() -> None:
     work = claimed()
-    assert progress.put_back(work, grown(5), "one", failed=False)
+    assert messages.put_back(work, grown(5), "one", failed=False)
     again = chat_claims.claim("one", 1)[0]
     assert again.spent == (0, 5)
     meter = Meter(again.spent)
@@ -122,12 +122,12 @@ def test_a_reply_that_ends_elsewhere_leaves_what_it_took(how: str) -> None:
     work = claimed()
     ends: dict[str, Callable[[], Any]] = {
         "stopped in line": lambda: (
-            progress.put_back(work, grown(6), "one", failed=False),
+            messages.put_back(work, grown(6), "one", failed=False),
             replies.stop(work.conversation, work.message),
         ),
         "stopped by its reader": lambda: (
             replies.stop(work.conversation, work.message),
-            progress.put_back(work, grown(6), "one", failed=False),
+            messages.put_back(work, grown(6), "one", failed=False),
         ),
         "given up": lambda: (
             Message.objects.filter(pk=work.message).update(revivals=progress.MOST_REVIVALS),
@@ -279,7 +279,7 @@ def test_a_failure_is_summed_with_its_reason_and_a_reply_that_changed_hands_as_s
     work = claimed()
     ended = grown(7, "Half of it", 10)
     ended.error, ended.error_kind = "The stream broke.", "stream_cut"
-    assert progress.put_back(work, ended, "one", failed=False)
+    assert messages.put_back(work, ended, "one", failed=False)
     Message.objects.filter(pk=work.message).update(handovers=[{"model": "another", "upto": 3}])
     again = chat_claims.claim("one", 1)[0]
     assert progress.end(again, Status.FAILED, ended)

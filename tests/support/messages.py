@@ -10,10 +10,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from chat import replies
+from chat import progress, replies
 from chat.dispatch import Dispatcher
 from chat.models import Conversation, Message
-from chat.progress import ClaimedReply
+from chat.progress import ClaimedReply, ReplyProgress, Unfinished
 from models_admin.servers import state_row
 from support.servers import SERVER
 
@@ -35,6 +35,11 @@ def say(name: str, times: int = 1) -> list[int]:
         replies.send(Conversation.objects.create(owner=owner).pk, uuid.uuid4(), "Hello").messages[-1]
         for _ in range(times)
     ]
+
+
+def put_back(work: ClaimedReply, grown: ReplyProgress, holder: str, *, failed: bool) -> bool:
+    """Put one reply back into line by itself; return whether it was this claim's."""
+    return progress.put_back([Unfinished(work, grown, failed)], holder) == [True]
 
 
 def row(work: ClaimedReply) -> Message:
