@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from django.db import connection
 
 from chat.models import Message
+from models_admin import statements
 
 Turn = tuple[int | None, str, str]  # the message that it answers, its role, its text
 Said = Mapping[int, Turn]  # all of a conversation, by the ids of its messages
@@ -26,14 +27,18 @@ def said(conversations: Iterable[uuid.UUID]) -> Mapping[uuid.UUID, Said]:
 
 
 SAID_BEFORE = """
-SELECT chosen.id, message.id, message.parent_id, message.role, message.text FROM ({chosen}) AS chosen
-LEFT JOIN chat_message AS message ON message.conversation_id = CAST(chosen.series AS %s)
+SELECT chosen.id, message.id, message.parent_id, message.role, message.text FROM ({{chosen}}) AS chosen
+LEFT JOIN chat_message AS message ON message.conversation_id = CAST(chosen.series AS {key})
+UNION ALL SELECT NULL, NULL, NULL, NULL, {found} FROM ({{gates}}) AS gate
 """
 
 
 def said_before() -> str:
-    """What has been said in the conversations of replies that are chosen: a query for admission.startable()."""
-    return SAID_BEFORE % ("uuid" if connection.vendor == "postgresql" else "text")
+    """What has been said in the conversations of replies that are chosen, and in a row without a reply all gates as JSON: a
+    query for admission.startable().
+    """
+    key = "uuid" if connection.vendor == "postgresql" else "text"
+    return SAID_BEFORE.format(key=key, found=statements.as_text("gate.id, gate.gated, gate.held"))
 
 
 def above(reply: Message, said: Said, default: str = "") -> list[dict[str, str]]:

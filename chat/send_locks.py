@@ -45,7 +45,6 @@ FACTS = ("owner_id", "title", "alias", "system_prompt", "temperature", "max_toke
 COLUMNS = ", ".join(f"server.{each}" for each in gate.COLUMNS)
 LOCK_PARTS = {
     "sqlite": {
-        "servers": f"json_group_array(json_array({COLUMNS}))",
         "ids": "{last} + 2 * {row} - 1, {last} + 2 * {row}".format(
             last="COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'chat_message'), 0)",
             row="ROW_NUMBER() OVER (ORDER BY talk.id)",
@@ -53,7 +52,6 @@ LOCK_PARTS = {
         "locked": "",
     },
     "postgresql": {
-        "servers": f"CAST(json_agg(json_build_array({COLUMNS})) AS text)",
         "ids": ", ".join(["nextval(pg_get_serial_sequence('chat_message', 'id'))"] * 2),
         "locked": "FOR UPDATE OF talk SKIP LOCKED",
     },
@@ -72,6 +70,7 @@ def lock(
     server, params = gate.locked(known.all_servers())
     query = LOCK.format(
         server=f"{server} {statements.for_update()}",
+        servers=statements.as_text(COLUMNS),
         marks=marks,
         facts=facts,
         **LOCK_PARTS[connection.vendor],

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+import orjson
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -25,7 +26,7 @@ from chat.replies import FrameRefused
 from chat.send_locks import Place, key, lock
 from models_admin import db_threads, process
 from models_admin.servers import known
-from models_admin.switching import admission, gate, placement
+from models_admin.switching import admission, gate
 from models_admin.switching.gate import Entered
 from models_admin.switching.placement import Placement, Wish
 
@@ -91,9 +92,8 @@ def _together(sends: Sequence[Send], *, claiming: bool) -> Mapping[uuid.UUID, Se
         pairs = _pairs(sends, places, found)
         if not pairs:
             return found
-        servers = _servers(rows) if claiming else None
-        if servers is not None:
-            begun = _startable(pairs, None if len(rows) > 1 else rows[0].pk)
+        if claiming and any(row.may_answer for row in rows):
+            begun, servers = _startable(pairs, rows)
             placed = {
                 pair.reply.pk: servers.place(_wish(pair, places)) for pair in pairs if pair.reply.pk in begun
             }
@@ -108,19 +108,6 @@ def _together(sends: Sequence[Send], *, claiming: bool) -> Mapping[uuid.UUID, Se
             sent = error
         found[pair.message.conversation_id] = sent
     return found
-
-
-def _servers(rows: Sequence[gate.Row]) -> Placement | None:
-    """Return the servers that may be given replies; None where there is none.
-
-    Whether the gate of the only one is open is not asked here, but by _startable().
-    """
-    if len(rows) == 1:
-        return Placement(rows, [gate.entered(rows[0])]) if rows[0].may_answer else None
-    try:
-        return placement.placement(rows)
-    except gate.Closed:
-        return None
 
 
 def _wish(pair: _Pair, places: Mapping[uuid.UUID, Place]) -> Wish:
@@ -179,10 +166,11 @@ def _pair(send: Send, place: Place) -> _Pair:
     return _Pair(message, reply, titled)
 
 
-def _startable(pairs: Sequence[_Pair], unless_closed: int | None) -> dict[int, dict[int, prompts.Turn]]:
-    """Return the replies that may start at once, each with the turns of its conversation by message id.
-
-    There is none where the gate of the server `unless_closed` is.
+def _startable(
+    pairs: Sequence[_Pair], rows: Sequence[gate.Row]
+) -> tuple[dict[int, dict[int, prompts.Turn]], Placement]:
+    """Return the replies that may start at once, each with the turns of its conversation by message id; and the servers that
+    may be given them: none where no reply may start.
     """
     entries = [
         admission.Entry(
@@ -194,19 +182,19 @@ def _startable(pairs: Sequence[_Pair], unless_closed: int | None) -> dict[int, d
         )
         for pair in pairs
     ]
-    history = prompts.said_before()
+    found = admission.startable(queue.KIND, process.name(), entries, prompts.said_before(), rows)
+    (gates,) = [turn[-1] for reply, *turn in found if reply is None]
     begun: dict[int, dict[int, prompts.Turn]] = {}
-    for reply, pk, *turn in admission.startable(
-        queue.KIND, process.name(), entries, history, unless_closed=unless_closed
-    ):
-        said = begun.setdefault(reply, {})
-        if pk is not None:
-            said[pk] = (turn[0], turn[1], turn[2])
+    for reply, pk, parent, role, text in found:
+        if reply is not None:
+            said = begun.setdefault(reply, {})
+            if pk is not None:
+                said[pk] = (parent, role, text)
     for pair in pairs:
         for each in (pair.message, pair.reply):
             if pair.reply.pk in begun:
                 begun[pair.reply.pk][each.pk] = (each.parent_id, each.role, each.text)
-    return begun
+    return begun, Placement(rows, gate.passed(rows, orjson.loads(gates)) if begun else [])
 
 
 # The same as bulk_create(), which takes most of the time by preparing what is the same in all of them anew for each.

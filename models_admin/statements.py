@@ -54,6 +54,13 @@ def stored(moment: datetime) -> Any:
     return connection.ops.adapt_datetimefield_value(moment)
 
 
+def as_text(columns: str) -> str:
+    """Return what makes one JSON text of all rows of a query, an array of these columns for each row."""
+    if connection.vendor == "sqlite":
+        return f"json_group_array(json_array({columns}))"
+    return f"CAST(json_agg(json_build_array({columns})) AS text)"
+
+
 def listed(values: Sequence[str] | Sequence[int], kind: Literal["text", "bigint"]) -> tuple[str, Any]:
     """Return a table `asked` of many values of a `kind`, in its column `value`, to be read FROM; and its one parameter."""
     if connection.vendor == "sqlite":

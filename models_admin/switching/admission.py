@@ -103,24 +103,23 @@ def claimable(kind: str, holder: str, room: int) -> list[int]:
     return [pk for pk, _ in _ask(CHOOSE, [*_limits(kind, holder), room], but="")]
 
 
-# What follows CHOOSE in a query of those who have locked the server's row, but have not looked yet whether its gate is open.
-OF_THESE = "AND id IN ({marks})"
-IF_OPEN = f" AND NOT EXISTS ({gate.CLOSED})"
+OF_THESE = "AND id IN ({marks}) AND {open}"
 
 
 def startable(
-    kind: str, holder: str, entries: Sequence[Entry], told: str, *, unless_closed: int | None
+    kind: str, holder: str, entries: Sequence[Entry], told: str, rows: Sequence[gate.Row]
 ) -> list[tuple[Any, ...]]:
     """What the query `told` tells of those of the new `entries` that `holder` may begin as soon as they are written.
 
-    In `told` stands {chosen}, a SELECT of their `id` and `series`. To be called like claimable(); or, with `unless_closed`,
-    behind the lock alone that gate.enter() takes: where a switch holds the gate of that server, none may begin.
+    In `told` stands {chosen}, a SELECT of their `id` and `series`, and behind it {gates}, that of gate.gates(). To be called
+    behind the lock alone that gate.enter() takes, with its `rows`: where no gate is open, none may begin.
     """
     ids = [entry.id for entry in entries]
-    but, params = OF_THESE.format(marks=marks(len(ids))), [*_limits(kind, holder), *ids]
-    if unless_closed is not None:
-        but, params = but + IF_OPEN, [*params, *gate.closed_by(unless_closed)]
-    return _ask(told.format(chosen=CHOOSE), [*params, len(ids)], kind, entries, but=but)
+    gates, of_gates = gate.gates(rows)
+    is_open, of_open = gate.any_open(rows)
+    but = OF_THESE.format(marks=marks(len(ids)), open=is_open)
+    params = [*_limits(kind, holder), *ids, *of_open, len(ids), *of_gates]
+    return _ask(told.format(chosen=CHOOSE, gates=gates), params, kind, entries, but=but)
 
 
 def _limits(kind: str, holder: str) -> list[Any]:

@@ -54,20 +54,9 @@ def _card(name: str) -> str:
     return f"json_extract(parameters, '$.{name}')"
 
 
-# The same as closed(), also within a query of those who hold the lock on the server's row.
-CLOSED = (
-    f"SELECT 1 FROM models_admin_switch WHERE server_id = %s AND state IN ({statements.marks(len(GATED))})"  # noqa: S608
-)
-
-
-def closed_by(server: int) -> list[Any]:
-    """The parameters of CLOSED."""
-    return [server, *(state.value for state in GATED)]
-
-
-# The same for several servers, and how many generations each has in flight.
-BUSY = """
-SELECT server.id, gated.number, held.number FROM models_admin_server AS server
+# Of servers whose rows are locked: how many switches hold the gate, and how many generations are in flight.
+GATES = """
+SELECT server.id, gated.number AS gated, held.number AS held FROM models_admin_server AS server
 LEFT JOIN (
     SELECT server_id, COUNT(*) AS number FROM models_admin_switch WHERE state IN ({states}) GROUP BY server_id
 ) AS gated ON gated.server_id = server.id
@@ -75,6 +64,27 @@ LEFT JOIN (SELECT server_id, COUNT(*) AS number FROM models_admin_lease GROUP BY
     ON held.server_id = server.id
 WHERE server.id IN ({marks})
 """
+# Whether the gate of any of these servers is open.
+ANY_OPEN = """
+EXISTS (SELECT 1 FROM models_admin_server AS server WHERE server.id IN ({marks}) AND NOT EXISTS (
+    SELECT 1 FROM models_admin_switch AS switch WHERE switch.server_id = server.id AND switch.state IN ({states})
+))
+"""
+_HELD_BY = [state.value for state in GATED]
+
+
+def gates(rows: Sequence[Row]) -> tuple[str, list[Any]]:
+    """Return the query for GATES of those that may answer, with its parameters."""
+    may = [row.pk for row in rows if row.may_answer]
+    query = GATES.format(states=statements.marks(len(_HELD_BY)), marks=statements.marks(len(may)))
+    return query, [*_HELD_BY, *may]
+
+
+def any_open(rows: Sequence[Row]) -> tuple[str, list[Any]]:
+    """Return the condition ANY_OPEN of those that may answer, with its parameters."""
+    may = [row.pk for row in rows if row.may_answer]
+    condition = ANY_OPEN.format(marks=statements.marks(len(may)), states=statements.marks(len(_HELD_BY)))
+    return condition, [*may, *_HELD_BY]
 
 
 class Row(NamedTuple):
@@ -101,7 +111,7 @@ class Row(NamedTuple):
 class Entered:
     """A server whose gate was passed: what it runs, how much that can read, how many it writes at once (None: not known).
 
-    `leases` says how many generations it has in flight, where there are several servers.
+    `leases` says how many generations it has in flight.
     """
 
     pk: int
@@ -127,28 +137,25 @@ def lock(servers: Sequence[int]) -> list[Row]:
     return [Row(*each) for each in found]
 
 
-def passed(rows: Sequence[Row]) -> list[Entered]:
-    """Return those of the servers whose gates are open, by rows that are locked. Raises Closed where none is."""
-    # By a statement of its own: one that has waited for the lock sees nothing newer than its own beginning.
+def passed(rows: Sequence[Row], found: Sequence[Sequence[Any]] | None = None) -> list[Entered]:
+    """Return those of the servers whose gates are open, by rows that are locked. Raises Closed where none is.
+
+    `found`: what the query of gates() says, if it was asked already: after the lock, and by a statement of its own. One that
+    has waited for the lock sees nothing newer than its own beginning.
+    """
     may = [row for row in rows if row.may_answer]
-    if may and len(rows) == 1:
-        shut, leases = statements.fetch(CLOSED, closed_by(may[0].pk)) != [], {}
-        may = [] if shut else may
-    elif may:
-        query = BUSY.format(states=statements.marks(len(GATED)), marks=statements.marks(len(may)))
-        found = statements.fetch(query, [*(state.value for state in GATED), *(row.pk for row in may)])
-        leases = {pk: held or 0 for pk, gated, held in found if not gated}
-        may = [row for row in may if row.pk in leases]
+    if may and found is None:
+        found = statements.fetch(*gates(rows))
+    held = {pk: leases or 0 for pk, gated, leases in found or () if not gated}
+    may = [row for row in may if row.pk in held]
     if not may:
         raise Closed
     # One that is just back may be lost again: it is given something only where no other can be.
     may = [row for row in may if not row.settles] or may
-    return [entered(row, leases.get(row.pk, 0)) for row in may]
-
-
-def entered(row: Row, leases: int = 0) -> Entered:
-    """Return a server whose gate is open, with so many generations in flight."""
-    return Entered(row.pk, row.model, row.epoch, _number(row.context), _number(row.most), leases)
+    return [
+        Entered(row.pk, row.model, row.epoch, _number(row.context), _number(row.most), held[row.pk])
+        for row in may
+    ]
 
 
 def _number(found: Any) -> int | None:

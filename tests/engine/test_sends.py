@@ -269,7 +269,9 @@ def test_where_nothing_may_begin_the_message_waits(why: str) -> None:
     if why == "away":
         state_row.set_trouble(SERVER, Unreachable("TabbyAPI cannot be reached"))
     asked = saying("Hello")
-    (one,) = sends.send([asked], claiming=why != "ending")
+    with statements() as found:
+        (one,) = sends.send([asked], claiming=why != "ending")
+    assert len(found) <= MOST_STATEMENTS, found
     assert isinstance(one, Sent)
     assert told(one) == [("user", "complete"), ("assistant", "queued")]
     assert said(asked) == [("user", "complete", "Hello"), ("assistant", "queued", "")]
