@@ -20,7 +20,7 @@ from models_admin.automation import upkeep
 from models_admin.models import Source, State, Switch, TabbyModel, Verdict
 from models_admin.ops.command_screen import Lines, Screen
 from models_admin.presentation import waiting
-from models_admin.servers import catalog, known, names, team, worker_heartbeats
+from models_admin.servers import catalog, known, names, presence, team, worker_heartbeats
 from models_admin.switching import rollout, runner, transitions, trying
 from models_admin.visible import visible
 
@@ -120,9 +120,10 @@ class ChangingCommand(Command):
         """Have `target` loaded ('' = unload), and watch it as far as `options` say. Raises CommandError."""
         if options["direct"] and worker_heartbeats.a_worker_is_alive():
             raise CommandError("A worker is alive, and will do it: leave out --direct.", returncode=2)
-        if target and not TabbyModel.objects.filter(name=target, vanished_at=None).exists():
-            upkeep.refresh_all()  # it may have been copied there just now
         try:
+            for server in rollout.chosen(options["server"], target) if target else ():
+                if target not in presence.on(server):
+                    upkeep.refresh(server)  # it may have been copied there just now
             request_on = trying.request_on if options.get("try_out") else rollout.request_on
             switch = request_on(
                 options["server"],

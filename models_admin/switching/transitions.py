@@ -64,8 +64,10 @@ class UnknownModel(SwitchRefused):
         self.name = name
         self.near = [folded[each] for each in difflib.get_close_matches(name.lower(), folded, 3, 0.4)]
         hint = f" Did you mean {' or '.join(self.near)}?" if self.near else ""
-        key = next((each for each in state_row.row(server).findings if each["id"] == "key"), None)
-        why = f" {key['title']}, so TabbyAPI may have more. {key['hint']}" if key else ""
+        row = state_row.row(server)
+        key = next((each for each in row.findings if each["id"] == "key"), None)
+        unread = "" if row.catalog_at else " It has not been read yet: ask again in some seconds."
+        why = f" {key['title']}, so TabbyAPI may have more. {key['hint']}" if key else unread
         where = f" on {known.name(server)}" if known.several() else ""
         super().__init__(f"No model named “{printable(name)}” is in TabbyAPI's catalog{where}.{hint}{why}")
 

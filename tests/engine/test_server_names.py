@@ -187,7 +187,10 @@ def test_a_server_is_asked_only_for_what_it_has(two: tuple[int, int]) -> None:
     refresh(first, "one")
     refresh(second, "two")
     assert transitions.request(second, "two", source="api").server_id == second  # type: ignore[arg-type]
-    with pytest.raises(transitions.UnknownModel, match="“two” is in TabbyAPI's catalog on gpu1"):
+    with pytest.raises(transitions.UnknownModel, match=r"“two” is in TabbyAPI's catalog on gpu1\.$"):
+        transitions.request(first, "two", source="api")  # type: ignore[arg-type]
+    state_row.stored(first).update(catalog_at=None)
+    with pytest.raises(transitions.UnknownModel, match="It has not been read yet: ask again in some seconds"):
         transitions.request(first, "two", source="api")  # type: ignore[arg-type]
 
 
