@@ -14,7 +14,7 @@ from django.db import DatabaseError
 
 from gateway import claims
 from gateway.calls import LiveCall, Roster
-from gateway.claims import Left
+from gateway.claims import Left, Turn
 from gateway.errors import LIMITED, Refused, unavailable
 from gateway.keeper import Keeper
 from gateway.limits import Arrival, Over
@@ -158,10 +158,7 @@ class Dispatcher:
             if not self.roster.registered:
                 await db_threads.write(claims.beat, self.roster.holder)
                 self.roster.registered = True
-            arrivals = [arrival for arrival, _ in arriving]
-            numbers, turns = await db_threads.write(
-                claims.admit, self.roster.holder, arrivals, self.roster.arrival
-            )
+            numbers, turns = await self._admit([arrival for arrival, _ in arriving])
         except BaseException as error:
             for _, written in arriving:
                 if not written.done():
@@ -180,14 +177,44 @@ class Dispatcher:
             else:  # it ended while it was begun
                 self.roster.leave(Left(number, turn.lease, Outcome.GONE.value))
 
+    async def _admit(self, arrivals: list[Arrival]) -> tuple[list[int | Over | Exception], dict[int, Turn]]:
+        """Write down what has come, all together; where that is refused, one by one, which shows whose fault it is."""
+        try:
+            numbers, turns = await db_threads.write(
+                claims.admit, self.roster.holder, arrivals, self.roster.arrival
+            )
+        except Exception as error:
+            if db_threads.away(error) or not arrivals:
+                raise
+            log.info("%s calls are written one by one: %s", len(arrivals), type(error).__name__)
+            alone = [await self._admit_alone(each) for each in arrivals]
+            found = [number for numbers, _ in alone for number in numbers]
+            return found, {number: turn for _, turns in alone for number, turn in turns.items()}
+        return [*numbers], turns
+
+    async def _admit_alone(self, arrival: Arrival) -> tuple[list[int | Over | Exception], dict[int, Turn]]:
+        try:
+            numbers, turns = await db_threads.write(
+                claims.admit, self.roster.holder, [arrival], self.roster.arrival
+            )
+        except Exception as error:  # noqa: BLE001 (the caller gets it)
+            log.warning("A call cannot be written: %s", type(error).__name__)
+            return [error], {}
+        return [*numbers], turns
+
     def _welcome(
-        self, arriving: list[tuple[Arrival, asyncio.Future[int | Over]]], numbers: list[int | Over]
+        self,
+        arriving: list[tuple[Arrival, asyncio.Future[int | Over]]],
+        numbers: list[int | Over | Exception],
     ) -> None:
         """Tell those who wait for it what has become of their calls."""
         for (arrival, written), number in zip(arriving, numbers, strict=True):
             if written.done():  # the caller has gone meanwhile
                 if isinstance(number, int):
                     self.roster.leave(Left(number, None, Outcome.GONE.value))
+                continue
+            if isinstance(number, Exception):
+                written.set_exception(_not_now(number))
                 continue
             if isinstance(number, int):
                 self.roster.calls[number] = LiveCall(number, arrival)

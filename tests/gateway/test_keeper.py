@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -165,3 +166,20 @@ async def test_a_call_that_was_buried_while_it_waited_waits_again() -> None:
     assert roster.calls == {call.number: call}
     row: Any = await db_threads.read(Call.objects.get, pk=call.number)
     assert (row.state, row.created_at) == (State.WAITING, call.arrival.since)
+
+
+async def test_what_the_database_refuses_of_one_caller_keeps_no_other_from_coming() -> None:
+    dispatcher = Dispatcher()
+    well, _, _ = await db_threads.write(_come)
+    gone = replace(well, person=well.person + 1000)  # deleted, since the token was looked up
+    coming = [asyncio.create_task(dispatcher.enter(each)) for each in (well, gone, well)]
+    await asyncio.sleep(0)
+    await dispatcher.write()
+    first, refused, last = await asyncio.gather(*coming, return_exceptions=True)
+    assert isinstance(refused, Refused)
+    assert refused.status == 503
+    assert isinstance(first, LiveCall)
+    assert isinstance(last, LiveCall)
+    assert {first.number, last.number} == set(dispatcher.roster.calls)
+    assert all(call.turn is not None for call in dispatcher.roster.calls.values())
+    await dispatcher.clients.aclose()
