@@ -100,8 +100,9 @@ def now(server: int) -> CheckRun | None:
 
 def _failure(check: Check, question: Question, judgement: Judgement) -> str:
     came = question.answer.said.strip() or question.answer.thoughts.strip()
-    answer = f"The answer was “{_short(came)}”" if came else "There was no answer"
-    return f"The check “{check.name}” failed: {judgement.why}. Asked was “{_short(check.prompt)}”. {answer}"
+    # Behind a quotation stands no full stop: it has its own.
+    answer = f"Answer: “{_short(came)}”" if came else "There was no answer"
+    return f"The check “{check.name}” failed: {judgement.why}. Question: “{_short(check.prompt)}” {answer}"
 
 
 def _short(text: str) -> str:

@@ -119,7 +119,7 @@ def test_the_starter_set_catches_it_before_anybody_is_served(
     assert (ended.state, ended.result, ended.error_kind) == (State.FAILED, "alpha-7B", "check_failed")
     assert f"The check “{check}" in ended.error
     assert words in ended.error
-    assert "Asked was “" in ended.error
+    assert "Question: “" in ended.error
     assert tabby.state()["loaded"] == "alpha-7B"
     assert ended.seconds["verifying"] < 20
     assert CheckRun.objects.get().verdict == Verdict.FAILED
