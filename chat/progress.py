@@ -211,8 +211,12 @@ def put_back(batch: Sequence[Unfinished], holder: str) -> list[bool]:
 
 
 def _locked(messages: Sequence[int]) -> dict[int, Message]:
-    """Lock replies until the transaction ends, so that nobody asks one in vain to stop; return what _returned() needs."""
-    rows = Message.objects.filter(pk__in=messages).select_for_update(of=("self",)).order_by("pk")
+    """Lock replies until the transaction ends, so that nobody asks one in vain to stop; return what _returned() needs.
+
+    As an UPDATE does (`no_key`): whoever adds a message behind one of them, with all admissions behind him, need not wait.
+    """
+    rows = Message.objects.filter(pk__in=messages).order_by("pk")
+    rows = rows.select_for_update(of=("self",), no_key=True)
     needed = ("model", "handovers", "stop_requested", "conversation__owner")
     return {row.pk: row for row in rows.select_related("conversation").only(*needed)}
 

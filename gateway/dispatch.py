@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 
 from django.conf import settings
 from django.db import DatabaseError
 
 from gateway import claims
 from gateway.calls import LiveCall, Roster
-from gateway.claims import Left, Turn
+from gateway.claims import Left
 from gateway.errors import LIMITED, Refused, unavailable
 from gateway.keeper import Keeper
 from gateway.limits import Arrival, Over
@@ -34,6 +35,7 @@ TICK_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 MOST_REMEMBERED = 10_000  # tokens
 LAST_SECONDS = 2.0  # in which ends are written
+Coming = tuple[Arrival, asyncio.Future[int | Over]]  # a call that is to be written, and who waits for that
 
 
 class Dispatcher:
@@ -155,17 +157,28 @@ class Dispatcher:
             return
         self._entering = len(arriving)
         try:
-            if not self.roster.registered:
-                await db_threads.write(claims.beat, self.roster.holder)
-                self.roster.registered = True
-            numbers, turns = await self._admit([arrival for arrival, _ in arriving])
+            await self._admit(arriving)
+        except Exception as error:
+            if db_threads.away(error) or not arriving:
+                _refuse(arriving, error)
+                raise
+            log.warning("%s calls could not be written: %s", len(arriving), str(error).partition("\n")[0])
+            await self._admit_one_by_one(arriving, error)
         except BaseException as error:
-            for _, written in arriving:
-                if not written.done():
-                    written.set_exception(_not_now(error))
+            _refuse(arriving, error)
             raise
         finally:
             self._entering = 0
+
+    async def _admit(self, arriving: Sequence[Coming]) -> None:
+        """Write down what has come, all together, and begin what may; raises what refused it."""
+        if not self.roster.registered:
+            await db_threads.write(claims.beat, self.roster.holder)
+            self.roster.registered = True
+        arrivals = [arrival for arrival, _ in arriving]
+        numbers, turns = await db_threads.write(
+            claims.admit, self.roster.holder, arrivals, self.roster.arrival
+        )
         self._welcome(arriving, numbers)
         for number, turn in turns.items():
             if (call := self.roster.calls.get(number)) is not None:
@@ -177,44 +190,27 @@ class Dispatcher:
             else:  # it ended while it was begun
                 self.roster.leave(Left(number, turn.lease, Outcome.GONE.value))
 
-    async def _admit(self, arrivals: list[Arrival]) -> tuple[list[int | Over | Exception], dict[int, Turn]]:
-        """Write down what has come, all together; where that is refused, one by one, which shows whose fault it is."""
-        try:
-            numbers, turns = await db_threads.write(
-                claims.admit, self.roster.holder, arrivals, self.roster.arrival
-            )
-        except Exception as error:
-            if db_threads.away(error) or not arrivals:
-                raise
-            log.info("%s calls are written one by one: %s", len(arrivals), type(error).__name__)
-            alone = [await self._admit_alone(each) for each in arrivals]
-            found = [number for numbers, _ in alone for number in numbers]
-            return found, {number: turn for _, turns in alone for number, turn in turns.items()}
-        return [*numbers], turns
+    async def _admit_one_by_one(self, arriving: Sequence[Coming], error: Exception) -> None:
+        """Write down each by itself, which shows whose fault `error` was, as long as the database answers."""
+        if len(arriving) == 1:
+            _refuse(arriving, error)
+            return
+        for number, each in enumerate(arriving):
+            self._entering = len(arriving) - number
+            try:
+                await self._admit([each])
+            except Exception as own:
+                _refuse([each], own)
+                if db_threads.away(own):
+                    _refuse(arriving[number:], own)
+                    raise
 
-    async def _admit_alone(self, arrival: Arrival) -> tuple[list[int | Over | Exception], dict[int, Turn]]:
-        try:
-            numbers, turns = await db_threads.write(
-                claims.admit, self.roster.holder, [arrival], self.roster.arrival
-            )
-        except Exception as error:  # noqa: BLE001 (the caller gets it)
-            log.warning("A call cannot be written: %s", type(error).__name__)
-            return [error], {}
-        return [*numbers], turns
-
-    def _welcome(
-        self,
-        arriving: list[tuple[Arrival, asyncio.Future[int | Over]]],
-        numbers: list[int | Over | Exception],
-    ) -> None:
+    def _welcome(self, arriving: Sequence[Coming], numbers: Sequence[int | Over]) -> None:
         """Tell those who wait for it what has become of their calls."""
         for (arrival, written), number in zip(arriving, numbers, strict=True):
             if written.done():  # the caller has gone meanwhile
                 if isinstance(number, int):
                     self.roster.leave(Left(number, None, Outcome.GONE.value))
-                continue
-            if isinstance(number, Exception):
-                written.set_exception(_not_now(number))
                 continue
             if isinstance(number, int):
                 self.roster.calls[number] = LiveCall(number, arrival)
@@ -235,6 +231,13 @@ class Dispatcher:
                 call.let_go()
         if snapshot["state"] == "ready":
             self.roster.wake.set()
+
+
+def _refuse(arriving: Sequence[Coming], error: BaseException) -> None:
+    """Tell those who still wait for it that their calls were not written down."""
+    for _, written in arriving:
+        if not written.done():
+            written.set_exception(_not_now(error))
 
 
 def _not_now(error: BaseException) -> BaseException:

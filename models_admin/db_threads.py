@@ -93,10 +93,15 @@ class Together(Generic[T, R]):
                     written.set_result(outcome)
 
     async def _outcomes(self, items: Sequence[T]) -> list[R | BaseException]:
-        """Write `items`; what is refused is tried one by one, which shows whose fault it is."""
+        """Write `items`; where that is refused, one by one, which shows whose fault it is, while the database answers."""
         try:
-            return list(await write(self._function, items))
+            return [each for _, each in zip(items, await write(self._function, items), strict=True)]
         except Exception as error:  # noqa: BLE001 (whoever waits gets it)
             if away(error) or len(items) == 1:
                 return [error] * len(items)
-            return [outcome for each in items for outcome in await self._outcomes([each])]
+        outcomes: list[R | BaseException] = []
+        for number, each in enumerate(items):
+            outcomes += await self._outcomes([each])
+            if isinstance(last := outcomes[-1], BaseException) and away(last):
+                return outcomes + [last] * (len(items) - number - 1)
+        return outcomes

@@ -67,6 +67,8 @@ class UnknownModel(SwitchRefused):
         row = state_row.row(server)
         key = next((each for each in row.findings if each["id"] == "key"), None)
         unread = "" if row.catalog_at else " It has not been read yet: ask again in some seconds."
+        if row.unreachable_since is not None:
+            unread = f" It cannot be read: {row.trouble} {row.advice}"
         why = f" {key['title']}, so TabbyAPI may have more. {key['hint']}" if key else unread
         where = f" on {known.name(server)}" if known.several() else ""
         super().__init__(f"No model named “{printable(name)}” is in TabbyAPI's catalog{where}.{hint}{why}")

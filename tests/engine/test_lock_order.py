@@ -12,14 +12,14 @@ from functools import partial
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
-from support.rivals import acting_as, kept_waiting, let_holders_die
+from support.rivals import acting_as, has_to_wait, kept_waiting, let_holders_die
 from support.servers import SERVER
 
 from chat import claims, conversations, progress, replies
 from chat.models import Conversation, Message, Role, Status
-from chat.progress import ClaimedReply, ReplyProgress
+from chat.progress import ClaimedReply, ReplyProgress, Unfinished
 from models_admin.models import Lease
 from models_admin.servers import state_row
 from models_admin.switching import gate
@@ -139,3 +139,29 @@ def test_an_account_goes_in_the_order_in_which_others_lock(
         Message.objects.select_for_update(nowait=True).get(pk=second)
     ended()
     assert not Message.objects.exists()
+
+
+def test_replies_that_go_back_are_locked_in_the_order_of_their_ids() -> None:
+    first, second = claimed("one", 2)
+    batch = [Unfinished(work, ReplyProgress("So far", ""), failed=False) for work in (second, first)]
+    with transaction.atomic():
+        Message.objects.select_for_update().get(pk=first.message)
+        ended = kept_waiting(partial(progress.put_back, batch, "one"))
+        Message.objects.select_for_update(nowait=True).get(pk=second.message)
+    ended()
+    assert not Message.objects.exclude(status=Status.QUEUED).filter(role=Role.ASSISTANT).exists()
+
+
+def test_who_writes_behind_a_reply_does_not_wait_for_all_that_go_back_with_it() -> None:
+    (work,) = claimed("one")
+    behind = Message(
+        conversation_id=work.conversation,
+        parent_id=work.message,
+        role=Role.USER,
+        status=Status.COMPLETE,
+        text="And?",
+    )
+    with transaction.atomic():
+        progress.put_back([Unfinished(work, ReplyProgress("So far", ""), failed=False)], "one")
+        waits = has_to_wait(behind.save)
+    assert waits == (connection.vendor == "sqlite"), "there one writer keeps all others out"

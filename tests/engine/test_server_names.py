@@ -14,6 +14,7 @@ from models_admin.models import Presence, Server, Switch, TabbyModel
 from models_admin.ops import diagnostics, lookers, metrics
 from models_admin.servers import addresses, connections, known, state_row
 from models_admin.switching import observation, transitions
+from models_admin.tabby.errors import Unreachable
 from models_admin.tabby.wire import ModelCard
 
 TWO = "gpu1=http://10.0.0.5:5000/,gpu2=http://10.0.0.6:5000"
@@ -191,6 +192,9 @@ def test_a_server_is_asked_only_for_what_it_has(two: tuple[int, int]) -> None:
         transitions.request(first, "two", source="api")  # type: ignore[arg-type]
     state_row.stored(first).update(catalog_at=None)
     with pytest.raises(transitions.UnknownModel, match="It has not been read yet: ask again in some seconds"):
+        transitions.request(first, "two", source="api")  # type: ignore[arg-type]
+    state_row.set_trouble(first, Unreachable("It cannot be reached"))
+    with pytest.raises(transitions.UnknownModel, match="It cannot be read: It cannot be reached"):
         transitions.request(first, "two", source="api")  # type: ignore[arg-type]
 
 

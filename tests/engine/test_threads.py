@@ -91,3 +91,29 @@ async def test_who_has_gone_meanwhile_keeps_nobody_else_from_hearing() -> None:
     await asyncio.sleep(0)
     written.may.set()
     assert await asyncio.wait_for(stays, 30) == 20
+
+
+@needs_threads
+async def test_nothing_more_is_tried_alone_once_the_database_is_away() -> None:
+    tried: list[list[int]] = []
+
+    def write(items: Sequence[int]) -> list[int]:
+        tried.append(list(items))
+        if items[0] == 2:
+            raise OperationalError("database is locked")
+        if len(items) > 1:
+            raise ValueError("refused together")
+        return [10 * each for each in items]
+
+    together = Together(write, 10)
+    told = await asyncio.gather(*(together.write(each) for each in (1, 2, 3)), return_exceptions=True)
+    assert [type(each) for each in told] == [int, OperationalError, OperationalError]
+    assert tried == [[1, 2, 3], [1], [2]]
+
+
+@needs_threads
+async def test_an_answer_that_is_missing_is_an_error_and_no_wait_for_ever() -> None:
+    together: Together[int, int] = Together(lambda items: [], 10)
+    async with asyncio.timeout(30):
+        with pytest.raises(ValueError, match="shorter"):
+            await together.write(1)

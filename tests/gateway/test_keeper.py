@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import DatabaseError, IntegrityError, OperationalError
 from django.utils import timezone
 from support import messages
 
@@ -168,18 +170,68 @@ async def test_a_call_that_was_buried_while_it_waited_waits_again() -> None:
     assert (row.state, row.created_at) == (State.WAITING, call.arrival.since)
 
 
-async def test_what_the_database_refuses_of_one_caller_keeps_no_other_from_coming() -> None:
-    dispatcher = Dispatcher()
+Told = list[LiveCall | BaseException]
+
+
+async def _coming(dispatcher: Dispatcher, *arrivals: Arrival) -> Told:
+    """What callers hear who come at the same moment."""
+    tasks = [asyncio.create_task(dispatcher.enter(each)) for each in arrivals]
+    await asyncio.sleep(0)
+    with contextlib.suppress(DatabaseError):
+        await dispatcher.write()
+    await dispatcher.clients.aclose()
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_what_the_database_refuses_of_one_caller_keeps_no_other_from_coming(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dispatcher, known = Dispatcher(), list[int]()
     well, _, _ = await db_threads.write(_come)
     gone = replace(well, person=well.person + 1000)  # deleted, since the token was looked up
-    coming = [asyncio.create_task(dispatcher.enter(each)) for each in (well, gone, well)]
-    await asyncio.sleep(0)
-    await dispatcher.write()
-    first, refused, last = await asyncio.gather(*coming, return_exceptions=True)
+    admit = claims.admit
+
+    def noting(*args: Any) -> Any:
+        known.append(len(dispatcher.roster.calls))
+        return admit(*args)
+
+    monkeypatch.setattr(claims, "admit", noting)
+    first, refused, last = await _coming(dispatcher, well, gone, well)
     assert isinstance(refused, Refused)
     assert refused.status == 503
     assert isinstance(first, LiveCall)
     assert isinstance(last, LiveCall)
     assert {first.number, last.number} == set(dispatcher.roster.calls)
     assert all(call.turn is not None for call in dispatcher.roster.calls.values())
-    await dispatcher.clients.aclose()
+    assert known == [0, 0, 1, 1], "each belongs to this process before the next one is written"
+
+
+async def test_nobody_waits_for_a_database_that_goes_away_while_calls_are_written_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dispatcher, tried = Dispatcher(), list[int]()
+    well, _, _ = await db_threads.write(_come)
+
+    def refusing(holder: str, arrivals: list[Arrival], earlier: Any) -> Any:
+        tried.append(len(arrivals))
+        raise IntegrityError if len(arrivals) > 1 else OperationalError("database is locked")
+
+    monkeypatch.setattr(claims, "admit", refusing)
+    told = await _coming(dispatcher, well, well, well)
+    assert [type(each) for each in told] == [Refused] * 3
+    assert tried == [3, 1]
+    assert dispatcher.roster.calls == {}
+
+
+async def test_a_call_that_is_refused_alone_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    dispatcher, tried = Dispatcher(), list[int]()
+    well, _, _ = await db_threads.write(_come)
+
+    def refusing(holder: str, arrivals: list[Arrival], earlier: Any) -> Any:
+        tried.append(len(arrivals))
+        raise IntegrityError
+
+    monkeypatch.setattr(claims, "admit", refusing)
+    (told,) = await _coming(dispatcher, well)
+    assert isinstance(told, Refused)
+    assert tried == [1]

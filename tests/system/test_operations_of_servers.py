@@ -9,8 +9,8 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -24,6 +24,7 @@ from .running import PATIENCE, ROOT, free_port, lives, until
 
 LEFT_OUT = (".git", ".venv", "var", "node_modules", "tests", "__pycache__", ".*_cache", ".hypothesis")
 WORDS, RATE = 40, 20
+DONE = "---done---"
 MODEL = "beta-8B-Q5"
 EMPTY = MODELS.replace('initial_model = "alpha-7B"', "")
 
@@ -57,37 +58,58 @@ class Installation:
         }
         (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
 
-    async def run(self, block: str) -> str:
-        """Run a block of the page in the folder, with its variables; return what it printed."""
-        given = "".join(f"{name}={value}\n" for name, value in self.facts.items())
-        script = given + block.replace("http://localhost:8000", self.url)
-        bash = await asyncio.create_subprocess_exec(
-            *("bash", "-e", "-c", script),
+    async def begin(self) -> None:
+        """Open the shell in which the operator works."""
+        self.shell = await asyncio.create_subprocess_exec(
+            *("bash", "-e"),
             cwd=self.folder,
             env={name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
         )
-        printed, _ = await asyncio.wait_for(bash.communicate(), PATIENCE)
-        log = self.folder / "var" / "gantry.log"
-        assert bash.returncode == 0, f"{printed.decode()}\n{log.read_text() if log.exists() else ''}"
-        return printed.decode()
+
+    async def run(self, block: str) -> str:
+        """Run a block of the page in the folder, with its variables; return what it printed."""
+        assert self.shell.stdin is not None
+        assert self.shell.stdout is not None
+        given = "".join(f"{name}={value}\n" for name, value in self.facts.items())
+        script = given + block.replace("http://localhost:8000", self.url)
+        self.shell.stdin.write(f"{script}\necho {DONE}\n".encode())
+        printed = ""
+        try:
+            async with asyncio.timeout(3 * PATIENCE):
+                while (line := (await self.shell.stdout.readline()).decode()) != f"{DONE}\n":
+                    assert line, "the block failed"
+                    printed += line
+        except (AssertionError, TimeoutError) as error:
+            log = self.folder / "var" / "gantry.log"
+            error.add_note(f"{printed}\n{log.read_text() if log.exists() else ''}")
+            raise
+        return printed
 
     def end(self) -> None:
-        """Stop it, if it runs."""
+        """Close the shell, and stop Gantry if it runs."""
+        with suppress(ProcessLookupError):
+            self.shell.kill()
         with suppress(FileNotFoundError, ValueError, ProcessLookupError):
             pid = int((self.folder / "var" / "run" / "up.lock").read_text())
             os.kill(pid, signal.SIGTERM)
             until(lambda: not lives(pid), "the end of Gantry")
+        with suppress(ProcessLookupError):
+            os.killpg(self.shell.pid, signal.SIGKILL)
 
 
-@contextmanager
-def installed(folder: Path, host: str) -> Iterator[Installation]:
+@asynccontextmanager
+async def installed(folder: Path, host: str) -> AsyncIterator[Installation]:
     installation = Installation(folder, host)
+    await installation.begin()
     try:
         yield installation
     finally:
-        installation.end()
+        await asyncio.to_thread(installation.end)
+        await installation.shell.wait()
 
 
 @asynccontextmanager
@@ -131,41 +153,38 @@ async def test_people_go_on_chatting_while_a_server_is_added_replaced_and_remove
     add, out, back, remove = _blocks()
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    with (
-        running(tmp_path / "one", port=free_port()) as (first, _),
-        running(tmp_path / "two", EMPTY, port=free_port()) as (second, process),
-        installed(tmp_path / "gantry", first.url) as gantry,
-    ):
-        gantry.facts["SECOND_HOST"] = second.url
-        begin = add[
-            add.index(".venv/bin/python manage.py up") : add.index(".venv/bin/python manage.py switch")
-        ]
-        await gantry.run(begin)
-        admin = await asyncio.to_thread(Person, gantry.url, "admin", PASSWORD)
-        people = [await asyncio.to_thread(add_user, admin, name) for name in ("mara", "noor", "olu")]
-        async with chatting(gantry.url, *people) as pages:
-            await answered_by(first)
-            assert "gpu2" in await gantry.run(add)
-            await answered_by(second)
+    with running(tmp_path / "one") as (first, _), running(tmp_path / "two", EMPTY) as (second, process):
+        async with installed(tmp_path / "gantry", first.url) as gantry:
+            gantry.facts["SECOND_HOST"] = second.url
+            begin = add[
+                add.index(".venv/bin/python manage.py up") : add.index(".venv/bin/python manage.py switch")
+            ]
+            await gantry.run(begin)
+            admin = await asyncio.to_thread(Person, gantry.url, "admin", PASSWORD)
+            people = [await asyncio.to_thread(add_user, admin, name) for name in ("mara", "noor", "olu")]
+            async with chatting(gantry.url, *people) as pages:
+                await answered_by(first)
+                assert "gpu2" in await gantry.run(add)
+                await answered_by(second)
 
-            await gantry.run(out)
-            before = len(second.chats())
-            await answered_by(first)
-            await answered_by(first)
-            assert len(second.chats()) == before, "it is out of service"
-            process.kill()
-            process.wait()
-            with running(tmp_path / "two", EMPTY, port=int(second.url.rpartition(":")[2])) as (anew, _):
-                await gantry.run(back)
-                await answered_by(anew)
-                *_, last = (await gantry.run(remove)).splitlines()
-                assert "gpu1" in last, "the only one that is left"
-                left = len(anew.chats())
+                await gantry.run(out)
+                before = len(second.chats())
                 await answered_by(first)
                 await answered_by(first)
-                assert len(anew.chats()) == left
-        for page in pages:
-            assert not page.refused
-            assert page.connections >= 3, "it came back after each restart"
-            replies = [each for each in page.messages.values() if each["role"] == "assistant"]
-            assert {(each["status"], each["text"]) for each in replies} == {("complete", words(1, WORDS))}
+                assert len(second.chats()) == before, "it is out of service"
+                process.kill()
+                process.wait()
+                with running(tmp_path / "two", EMPTY, port=int(second.url.rpartition(":")[2])) as (anew, _):
+                    await gantry.run(back)
+                    await answered_by(anew)
+                    *_, last = (await gantry.run(remove)).splitlines()
+                    assert "gpu1" in last, "the only one that is left"
+                    left = len(anew.chats())
+                    await answered_by(first)
+                    await answered_by(first)
+                    assert len(anew.chats()) == left
+            for page in pages:
+                assert not page.refused
+                assert page.connections >= 3, "it came back after each restart"
+                replies = [each for each in page.messages.values() if each["role"] == "assistant"]
+                assert {(each["status"], each["text"]) for each in replies} == {("complete", words(1, WORDS))}
